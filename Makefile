@@ -1,0 +1,44 @@
+# Every target sets up what it needs by itself in .venv; a later start finds it ready.
+
+CONFIG = configs/heavy.toml
+ARGS =
+export PYTHON
+
+# The environment of the caller must not decide where packages go, which modules are found, or that each start compiles everything again.
+unexport PIP_USER PIP_TARGET PIP_PREFIX PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.PHONY: help bench test check lint format lock clean environment
+
+help: ## Show this list
+	@echo 'make TARGET, where TARGET is'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@echo 'Variables: CONFIG=FILE (bench), ARGS="..." (passed on to zcload run or pytest), PYTHON=INTERPRETER (3.11 or newer)'
+
+bench: environment ## Run the study in configs/heavy.toml and print its report
+	@exec .venv/bin/zcload run $(CONFIG) $(ARGS)
+
+test: environment ## Run the tests
+	@exec .venv/bin/python .ci/test.py $(ARGS)
+
+check: lint ## Everything a change must pass: format, lint, types, tests
+	@$(MAKE) --no-print-directory test
+
+lint: environment ## Check format, lint and types
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+format: environment ## Format the code and apply the safe fixes
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+lock: ## Renew requirements.lock from pyproject.toml (ARGS=--upgrade: newest versions)
+	@python=$$(.ci/environment --python) && exec "$$python" .ci/lock.py $(ARGS)
+
+clean: ## Remove all that make and the tools made; results stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find zcload tests benchmarks .ci -name __pycache__ -prune -exec rm -rf {} +
+
+environment:
+	@.ci/environment
