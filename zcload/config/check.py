@@ -1,0 +1,96 @@
+"""Check a config's tree as a whole: what the models find wrong key by key, and what only several keys together show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from zcload.config import built
+from zcload.config.across import find_across
+from zcload.config.finding import Finding, Path, near_miss
+from zcload.config.sections import KEYS, Config
+from zcload.units import ValueRefused, shown
+
+
+def check(tree: Mapping[str, Any]) -> tuple[Config | None, list[Finding]]:
+    """Return the config in *tree* and everything that is wrong with it; the config is None where the models refused it."""
+    config = None
+    findings: list[Finding] = []
+    try:
+        config = Config.model_validate(tree)
+    except ValidationError as refused:
+        findings += [_explain(error, tree) for error in refused.errors(include_url=False)]
+    # A variant of a kind that is not built yet has keys of its own: only the kind is wrong with it.
+    unbuilt = {path[:2] for path in _unbuilt_kinds(tree)}
+    findings = [finding for finding in findings if finding.path[:2] not in unbuilt]
+    findings += [
+        Finding((*path, "kind"), f"variants of kind {shown(kind)} are designed but not built yet")
+        for path, kind in _unbuilt_kinds(tree).items()
+    ]
+    known = {finding.path for finding in findings}
+    return config, findings + [finding for finding in find_across(tree, unbuilt) if finding.path not in known]
+
+
+def _unbuilt_kinds(tree: Mapping[str, Any]) -> dict[Path, str]:
+    variants = tree.get("variant")
+    return {
+        ("variant", index): variant["kind"]
+        for index, variant in enumerate(variants if isinstance(variants, list) else ())
+        if isinstance(variant, dict) and variant.get("kind") in built.VARIANT_KINDS_TO_COME
+    }
+
+
+def _explain(error: ErrorDetails, tree: Mapping[str, Any]) -> Finding:
+    """Say an error of pydantic's in the words of zcload."""
+    path, kind, found = error["loc"], error["type"], error["input"]
+    if kind == "invalid_key":
+        return Finding((*path[:-1], str(path[-1])), "this key is not text: expected a name such as 'workload'")
+    # The models see a single workload value as a list of one, the user does not.
+    if path and isinstance(path[-1], int) and not isinstance(_at(tree, path[:-1]), list):
+        path = path[:-1]
+    refused = error.get("ctx", {}).get("error")
+    if isinstance(refused, ValueRefused):
+        return Finding(path, refused.what, refused.remedy)
+    if kind == "missing":
+        return Finding(path, "the section is missing" if path == ("study",) else "the key is missing", _example(path))
+    if kind == "extra_forbidden":
+        return unknown_key(path, KEYS.get(path[:-1], ()))
+    if kind == "list_type":
+        return Finding(path, f"{shown(found)} is not a list", "start each with [[variant]]" if path == ("variant",) else _as_list(found))
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return Finding(path, f"{shown(found)} is not a table: expected keys and values")
+    return Finding(path, error["msg"])
+
+
+def _at(tree: Any, path: Path) -> Any:
+    for part in path:
+        tree = tree[part]
+    return tree
+
+
+_EXAMPLES: dict[Path, str] = {
+    ("study",): "it needs the keys name and baseline",
+    ("study", "name"): "as in name = 'heavy'",
+    ("study", "baseline"): "the name of the variant that the others are compared with",
+}
+
+
+def _example(path: Path) -> str | None:
+    return _EXAMPLES.get(path) or {"name": "as in name = 'sendfile-64k'", "mechanism": "as in mechanism = 'sendfile'"}.get(str(path[-1]))
+
+
+def _as_list(found: object) -> str | None:
+    return f"write [{shown(found)}]" if isinstance(found, str) else None
+
+
+def unknown_key(path: Path, siblings: Iterable[str]) -> Finding:
+    """Return the finding for an unknown key: with the sibling or the section that was probably meant, else with all *siblings*."""
+    key = path[-1]
+    homes = [".".join([*map(str, section), str(key)]) for section, keys in KEYS.items() if key in keys and section != ("variant",)]
+    remedy = near_miss(key, siblings) if not homes else f"did you mean {homes[0]!r}?"
+    if remedy:
+        return Finding(path, "unknown key", remedy)
+    return Finding(path, f"unknown key: expected one of {', '.join(siblings)}")

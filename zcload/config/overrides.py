@@ -1,0 +1,107 @@
+"""`--set key=value`: single values laid over a config's tree before it is checked like any other."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from zcload.config.finding import Path, near_miss
+from zcload.errors import Problem
+from zcload.units import shown
+
+ORIGIN = "--set"  # stands for the file in problems
+
+
+@dataclass(slots=True)
+class Overlaid:
+    """A *tree* with overrides in it, the *paths* that they set, and the *problems* of those that could not be laid over."""
+
+    tree: dict[str, Any]
+    paths: list[Path] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def overlay(tree: Mapping[str, Any], overrides: Sequence[str]) -> Overlaid:
+    """Lay *overrides* ("workload.chunk=[64KiB,256KiB]", "variant.NAME.chunk=64KiB") over a copy of *tree*; the last of one key wins."""
+    result = Overlaid(dict(tree))
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        parts = _parts(key.strip())
+        if not equals or not all(parts):
+            result.problems.append(
+                Problem(f"{shown(override)} is not an override: expected key=value, as in workload.chunk=64KiB", file=ORIGIN)
+            )
+        else:
+            _set(result, parts, read_value(value))
+    return result
+
+
+def _parts(key: str) -> list[str]:
+    bracketed = re.fullmatch(r"variant\[(.+)\]\.([^.]+)", key)
+    if bracketed:
+        return ["variant", bracketed[1], bracketed[2]]
+    parts = key.split(".")
+    # A variant's name may have dots in it, its keys have none.
+    return ["variant", ".".join(parts[1:-1]), parts[-1]] if parts[0] == "variant" and len(parts) > 2 else parts
+
+
+def _set(result: Overlaid, parts: list[str], value: Any) -> None:
+    table: dict[str, Any] = result.tree
+    path: Path = ()
+    for part in parts[:-1]:
+        below = table.get(part, {}) if path != ("variant",) else {}
+        if path == () and part == "variant" and len(parts) == 3:
+            index = _variant(result, parts[1], ".".join(parts))
+            if index is not None:
+                variants = list(result.tree["variant"])
+                variants[index] = {**variants[index], parts[2]: value}
+                result.tree["variant"] = variants
+                result.paths.append(("variant", index, parts[2]))
+            return
+        path += (part,)
+        if not isinstance(below, dict):
+            result.problems.append(Problem(f"{shown('.'.join(map(str, path)))} is not a section", key=".".join(parts), file=ORIGIN))
+            return
+        table[part] = dict(below)
+        table = table[part]
+    table[parts[-1]] = value
+    result.paths.append((*path, parts[-1]))
+
+
+def _variant(result: Overlaid, name: str, key: str) -> int | None:
+    variants = result.tree.get("variant")
+    names = [variant.get("name") if isinstance(variant, dict) else None for variant in variants] if isinstance(variants, list) else []
+    if name in names:
+        return names.index(name)
+    known = [name for name in names if isinstance(name, str)]
+    remedy = near_miss(name, known) or "variants of the short form have no keys to set"
+    result.problems.append(Problem(f"no [[variant]] has the name {shown(name)}", key=key, file=ORIGIN, remedy=remedy))
+    return None
+
+
+def read_value(text: str) -> Any:
+    """Read the value of an override: true, false, a number, a list in brackets, else text, with or without quotes."""
+    text = text.strip()
+    if text.startswith("[") and text.endswith("]"):
+        quoted = _toml(text)
+        return quoted if isinstance(quoted, list) else [read_value(item) for item in text[1:-1].split(",") if item.strip()]
+    if text in ("true", "false"):
+        return text == "true"
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", text):
+        return int(text)
+    if re.fullmatch(r"[+-]?[0-9]{1,18}\.[0-9]{1,18}", text):
+        return float(text)
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        quoted = _toml(text)
+        return quoted if isinstance(quoted, str) else text[1:-1]
+    return text
+
+
+def _toml(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        return None

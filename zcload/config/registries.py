@@ -1,0 +1,33 @@
+"""What the registries of mechanisms and sinks say to a config; they are imported only when a config is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def mechanism_names() -> tuple[str, ...]:
+    """Return the names that `mechanism` and `study.variants` take."""
+    from zcload.mechanisms import MECHANISMS
+
+    return tuple(MECHANISMS)
+
+
+def sink_names() -> tuple[str, ...]:
+    """Return the names that `sink` takes."""
+    from zcload.sinks import SINKS
+
+    return tuple(SINKS)
+
+
+def mechanism_options(name: str) -> Mapping[str, type]:
+    """Return the own config keys of the mechanism called *name* and their types; none for a name that is not registered."""
+    from zcload.mechanisms import MECHANISMS
+
+    return MECHANISMS[name].options if name in MECHANISMS else {}
+
+
+def moves_payload(name: str) -> bool:
+    """Return whether the mechanism called *name* moves bytes, so that costs per GB exist."""
+    from zcload.mechanisms import MECHANISMS
+
+    return name not in MECHANISMS or MECHANISMS[name].moves_payload

@@ -1,0 +1,112 @@
+"""From a parsed config to a Study, or to one ConfigError that holds every problem with its file and line."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from zcload.config.check import check
+from zcload.config.finding import Finding, Path, dotted
+from zcload.config.overrides import ORIGIN, Overlaid, overlay
+from zcload.config.sections import Config
+from zcload.config.source import Lines, Source
+from zcload.errors import ConfigError, Problem
+from zcload.model import AA_SUFFIX, Point, Stop, Study, Variant
+
+
+def build(source: Source, overrides: Sequence[str]) -> Study:
+    """Check *source* with *overrides* laid over it and resolve it; raises ConfigError with all problems, those of the file first."""
+    overlaid = overlay(source.tree, overrides)
+    config, findings = check(overlaid.tree)
+    if config is None or findings or overlaid.problems:
+        problems = _located(findings, source, overlaid) + overlaid.problems
+        raise ConfigError(*sorted(dict.fromkeys(problems), key=lambda problem: (problem.file == ORIGIN, problem.line or 0)))
+    return _resolve(config, overlaid.tree)
+
+
+def _located(findings: list[Finding], source: Source, overlaid: Overlaid) -> list[Problem]:
+    lines: Lines = {}
+    try:
+        lines = source.find_lines()
+    # The parser of lines is another one than that of values; where it gives up, a problem without its line is better than none.
+    except (RecursionError, ValueError):
+        pass
+    problems = []
+    for finding in findings:
+        overridden = _overridden(finding.path, source.tree, overlaid.paths)
+        problems.append(
+            Problem(
+                finding.what,
+                key=dotted(finding.path, overlaid.tree),
+                file=ORIGIN if overridden else source.name,
+                line=None if overridden else _line(finding.path, lines),
+                remedy=finding.remedy,
+            )
+        )
+    return problems
+
+
+def _overridden(path: Path, tree: Any, paths: list[Path]) -> bool:
+    """Return whether the value at *path* comes from an override: set itself, or a part of what was set, or made to hold it."""
+    if any(path[: len(changed)] == changed for changed in paths):
+        return True
+    for part in path:
+        if not isinstance(tree, dict) or part not in tree:
+            return any(changed[: len(path)] == path for changed in paths)
+        tree = tree[part]
+    return False
+
+
+def _line(path: Path, lines: Lines) -> int | None:
+    """Return the line of *path* or of the nearest thing around it."""
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path)
+
+
+def _resolve(config: Config, tree: Mapping[str, Any]) -> Study:
+    given = tree.get("workload", {})
+    values = {
+        key: getattr(config.workload, key) for key in (*given, *(key for key in type(config.workload).model_fields if key not in given))
+    }
+    swept = tuple(key for key, value in given.items() if isinstance(value, list))
+    written = config.tree()
+    # The user's order of keys is kept, because it is the order in which the points are run.
+    written["workload"] = {key: written["workload"][key] if key in swept else written["workload"][key][0] for key in values}
+    variants = [Variant(name, name) for name in config.study.variants]
+    variants += [
+        Variant(variant.name, variant.mechanism, variant.chunk, variant.sink, dict(variant.model_extra or {})) for variant in config.variant
+    ]
+    study = written["study"]
+    written["variant"] = [{"name": name, "mechanism": name} for name in study.pop("variants")] + written["variant"]
+    return Study(
+        name=config.study.name,
+        baseline=config.study.baseline,
+        variants=tuple(_with_second_lane(variants, config.study.baseline) if config.study.aa else variants),
+        points=tuple(_point(dict(zip(values, combination, strict=True))) for combination in itertools.product(*values.values())),
+        stop=Stop(
+            target=config.stop.target,
+            margin=config.stop.margin,
+            max_time_s=config.stop.max_time,
+            min_generations=config.stop.min_generations,
+            window_s=config.stop.window,
+        ),
+        schedule="together" if config.study.schedule == "together" else "alternate",
+        aa=config.study.aa,
+        best_chunk=config.study.best_chunk,
+        swept=swept,
+        config=written,
+    )
+
+
+def _with_second_lane(variants: list[Variant], baseline: str) -> Iterator[Variant]:
+    for variant in variants:
+        yield variant
+        if variant.name == baseline:
+            yield replace(variant, name=baseline + AA_SUFFIX, aa=True)
+
+
+def _point(values: dict[str, Any]) -> Point:
+    return Point(rate_bps=values.pop("rate"), **values)

@@ -1,0 +1,65 @@
+"""The error tree: everything a user can cause or must act on; anything else is a bug and keeps its traceback.
+
+    ZcloadError                     the command line prints "zcload: error: ..." and no traceback
+      ConfigError          exit 2   a wrong config, value or argument; may hold many problems at once
+      MechanismUnavailableError  2  this host cannot run what was asked, and why
+      StudyError           exit 1   a run, or one lane of it, failed
+      GateTripped          exit 3   a comparison exceeded the limit it was given
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with an input: where (*file*, *line*, *key*), *what* was found and expected, and the *remedy*."""
+
+    what: str
+    key: str | None = None
+    file: str | None = None
+    line: int | None = None
+    remedy: str | None = None
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line) if part is not None)
+        head = ": ".join(part for part in (place, self.key) if part)
+        text = f"{head}: {self.what}" if head else self.what
+        return f"{text} ({self.remedy})" if self.remedy else text
+
+
+class ZcloadError(Exception):
+    """Base of every error that is reported without a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(ZcloadError):
+    """A wrong config, value or command-line argument: holds every problem found, not only the first."""
+
+    exit_code = 2
+
+    def __init__(self, *problems: Problem | str) -> None:
+        self.problems = tuple(Problem(p) if isinstance(p, str) else p for p in problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class MechanismUnavailableError(ZcloadError):
+    """A mechanism or sink that this host cannot run, with the reason and, where there is one, the remedy."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, reason: str, remedy: str | None = None) -> None:
+        self.name, self.reason, self.remedy = name, reason, remedy
+        super().__init__(f"{name}: {reason}" + (f" ({remedy})" if remedy else ""))
+
+
+class StudyError(ZcloadError):
+    """A run, or one lane of it, failed: the message names role, variant, pid and cause where they are known."""
+
+
+class GateTripped(ZcloadError):
+    """A comparison went beyond the limit that the user set."""
+
+    exit_code = 3

@@ -1,0 +1,96 @@
+"""The frozen records that flow through zcload: what is asked (Study), where (Point), by whom (Variant), and what is wrong (Caution)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+PER_SENDER = "per-sender"
+AA_SUFFIX = "#2"  # the baseline's second lane in an A/A study is "<baseline>#2"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One named contender: a mechanism with its options. *chunk* (bytes) and *sink* of None mean the point's own."""
+
+    name: str
+    mechanism: str
+    chunk: int | None = None
+    sink: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    aa: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One setting of the workload values: sizes in bytes, rates in bit/s of the whole lane, None where a value is automatic."""
+
+    file: str | None = None  # None: zcload makes an incompressible file of file_size
+    file_size: int = 256 << 20
+    dir: str | None = None  # None: an unlinked file in memory
+    chunk: int = 256 << 10
+    receive_chunk: int = 256 << 10
+    senders: int = 1
+    receivers: int | Literal["per-sender"] = 1
+    sink: str = "recv"
+    placement: Literal["spread", "same", "free"] = "spread"
+    cache: Literal["warm", "cold"] = "warm"
+    rate_bps: float | None = None  # None: max
+    transfer: Literal["stream", "per-file"] = "stream"
+    network: Literal["loopback", "veth"] = "loopback"
+    address: str = "127.0.0.1"
+    port: int = 0
+    socket_buffer: int | None = 1 << 20  # None: the kernel tunes it
+    congestion: str = "auto"
+
+    @property
+    def receiver_count(self) -> int:
+        """How many receiver processes a lane has at this point; never more than it has connections."""
+        return self.senders if self.receivers == PER_SENDER else min(int(self.receivers), self.senders)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """When a point has been measured enough: *target* and *margin* are fractions (0.03 is 3 %), times are seconds."""
+
+    target: float = 0.03
+    margin: float = 0.03
+    max_time_s: float = 60.0
+    min_generations: int = 6
+    window_s: float | None = None  # None: chosen for the point and printed
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A config file, checked and resolved: variants x points, a baseline, a stopping rule."""
+
+    name: str
+    baseline: str
+    variants: tuple[Variant, ...]
+    points: tuple[Point, ...]
+    stop: Stop = Stop()
+    schedule: Literal["alternate", "together"] = "alternate"
+    aa: bool = False
+    best_chunk: bool = True
+    swept: tuple[str, ...] = ()  # the workload keys that were lists, in the config's order
+    config: Mapping[str, Any] = field(default_factory=dict)  # effective values as text that a config file accepts
+
+    def variant(self, name: str) -> Variant:
+        """Return the variant called *name*; raises KeyError."""
+        for variant in self.variants:
+            if variant.name == name:
+                return variant
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """Something that spoils, or limits, what a result says: data for people and programs, never only text on a screen."""
+
+    code: str
+    message: str
+    remedy: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return {"code": self.code, "message": self.message, "remedy": self.remedy}
