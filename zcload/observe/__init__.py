@@ -1,0 +1,1 @@
+"""What can be seen of the host and of the processes: clocks, readings, environment, checks of the host."""
