@@ -1,0 +1,51 @@
+"""The board: the memory that a lane's processes and the coordinator share, and the only thing they say while a window is open.
+
+Words of 8 bytes, each written by one process. The first 256 bytes are the coordinator's; then 256 bytes (two pairs of cache
+lines, as CPUs fetch lines in pairs) for each worker, so that no two processes ever write the same line.
+An aligned word is stored and loaded whole on every CPU that Linux runs CPython on.
+"""
+
+from __future__ import annotations
+
+import mmap
+
+WORDS_PER_BLOCK = 32
+
+# The coordinator's words.
+GATE = 0  # the number of the open window, 0 while the gate is closed: senders look at it before every call
+NUMBER = 1  # the number of the current or last order
+ORDER = 2  # what woken senders are to do
+
+# Orders.
+RUN, VERIFY, REPORT, STOP = 1, 2, 3, 4
+
+# A worker's words, counted from its block. Senders write theirs when they park, receivers after every receive.
+PARKED = 0  # the number of the last order this sender has carried out
+BYTES = 1  # payload bytes sent or received since the lane was set up
+ITERATIONS = 2  # turns of the loop
+LAST_NS = 3  # CLOCK_MONOTONIC of the last byte received
+COUNTS = 8  # from here on: system calls by kind, in the order the mechanism or sink declares
+MAX_COUNTS = WORDS_PER_BLOCK - COUNTS
+
+
+class Board:
+    """The shared words of one lane with *workers* workers. Make it before forking; anonymous, so it vanishes with its processes."""
+
+    def __init__(self, workers: int) -> None:
+        self._memory = mmap.mmap(-1, 8 * WORDS_PER_BLOCK * (workers + 1))
+        self.words = memoryview(self._memory).cast("q")
+
+    @staticmethod
+    def base(worker: int) -> int:
+        """Return the index of the first word of worker number *worker*'s block."""
+        return WORDS_PER_BLOCK * (worker + 1)
+
+    def counts(self, worker: int, kinds: int) -> list[int]:
+        """Return the worker's system calls by kind."""
+        start = self.base(worker) + COUNTS
+        return self.words[start : start + kinds].tolist()
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self.words.release()
+        self._memory.close()

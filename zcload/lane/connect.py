@@ -1,0 +1,195 @@
+"""The connections of a lane: made by the coordinator before it forks, proven with a secret, alike in every socket option.
+
+A stranger that finds the port while it is open does not know the secret: it is refused and counted, never measured.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import selectors
+import socket
+import struct
+import time
+from dataclasses import dataclass
+
+from zcload import interrupt
+from zcload.errors import ConfigError, Problem, StudyError
+from zcload.model import Point
+
+_GREETING = struct.Struct("=32sI")  # the secret of this set of connections, and the connection's number
+_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Connected pairs: *clients[i]* is the sender's end of connection i and *servers[i]* the receiver's."""
+
+    clients: tuple[socket.socket, ...]
+    servers: tuple[socket.socket, ...]
+    strangers: int
+
+    def close(self) -> None:
+        """Close the coordinator's copies of all ends."""
+        for sock in (*self.clients, *self.servers):
+            sock.close()
+
+
+def family_of(address: str) -> socket.AddressFamily:
+    """Return AF_INET or AF_INET6 for a numeric address or a host name; raises ConfigError."""
+    try:
+        found = socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(Problem(f"{address!r} is not an address this host can resolve: {error}", key="workload.address")) from None
+    return found[0][0]
+
+
+def listen(point: Point, congestion: str | None, backlog: int) -> socket.socket:
+    """Return a socket that listens at the point's address with the point's socket options; raises ConfigError."""
+    sock = socket.socket(family_of(point.address), socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the port's earlier connections may still be in TIME_WAIT
+        _prepare(sock, point, congestion)  # before listen: the window scale is agreed with the first packet
+        sock.bind((point.address, point.port))
+        sock.listen(backlog)
+    except OSError as error:
+        sock.close()
+        raise _refused(point, error) from None
+    return sock
+
+
+def _refused(point: Point, error: OSError) -> ConfigError:
+    """Say why the address or port could not be had."""
+    import errno
+
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(Problem(f"port {point.port} is in use on {point.address}", key="workload.port", remedy="port = 0 takes any free one"))
+    if error.errno == errno.EADDRNOTAVAIL:
+        return ConfigError(
+            Problem(f"{point.address} is not an address of this machine", key="workload.address", remedy="see `ip address`, or use 127.0.0.1")
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ConfigError(
+            Problem(f"port {point.port} needs privileges ({error.strerror})", key="workload.port", remedy="choose a port above 1023, or 0")
+        )
+    return ConfigError(Problem(f"cannot listen on {point.address} port {point.port}: {error.strerror or error}", key="workload.address"))
+
+
+def _prepare(sock: socket.socket, point: Point, congestion: str | None) -> None:
+    """Set the options that all lanes share. SO_RCVLOWAT is never set: it changes wake-ups, and with them the answer."""
+    if point.socket_buffer is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, point.socket_buffer)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, point.socket_buffer)
+    if congestion is not None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion.encode())
+
+
+def connect(point: Point, count: int, congestion: str | None) -> Connections:
+    """Make *count* connections from this host to itself at the point's address; raises ConfigError, StudyError, Interrupted."""
+    secret = secrets.token_bytes(32)
+    listener = listen(point, congestion, backlog=min(count + 16, 4096))
+    clients: list[socket.socket] = []
+    servers: dict[int, socket.socket] = {}
+    strangers = 0
+    try:
+        where = listener.getsockname()
+        # In portions, so that the backlog never overflows and a connection never waits for a repeated SYN.
+        for start in range(0, count, 64):
+            for number in range(start, min(start + 64, count)):
+                client = socket.socket(listener.family, socket.SOCK_STREAM)
+                clients.append(client)
+                _prepare(client, point, congestion)
+                client.settimeout(_TIMEOUT_S)
+                client.connect(where)
+                client.sendall(_GREETING.pack(secret, number))
+                client.settimeout(None)
+            strangers += _accept(listener, secret, servers, min(start + 64, count))
+        return Connections(tuple(clients), tuple(servers[number] for number in range(count)), strangers)
+    except OSError as error:
+        for sock in (*clients, *servers.values()):
+            sock.close()
+        raise StudyError(f"cannot connect to {point.address}: {error.strerror or error}") from None
+    except BaseException:
+        for sock in (*clients, *servers.values()):
+            sock.close()
+        raise
+    finally:
+        listener.close()
+
+
+def _accept(listener: socket.socket, secret: bytes, servers: dict[int, socket.socket], wanted: int) -> int:
+    """Accept until *servers* holds *wanted* proven connections; return how many strangers were refused.
+
+    A stranger that connects and says nothing holds nobody up: all greetings are awaited at once.
+    """
+    strangers = 0
+    deadline = time.monotonic() + _TIMEOUT_S
+    greetings: dict[socket.socket, bytes] = {}
+    listener.setblocking(False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(listener, selectors.EVENT_READ)
+        try:
+            while len(servers) < wanted:
+                interrupt.check()
+                if time.monotonic() > deadline:
+                    raise StudyError(f"only {len(servers)} of {wanted} connections were accepted within {_TIMEOUT_S:.0f} s")
+                for key, _ in selector.select(0.1):
+                    sock = key.fileobj
+                    assert isinstance(sock, socket.socket)
+                    if sock is listener:
+                        accepted, _ = listener.accept()
+                        accepted.setblocking(False)
+                        greetings[accepted] = b""
+                        selector.register(accepted, selectors.EVENT_READ)
+                        continue
+                    verdict = _listen_to(sock, greetings, secret)
+                    if verdict is None:
+                        continue
+                    selector.unregister(sock)
+                    if verdict < 0 or verdict in servers:
+                        strangers += 1
+                        sock.close()
+                    else:
+                        sock.setblocking(True)
+                        servers[verdict] = sock
+        finally:
+            for sock in greetings:
+                sock.close()
+    return strangers + len(greetings)
+
+
+def _listen_to(sock: socket.socket, greetings: dict[socket.socket, bytes], secret: bytes) -> int | None:
+    """Read on in a greeting: return None while it is incomplete, the connection's number when it is right, -1 when it is not."""
+    try:
+        more = sock.recv(_GREETING.size - len(greetings[sock]))
+    except OSError:
+        more = b""
+    greetings[sock] += more
+    if more and len(greetings[sock]) < _GREETING.size:
+        return None
+    heard = greetings.pop(sock)
+    if len(heard) < _GREETING.size:
+        return -1
+    token, number = _GREETING.unpack(heard)
+    return int(number) if hmac.compare_digest(token, secret) else -1
+
+
+def choose_congestion(wanted: str) -> tuple[str | None, str]:
+    """Return (what to set, what it is): for "auto" cubic if permitted, else reno, else None with the system's own; raises ConfigError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        for name in ("cubic", "reno") if wanted == "auto" else (wanted,):
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode())
+            except OSError as error:
+                if wanted != "auto":
+                    raise ConfigError(
+                        Problem(
+                            f"congestion control {wanted!r} cannot be set: {error.strerror}",
+                            key="workload.congestion",
+                            remedy="see net.ipv4.tcp_available_congestion_control and tcp_allowed_congestion_control, or use \"auto\"",
+                        )
+                    ) from None
+                continue
+            return name, name
+        system = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).split(b"\0")[0].decode()
+        return None, system

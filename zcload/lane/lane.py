@@ -1,0 +1,257 @@
+"""One lane: its workers, its board and its gate; set up, verified, opened, closed and reaped by the coordinator."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from zcload.errors import StudyError
+from zcload.lane.board import BYTES, GATE, ITERATIONS, LAST_NS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
+from zcload.lane.connect import connect
+from zcload.lane.receiver import call_names, receive_file
+from zcload.lane.sender import send_file, shares
+from zcload.lane.worker import Worker, spawn
+from zcload.mechanisms import MECHANISMS
+from zcload.model import Point, Variant
+from zcload.observe.process import ObservedProcess
+from zcload.placement import Placement
+
+_SETUP_S = 20.0
+
+
+@dataclass(slots=True)
+class Lane:
+    """A variant at a point, running: the senders' and receivers' processes and what they share with the coordinator."""
+
+    variant: Variant
+    point: Point
+    placement: Placement
+    board: Board
+    senders: list[Worker] = field(default_factory=list)
+    receivers: list[Worker] = field(default_factory=list)
+    observed_senders: list[ObservedProcess] = field(default_factory=list)
+    observed_receivers: list[ObservedProcess] = field(default_factory=list)
+    gates: list[int] = field(default_factory=list)
+    number: int = 0  # of the last order given
+    strangers: int = 0
+    receiver_calls: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.variant.name
+
+    @property
+    def chunk(self) -> int:
+        return self.variant.chunk or self.point.chunk
+
+    @property
+    def sink(self) -> str:
+        return self.variant.sink or self.point.sink
+
+    @property
+    def sender_calls(self) -> tuple[str, ...]:
+        return MECHANISMS[self.variant.mechanism].calls
+
+    @property
+    def cpu_sets(self) -> list[frozenset[int]]:
+        """Return the CPUs of each sender, then of each receiver."""
+        return [*self.placement.senders, *self.placement.receivers]
+
+    @property
+    def workers(self) -> list[Worker]:
+        return [*self.senders, *self.receivers]
+
+    @property
+    def observed(self) -> list[ObservedProcess]:
+        return [*self.observed_senders, *self.observed_receivers]
+
+    # What the coordinator orders.
+
+    def order(self, order: int) -> int:
+        """Wake every sender to carry out *order*; return the order's number."""
+        self.number += 1
+        words = self.board.words
+        words[NUMBER] = self.number
+        words[ORDER] = order
+        self._wake()
+        return self.number
+
+    def _wake(self) -> None:
+        for gate in self.gates:
+            os.eventfd_write(gate, 1)
+
+    def open(self) -> int:
+        """Open the gate for one window; return the instant (CLOCK_MONOTONIC, ns)."""
+        self.number += 1
+        words = self.board.words
+        words[NUMBER] = self.number
+        words[ORDER] = RUN
+        opened = time.monotonic_ns()
+        words[GATE] = self.number
+        self._wake()
+        return opened
+
+    def close_gate(self) -> int:
+        """Close the gate; return the instant (ns). The senders finish the call they are in, then park."""
+        self.board.words[GATE] = 0
+        return time.monotonic_ns()
+
+    # What the board says.
+
+    def parked(self) -> bool:
+        """Say whether every sender has carried out the last order."""
+        words, number = self.board.words, self.number
+        return all(words[Board.base(i) + PARKED] == number for i in range(len(self.senders)))
+
+    def sent(self) -> int:
+        """Return the bytes that all senders have sent since set-up, as of the last time each parked."""
+        words = self.board.words
+        return sum(words[Board.base(i) + BYTES] for i in range(len(self.senders)))
+
+    def received(self) -> int:
+        """Return the bytes that all receivers have taken since set-up."""
+        words, first = self.board.words, len(self.senders)
+        return sum(words[Board.base(first + i) + BYTES] for i in range(len(self.receivers)))
+
+    def last_byte_ns(self) -> int:
+        """Return when a receiver last took bytes (CLOCK_MONOTONIC)."""
+        words, first = self.board.words, len(self.senders)
+        return max(words[Board.base(first + i) + LAST_NS] for i in range(len(self.receivers)))
+
+    def tallies(self) -> tuple[list[list[int]], list[list[int]]]:
+        """Return [bytes, iterations, system calls by kind...] of each sender and of each receiver."""
+        words = self.board.words
+
+        def tally(worker: int, kinds: int) -> list[int]:
+            base = Board.base(worker)
+            return [words[base + BYTES], words[base + ITERATIONS], *self.board.counts(worker, kinds)]
+
+        first = len(self.senders)
+        return (
+            [tally(i, len(self.sender_calls)) for i in range(first)],
+            [tally(first + i, len(self.receiver_calls)) for i in range(len(self.receivers))],
+        )
+
+    def failure(self) -> StudyError | None:
+        """Return what is wrong with a worker of this lane, None while all are well. Not for use while a window is open."""
+        for worker in self.workers:
+            error = worker.failure()
+            if error is not None:
+                return error
+        return None
+
+    # Outside windows.
+
+    def ready(self) -> None:
+        """Wait until every worker is; raises StudyError."""
+        for worker in self.workers:
+            while "ready" not in worker.hear(_SETUP_S, "setting up"):
+                pass
+
+    def verify(self, expected: Sequence[str], timeout_s: float) -> None:
+        """Have the senders send the file once, split among them, and hold the receivers' digests against *expected*; raises StudyError."""
+        for worker in self.senders:
+            worker.hear(_SETUP_S, "setting up")
+        self.order(VERIFY)
+        heard: dict[int, str] = {}
+        for worker in self.receivers:
+            while not (digests := self._hear_while_moving(worker, timeout_s).get("digests")):
+                pass
+            heard |= {int(number): digest for number, digest in digests.items()}
+        wrong = [number for number, digest in enumerate(expected) if heard.get(number) != digest]
+        if wrong:
+            raise StudyError(
+                f"lane {self.name}: what arrived on connection {wrong[0]} is not what the file holds"
+                f" (SHA-256 {heard.get(wrong[0], 'missing')[:16]}..., expected {expected[wrong[0]][:16]}...)"
+            )
+        for worker in self.receivers:
+            worker.hear(_SETUP_S, "after verification")
+
+    def _hear_while_moving(self, worker: Worker, timeout_s: float) -> dict[str, Any]:
+        """Wait for a message from *worker* for as long as bytes keep arriving, watching the senders too."""
+        seen, deadline = -1, time.monotonic() + timeout_s
+        while True:
+            try:
+                return worker.hear(0.2, "verifying")
+            except StudyError:
+                # A sender that failed is the cause, the receiver's broken connection its consequence.
+                for other in (*self.senders, worker):
+                    error = other.failure()
+                    if error is not None:
+                        raise error from None
+                now = self.received()
+                if now != seen:
+                    seen, deadline = now, time.monotonic() + timeout_s
+                elif time.monotonic() > deadline:
+                    raise StudyError(f"lane {self.name}: verification stands still at {now} bytes for {timeout_s:.0f} s") from None
+
+    def report(self) -> list[dict[str, Any]]:
+        """Ask each sender for its own counters and TCP_INFO; the lane must be at rest."""
+        self.order(REPORT)
+        return [worker.hear(_SETUP_S, "reporting") for worker in self.senders]
+
+    def tear_down(self) -> None:
+        """End every worker and give back all that the lane holds; harmless when called twice, never raises for a worker's sake."""
+        if self.senders and all(worker.status is None for worker in self.senders):
+            self.order(STOP)
+        deadline = time.monotonic() + 1.0
+        for worker in self.workers:
+            while worker.alive() and time.monotonic() < deadline:
+                time.sleep(0.0005)
+            worker.end()
+        for process in self.observed:
+            process.close()
+        for gate in self.gates:
+            os.close(gate)
+        self.senders, self.receivers, self.observed_senders, self.observed_receivers, self.gates = [], [], [], [], []
+        self.board.close()
+
+
+def set_up(variant: Variant, point: Point, *, fd: int, size: int, placement: Placement, congestion: str | None, verify: bool) -> Lane:
+    """Connect and fork one lane; `ready` or, with *verify*, `verify` must follow. Raises StudyError, ConfigError."""
+    parts = shares(size, point.senders)
+    receivers = point.receiver_count
+    lane = Lane(variant, point, placement, Board(point.senders + receivers))
+    connections = connect(point, point.senders, congestion)
+    lane.strangers = connections.strangers
+    lane.receiver_calls = call_names(lane.sink, -(-point.senders // receivers))
+    try:
+        for r in range(receivers):
+            own = [(c, connections.servers[c]) for c in range(r, point.senders, receivers)]
+            expected = {c: parts[c].end - parts[c].start for c, _ in own} if verify and MECHANISMS[variant.mechanism].moves_payload else {}
+
+            def receive(control: Any, r: int = r, own: Any = own, expected: Any = expected) -> None:
+                receive_file(
+                    control,
+                    board=lane.board,
+                    index=point.senders + r,
+                    sink=lane.sink,
+                    chunk=point.receive_chunk,
+                    connections=own,
+                    expected=expected,
+                )
+
+            keep = [sock.fileno() for _, sock in own]
+            lane.receivers.append(spawn(variant.name, "receiver", r, receive, keep, placement.receivers[r]))
+        for s in range(point.senders):
+            gate = os.eventfd(0)
+            lane.gates.append(gate)
+            sock = connections.clients[s]
+
+            def send(control: Any, s: int = s, sock: Any = sock, gate: int = gate) -> None:
+                send_file(
+                    control, board=lane.board, index=s, variant=variant, chunk=lane.chunk, size=size, share=parts[s], sock=sock, fd=fd, gate=gate
+                )
+
+            lane.senders.append(spawn(variant.name, "sender", s, send, [sock.fileno(), fd, gate], placement.senders[s]))
+        lane.observed_senders = [ObservedProcess(worker.pid) for worker in lane.senders]
+        lane.observed_receivers = [ObservedProcess(worker.pid) for worker in lane.receivers]
+        return lane
+    except BaseException:
+        lane.tear_down()
+        raise
+    finally:
+        connections.close()

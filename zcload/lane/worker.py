@@ -1,0 +1,166 @@
+"""A worker process: forked by the coordinator, dies with it, speaks on a socket pair while no window is open."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from zcload import interrupt
+from zcload.errors import StudyError, ZcloadError
+from zcload.linux.process import die_with_parent
+
+Body = Callable[[socket.socket], None]
+
+
+@dataclass(slots=True)
+class Worker:
+    """The coordinator's end of one worker. *lane* and *role* name it in messages."""
+
+    lane: str
+    role: str
+    index: int
+    pid: int
+    control: socket.socket
+    status: int | None = None  # the wait status, once it has ended
+
+    def __str__(self) -> str:
+        return f"lane {self.lane}, {self.role} {self.index} (pid {self.pid})"
+
+    def alive(self) -> bool:
+        """Say whether the process still runs; reaps it if it does not."""
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = status
+        return self.status is None
+
+    def told(self) -> dict[str, Any] | None:
+        """Return a message that has arrived, None if there is none; raises StudyError if it says that the worker failed."""
+        try:
+            packet = self.control.recv(1 << 20, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return None
+        if not packet:
+            return None
+        message: dict[str, Any] = json.loads(packet)
+        if "error" in message:
+            raise StudyError(f"{self}: {message['error']}")
+        return message
+
+    def failure(self) -> StudyError | None:
+        """Return what went wrong with the worker, if it told of an error or has ended; None while it is well."""
+        try:
+            while self.told() is not None:
+                pass
+        except StudyError as error:
+            return error
+        if self.alive():
+            return None
+        status = self.status or 0
+        if os.WIFSIGNALED(status):
+            return StudyError(f"{self}: killed by {signal.Signals(os.WTERMSIG(status)).name}")
+        return StudyError(f"{self}: exited with status {os.waitstatus_to_exitcode(status)} in the middle of the run")
+
+    def hear(self, timeout_s: float, what: str) -> dict[str, Any]:
+        """Wait for a message; raises StudyError if the worker fails, ends, or says nothing for *timeout_s*, Interrupted on a signal."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            message = self.told()
+            if message is not None:
+                return message
+            interrupt.check()
+            if not self.alive():
+                message = self.told()  # its last words may have come between the look and the end
+                if message is not None:
+                    return message
+                raise self.failure() or StudyError(f"{self}: ended without a word")
+            if time.monotonic() > deadline:
+                raise StudyError(f"{self}: no answer for {timeout_s:.0f} s ({what}); process state {process_state(self.pid)}")
+            select.select([self.control], [], [], 0.05)
+
+    def end(self) -> None:
+        """Kill the process if it still runs, and reap it."""
+        if self.alive():
+            os.kill(self.pid, signal.SIGKILL)
+            _, self.status = os.waitpid(self.pid, 0)
+        self.control.close()
+
+
+def process_state(pid: int) -> str:
+    """Return the one-letter state of a process and, where the kernel tells, the function it waits in: for messages."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            state = stat.read().rpartition(b")")[2].split()[0].decode()
+        with open(f"/proc/{pid}/wchan", "rb") as wchan:
+            return f"{state} in {wchan.read().decode() or '?'}"
+    except OSError:
+        return "unknown"
+
+
+def spawn(lane: str, role: str, index: int, body: Body, keep: Iterable[int], cpus: frozenset[int] | None) -> Worker:
+    """Fork a worker that runs *body(control)* on *cpus* with no descriptor open but standard ones and *keep*."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    coordinator = os.getpid()
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        return Worker(lane, role, index, pid, ours)
+    _run(body, theirs, coordinator, {*keep, theirs.fileno()}, cpus)
+
+
+def _run(body: Body, control: socket.socket, coordinator: int, keep: set[int], cpus: frozenset[int] | None) -> NoReturn:
+    """Be the worker: whatever happens, leave by _exit, so that nothing of the coordinator's is unwound a second time."""
+    code = 1
+    try:
+        interrupt.forget_in_child()
+        die_with_parent(coordinator)
+        gc.disable()  # a collection in a window would be the collector's time, not the mechanism's
+        _close_others(keep)
+        if cpus:
+            os.sched_setaffinity(0, cpus)
+        body(control)
+        code = 0
+    except ZcloadError as error:
+        tell(control, error=str(error))
+    except OSError as error:
+        tell(control, error=f"{type(error).__name__}: {error.strerror or error}")
+    except BaseException as error:
+        tell(control, error=f"{type(error).__name__}: {error}{_place()}")
+    finally:
+        os._exit(code)
+
+
+def _place() -> str:
+    """Name the innermost frame of the current exception: an unexpected error in a worker must be findable without a traceback."""
+    trace = sys.exc_info()[2]
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})" if trace else ""
+
+
+def _close_others(keep: set[int]) -> None:
+    """Close every descriptor but the standard ones and *keep*: another lane's socket held here would hide its end of stream."""
+    low = 3
+    for fd in sorted(fd for fd in keep if fd >= 3):
+        os.closerange(low, fd)
+        low = fd + 1
+    os.closerange(low, os.sysconf("SC_OPEN_MAX"))
+
+
+def tell(control: socket.socket, **message: Any) -> None:
+    """Send a message from the worker to the coordinator; a coordinator that is gone is no reason to fail."""
+    try:
+        control.send(json.dumps(message).encode())
+    except OSError:
+        pass

@@ -1,0 +1,21 @@
+"""prctl(2): a worker that dies with its parent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends, however it ends; exit at once if *parent* has ended already.
+
+    prctl(2): the signal comes when the thread that forked ends, so the parent must fork from its only thread.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:  # it ended between the fork and the prctl
+        os._exit(1)

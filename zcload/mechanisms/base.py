@@ -1,0 +1,85 @@
+"""The contract of a mechanism: one way a sender moves file bytes to a socket.
+
+All mechanisms run in the same loop (zcload.lane.sender), so they differ in `send` and in nothing else.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from zcload.errors import StudyError
+
+MAX_COUNT = 0x7FFFF000  # the most that one read, write or sendfile moves: sendfile(2) NOTES
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Why this host cannot run a mechanism or sink, and what would change that."""
+
+    reason: str
+    remedy: str | None = None
+
+
+class FileEndedEarly(StudyError):
+    """The file is shorter than it was when the run began: somebody truncated it."""
+
+
+class Mechanism:
+    """Move bytes of an open file to a connected, blocking TCP socket.
+
+    Class attributes declare what the loop, the report and the checks must know; the code outside never asks for a name.
+    """
+
+    # Required: the name in configs and results, one line for `zcload mechanisms`, and the system calls that `send` makes,
+    # in the order of `counts`.
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    calls: ClassVar[tuple[str, ...]] = ()
+
+    # Not required: the defaults fit a mechanism that moves payload chunk by chunk.
+    options: ClassVar[Mapping[str, type]] = {}  # its own config keys and their types
+    moves_payload: ClassVar[bool] = True  # False: no digest, no per-GB figures
+    whole_pass: ClassVar[bool] = False  # True: a window ends only where a pass over the file ends
+    uses_chunk: ClassVar[bool] = True  # False: the chunk has no meaning for it
+
+    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
+        """Take *sock* (connected, blocking), *fd* (the file, opened for this sender alone), its *size* and the *chunk*, in bytes."""
+        self.sock = sock
+        self.fd = fd
+        self.size = size
+        self.chunk = chunk
+        self.counts = [0] * len(self.calls)  # system calls made so far, by kind
+
+    def send(self, offset: int, count: int) -> int:
+        """Required. Hand up to *count* bytes (1 or more, never past the end of the file) from *offset* to the socket.
+
+        Return the bytes accepted, 1..count. Raise OSError as the system calls do, FileEndedEarly when the file gives none.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def probe(cls) -> Unavailable | None:
+        """Not required. Say why this host cannot run the mechanism; None when it can."""
+        return None
+
+    @classmethod
+    def private_bytes(cls, size: int, chunk: int) -> int:
+        """Not required. The private memory that one sender needs for a file of *size* bytes, beside a few MB for the process."""
+        return chunk
+
+    def drain(self) -> None:
+        """Not required. Wait until the kernel has let go of every buffer handed to it; called before the lane comes to rest."""
+
+    def completions(self) -> dict[str, int]:
+        """Not required. Counters of what the kernel reported about its copies; empty where it reports nothing."""
+        return {}
+
+    def close(self) -> None:
+        """Not required. Give everything back; harmless when called twice. The socket and the file are the loop's to close."""
+
+    def ended_early(self, offset: int) -> FileEndedEarly:
+        """Build the error for a file that ends at *offset*, before its size."""
+        return FileEndedEarly(f"the file ended at byte {offset} of {self.size}: it was truncated during the run")

@@ -1,0 +1,21 @@
+"""No system call and no byte: what the loop itself costs per call, to be held against the cost of a chunk."""
+
+from __future__ import annotations
+
+from zcload.mechanisms.base import Mechanism
+
+
+class Null(Mechanism):
+    """Claim every byte, move none."""
+
+    name = "null"
+    summary = "moves nothing: measures the loop's own cost per call"
+    moves_payload = False
+
+    @classmethod
+    def private_bytes(cls, size: int, chunk: int) -> int:
+        """None."""
+        return 0
+
+    def send(self, offset: int, count: int) -> int:
+        return count

@@ -1,0 +1,33 @@
+"""preadv(2) into one reused buffer, then send(2): page cache -> user buffer -> socket buffer, two copies by the CPU.
+
+The honest copy baseline: nothing is allocated per chunk.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from zcload.mechanisms.base import Mechanism
+
+
+class ReadSend(Mechanism):
+    """Read a chunk, send it."""
+
+    name = "read_send"
+    summary = "preadv into one reused buffer, then send: two copies by the CPU"
+    calls = ("preadv", "send")
+
+    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
+        super().__init__(sock, fd, size, chunk)
+        self._view = memoryview(bytearray(chunk))
+
+    def send(self, offset: int, count: int) -> int:
+        view = self._view if count == self.chunk else self._view[:count]
+        got = os.preadv(self.fd, (view,), offset)
+        self.counts[0] += 1
+        if not got:
+            raise self.ended_early(offset)
+        self.counts[1] += 1
+        # A short send (a signal, a full socket) is told to the loop, which comes back for the rest.
+        return self.sock.send(view if got == count else view[:got])

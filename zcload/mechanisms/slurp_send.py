@@ -1,0 +1,56 @@
+"""read(2) of the whole file into fresh memory, then send(2): what `sock.sendall(f.read())` does.
+
+Two copies by the CPU, and before them a page fault and the zeroing of a page for every 4 KiB, which cost more than the
+copies do. Its unit is therefore a whole pass: a window that left out the read would leave out most of the cost.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+
+from zcload.mechanisms.base import MAX_COUNT, Mechanism
+
+
+class SlurpSend(Mechanism):
+    """Read the whole file, send it."""
+
+    name = "slurp_send"
+    summary = "sendall(f.read()): the whole file into fresh memory, then send; mostly page faults"
+    calls = ("fstat", "lseek", "read", "send")
+    whole_pass = True
+    uses_chunk = False
+
+    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
+        super().__init__(sock, fd, size, chunk)
+        self._file = io.FileIO(fd, closefd=False)
+        self._view: memoryview | None = None
+
+    @classmethod
+    def private_bytes(cls, size: int, chunk: int) -> int:
+        """The whole file, once for each sender."""
+        return size
+
+    def _slurp(self) -> memoryview:
+        self._file.seek(0)
+        data = self._file.readall()  # what f.read() of a binary file runs: one allocation, then read(2) into it
+        # FileIO.readall asks fstat and lseek for the size, then reads until a read returns nothing (CPython Modules/_io/fileio.c).
+        for kind, calls in enumerate((1, 2, -(-len(data) // MAX_COUNT) + 1, 0)):
+            self.counts[kind] += calls
+        if len(data) < self.size:
+            raise self.ended_early(len(data))
+        return memoryview(data)
+
+    def send(self, offset: int, count: int) -> int:
+        if offset == 0 or self._view is None:
+            self._view = None  # the old pass goes before the new one comes: the need is one file, not two
+            self._view = self._slurp()
+        self.counts[3] += 1
+        sent = self.sock.send(self._view[offset : offset + count])
+        if offset + sent == self.size:
+            self._view = None
+        return sent
+
+    def close(self) -> None:
+        self._view = None
+        self._file.close()

@@ -1,0 +1,71 @@
+"""psutil's view of the lanes: user and system time, context switches over all threads, faults; taken at rest, at most 10 times a second.
+
+The time series of a result, the source of the counts that the exact clock does not have, and the cross-check of that clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import psutil
+
+from zcload.lane.lane import Lane
+from zcload.observe.process import ObservedProcess
+
+MIN_INTERVAL_NS = 100_000_000
+
+
+class Sampler:
+    """Sample *lanes* as a whole: between windows all of them are at rest, so one instant serves all."""
+
+    def __init__(self, lanes: Iterable[Lane]) -> None:
+        self._lanes = list(lanes)
+        self._processes = {process.pid: psutil.Process(process.pid) for lane in self._lanes for process in lane.observed}
+        self._last_ns = 0
+        self.cost_ns = 0  # CPU time the sampling has taken
+        self.taken = 0
+
+    def due(self) -> bool:
+        """Say whether the last sample is old enough for another."""
+        return time.monotonic_ns() - self._last_ns >= MIN_INTERVAL_NS
+
+    def sample(self) -> dict[str, Any]:
+        """Take a sample now: for each lane the sums over its senders and over its receivers, and the machine's CPU times in s."""
+        start = time.thread_time_ns()
+        self._last_ns = time.monotonic_ns()
+        lanes = {
+            lane.name: {
+                "orders": lane.number,
+                "bytes": lane.received(),
+                "senders": self._sum(lane.observed_senders),
+                "receivers": self._sum(lane.observed_receivers),
+            }
+            for lane in self._lanes
+        }
+        times = psutil.cpu_times()
+        machine = {name: getattr(times, name, 0.0) for name in ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")}
+        self.taken += 1
+        self.cost_ns += time.thread_time_ns() - start
+        return {"t_ns": self._last_ns, "lanes": lanes, "machine": machine}
+
+    def _sum(self, processes: list[ObservedProcess]) -> dict[str, float]:
+        total = {"user_s": 0.0, "system_s": 0.0, "voluntary": 0, "involuntary": 0, "minor_faults": 0, "major_faults": 0, "cpu_ns": 0}
+        for observed in processes:
+            process = self._processes[observed.pid]
+            with process.oneshot():
+                times = process.cpu_times()
+                switches = [process.num_ctx_switches()]
+            counters = observed.counters()
+            if counters.threads > 1:
+                # num_ctx_switches reads /proc/PID/status, which is the main thread's alone: ask every thread.
+                switches = [psutil.Process(thread.id).num_ctx_switches() for thread in process.threads()]
+            total["user_s"] += times.user
+            total["system_s"] += times.system
+            total["voluntary"] += sum(each.voluntary for each in switches)
+            total["involuntary"] += sum(each.involuntary for each in switches)
+            total["minor_faults"] += counters.minor_faults
+            total["major_faults"] += counters.major_faults
+            total["cpu_ns"] += observed.cpu_ns()
+        return total

@@ -1,0 +1,42 @@
+"""The contract of a sink: one way a receiver takes bytes off a socket."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import ClassVar
+
+from zcload.mechanisms.base import Unavailable
+
+__all__ = ["Sink", "Unavailable"]
+
+
+class Sink:
+    """Take bytes off connected TCP sockets; one sink serves all connections of a receiver."""
+
+    # Required.
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    calls: ClassVar[tuple[str, ...]] = ("recv",)
+    sees_payload: ClassVar[bool] = True  # False: the bytes never reach user space, so only their number can be checked
+
+    # Not required.
+    options: ClassVar[Mapping[str, type]] = {}
+
+    def __init__(self, chunk: int) -> None:
+        """Prepare to take up to *chunk* bytes a call."""
+        self.chunk = chunk
+        self.counts = [0] * len(self.calls)
+        self.payload = memoryview(b"")  # where the bytes of the last `receive` are, if this sink sees them
+
+    def receive(self, sock: socket.socket) -> int:
+        """Required. Wait for bytes on *sock* and take up to a chunk of them; return their number, 0 at the end of the stream."""
+        raise NotImplementedError
+
+    @classmethod
+    def probe(cls) -> Unavailable | None:
+        """Not required. Say why this host cannot run the sink; None when it can."""
+        return None
+
+    def close(self) -> None:
+        """Not required. Give everything back; harmless when called twice."""

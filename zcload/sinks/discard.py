@@ -1,0 +1,26 @@
+"""recv(2) with MSG_TRUNC: TCP drops the bytes unread (tcp(7)), so the receiver's copy is left out of the picture.
+
+An upper bound: no real receiver does it. The buffer is passed because the socket module wants one; it is never touched.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from zcload.sinks.base import Sink
+
+
+class Discard(Sink):
+    """Drop the bytes in the kernel."""
+
+    name = "discard"
+    summary = "recv with MSG_TRUNC: the kernel drops the bytes, nobody copies them"
+    sees_payload = False
+
+    def __init__(self, chunk: int) -> None:
+        super().__init__(chunk)
+        self._buffer = bytearray(chunk)
+
+    def receive(self, sock: socket.socket) -> int:
+        self.counts[0] += 1
+        return sock.recv_into(self._buffer, 0, socket.MSG_TRUNC)

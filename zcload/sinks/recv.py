@@ -1,0 +1,23 @@
+"""recv(2) into one reused buffer: socket buffer -> user buffer, one copy by the CPU. What most receivers do."""
+
+from __future__ import annotations
+
+import socket
+
+from zcload.sinks.base import Sink
+
+
+class Recv(Sink):
+    """Copy the bytes out."""
+
+    name = "recv"
+    summary = "recv into one reused buffer: one copy by the CPU"
+
+    def __init__(self, chunk: int) -> None:
+        super().__init__(chunk)
+        self._buffer = bytearray(chunk)
+        self.payload = memoryview(self._buffer)
+
+    def receive(self, sock: socket.socket) -> int:
+        self.counts[0] += 1
+        return sock.recv_into(self._buffer)

@@ -1,0 +1,222 @@
+"""The file that is sent: the user's own, opened read-only and watched for change, or one made here.
+
+A made file is incompressible and the same on every machine: block i of 1 MiB is SHAKE-128 of its number, and every 4 KiB page
+starts with its own index, so that a page out of place shows. In memory it is a memfd: unlinked from birth, sealed against
+writing, gone with the last process that holds it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import mmap
+import os
+import stat
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from zcload import interrupt
+from zcload.errors import ConfigError, Problem, StudyError
+from zcload.lane.worker import spawn
+from zcload.model import Point
+from zcload.observe.topology import cgroup_limits
+from zcload.units import human_bytes
+
+BLOCK = 1 << 20
+PAGE = 4096
+MEMORY_RESERVE = 256 << 20  # what a made file leaves free for everything else
+_F_ADD_SEALS, _SEALS = 1033, 1 | 2 | 4 | 8  # linux/fcntl.h: seal, shrink, grow, write
+
+Progress = Callable[[str, float], None]  # what is being done, how far (0..1)
+
+
+@dataclass(slots=True)
+class Source:
+    """An open file to send. *digest* is its SHA-256; *stamp* is what `check` holds it against."""
+
+    fd: int
+    size: int
+    digest: str
+    path: str | None
+    stamp: tuple[int, int]
+    _shares: dict[tuple[tuple[int, int], ...], tuple[str, ...]] = field(default_factory=dict)
+
+    def share_digests(self, parts: tuple[tuple[int, int], ...], progress: Progress) -> tuple[str, ...]:
+        """Return the SHA-256 of each part (start, end) of the file."""
+        if parts not in self._shares:
+            whole = parts == ((0, self.size),)
+            self._shares[parts] = (self.digest,) if whole else tuple(_digest(self.fd, a, b, self.size, progress) for a, b in parts)
+        return self._shares[parts]
+
+    def check(self) -> None:
+        """Raise StudyError if the file was changed since it was opened."""
+        now = os.fstat(self.fd)
+        if (now.st_size, now.st_mtime_ns) != self.stamp:
+            how = f"its size went from {self.stamp[0]} to {now.st_size} bytes" if now.st_size != self.stamp[0] else "it was written to"
+            raise StudyError(f"{self.path or 'the made file'} was changed during the run: {how}")
+
+    def close(self) -> None:
+        """Close the file; a file in memory is gone with that."""
+        os.close(self.fd)
+
+
+def required_memory(point: Point) -> int:
+    """Return the bytes of memory that the point's file needs: a made file without a directory lives in memory."""
+    return point.file_size if point.file is None and point.dir is None else 0
+
+
+def open_source(point: Point, progress: Progress) -> Source:
+    """Open the point's file, or make it; raises ConfigError if it cannot be, Interrupted on a signal."""
+    if point.file is not None:
+        return _open_own(point.file, progress)
+    if point.dir is None:
+        _check_room(point.file_size, available_memory() - MEMORY_RESERVE, "memory", "workload.file_size")
+        fd = os.memfd_create("zcload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        digest = _fill(fd, point.file_size, progress)
+        fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS)
+        return _source(fd, digest, None)
+    return _named(point, Path(point.dir), progress)
+
+
+def _source(fd: int, digest: str, path: str | None) -> Source:
+    info = os.fstat(fd)
+    return Source(fd, info.st_size, digest, path, (info.st_size, info.st_mtime_ns))
+
+
+def check_own(path: str) -> int:
+    """Return the size of the user's file *path*; raises ConfigError if it cannot be sent."""
+    key = "workload.file"
+    try:
+        info = os.stat(path)
+    except OSError as error:
+        raise ConfigError(Problem(f"{path}: {(error.strerror or str(error)).lower()}", key=key)) from None
+    if stat.S_ISDIR(info.st_mode):
+        raise ConfigError(Problem(f"{path} is a directory, not a file", key=key))
+    if not stat.S_ISREG(info.st_mode):
+        raise ConfigError(Problem(f"{path} is not a regular file", key=key))
+    if not info.st_size:
+        raise ConfigError(Problem(f"{path} is empty: there is nothing to send", key=key))
+    if not os.access(path, os.R_OK):
+        raise ConfigError(Problem(f"{path}: permission denied", key=key))
+    return info.st_size
+
+
+def _open_own(path: str, progress: Progress) -> Source:
+    size = check_own(path)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ConfigError(Problem(f"{path}: {(error.strerror or str(error)).lower()}", key="workload.file")) from None
+    source = _source(fd, "", path)
+    source.digest = _digest(fd, 0, size, size, progress)
+    return source
+
+
+def available_memory() -> int:
+    """Return the bytes that can be had without swapping, by the machine's account or the control group's, whichever is less."""
+    free = cgroup_limits().memory_free_bytes
+    available = psutil.virtual_memory().available
+    return available if free is None else min(available, free)
+
+
+def _check_room(wanted: int, available: int, where: str, key: str) -> None:
+    if wanted > available:
+        raise ConfigError(
+            Problem(
+                f"a file of {human_bytes(wanted)} does not fit: {human_bytes(max(available, 0))} of {where} can be used",
+                key=key,
+                remedy="choose a smaller file_size, or another dir" if where == "memory" else "choose a smaller file_size, or a dir with more room",
+            )
+        )
+
+
+def _named(point: Point, folder: Path, progress: Progress) -> Source:
+    """Open <dir>/zcload-<size>.dat if size and digest fit, else make it; it is kept, with its digest in sha256sum's format beside it."""
+    path = folder / f"zcload-{point.file_size}.dat"
+    note = folder / f"{path.name}.sha256"
+    try:
+        expected = note.read_text().split()[0] if note.exists() else ""
+        if expected and path.exists() and path.stat().st_size == point.file_size:
+            source = _open_own(str(path), progress)
+            if source.digest == expected:
+                return source
+            source.close()
+        folder.mkdir(parents=True, exist_ok=True)
+        room = os.statvfs(folder)
+        _check_room(point.file_size, room.f_bavail * room.f_frsize, f"room in {folder}", "workload.dir")
+        # Without a name until it is whole: nothing half made is left, whatever happens.
+        fd = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        try:
+            digest = _fill(fd, point.file_size, progress)
+            os.fsync(fd)
+            path.unlink(missing_ok=True)
+            os.link(f"/proc/self/fd/{fd}", path, follow_symlinks=True)
+            note.write_text(f"{digest}  {path.name}\n")
+        finally:
+            os.close(fd)
+        return _source(os.open(path, os.O_RDONLY | os.O_CLOEXEC), digest, str(path))
+    except OSError as error:
+        raise ConfigError(Problem(f"cannot make {path}: {(error.strerror or str(error)).lower()}", key="workload.dir")) from None
+
+
+def block_bytes(number: int) -> bytearray:
+    """Return block *number* of a made file: 1 MiB, incompressible, every page headed by its own index (8 bytes, little-endian)."""
+    block = bytearray(hashlib.shake_128(b"zcload file 1, block %d" % number).digest(BLOCK))
+    first = number * (BLOCK // PAGE)
+    for page in range(BLOCK // PAGE):
+        struct.pack_into("<Q", block, page * PAGE, first + page)
+    return block
+
+
+def _fill(fd: int, size: int, progress: Progress) -> str:
+    """Write *size* bytes of the made file into *fd* with a process per CPU, digesting behind them; return the SHA-256."""
+    blocks = -(-size // BLOCK)
+    makers = max(1, min(len(os.sched_getaffinity(0)), blocks, 16))
+    done = memoryview(mmap.mmap(-1, 8 * 16 * makers)).cast("q")  # a cache line pair a maker: how many blocks it has written
+
+    def body(maker: int) -> None:
+        for count, number in enumerate(range(maker, blocks, makers)):
+            start = number * BLOCK
+            view = memoryview(block_bytes(number))[: size - start]
+            while view:
+                written = os.pwrite(fd, view, start)
+                view, start = view[written:], start + written
+            done[16 * maker] = count + 1
+
+    workers = [spawn("file", "maker", m, lambda control, m=m: body(m), [fd], None) for m in range(makers)]  # type: ignore[misc]
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(BLOCK))
+    try:
+        for number in range(blocks):
+            maker, turn = number % makers, number // makers
+            while done[16 * maker] <= turn:
+                error = workers[maker].failure() if done[16 * maker] <= turn else None
+                if error is not None and done[16 * maker] <= turn:
+                    raise ConfigError(Problem(f"the file could not be made: {error}", key="workload.dir"))
+                interrupt.pause(0.005)
+                interrupt.check()
+            digest.update(buffer[: os.preadv(fd, (buffer,), number * BLOCK)])
+            progress("making the file", (number + 1) / blocks)
+    finally:
+        for worker in workers:
+            worker.end()
+    return digest.hexdigest()
+
+
+def _digest(fd: int, start: int, end: int, size: int, progress: Progress) -> str:
+    """Return the SHA-256 of bytes start..end of *fd*; reading them also brings them into the page cache."""
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(4 * BLOCK))
+    while start < end:
+        got = os.preadv(fd, (buffer[: min(len(buffer), end - start)],), start)
+        if not got:
+            raise StudyError(f"the file ended at byte {start} of {size}: it was truncated during the run")
+        digest.update(buffer[:got])
+        start += got
+        progress("digesting the file", start / size)
+        interrupt.check()
+    return digest.hexdigest()
