@@ -1,0 +1,1 @@
+"""From raw records to a summary: pure, so that a stored result can be derived again."""

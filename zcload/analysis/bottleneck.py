@@ -1,0 +1,41 @@
+"""What held a variant's throughput back: the senders' CPUs, the receivers', the window of the other end, or nothing seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zcload.analysis.tally import Tally
+
+_BUSY = 0.90
+
+
+def bottleneck(tally: Tally | None, cpus: Sequence[int], reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Judge a variant by its sums, by how many *cpus* senders, receivers and both together could use, and by TCP_INFO.
+
+    A role is busy by its busiest process or, where several processes share CPUs, by the share of those CPUs that it used.
+    Shares of TCP_INFO's busy time count in jiffies and are None where no report was had.
+    """
+    tally = tally or {}
+    span = tally.get("elapsed_s", 0.0)
+    busy = dict.fromkeys(("sender_busy", "receiver_busy", "cpu_busy"))
+    if span and cpus:
+        busy = {
+            "sender_busy": max(tally["sender_busiest_s"], tally["sender_cpu_s"] / cpus[0]) / span,
+            "receiver_busy": max(tally["receiver_busiest_s"], tally["receiver_cpu_s"] / cpus[1]) / span,
+            "cpu_busy": tally["total_cpu_s"] / cpus[2] / span,
+        }
+    infos = [report["tcp_info"] for report in reports]
+    queued = sum(info.get("busy_time_us", 0) for info in infos)
+    limited = {
+        name: sum(info.get(f"{name}_us", 0) for info in infos) / queued if queued else None for name in ("rwnd_limited", "sndbuf_limited")
+    }
+    verdicts = (
+        ("sender CPU", busy["sender_busy"], _BUSY),
+        ("receiver CPU", busy["receiver_busy"], _BUSY),
+        ("CPU", busy["cpu_busy"], _BUSY),
+        ("receiver's window", limited["rwnd_limited"], 0.5),
+        ("send buffer", limited["sndbuf_limited"], 0.5),
+    )
+    verdict = next((name for name, share, bound in verdicts if share is not None and share > bound), "unknown")
+    return {"verdict": verdict, **busy, **limited}

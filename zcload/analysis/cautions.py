@@ -1,0 +1,110 @@
+"""The cautions that the records themselves give rise to. The codes, all of them, stand in CODES with what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from zcload.analysis.comparisons import Comparison
+from zcload.analysis.tally import PointData
+from zcload.model import Caution
+
+CODES: dict[str, str] = {
+    "aa_differs": "the baseline's two lanes differ from each other",
+    "contaminated": "blocks with foreign CPU time or steal were kept because too many had to be repeated",
+    "clocks_disagree": "psutil's CPU times and the exact CPU clocks differ by more than ticks explain",
+    "copied": "the kernel reports that every zero-copy send was copied after all",
+    "estimators_disagree": "the robust estimate and the ratio of sums lie outside each other's intervals",
+    "few_generations": "too few generations for an interval that can be trusted",
+    "observer_cost": "the coordinator used more than 1 % of the lanes' CPU time inside windows",
+    "partial": "the run was interrupted or failed before its end",
+    "receiver_bound": "the figure describes the receiver, which was the bottleneck",
+    "regime": "the kernel accounts interrupts apart from processes: process sums are partial",
+    "small_file": "the file fits the last-level cache: it measures cache residency",
+    "strangers": "connections without the run's secret were refused",
+    "target_missed": "the time limit came before the target half-width",
+    "windows_disagree": "windows of 2 s give another ratio than the short ones",
+}
+
+_FEW = 6
+
+
+def point_cautions(
+    where: str, data: PointData, comparisons: Iterable[Comparison], variants: Iterable[Mapping[str, Any]], observer_share: float | None, missed: bool
+) -> list[Caution]:
+    """Return the cautions of one point; *where* names it in messages when there are several."""
+    found = []
+    generations = len(data.used())
+    comparisons = list(comparisons)
+    if 0 < generations < _FEW:
+        found.append(Caution("few_generations", f"{where}only {generations} generations were measured", "give it more time (--max-time)"))
+    if missed:
+        widest = max((c for c in comparisons if c.headline and not c.aa and c.ratio.interval), key=_width, default=None)
+        if widest is not None:
+            text = f"{where}the interval of {widest.variant} is still +-{_width(widest):.1f} points wide at the time limit"
+            found.append(Caution("target_missed", text, "more time (--max-time) or a quieter machine (zcload doctor)"))
+    if data.kept_contaminated:
+        share = 100 * data.kept_contaminated / max(data.blocks - data.repeated, 1)
+        found.append(
+            Caution(
+                "contaminated",
+                f"{where}{data.kept_contaminated} blocks ({share:.0f} %) had foreign CPU time or steal above 5 % and were kept",
+                "end what else runs on this machine; the estimates with and without them are both in summary.json",
+            )
+        )
+    for c in comparisons:
+        found += _comparison_cautions(where, c)
+    for variant in variants:
+        if variant.get("copied_fraction") == 1.0:
+            found.append(Caution("copied", f"{where}{variant['name']}: the kernel copied 100 % after all: not a zero-copy result", "see docs/metrics.md"))
+        verdict = (variant.get("bottleneck") or {}).get("verdict")
+        if verdict == "receiver CPU":
+            found.append(
+                Caution(
+                    "receiver_bound",
+                    f"{where}{variant['name']}: the receiver's CPU is the bottleneck, so its goodput describes the receiver",
+                    'compare CPU per GB, or take the receiver out of the picture with sink = "discard"',
+                )
+            )
+    if observer_share is not None and observer_share > 0.01:
+        found.append(
+            Caution("observer_cost", f"{where}the coordinator used {100 * observer_share:.1f} % of the lanes' CPU time", "longer windows (stop.window)")
+        )
+    found += _clock_cautions(where, data)
+    return found
+
+
+def _width(comparison: Comparison) -> float:
+    from zcload.stats import half_width_percent
+
+    assert comparison.ratio.interval is not None
+    return half_width_percent(comparison.ratio.interval)
+
+
+def _comparison_cautions(where: str, c: Comparison) -> list[Caution]:
+    interval, sums = c.ratio.interval, c.ratio.sums
+    if interval is None or not c.headline:
+        return []
+    found = []
+    if c.aa and not interval.low <= 1.0 <= interval.high:
+        text = f"{where}A/A: {c.variant} against {c.baseline} gives {interval.estimate:.3f} ({interval.low:.3f}..{interval.high:.3f})"
+        found.append(Caution("aa_differs", text, "1 in 20 such intervals misses 1.0 by chance; if it comes again, run zcload doctor"))
+    if sums is not None and not (interval.low <= sums.estimate <= interval.high) and not (sums.low <= interval.estimate <= sums.high):
+        text = f"{where}{c.variant}: the paired estimate is {interval.estimate:.3f}, the ratio of sums {sums.estimate:.3f}"
+        found.append(Caution("estimators_disagree", text, "a few windows cost far more than the rest; look at them in windows.jsonl"))
+    return found
+
+
+def _clock_cautions(where: str, data: PointData) -> list[Caution]:
+    """Hold psutil's CPU times against the exact clocks, per lane: each process and generation may be off by a tick."""
+    found: list[Caution] = []
+    for lane, (senders, receivers) in data.workers.items():
+        for role, count in (("sender", senders), ("receiver", receivers)):
+            totals = [g.sums[lane] for g in data.used() if lane in g.sums]
+            exact = sum(t.get(f"{role}_clock_s", 0.0) for t in totals)
+            ticked = sum(t.get(f"{role}_psutil_s", 0.0) for t in totals)
+            allowed = 0.02 * exact + 0.02 * count * len(totals)  # two tick-quantised fields a process and generation
+            if abs(exact - ticked) > allowed:
+                text = f"{where}{lane}: psutil gives the {role}s {ticked:.2f} s of CPU, the exact clocks {exact:.2f} s"
+                found.append(Caution("clocks_disagree", text, "trust neither before the cause is known"))
+    return found

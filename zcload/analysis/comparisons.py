@@ -1,0 +1,133 @@
+"""Comparisons to a baseline, and what they allow to be said: the verdicts."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zcload.analysis.estimates import Ratio, ratio_to
+from zcload.analysis.tally import Generation
+from zcload.metrics import METRICS, Metric
+from zcload.stats import Bootstrap, Interval, decision_p, half_width_percent, holm
+
+
+@dataclass(slots=True)
+class Comparison:
+    """One variant's metric against one baseline's; *everything* is the same with the contaminated blocks left in."""
+
+    variant: str
+    baseline: str
+    metric: Metric
+    ratio: Ratio
+    everything: Interval | None
+    headline: bool
+    aa: bool
+    verdict: str | None = None
+    reason: str | None = None
+
+    def p(self, margin: float) -> float | None:
+        """Return the level at which this comparison is decided; None if it has no estimate."""
+        return decision_p(self.ratio.logs, margin) if self.ratio.interval else None
+
+    def as_dict(self) -> dict[str, Any]:
+        interval = self.ratio.interval
+        return {
+            "variant": self.variant,
+            "baseline": self.baseline,
+            "metric": self.metric.key,
+            "headline": self.headline,
+            "aa": self.aa,
+            "ratio": interval.as_dict() if interval else _nothing(),
+            "saving_percent": saving(interval).as_dict() if interval else _nothing(),
+            "half_width_percent": half_width_percent(interval) if interval else None,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "ratio_of_sums": self.ratio.sums.as_dict() if self.ratio.sums else _nothing(),
+            "with_contaminated": self.everything.as_dict() if self.everything else _nothing(),
+            "generation_sd": statistics.stdev(self.ratio.logs) if len(self.ratio.logs) > 1 else None,
+        }
+
+
+def _nothing() -> dict[str, None]:
+    return {"estimate": None, "low": None, "high": None}
+
+
+def saving(ratio: Interval) -> Interval:
+    """Return 100 x (1 - ratio), in percent of the baseline."""
+    return ratio.map(lambda r: 100 * (1 - r))
+
+
+def compare(
+    variants: Iterable[tuple[str, bool]],
+    baseline: str,
+    reference: str,
+    generations: Sequence[Generation],
+    all_blocks: Sequence[Generation],
+    bootstrap: Bootstrap,
+    headline: str,
+) -> list[Comparison]:
+    """Compare each of *variants* (name, whether it is the baseline's own second lane) with *baseline*, in every metric."""
+    differ = len(all_blocks) == len(generations) and any(len(a.windows) != len(b.windows) for a, b in zip(generations, all_blocks, strict=True))
+    found = []
+    for name, aa in variants:
+        for metric in METRICS.values():
+            ratio = ratio_to(metric, name, baseline, generations, reference, bootstrap)
+            everything = ratio_to(metric, name, baseline, all_blocks, reference, bootstrap).interval if differ else ratio.interval
+            found.append(Comparison(name, baseline, metric, ratio, everything, metric.key == headline, aa))
+    return found
+
+
+def judge(comparisons: Sequence[Comparison], margin: float, aa_outside: bool) -> None:
+    """Give each comparison of one point its verdict by its own interval; `keep_family_wise` then looks at the headlines of all points."""
+    for comparison in comparisons:
+        comparison.verdict, comparison.reason = _verdict(comparison, margin)
+        if aa_outside and comparison.verdict is not None and not comparison.aa:
+            comparison.verdict = "inconclusive"
+            comparison.reason = "the baseline differs from itself by more than the margin (A/A): no verdict of this point can be trusted"
+
+
+def _verdict(comparison: Comparison, margin: float) -> tuple[str | None, str | None]:
+    interval, metric = comparison.ratio.interval, comparison.metric
+    if interval is None:
+        return None, comparison.ratio.reason
+    if metric.better == "none":
+        return None, None
+    if not all(map(math.isfinite, (interval.low, interval.high))):
+        return None, "the interval is not finite"
+    below, above = interval.high < 1 - margin, interval.low > 1 + margin
+    if below or above:
+        good = below == (metric.better == "lower")
+        if metric.better == "higher":
+            return ("gains" if good else "loses"), None
+        return ("saves" if good else "costs"), None
+    if interval.low >= 1 - margin and interval.high <= 1 + margin:
+        return "no difference", None
+    return "inconclusive", f"the interval straddles the margin of {100 * margin:g} %"
+
+
+def keep_family_wise(comparisons: Iterable[Comparison], margin: float) -> int:
+    """Take back headline verdicts that a family-wise error rate of 5 % over the study does not allow (Holm); return the family's size."""
+    family = [c for c in comparisons if c.headline and not c.aa and c.p(margin) is not None]
+    decided = holm([c.p(margin) or 0.0 for c in family])
+    for comparison, allowed in zip(family, decided, strict=True):
+        if not allowed and comparison.verdict not in (None, "inconclusive"):
+            comparison.verdict = "inconclusive"
+            comparison.reason = f"its own interval decides, but not at 5 % for all {len(family)} headline comparisons of the study together (Holm)"
+    return len(family)
+
+
+def aa_outside(comparisons: Iterable[Comparison], margin: float) -> bool:
+    """Say whether the A/A lane's headline interval lies wholly outside the margin."""
+    return any(
+        c.aa and c.headline and c.ratio.interval is not None and (c.ratio.interval.low > 1 + margin or c.ratio.interval.high < 1 - margin)
+        for c in comparisons
+    )
+
+
+def smallest_saving_percent(comparisons: Iterable[Comparison], margin: float) -> float | None:
+    """Return the smallest headline saving that this point could have shown as one: the margin and the widest half-width beyond it."""
+    widths = [half_width_percent(c.ratio.interval) for c in comparisons if c.headline and not c.aa and c.ratio.interval]
+    return 100 * margin + max(widths) if widths else None

@@ -1,0 +1,145 @@
+"""Estimates with intervals: of each variant's metrics, and of its ratio to a baseline.
+
+The interval comes from the generations' estimates, never from pooled windows: page layout, buffer colour and sockets of a
+set-up are luck that no number of windows averages out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+from zcload.analysis.tally import Generation
+from zcload.metrics import TICK_MINIMUM, Metric
+from zcload.observe.machine import TICKS_PER_S
+from zcload.stats import Bootstrap, Interval, mean_interval, pseudo_median
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A variant's metric over the baseline's. *logs* are the generations' log-ratios, *reason* says why there is no estimate."""
+
+    interval: Interval | None
+    logs: tuple[float, ...] = ()
+    sums: Interval | None = None  # the ratio of sums
+    reason: str | None = None
+
+
+def metric_interval(metric: Metric, variant: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> tuple[Interval | None, str | None]:
+    """Return the metric of *variant* with its interval, or None and the reason."""
+    reason = _missing(metric, variant, generations)
+    if reason:
+        return None, reason
+    if metric.kind == "windows":
+        levels = [level for g in generations if (level := _generation_level(metric, variant, g)) is not None]
+        interval = mean_interval(levels)
+        if interval is None:
+            return None, "a single generation has no spread"
+        return interval.map(math.exp), None
+    interval = _sums_interval(metric, variant, generations, bootstrap)
+    return (interval, None) if interval else (None, "too few generations for an interval")
+
+
+def ratio_to(metric: Metric, variant: str, baseline: str, generations: Sequence[Generation], reference: str, bootstrap: Bootstrap) -> Ratio:
+    """Return the ratio of *variant*'s metric to *baseline*'s.
+
+    *reference* is the lane that has a window in every group of a block: a pair in one group is compared directly, a pair in
+    two groups by way of the reference's windows, so that what drifts between the groups cancels.
+    """
+    for name in (variant, baseline):
+        reason = _missing(metric, name, generations)
+        if reason:
+            return Ratio(None, reason=f"{name}: {reason}" if name != variant else reason)
+    logs = [log for g in generations if (log := generation_log_ratio(metric, variant, baseline, g, reference)) is not None]
+    sums = _sums_ratio(metric, variant, baseline, generations, bootstrap)
+    if metric.kind == "sums":
+        return Ratio(sums, tuple(logs), sums, None if sums else "too few generations for an interval, or nothing to divide by")
+    interval = mean_interval(logs)
+    if interval is None:
+        return Ratio(None, tuple(logs), sums, "fewer than two generations: no spread to judge by")
+    return Ratio(interval.map(math.exp), tuple(logs), sums)
+
+
+def generation_log_ratio(metric: Metric, variant: str, baseline: str, generation: Generation, reference: str) -> float | None:
+    """Return one generation's robust log-ratio (pseudo-median over its blocks), for sums the log of its ratio of sums; None if there is none."""
+    if metric.kind == "sums":
+        a, b = _quotient(metric, generation.sums.get(variant)), _quotient(metric, generation.sums.get(baseline))
+        return math.log(a / b) if a and b and a > 0 and b > 0 else None
+    pairs = []
+    for block in {key[0] for key in generation.windows}:
+        a = _against_reference(metric, variant, generation, block, reference)
+        b = 0.0 if baseline == reference else _against_reference(metric, baseline, generation, block, reference)
+        if a is not None and b is not None:
+            pairs.append(a - b)
+    return pseudo_median(pairs) if pairs else None
+
+
+def _against_reference(metric: Metric, variant: str, generation: Generation, block: float, reference: str) -> float | None:
+    """Return the variant's log-ratio to the reference's window of the same group of *block*."""
+    for (number, _), windows in generation.windows.items():
+        if number == block and variant in windows:
+            a, b = _quotient(metric, windows[variant]), _quotient(metric, windows.get(reference))
+            return math.log(a / b) if a and b else None
+    return None
+
+
+def _generation_level(metric: Metric, variant: str, generation: Generation) -> float | None:
+    """Return the log of the variant's own level in one generation (pseudo-median over its windows)."""
+    values = [q for windows in generation.windows.values() if (q := _quotient(metric, windows.get(variant)))]
+    return pseudo_median([math.log(value) for value in values]) if values else None
+
+
+def _quotient(metric: Metric, tally: Any) -> float | None:
+    """Return numerator over denominator, None where the denominator is missing or zero."""
+    if not tally or not tally.get(metric.denominator) or metric.numerator not in tally:
+        return None
+    return float(tally[metric.numerator] / tally[metric.denominator])
+
+
+def _missing(metric: Metric, variant: str, generations: Sequence[Generation]) -> str | None:
+    """Say why the metric does not exist for *variant*; None if it does."""
+    have = [g.sums[variant] for g in generations if variant in g.sums]
+    if not have:
+        return "no window was measured"
+    if not any(total.get(metric.denominator) for total in have):
+        if metric.denominator in ("gb", "elapsed_s"):
+            return "no payload was moved"
+        if metric.denominator == "machine_gb":
+            return "no machine ledger: lanes ran together, or no payload was moved"
+        return "no sample was taken at rest, or no payload was moved"
+    if metric.ticks:
+        ticks = sum(total.get(metric.numerator, 0.0) for total in have) * TICKS_PER_S
+        if ticks < TICK_MINIMUM:
+            return f"only {ticks:.0f} ticks of 10 ms in all windows"
+    return None
+
+
+def _columns(metric: Metric, variant: str, generations: Sequence[Generation]) -> tuple[list[float], list[float]]:
+    totals = [g.sums.get(variant, {}) for g in generations]
+    return [t.get(metric.numerator, 0.0) for t in totals], [t.get(metric.denominator, 0.0) for t in totals]
+
+
+def _sums_interval(metric: Metric, variant: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> Interval | None:
+    top, bottom = _columns(metric, variant, generations)
+
+    def figure(pick: itemgetter[int]) -> float | None:
+        below = sum(pick(bottom))  # type: ignore[arg-type]
+        return sum(pick(top)) / below if below else None  # type: ignore[arg-type]
+
+    return bootstrap.interval(sum(top) / sum(bottom), figure)
+
+
+def _sums_ratio(metric: Metric, variant: str, baseline: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> Interval | None:
+    top, bottom = _columns(metric, variant, generations)
+    base_top, base_bottom = _columns(metric, baseline, generations)
+    if sum(bottom) == 0 or sum(base_top) <= 0 or sum(base_bottom) == 0:
+        return None
+
+    def figure(pick: itemgetter[int]) -> float | None:
+        below, base = sum(pick(bottom)), sum(pick(base_top))  # type: ignore[arg-type]
+        return sum(pick(top)) * sum(pick(base_bottom)) / (below * base) if below and base > 0 else None  # type: ignore[arg-type]
+
+    return bootstrap.interval(sum(top) * sum(base_bottom) / (sum(bottom) * sum(base_top)), figure)

@@ -1,0 +1,107 @@
+"""The JSON Schema (2020-12) of summary.json: what programs that read results may rely on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zcload.analysis.summary import SCHEMA
+from zcload.metrics import METRICS
+
+_NUMBER, _TEXT = {"type": ["number", "null"]}, {"type": ["string", "null"]}
+_INTEGER = {"type": "integer", "minimum": 0}
+
+
+def _figure(**more: Any) -> dict[str, Any]:
+    """An estimate with its 95 % interval; all three null where there is none."""
+    return _object({"estimate": _NUMBER, "low": _NUMBER, "high": _NUMBER}, **more)
+
+
+def _object(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
+    # Adding keys is free (a reader must bear them), so additional properties are never forbidden.
+    return {"type": "object", "required": list(required), "properties": {**required, **optional}}
+
+
+def summary_schema() -> dict[str, Any]:
+    """Return the schema of summary.json."""
+    comparison = _object(
+        {
+            "variant": {"type": "string"},
+            "metric": {"enum": list(METRICS)},
+            "ratio": _figure(),
+            "saving_percent": _figure(),
+            "verdict": {"enum": ["saves", "costs", "gains", "loses", "no difference", "inconclusive", None]},
+            "reason": _TEXT,
+        },
+        baseline={"type": "string"},
+        headline={"type": "boolean"},
+        aa={"type": "boolean"},
+        half_width_percent=_NUMBER,
+        ratio_of_sums=_figure(),
+        with_contaminated=_figure(),
+        generation_sd=_NUMBER,
+    )
+    metric = _figure(unit={"type": "string"}, reason=_TEXT)
+    metric["required"].append("unit")
+    variant = _object(
+        {
+            "name": {"type": "string"},
+            "mechanism": {"type": "string"},
+            "sink": {"type": "string"},
+            "aa": {"type": "boolean"},
+            "windows": _INTEGER,
+            "status": {"enum": ["ok", "skipped", "failed"]},
+            "reason": _TEXT,
+            "verified": {"type": ["boolean", "null"]},
+            "digest": _TEXT,
+            "bytes_sent": _INTEGER,
+            "bytes_received": _INTEGER,
+            "copied_fraction": _NUMBER,
+            "metrics": {"type": "object", "required": list(METRICS), "additionalProperties": metric},
+        },
+        chunk_bytes={"type": ["integer", "null"]},
+        options={"type": "object"},
+        best_chunk={"type": "boolean"},
+        retransmits={"type": ["integer", "null"]},
+        loop_s_per_call=_NUMBER,
+        bottleneck={"type": ["object", "null"]},
+    )
+    point = _object(
+        {
+            "point": _object({"chunk_bytes": _INTEGER, "file_bytes": _INTEGER, "senders": _INTEGER, "rate_bps": _NUMBER}),
+            "baseline": {"type": "string"},
+            "generations": _INTEGER,
+            "blocks": _INTEGER,
+            "variants": {"type": "array", "items": variant},
+            "comparisons": {"type": "array", "items": comparison},
+            "comparisons_best_chunk": {"type": "array", "items": {**comparison, "required": [*comparison["required"], "baseline"]}},
+        },
+        name={"type": "string"},
+        smallest_saving_percent=_NUMBER,
+        observer_share=_NUMBER,
+        window_s=_NUMBER,
+        stopped=_TEXT,
+    )
+    caution = _object({"code": {"type": "string"}, "message": {"type": "string"}, "remedy": {"type": "string"}})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "zcload summary",
+        **_object(
+            {
+                "schema": {"const": SCHEMA},
+                "name": {"type": "string"},
+                "zcload_version": {"type": "string"},
+                "complete": {"type": "boolean"},
+                "config": {"type": "object"},
+                "environment": {"type": "object"},
+                "cautions": {"type": "array", "items": caution},
+                "points": {"type": "array", "items": point},
+            },
+            started={"type": "string"},
+            seed={"type": "integer"},
+            schedule={"enum": ["alternate", "together"]},
+            headline={"enum": list(METRICS)},
+            margin_percent={"type": "number"},
+            target_percent={"type": "number"},
+            family=_INTEGER,
+        ),
+    }

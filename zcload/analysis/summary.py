@@ -1,0 +1,225 @@
+"""The summary of a result (schema zcload.summary/1), derived from its raw records and from nothing else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zcload.analysis.bottleneck import bottleneck
+from zcload.analysis.cautions import point_cautions
+from zcload.analysis.comparisons import Comparison, aa_outside, compare, judge, keep_family_wise, smallest_saving_percent
+from zcload.analysis.estimates import metric_interval
+from zcload.analysis.tally import PointData, sort_out
+from zcload.metrics import METRICS, headline
+from zcload.model import Caution
+from zcload.stats import Bootstrap
+
+# History of the schema (a reader refuses a number it does not know; adding keys keeps the number):
+#   1  2026-11  the first.
+SCHEMA = "zcload.summary/1"
+
+Record = Mapping[str, Any]
+
+
+def summarise(records: Sequence[Record]) -> dict[str, Any]:
+    """Return the summary of *records*: a header, then what was recorded, complete or not."""
+    header = records[0]
+    by_point: dict[int, list[Record]] = defaultdict(list)
+    for record in records[1:]:
+        by_point[record.get("point", -1)].append(record)
+    key = headline(header["environment"].get("irq_time_accounting"), header["schedule"])
+    ends = [record for record in by_point[-1] if record["kind"] == "end"]
+    complete = bool(ends and ends[-1]["complete"])
+    cautions = [Caution(**c) for c in header["cautions"]]
+    cautions += [Caution(r["code"], r["message"], r["remedy"]) for r in by_point[-1] if r["kind"] == "caution"]
+    points, families = [], []
+    margin = header["stop"]["margin"]
+    for index, described in enumerate(header["points"]):
+        where = f"{described['name']}: " if len(header["points"]) > 1 else ""
+        point = _Point(header, described, by_point[index], key, margin, where)
+        families.append(point)
+        points.append(point)
+    family = keep_family_wise([c for point in points for c in point.all_comparisons], margin)
+    for point in points:
+        cautions += point.cautions()
+    if not complete:
+        reason = ends[-1]["reason"] if ends else "the run was killed"
+        cautions.insert(0, Caution("partial", f"this result is partial: {reason}", "zcload run RESULT_DIR repeats the study"))
+    return {
+        "schema": SCHEMA,
+        "name": header["name"],
+        "zcload_version": header["zcload_version"],
+        "complete": complete,
+        "started": header["started"],
+        "seed": header["seed"],
+        "schedule": header["schedule"],
+        "headline": key,
+        "margin_percent": 100 * margin,
+        "target_percent": 100 * header["stop"]["target"],
+        "family": family,
+        "config": header["config"],
+        "environment": header["environment"],
+        "cautions": [caution.as_dict() for caution in cautions],
+        "points": [point.as_dict() for point in points],
+    }
+
+
+class _Point:
+    """One point on its way from records to its part of the summary."""
+
+    def __init__(self, header: Record, described: Record, records: Sequence[Record], key: str, margin: float, where: str) -> None:
+        self.header, self.described, self.key, self.margin, self.where = header, described, key, margin, where
+        self.events: dict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            self.events[record["kind"]].append(record)
+        self.calibrated: Record = self.events["calibrated"][-1] if self.events["calibrated"] else {}
+        self.data = sort_out(records, self.calibrated.get("idle_cores"))
+        self.generations = self.data.used()
+        self.bootstrap = Bootstrap(len(self.generations))
+        self.lanes = self._lanes()
+        self.baseline: str = header["baseline"]
+        self.best: str | None = self.calibrated.get("best_chunk_lane")
+        self.comparisons = self._compare(self.baseline)
+        self.best_comparisons = self._compare(self.best) if self.best and self.best != self.baseline else []
+        outside = aa_outside(self.comparisons, margin)
+        for comparisons in (self.comparisons, self.best_comparisons):
+            judge(comparisons, margin, outside)
+        self.check = _window_check(records, self)
+
+    @property
+    def all_comparisons(self) -> list[Comparison]:
+        return self.comparisons + self.best_comparisons
+
+    def _lanes(self) -> list[Record]:
+        lanes = list(self.described["lanes"])
+        extra = self.calibrated.get("extra_lane")
+        return [*lanes, extra] if extra else lanes
+
+    def _compare(self, baseline: str) -> list[Comparison]:
+        everything = [self.data.all_blocks[g.number] for g in self.generations]
+        contenders = [(lane["name"], lane["aa"]) for lane in self.lanes if lane["name"] != baseline]
+        if baseline != self.baseline:  # the baseline itself stands against its best chunk in the other comparison already
+            contenders = [(name, aa) for name, aa in contenders if not aa and name != self.baseline]
+        return compare(contenders, baseline, self.baseline, self.generations, everything, self.bootstrap, self.key)
+
+    def _variant(self, lane: Record) -> dict[str, Any]:
+        name = lane["name"]
+        said = {kind: [r for r in self.events[kind] if r["variant"] == name] for kind in ("skipped", "failed", "verified")}
+        status = "failed" if said["failed"] else "skipped" if said["skipped"] else "ok"
+        reason = (said["failed"] or said["skipped"] or [{"reason": None}])[-1]["reason"]
+        moves = lane["moves_payload"]
+        totals = [g.sums[name] for g in self.data.all_blocks.values() if name in g.sums]
+        reports = self.data.reports[name]
+        sums = defaultdict(float)
+        for total in totals:
+            for field, value in total.items():
+                sums[field] += value
+        metrics = {}
+        for key, metric in METRICS.items():
+            interval, why = metric_interval(metric, name, self.generations, self.bootstrap)
+            figures = interval.as_dict() if interval else {"estimate": None, "low": None, "high": None}
+            metrics[key] = {**figures, "unit": metric.unit, **({} if interval else {"reason": why})}
+        cost = sums["sender_cpu_s"] / sums["sender_iterations"] if not moves and sums["sender_iterations"] else None
+        return {
+            "name": name,
+            "mechanism": lane["mechanism"],
+            "sink": lane["sink"],
+            "chunk_bytes": lane["chunk_bytes"],
+            "options": lane["options"],
+            "aa": lane["aa"],
+            "best_chunk": name == self.best and name != self.baseline,
+            "windows": self.data.windows[name],
+            "status": status,
+            "reason": reason,
+            "verified": bool(said["verified"]) if moves else None,
+            "digest": said["verified"][-1]["digest"] if said["verified"] else None,
+            "bytes_sent": int(sums["bytes_sent"]),
+            "bytes_received": int(sums["bytes"]),
+            "copied_fraction": _copied_fraction(reports),
+            "retransmits": sum(r["tcp_info"].get("total_retrans", 0) for r in reports) if reports else None,
+            "loop_s_per_call": cost,
+            "bottleneck": bottleneck(sums, self.data.cpus, reports) if moves else None,
+            "metrics": metrics,
+        }
+
+    def observer_share(self) -> float | None:
+        """Return the coordinator's CPU time inside windows over the lanes'."""
+        sums = [total for g in self.generations for total in g.sums.values()]
+        lanes = sum(total["total_cpu_s"] for total in sums)
+        return sum(total["observer_cpu_s"] for total in sums) / lanes if lanes else None
+
+    def cautions(self) -> list[Caution]:
+        stopped = self.events["stopped"][-1]["reason"] if self.events["stopped"] else None
+        missed = stopped == "time limit"
+        variants = [self._variant(lane) for lane in self.lanes]
+        found = [Caution(r["code"], self.where + r["message"], r["remedy"]) for r in self.events["caution"]]
+        found += point_cautions(self.where, self.data, self.comparisons, variants, self.observer_share(), missed)
+        if self.check and self.check["disagree"]:
+            text = f"{self.where}windows of {self.check['window_s']:g} s give another ratio for {', '.join(self.check['disagree'])}"
+            found.append(Caution("windows_disagree", text, "set stop.window to the longer windows and look for what the short ones miss"))
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        lengths = [w["open_s"] for g in self.generations for lanes in g.windows.values() for w in lanes.values()]
+        return {
+            "point": self.described["point"],
+            "name": self.described["name"],
+            "baseline": self.baseline,
+            "generations": len(self.generations),
+            "blocks": self.data.blocks,
+            "blocks_repeated": self.data.repeated,
+            "blocks_kept_contaminated": self.data.kept_contaminated,
+            "window_s": self.calibrated.get("window_s"),
+            "window_open_s": [min(lengths), max(lengths)] if lengths else None,
+            "observer_share": self.observer_share(),
+            "idle_cores": self.calibrated.get("idle_cores"),
+            "loop_s_per_call": self.calibrated.get("loop_s_per_call"),
+            "best_chunk": self.calibrated.get("best_chunk"),
+            "smallest_saving_percent": smallest_saving_percent(self.all_comparisons, self.margin),
+            "stopped": self.events["stopped"][-1]["reason"] if self.events["stopped"] else None,
+            "variants": [self._variant(lane) for lane in self.lanes],
+            "comparisons": [c.as_dict() for c in self.comparisons],
+            "comparisons_best_chunk": self._best_dicts(),
+            "window_check": self.check,
+        }
+
+    def _best_dicts(self) -> list[dict[str, Any]]:
+        if self.best is None:
+            return []
+        # Where the baseline's own chunk is the best, the two comparisons are the same one.
+        return [c.as_dict() for c in (self.best_comparisons or self.comparisons)]
+
+
+def _copied_fraction(reports: Sequence[Record]) -> float | None:
+    done = sum(report["completions"].get("completions", 0) for report in reports)
+    return sum(report["completions"].get("copied", 0) for report in reports) / done if done else None
+
+
+def _window_check(records: Sequence[Record], point: _Point) -> dict[str, Any] | None:
+    """Compare the ratios of the long windows of --check-windows with the short ones'; None if none were measured."""
+    data: PointData = sort_out(records, point.calibrated.get("idle_cores"), purpose="check")
+    generations = data.used()
+    if not generations:
+        return None
+    contenders = [(lane["name"], lane["aa"]) for lane in point.lanes if lane["name"] != point.baseline]
+    long = compare(contenders, point.baseline, point.baseline, generations, generations, Bootstrap(len(generations)), point.key)
+    keys = (point.key, "sender_cpu_s_per_gb", "sender_voluntary_switches_per_gb")
+    rows, disagree = [], []
+    for a, b in zip(point.comparisons, long, strict=True):
+        if a.metric.key not in keys:
+            continue
+        short_i, long_i = a.ratio.interval, b.ratio.interval
+        apart = bool(short_i and long_i and (short_i.high < long_i.low or long_i.high < short_i.low))
+        rows.append(
+            {
+                "variant": a.variant,
+                "metric": a.metric.key,
+                "short": short_i.as_dict() if short_i else None,
+                "long": long_i.as_dict() if long_i else None,
+                "disagree": apart,
+            }
+        )
+        if apart:
+            disagree.append(f"{a.variant} ({a.metric.label})")
+    return {"window_s": point.calibrated.get("check_window_s"), "generations": len(generations), "rows": rows, "disagree": disagree}

@@ -1,0 +1,142 @@
+"""Counters of one window, and of one generation, as sums that the metrics divide. Raw records in, no statistics yet."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from zcload.observe.machine import busy_s
+
+Tally = dict[str, float]  # name of a sum (see Metric.numerator, denominator) -> value
+
+
+def window_tally(record: Mapping[str, Any], idle_cores: float | None) -> Tally:
+    """Return the sums of one window record; *idle_cores* is what the machine uses when idle, None if it is not known."""
+    senders, receivers = record["senders"], record["receivers"]
+    sender_ns = [after[0] - before[0] for before, after in senders]
+    receiver_ns = [after[0] - before[0] for before, after in receivers]
+    received = sum(after[1] - before[1] for before, after in receivers)
+    elapsed_s = max(record["last_byte_ns"] - record["open_ns"], 0) / 1e9
+    tally = {
+        "windows": 1.0,
+        "elapsed_s": elapsed_s,
+        "open_s": (record["close_ns"] - record["open_ns"]) / 1e9,
+        "span_s": (record["rest_ns"] - record["open_ns"]) / 1e9,
+        "bytes": float(received),
+        "bytes_sent": float(sum(after[1] - before[1] for before, after in senders)),
+        "bits": 8.0 * received,
+        "gb": received / 1e9,
+        "sender_cpu_s": sum(sender_ns) / 1e9,
+        "receiver_cpu_s": sum(receiver_ns) / 1e9,
+        "total_cpu_s": (sum(sender_ns) + sum(receiver_ns)) / 1e9,
+        "sender_busiest_s": max(sender_ns, default=0) / 1e9,
+        "receiver_busiest_s": max(receiver_ns, default=0) / 1e9,
+        "sender_iterations": float(sum(after[2] - before[2] for before, after in senders)),
+        "sender_syscalls": float(sum(sum(after[3:]) - sum(before[3:]) for before, after in senders)),
+        "receiver_syscalls": float(sum(sum(after[3:]) - sum(before[3:]) for before, after in receivers)),
+        "observer_cpu_s": record["observer_cpu_ns"] / 1e9,
+    }
+    if record["machine"] is not None and idle_cores is not None:
+        before, after = record["machine"]
+        tally["machine_cpu_s"] = busy_s(before, after) - idle_cores * (after[0] - before[0]) / 1e9
+        tally["machine_gb"] = tally["gb"]
+    return tally
+
+
+@dataclass(slots=True)
+class Generation:
+    """What one generation of a point gave: its windows by (block, group) and variant, and its sums by variant."""
+
+    number: int
+    windows: dict[tuple[int, int], dict[str, Tally]] = field(default_factory=lambda: defaultdict(dict))
+    sums: dict[str, Tally] = field(default_factory=lambda: defaultdict(lambda: defaultdict(float)))
+
+    def add(self, record: Mapping[str, Any], tally: Tally) -> None:
+        """Take in a window that counts. The baseline has one window in each group of a block."""
+        self.windows[record["block"], record["group"]][record["lane"]] = tally
+        total = self.sums[record["lane"]]
+        for name, value in tally.items():
+            total[name] += value
+
+
+def add_samples(generation: Generation, samples: list[Mapping[str, Any]], workers: Mapping[str, tuple[int, int]]) -> None:
+    """Add to each variant's sums what psutil saw between the generation's first and last sample.
+
+    *workers* gives each lane's (senders, receivers). Every order given in between cost each sender one switch at the gate and
+    each receiver one wait for the next: those are the gate's own and are taken off. A lane is parked between its windows, so
+    all the rest belongs to them.
+    """
+    if len(samples) < 2:
+        return
+    first, last = samples[0]["lanes"], samples[-1]["lanes"]
+    for lane in first.keys() & last.keys():
+        a, b = first[lane], last[lane]
+        orders = b["orders"] - a["orders"]
+        total = generation.sums[lane]
+        total["sampled_gb"] += (b["bytes"] - a["bytes"]) / 1e9
+        for role, count in zip(("senders", "receivers"), workers[lane], strict=True):
+            seen, name = {key: b[role][key] - a[role][key] for key in b[role]}, role[:-1]
+            seen["voluntary"] -= orders * count
+            for key in ("user_s", "system_s", "voluntary", "involuntary", "minor_faults", "major_faults"):
+                total[f"{name}_{key}"] += seen[key]
+            total[f"{name}_psutil_s"] += seen["user_s"] + seen["system_s"]
+            total[f"{name}_clock_s"] += seen["cpu_ns"] / 1e9
+
+
+@dataclass(slots=True)
+class PointData:
+    """All records of one point, sorted out: *generations* without the blocks that count as contaminated, *all_blocks* with them."""
+
+    generations: dict[int, Generation] = field(default_factory=dict)
+    all_blocks: dict[int, Generation] = field(default_factory=dict)
+    blocks: int = 0
+    repeated: int = 0
+    kept_contaminated: int = 0
+    windows: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    reports: dict[str, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    workers: dict[str, tuple[int, int]] = field(default_factory=dict)
+    cpus: tuple[int, ...] = ()  # how many CPUs senders, receivers and both together may use
+
+    def used(self) -> list[Generation]:
+        """Return the generations that hold at least one block, in order."""
+        return [self.generations[number] for number in sorted(self.generations) if self.generations[number].windows]
+
+
+def sort_out(records: Iterable[Mapping[str, Any]], idle_cores: float | None, purpose: str = "measure") -> PointData:
+    """Sort the records of one point: only blocks of *purpose* count, abandoned ones never, repeated ones only in `all_blocks`."""
+    data = PointData()
+    pending: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    samples: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for record in records:
+        kind, number = record["kind"], record.get("generation", -1)
+        if kind == "window":
+            pending[number].append(record)
+        elif kind == "block":
+            windows, pending[number] = pending[number], []
+            if record["purpose"] != purpose or record["fate"] == "abandoned":
+                continue
+            data.blocks += 1
+            data.repeated += record["fate"] == "repeated"
+            data.kept_contaminated += record["fate"] == "kept"
+            generation = data.generations.setdefault(number, Generation(number))
+            everything = data.all_blocks.setdefault(number, Generation(number))
+            for window in windows:
+                tally = window_tally(window, idle_cores)
+                data.windows[window["lane"]] += 1
+                # A repeated block shares its number with its repetition: keep both, under keys that differ.
+                everything.add({**window, "block": window["block"] + 0.001 * record["attempt"]}, tally)
+                if record["fate"] != "repeated":
+                    generation.add(window, tally)
+        elif kind == "sample" and record["purpose"] == purpose:
+            samples[number].append(record)
+        elif kind == "reports":
+            data.reports[record["lane"]].extend(record["senders"])
+            data.workers[record["lane"]] = (record["workers"][0], record["workers"][1])
+            data.cpus = tuple(record["cpus"])
+    for number, taken in samples.items():
+        for generations in (data.generations, data.all_blocks):
+            if number in generations:
+                add_samples(generations[number], taken, data.workers)
+    return data

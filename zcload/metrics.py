@@ -1,0 +1,82 @@
+"""The reported numbers, one line each: numerator over denominator of counters summed over a window (or over a generation).
+
+`windows`: paired and robust, from the exact clocks of each window. `sums`: ratios of sums over generations, for counts and for
+counters of the scheduler's tick, where single windows hold too few.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+TICK_MINIMUM = 20  # fewer ticks than this are no figure: one more or less would change it by over 5 %
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One reported number. *better* is lower, higher or none; *ticks* says that the numerator counts ticks of 10 ms."""
+
+    key: str
+    label: str
+    unit: str
+    better: Literal["lower", "higher", "none"]
+    kind: Literal["windows", "sums"]
+    numerator: str
+    denominator: str
+    definition: str
+    ticks: bool = False
+
+
+METRICS: dict[str, Metric] = {
+    metric.key: metric
+    for metric in (
+        Metric("goodput_bps", "goodput", "bit/s", "higher", "windows", "bits", "elapsed_s",
+               "payload bits the receivers took / (their last byte - gate opening)"),
+        Metric("sender_cpu_s_per_gb", "sender CPU", "s/GB", "lower", "windows", "sender_cpu_s", "gb",
+               "CPU clocks of the sender processes / 10^9 bytes received"),
+        Metric("receiver_cpu_s_per_gb", "receiver CPU", "s/GB", "lower", "windows", "receiver_cpu_s", "gb",
+               "CPU clocks of the receiver processes / 10^9 bytes received"),
+        Metric("total_cpu_s_per_gb", "both ends' CPU", "s/GB", "lower", "windows", "total_cpu_s", "gb",
+               "CPU clocks of senders and receivers / 10^9 bytes received"),
+        Metric("system_cpu_s_per_gb", "machine CPU", "s/GB", "lower", "sums", "machine_cpu_s", "machine_gb",
+               "(CPUs x wall - idle - iowait, less the idle machine's) / 10^9 bytes received"),
+        Metric("sender_cpu_cores", "sender cores", "cores", "none", "windows", "sender_cpu_s", "elapsed_s",
+               "CPU clocks of the sender processes / (last byte - gate opening)"),
+        Metric("receiver_cpu_cores", "receiver cores", "cores", "none", "windows", "receiver_cpu_s", "elapsed_s",
+               "CPU clocks of the receiver processes / (last byte - gate opening)"),
+        Metric("sender_user_s_per_gb", "sender user CPU", "s/GB", "lower", "sums", "sender_user_s", "sampled_gb",
+               "psutil cpu_times().user of the senders / 10^9 bytes; split by the tick", ticks=True),
+        Metric("sender_system_s_per_gb", "sender system CPU", "s/GB", "lower", "sums", "sender_system_s", "sampled_gb",
+               "psutil cpu_times().system of the senders / 10^9 bytes; split by the tick", ticks=True),
+        Metric("receiver_user_s_per_gb", "receiver user CPU", "s/GB", "lower", "sums", "receiver_user_s", "sampled_gb",
+               "psutil cpu_times().user of the receivers / 10^9 bytes; split by the tick", ticks=True),
+        Metric("receiver_system_s_per_gb", "receiver system CPU", "s/GB", "lower", "sums", "receiver_system_s", "sampled_gb",
+               "psutil cpu_times().system of the receivers / 10^9 bytes; split by the tick", ticks=True),
+        Metric("sender_voluntary_switches_per_gb", "sender voluntary switches", "1/GB", "none", "sums", "sender_voluntary", "sampled_gb",
+               "voluntary context switches of all sender threads, less the gate's own / 10^9 bytes"),
+        Metric("sender_involuntary_switches_per_gb", "sender involuntary switches", "1/GB", "none", "sums", "sender_involuntary", "sampled_gb",
+               "involuntary context switches of all sender threads / 10^9 bytes"),
+        Metric("receiver_voluntary_switches_per_gb", "receiver voluntary switches", "1/GB", "none", "sums", "receiver_voluntary", "sampled_gb",
+               "voluntary context switches of all receiver threads, less the gate's own / 10^9 bytes"),
+        Metric("receiver_involuntary_switches_per_gb", "receiver involuntary switches", "1/GB", "none", "sums", "receiver_involuntary", "sampled_gb",
+               "involuntary context switches of all receiver threads / 10^9 bytes"),
+        Metric("sender_syscalls_per_gb", "sender system calls", "1/GB", "none", "sums", "sender_syscalls", "gb",
+               "system calls counted in the senders' loop / 10^9 bytes"),
+        Metric("receiver_syscalls_per_gb", "receiver system calls", "1/GB", "none", "sums", "receiver_syscalls", "gb",
+               "system calls counted in the receivers' loop / 10^9 bytes"),
+        Metric("sender_minor_faults_per_gb", "sender minor faults", "1/GB", "none", "sums", "sender_minor_faults", "sampled_gb",
+               "page faults of the senders served without a read / 10^9 bytes"),
+        Metric("sender_major_faults_per_gb", "sender major faults", "1/GB", "none", "sums", "sender_major_faults", "sampled_gb",
+               "page faults of the senders that waited for a read / 10^9 bytes"),
+    )
+}  # fmt: skip
+
+TOTAL, MACHINE = "total_cpu_s_per_gb", "system_cpu_s_per_gb"
+
+
+def headline(irq_time_accounting: str | None, schedule: str) -> str:
+    """Return the key of the headline metric: both ends' CPU, or the machine's where the kernel accounts interrupts apart from processes.
+
+    Lanes that run together share the machine, so then there is no machine ledger to take.
+    """
+    return MACHINE if irq_time_accounting == "yes" and schedule != "together" else TOTAL

@@ -1,0 +1,126 @@
+"""The result directory: windows.jsonl, written as it is measured, and summary.json, derived from it.
+
+A crash or a kill -9 loses at most the line being written; every reader here takes a torn last line as the end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zcload.errors import ConfigError, Problem
+
+# History of the format (adding keys and kinds of lines keeps the number):
+#   1  2026-11  the first: a header, then events, samples, windows and blocks.
+SCHEMA = "zcload.windows/1"
+WINDOWS, SUMMARY = "windows.jsonl", "summary.json"
+
+
+class Recorder:
+    """Write records as they come and keep them for the analysis. One write(2) a record, made while no window is open."""
+
+    def __init__(self, directory: Path) -> None:
+        """Create *directory* and an empty windows.jsonl in it; raises ConfigError."""
+        self.directory = directory
+        self.records: list[dict[str, Any]] = []
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            if (directory / WINDOWS).exists():
+                raise ConfigError(Problem(f"{directory} holds a result already", key="--out", remedy="choose another directory"))
+            self._fd = os.open(directory / WINDOWS, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise ConfigError(Problem(f"cannot write to {directory}: {(error.strerror or str(error)).lower()}", key="--out")) from None
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Append *record*; raises ConfigError if the disk is full."""
+        self.records.append(record)
+        line = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        try:
+            while line:
+                line = line[os.write(self._fd, line) :]
+        except OSError as error:
+            raise ConfigError(
+                Problem(f"cannot write to {self.directory / WINDOWS}: {(error.strerror or str(error)).lower()}", remedy="what is there is readable")
+            ) from None
+
+    def close(self) -> None:
+        """Close the file; harmless when called twice."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:
+    """Write summary.json whole or not at all; raises ConfigError."""
+    partial = directory / f".{SUMMARY}.{os.getpid()}"
+    try:
+        partial.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        partial.replace(directory / SUMMARY)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise ConfigError(Problem(f"cannot write {directory / SUMMARY}: {(error.strerror or str(error)).lower()}")) from None
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """Read a windows.jsonl; a torn last line is left out. Raises ConfigError if the file is not one of ours."""
+    records: list[dict[str, Any]] = []
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    record = json.loads(line)
+                    if not isinstance(record, dict) or "kind" not in record:
+                        raise ValueError("not a record")
+                except ValueError as error:
+                    if not line.endswith(b"\n"):
+                        break  # torn: the writer was killed in mid-line
+                    raise ConfigError(Problem(f"not a line of a zcload result: {error}", file=str(path), line=number)) from None
+                records.append(record)
+    except OSError as error:
+        raise ConfigError(Problem((error.strerror or str(error)).lower(), file=str(path))) from None
+    if not records or records[0]["kind"] != "header":
+        raise ConfigError(Problem("holds no result: not even its header was written", file=str(path)))
+    if records[0].get("schema") != SCHEMA:
+        raise ConfigError(
+            Problem(f"has the schema {records[0].get('schema')!r}; this zcload reads {SCHEMA!r}", file=str(path), remedy="use the zcload that wrote it")
+        )
+    return records
+
+
+def load_summary(result: Path) -> dict[str, Any]:
+    """Return the summary of a result: a directory, or one of its two files. Derived from the windows where summary.json is missing.
+
+    Raises ConfigError.
+    """
+    if result.is_dir():
+        if (result / SUMMARY).exists():
+            return _read_summary(result / SUMMARY)
+        if not (result / WINDOWS).exists():
+            raise ConfigError(Problem(f"holds neither {SUMMARY} nor {WINDOWS}: it is not a result", file=str(result)))
+        result = result / WINDOWS
+    if not result.exists():
+        raise ConfigError(Problem("no such file or directory", file=str(result)))
+    if result.suffix == ".jsonl":
+        from zcload.analysis.summary import summarise
+
+        return summarise(read_records(result))
+    return _read_summary(result)
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
+    try:
+        summary = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(Problem((error.strerror or str(error)).lower(), file=str(path))) from None
+    except ValueError as error:
+        raise ConfigError(Problem(f"is not JSON: {error}", file=str(path))) from None
+    schema = summary.get("schema") if isinstance(summary, dict) else None
+    if not isinstance(schema, str) or not schema.startswith("zcload.summary/"):
+        raise ConfigError(Problem("is not a zcload summary", file=str(path)))
+    if schema != "zcload.summary/1":
+        raise ConfigError(Problem(f"has the schema {schema!r}; this zcload reads 'zcload.summary/1'", file=str(path), remedy="use the zcload that wrote it"))
+    assert isinstance(summary, dict)
+    return summary

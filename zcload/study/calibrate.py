@@ -1,0 +1,122 @@
+"""Before a point is measured: how long its windows must be, what the loop and the idle machine cost, which chunk suits the baseline best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from zcload import interrupt
+from zcload.analysis.tally import window_tally
+from zcload.errors import StudyError
+from zcload.lane.lane import Lane
+from zcload.mechanisms import MECHANISMS
+from zcload.model import Variant
+from zcload.observe.machine import busy_s, capacity_s
+from zcload.stats import pseudo_median
+from zcload.study.setting import Setting
+from zcload.study.window import LaneFailed, measure
+from zcload.units import format_size
+
+SHORTEST_S = 0.040  # 25..50 ms give the tightest intervals for their time; below 40 ms the coordinator's own share nears 1 %
+LONGEST_S = 1.0
+CALLS_PER_WINDOW = 20  # of every sender: a window of few calls is mostly its edges
+TAIL_SHARE = 0.5  # what is still on its way when the gate closes may take half as long as the gate was open
+BEST_CHUNKS = tuple(1 << power for power in range(14, 21))  # 16 KiB .. 1 MiB
+_IDLE_S = 0.5
+_CALIBRATION_WINDOWS = 3
+_CHUNK_GENERATIONS, _CHUNK_BLOCKS = 2, 4
+
+
+def idle_cores(setting: Setting) -> float | None:
+    """Measure how many cores the machine uses while every lane is parked; None where lanes run together and there is no machine ledger."""
+    if setting.together:
+        return None
+    before = setting.machine.read().as_list()
+    interrupt.pause(_IDLE_S)
+    interrupt.check()
+    after = setting.machine.read().as_list()
+    return max(0.0, busy_s(before, after)) / capacity_s(before, after) * after[-1]
+
+
+def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, dict[str, float]]:
+    """Choose how long the gates of this point open, the same for all its lanes; return it with the time a window of each lane takes.
+
+    A lane whose window ends with its pass takes as long as that needs, whatever is chosen here.
+    """
+    fixed = setting.study.stop.window_s
+    needed, takes = fixed or SHORTEST_S, {}
+    for name, lane in list(lanes.items()):
+        try:
+            records = [measure(lane, fixed or SHORTEST_S, setting.machine) for _ in range(_CALIBRATION_WINDOWS)]
+        except LaneFailed as error:
+            lanes.pop(name).tear_down()
+            setting.source.check()
+            setting.remove(name, error)
+            continue
+        last = records[-1]
+        takes[name] = (last["rest_ns"] - last["open_ns"]) / 1e9
+        cls = MECHANISMS[lane.variant.mechanism]
+        if cls.whole_pass or not cls.moves_payload or fixed:
+            continue
+        calls = min(after[2] - before[2] for before, after in last["senders"])
+        open_s = (last["close_ns"] - last["open_ns"]) / 1e9
+        tail_s = max(0, last["last_byte_ns"] - last["close_ns"]) / 1e9
+        needed = max(needed, tail_s / TAIL_SHARE, open_s * CALLS_PER_WINDOW / max(calls, 1))
+    chosen = fixed or math.ceil(min(needed, LONGEST_S) * 200) / 200
+    return chosen, {name: max(seconds, seconds - SHORTEST_S + chosen) for name, seconds in takes.items()}
+
+
+def loop_cost(setting: Setting, lane: Lane) -> float | None:
+    """Measure what a turn of the senders' loop costs by itself, in CPU seconds, with the null mechanism."""
+    try:
+        tallies = [window_tally(measure(lane, SHORTEST_S, setting.machine), None) for _ in range(_CALIBRATION_WINDOWS)]
+    except LaneFailed:
+        return None
+    return min(t["sender_cpu_s"] / t["sender_iterations"] for t in tallies if t["sender_iterations"])
+
+
+def best_chunk(setting: Setting, told: Callable[[str, float], None]) -> tuple[int, dict[int, float]]:
+    """Find the chunk at which the baseline's mechanism costs both ends the least CPU per GB; return it and the costs of all (s/GB).
+
+    Measured in generations of their own, so that choosing the luckiest does not flatter the lane that is measured later.
+    """
+    baseline = setting.study.variant(setting.study.baseline)
+    own = baseline.chunk or setting.point.chunk
+    sizes = sorted({*(size for size in BEST_CHUNKS if size <= setting.source.size), own})
+    variants = {f"{baseline.name}@{format_size(size)}": size for size in sizes}
+    logs: dict[int, list[float]] = {size: [] for size in sizes}
+    for generation in range(_CHUNK_GENERATIONS):
+        with setting.lanes(_at(baseline, name, size) for name, size in variants.items()) as lanes:
+            if len(lanes) < len(variants):
+                raise StudyError(f"the baseline's best chunk could not be found: {', '.join(setting.out.values())}")
+            seen: dict[int, list[float]] = {size: [] for size in sizes}
+            for block in range(1 + _CHUNK_BLOCKS):
+                for name in setting.rng.sample(list(lanes), len(lanes)):
+                    tally = window_tally(measure(lanes[name], SHORTEST_S, setting.machine), None)
+                    if block and tally["gb"]:
+                        seen[variants[name]].append(math.log(tally["total_cpu_s"] / tally["gb"]))
+                    interrupt.check()
+                told("finding the baseline's best chunk", (generation + (block + 1) / (1 + _CHUNK_BLOCKS)) / _CHUNK_GENERATIONS)
+            for size in sizes:
+                if seen[size]:
+                    logs[size].append(pseudo_median(seen[size]))
+    costs = {size: math.exp(sum(values) / len(values)) for size, values in logs.items() if values}
+    return min(costs, key=costs.__getitem__), costs
+
+
+def _at(baseline: Variant, name: str, chunk: int) -> Variant:
+    return Variant(name, baseline.mechanism, chunk, baseline.sink, baseline.options)
+
+
+def best_chunk_variant(setting: Setting, chunk: int) -> Variant | None:
+    """Return the lane that the baseline gets at its best chunk; None where its own chunk is the best."""
+    baseline = setting.study.variant(setting.study.baseline)
+    if chunk == (baseline.chunk or setting.point.chunk):
+        return None
+    return _at(baseline, f"{baseline.name}@{format_size(chunk)}", chunk)
+
+
+def as_record(costs: dict[int, float], chunk: int) -> dict[str, Any]:
+    """Return the calibration of the chunk as data."""
+    return {"chunk_bytes": chunk, "total_cpu_s_per_gb": {str(size): cost for size, cost in sorted(costs.items())}}

@@ -1,0 +1,68 @@
+"""What a study will take before it is run: points, lanes, time, memory, disk, CPUs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zcload.mechanisms import MECHANISMS
+from zcload.model import Point, Study
+from zcload.source import required_memory
+from zcload.study.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S
+from zcload.units import format_rate, format_size
+
+_SHOWN_AS = {"file_size": format_size, "chunk": format_size, "receive_chunk": format_size, "rate": format_rate}
+_FILE_BYTES_PER_S = 0.5e9  # a made file is hashed out at about this rate a CPU; an order of magnitude, for the plan only
+_VERIFY_BYTES_PER_S = 0.8e9
+_CALIBRATE_S = 6.0
+
+
+def point_name(study: Study, point: Point) -> str:
+    """Return what sets *point* apart from the study's others: "chunk=64KiB, senders=4"; empty when there is only one."""
+    parts = []
+    for key in study.swept:
+        value = getattr(point, "rate_bps" if key == "rate" else key)
+        shown = _SHOWN_AS.get(key)
+        parts.append(f"{key}={shown(value) if shown and value is not None else 'auto' if value is None else value}")
+    return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The points by name, the lanes of each, and what all of it needs: seconds at most, bytes of memory and of disk, processes at once."""
+
+    points: tuple[str, ...]
+    lanes: tuple[str, ...]
+    setup_s: float
+    measure_s: float
+    check_s: float
+    memory_bytes: int
+    disk_bytes: int
+    processes: int
+
+    @property
+    def total_s(self) -> float:
+        return self.setup_s + self.measure_s + self.check_s
+
+
+def plan(study: Study, check_windows: bool = False) -> Plan:
+    """Estimate what *study* (resolved) takes; the time to measure is the limit, a study may well stop earlier."""
+    lanes = tuple(f"{v.name} ({v.mechanism})" if v.name != v.mechanism else v.name for v in study.variants)
+    more = 1 if study.best_chunk else 0
+    made = {(p.file, p.file_size, p.dir) for p in study.points if p.file is None}
+    own = {p.file_size for p in study.points if p.file is not None}
+    setup = sum(size / _FILE_BYTES_PER_S / 2 for _, size, _ in made) + sum(size / 1.5e9 for size in own)
+    setup += sum((len(study.variants) + more) * p.file_size / _VERIFY_BYTES_PER_S + (_CALIBRATE_S if more else 2.0) for p in study.points)
+    check = CHECK_GENERATIONS * CHECK_BLOCKS * CHECK_WINDOW_S * (len(study.variants) + more) * len(study.points) if check_windows else 0.0
+    private = max(
+        p.senders * sum(MECHANISMS[v.mechanism].private_bytes(p.file_size, v.chunk or p.chunk) for v in study.variants) for p in study.points
+    )
+    return Plan(
+        points=tuple(point_name(study, p) or "one point" for p in study.points),
+        lanes=lanes,
+        setup_s=setup,
+        measure_s=study.stop.max_time_s * len(study.points),
+        check_s=check,
+        memory_bytes=sum({(p.file, p.file_size, p.dir): required_memory(p) for p in study.points}.values()) + private,
+        disk_bytes=sum(size for _, size, folder in made if folder is not None),
+        processes=max((len(study.variants) + more) * (p.senders + p.receiver_count) for p in study.points),
+    )

@@ -1,0 +1,268 @@
+"""One point on its way: prepared once (verified, calibrated), then measured generation by generation until it may stop."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from zcload import interrupt
+from zcload.analysis.comparisons import saving
+from zcload.analysis.estimates import generation_log_ratio
+from zcload.analysis.tally import Generation, sort_out
+from zcload.lane.lane import Lane
+from zcload.mechanisms import MECHANISMS
+from zcload.metrics import METRICS
+from zcload.model import Variant
+from zcload.observe.sampler import Sampler
+from zcload.stats import Interval, half_width_percent, mean_interval
+from zcload.study import calibrate
+from zcload.study.blocks import Tolerance, run_block
+from zcload.study.progress import Progress, Viewer
+from zcload.study.setting import Setting, cpus_of
+from zcload.study.window import LaneFailed
+
+GENERATION_S = 1.0  # long enough that setting up is a few percent, short enough for many: they are what the interval comes from
+LEAST_BLOCKS, MOST_BLOCKS = 2, 12
+CHECK_WINDOW_S, CHECK_GENERATIONS, CHECK_BLOCKS = 2.0, 4, 2
+
+_NULL = Variant("loop", "null")
+
+
+class PointRun:
+    """A point being measured."""
+
+    def __init__(self, setting: Setting, headline: str, view: Viewer, points: int) -> None:
+        self.setting = setting
+        self.headline = METRICS[headline]
+        self.view, self.points = view, points
+        self.stop = setting.study.stop
+        self.variants = [v for v in setting.study.variants if v.name not in setting.out]
+        self.extra: Variant | None = None
+        self.window_s = 0.0
+        self.block_s = 0.0  # how long a block takes
+        self.idle_cores: float | None = None
+        self.generation = 0
+        self.spent_s = 0.0
+        self.stopped: str | None = None
+        self.tolerance = Tolerance(setting.interrupts_apart)
+        self.logs: dict[str, list[float]] = {}
+        self._recent: list[dict[str, Any]] = []
+
+    # Preparing.
+
+    def prepare(self) -> None:
+        """Verify every lane, choose the window, find the best chunk. Raises StudyError if the baseline fails, Interrupted."""
+        setting = self.setting
+        costs: dict[int, float] = {}
+        best: int | None = None
+        loop = None
+        null = [] if any(v.mechanism == "null" for v in self.variants) else [_NULL]
+        with setting.lanes([*self.variants, *null], verify=True, started=lambda name: self._tell("verifying", name)) as lanes:
+            idle = lanes.pop(_NULL.name, None)
+            try:
+                self._tell("calibrating", "window length, idle machine, loop")
+                self.idle_cores = calibrate.idle_cores(setting)
+                if idle is not None:
+                    loop = calibrate.loop_cost(setting, idle)
+            finally:
+                if idle is not None:
+                    idle.tear_down()
+            self.window_s, takes = calibrate.window_length(setting, lanes)
+        baseline = setting.study.variant(setting.study.baseline)
+        if setting.study.best_chunk and MECHANISMS[baseline.mechanism].uses_chunk:
+            best, costs = calibrate.best_chunk(setting, self._tell)
+            self.extra = calibrate.best_chunk_variant(setting, best)
+            if self.extra is not None:
+                with setting.lanes([self.extra], verify=True, started=lambda name: self._tell("verifying", name)):
+                    pass
+                if self.extra.name not in setting.out:
+                    takes[self.extra.name] = takes[baseline.name]
+        groups = -(-max(len(takes) - 1, 1) // 3)
+        self.block_s = sum(takes.values()) + (groups - 1) * takes[baseline.name]
+        if setting.together:
+            self.block_s = max(takes.values()) * 2
+        extra = self.extra if self.extra and self.extra.name not in setting.out else None
+        setting.record(
+            {
+                "kind": "calibrated",
+                "window_s": self.window_s,
+                "block_s": round(self.block_s, 4),
+                "idle_cores": self.idle_cores,
+                "loop_s_per_call": loop,
+                "best_chunk": calibrate.as_record(costs, best) if best else None,
+                "best_chunk_lane": (extra.name if extra else baseline.name) if best else None,
+                "extra_lane": describe_lane(extra, setting) if extra else None,
+                "check_window_s": CHECK_WINDOW_S,
+            }
+        )
+
+    def _tell(self, phase: str, detail: str | float = "", fraction: float | None = None) -> None:
+        text = detail if isinstance(detail, str) else ""
+        self.view(Progress(phase, text, fraction if isinstance(detail, str) else detail, point=self.setting.index, points=self.points))
+        interrupt.check()
+
+    # Measuring.
+
+    def contenders(self) -> list[Variant]:
+        """Return the variants that still take part, the best-chunk lane among them."""
+        return [v for v in (*self.variants, self.extra) if v is not None and v.name not in self.setting.out]
+
+    def run_generation(self) -> None:
+        """Set up all lanes anew, measure a warm-up block and then blocks for about a second, take them down, and see whether to stop."""
+        start = time.monotonic()
+        share = min(GENERATION_S, 0.9 * self.stop.max_time_s / self.stop.min_generations)
+        blocks = max(LEAST_BLOCKS, min(MOST_BLOCKS, round(share / self.block_s) - 1))
+        self._measure("measure", self.window_s, blocks, deadline=start - self.spent_s + self.stop.max_time_s)
+        self.spent_s += time.monotonic() - start
+        self._judge()
+
+    def run_check(self) -> None:
+        """Measure generations of long windows, to be held against the short ones."""
+        for _ in range(CHECK_GENERATIONS):
+            self._measure("check", CHECK_WINDOW_S, CHECK_BLOCKS, deadline=None)
+
+    def check_s(self) -> float:
+        """Return about how long `run_check` takes."""
+        windows = len(self.contenders()) + max(0, -(-(len(self.contenders()) - 1) // 3) - 1)
+        return CHECK_GENERATIONS * CHECK_BLOCKS * (CHECK_WINDOW_S + 0.05) * (1 if self.setting.together else windows)
+
+    def _measure(self, purpose: str, open_s: float, blocks: int, deadline: float | None) -> None:
+        setting, study = self.setting, self.setting.study
+        number, self.generation = self.generation, self.generation + 1
+        self._recent = []
+        with setting.lanes(self.contenders()) as lanes:
+            roles = {name: [sorted(cpus) for cpus in lane.cpu_sets] for name, lane in lanes.items()}
+            setting.record({"kind": "generation", "generation": number, "purpose": purpose, "cpus": roles})
+            sampler = Sampler(lanes.values())
+            for block in range(-1, blocks):
+                warm_up = block < 0
+                if not warm_up and block >= LEAST_BLOCKS and deadline is not None and time.monotonic() > deadline:
+                    break
+                label = {"point": setting.index, "generation": number, "block": block, "purpose": "warm-up" if warm_up else purpose}
+                try:
+                    run_block(
+                        lanes,
+                        study.baseline,
+                        label=label,
+                        open_s=self.window_s if warm_up else open_s,
+                        together=setting.together,
+                        machine=setting.machine,
+                        rng=setting.rng,
+                        record=self._record,
+                        tolerance=None if warm_up else self.tolerance,
+                        between=lambda: self._between(sampler, number, purpose),
+                    )
+                except LaneFailed as error:
+                    lanes.pop(error.lane).tear_down()
+                    setting.source.check()
+                    setting.remove(error.lane, error)
+                    sampler = Sampler(lanes.values())
+                if warm_up:
+                    self._sample(sampler, number, purpose)
+            self._sample(sampler, number, purpose)
+            self._report(lanes, number, sampler)
+
+    def _record(self, record: dict[str, Any]) -> None:
+        self.setting.emit(record)
+        self._recent.append(record)
+
+    def _between(self, sampler: Sampler, generation: int, purpose: str) -> None:
+        """Use the rest between two windows: a psutil sample if one is due, a look at the screen if it is somebody's."""
+        if sampler.due():
+            self._sample(sampler, generation, purpose)
+        self.view(self.progress())
+
+    def _sample(self, sampler: Sampler, generation: int, purpose: str) -> None:
+        self.setting.record({"kind": "sample", "generation": generation, "purpose": purpose, **sampler.sample()})
+
+    def _report(self, lanes: dict[str, Lane], generation: int, sampler: Sampler) -> None:
+        for name, lane in lanes.items():
+            self.setting.record(
+                {
+                    "kind": "reports",
+                    "generation": generation,
+                    "lane": name,
+                    "workers": [len(lane.senders), len(lane.receivers)],
+                    "cpus": cpus_of(lane.placement),
+                    "senders": lane.report(),
+                    "sampler_cpu_ns": sampler.cost_ns // len(lanes),
+                }
+            )
+
+    # Stopping.
+
+    def _judge(self) -> None:
+        """Take the generation's log-ratios in, and stop if all headline intervals are narrow enough or the time is up."""
+        data = sort_out(self._recent, self.idle_cores)
+        for generation in data.used():
+            self._take_in(generation)
+        if self.generation < self.stop.min_generations and self.spent_s < self.stop.max_time_s:
+            return
+        if self.generation >= self.stop.min_generations:
+            widths = [half_width_percent(ratio) for ratio in self.ratios().values()]
+            if len(widths) == len(self._headline_lanes()) and all(width <= 100 * self.stop.target for width in widths):
+                self.stopped = "target reached"
+        if self.stopped is None and self.spent_s + self.spent_s / self.generation > self.stop.max_time_s:
+            self.stopped = "time limit"
+        if self.stopped is None and not self._headline_lanes():
+            self.stopped = "nothing to compare"
+        if self.stopped:
+            self.setting.record({"kind": "stopped", "reason": self.stopped, "generations": self.generation})
+
+    def _headline_lanes(self) -> list[str]:
+        """Return the lanes whose intervals decide when to stop: not the baseline, its own second lanes, or what moves no payload."""
+        return [
+            v.name
+            for v in self.contenders()
+            if v.name != self.setting.study.baseline and not v.aa and v != self.extra and MECHANISMS[v.mechanism].moves_payload
+        ]
+
+    def _take_in(self, generation: Generation) -> None:
+        baseline = self.setting.study.baseline
+        for name in self._headline_lanes():
+            log = generation_log_ratio(self.headline, name, baseline, generation, baseline)
+            if log is not None:
+                self.logs.setdefault(name, []).append(log)
+
+    def ratios(self) -> dict[str, Interval]:
+        """Return the headline ratios so far."""
+        import math
+
+        return {name: interval.map(math.exp) for name, logs in self.logs.items() if (interval := mean_interval(logs)) is not None}
+
+    def progress(self) -> Progress:
+        """Say how far this point is."""
+        shown = tuple(
+            (name, (s := saving(ratio)).low, s.estimate, s.high, half_width_percent(ratio)) for name, ratio in self.ratios().items()
+        )
+        return Progress(
+            "measuring",
+            f"windows of {1000 * self.window_s:.0f} ms",
+            min(1.0, self.spent_s / self.stop.max_time_s),
+            point=self.setting.index,
+            points=self.points,
+            generations=self.generation,
+            at_least=self.stop.min_generations,
+            target_percent=100 * self.stop.target,
+            intervals=shown,
+            left_s=max(0.0, self.stop.max_time_s - self.spent_s),
+        )
+
+
+def describe_lane(variant: Variant, setting: Setting) -> dict[str, Any]:
+    """Return a lane as data, with what the point gives it."""
+    return lane_facts(variant, setting.point.chunk, setting.point.sink)
+
+
+def lane_facts(variant: Variant, chunk: int, sink: str) -> dict[str, Any]:
+    """Return a variant as data; *chunk* and *sink* are the point's, for what the variant leaves open."""
+    cls = MECHANISMS[variant.mechanism]
+    return {
+        "name": variant.name,
+        "mechanism": variant.mechanism,
+        "sink": variant.sink or sink,
+        "chunk_bytes": (variant.chunk or chunk) if cls.uses_chunk else None,
+        "options": dict(variant.options),
+        "aa": variant.aa,
+        "moves_payload": cls.moves_payload,
+    }

@@ -1,0 +1,112 @@
+"""Before anything is forked or made: can this host do what the study asks, and with which variants?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from zcload.errors import ConfigError, MechanismUnavailableError, Problem
+from zcload.lane.connect import choose_congestion, listen
+from zcload.mechanisms import MECHANISMS
+from zcload.model import Caution, Point, Study, Variant
+from zcload.observe.topology import Core
+from zcload.placement import place
+from zcload.sinks import SINKS
+from zcload.source import MEMORY_RESERVE, available_memory, check_own, required_memory
+from zcload.units import human_bytes
+
+_PROCESS_BYTES = 12 << 20  # private memory of a forked worker, beside its buffers
+
+
+def resolve(study: Study) -> Study:
+    """Return *study* with the sizes of the user's own files; raises ConfigError if one cannot be sent."""
+    return replace(study, points=tuple(_resolved(point) for point in study.points))
+
+
+def _resolved(point: Point) -> Point:
+    return point if point.file is None else replace(point, file_size=check_own(point.file))
+
+
+def check_host(study: Study, cores: tuple[Core, ...]) -> None:
+    """Raise ConfigError if an address, a port, a placement or the memory for the made files cannot be had."""
+    import random
+
+    for point in study.points:
+        congestion, _ = choose_congestion(point.congestion)
+        listen(point, congestion, backlog=1).close()
+        place(point.placement, point.senders, point.receiver_count, cores, random.Random(0))
+    files = {(p.file, p.file_size, p.dir): required_memory(p) for p in study.points}
+    wanted, room = sum(files.values()), available_memory() - MEMORY_RESERVE
+    if wanted > room:
+        what = "a file of" if len(files) == 1 else f"{len(files)} files of together"
+        raise ConfigError(
+            Problem(
+                f"{what} {human_bytes(wanted)} do{'es' if len(files) == 1 else ''} not fit: {human_bytes(max(room, 0))} of memory can be used",
+                key="workload.file_size",
+                remedy="choose a smaller file_size, or a dir on a disk",
+            )
+        )
+
+
+def unavailable(study: Study, point: Point) -> dict[str, MechanismUnavailableError]:
+    """Return the variants that this host cannot run at *point*, each with the reason."""
+    found = {}
+    for variant in study.variants:
+        error = _probe(variant, point)
+        if error is not None:
+            found[variant.name] = error
+    return found
+
+
+def _probe(variant: Variant, point: Point) -> MechanismUnavailableError | None:
+    mechanism = MECHANISMS[variant.mechanism]
+    for thing in (mechanism, SINKS[variant.sink or point.sink]):
+        why = thing.probe()
+        if why is not None:
+            return MechanismUnavailableError(thing.name, why.reason, why.remedy)
+    need = point.senders * mechanism.private_bytes(point.file_size, variant.chunk or point.chunk) + _PROCESS_BYTES * point.senders
+    room = available_memory() - MEMORY_RESERVE - required_memory(point)
+    if need > room:
+        return MechanismUnavailableError(
+            variant.mechanism,
+            f"{point.senders} senders need {human_bytes(need)} of memory of their own, and {human_bytes(max(room, 0))} can be used",
+            "fewer senders or a smaller file_size",
+        )
+    return None
+
+
+def require(study: Study, out: dict[str, MechanismUnavailableError], strict: bool) -> None:
+    """Raise MechanismUnavailableError if what is *out* leaves no study: the baseline, every other variant, or with *strict* any at all."""
+    left = [v for v in study.variants if v.name not in out and v.name != study.baseline and not v.aa]
+    if study.baseline in out:
+        error = out[study.baseline]
+        raise MechanismUnavailableError(f"the baseline {study.baseline}", error.reason, error.remedy)
+    if out and (strict or not left):
+        name, error = next(iter(out.items()))
+        what = f"{name} cannot run here" if strict else "no variant but the baseline can run here"
+        raise MechanismUnavailableError(what, error.reason, error.remedy)
+
+
+def cautions(study: Study, cache_bytes: int | None) -> list[Caution]:
+    """Return the cautions that the config itself gives rise to; *cache_bytes* is the last-level cache."""
+    found = []
+    small = min(point.file_size for point in study.points)
+    if cache_bytes and small < 4 * cache_bytes:
+        found.append(
+            Caution(
+                "small_file",
+                f"a file of {human_bytes(small)} is under 4 times the last-level cache ({human_bytes(cache_bytes)}): part of it is sent from the cache",
+                f"file_size = \"{-(-4 * cache_bytes >> 20)}MiB\" or more, unless the cached case is what you ask about",
+            )
+        )
+    for point in study.points:
+        wanted, system = choose_congestion(point.congestion)
+        if wanted is None:
+            found.append(
+                Caution(
+                    "congestion",
+                    f"neither cubic nor reno may be set: the system's {system} is used, and a pacing one such as bbr costs CPU of its own",
+                    "allow it: sysctl net.ipv4.tcp_allowed_congestion_control",
+                )
+            )
+            break
+    return found

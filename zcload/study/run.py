@@ -1,0 +1,210 @@
+"""A whole study: look at the host, make the files, prepare the points, then rounds of generations until every point may stop."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from zcload import __version__, interrupt
+from zcload.analysis.summary import summarise
+from zcload.errors import ZcloadError
+from zcload.lane.connect import choose_congestion
+from zcload.metrics import headline
+from zcload.model import Point, Study
+from zcload.observe.doctor import cautions as doctor_cautions
+from zcload.observe.doctor import findings
+from zcload.observe.environment import describe
+from zcload.observe.machine import Machine
+from zcload.observe.topology import read_cores
+from zcload.results import SCHEMA, Recorder, write_summary
+from zcload.source import Source, open_source
+from zcload.study import preflight
+from zcload.study.plan import point_name
+from zcload.study.point import PointRun, lane_facts
+from zcload.study.progress import Progress, Viewer, nobody
+from zcload.study.setting import Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to: its *summary*, where it is, and the *error* that ended it before its end, if one did."""
+
+    summary: dict[str, Any]
+    directory: Path
+    error: ZcloadError | None
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 a lane failed or the run did, 130 or 143 interrupted."""
+        if self.error is not None:
+            return self.error.exit_code
+        return int(any(v["status"] == "failed" for p in self.summary["points"] for v in p["variants"]))
+
+
+def run(
+    study: Study,
+    directory: Path | None = None,
+    *,
+    seed: int | None = None,
+    strict: bool = False,
+    check_windows: bool = False,
+    host_name: bool = False,
+    view: Viewer = nobody,
+) -> Outcome:
+    """Run *study* and store its result in *directory* (default results/<utc time>-<name>).
+
+    Raises ConfigError and MechanismUnavailableError before anything is measured; what goes wrong later is in the outcome,
+    with all that was measured until then.
+    """
+    study = preflight.resolve(study)
+    cores = read_cores()
+    preflight.check_host(study, cores)
+    out = [preflight.unavailable(study, point) for point in study.points]
+    for each in out:
+        preflight.require(study, each, strict)
+    seed = secrets.randbits(32) if seed is None else seed
+    now = datetime.now(UTC)
+    view(Progress("looking at this host"))
+    environment = describe(host_name=host_name)
+    found = [*doctor_cautions(findings(study=study)), *preflight.cautions(study, environment.get("last_level_cache_bytes"))]
+    recorder = Recorder(directory or Path("results") / f"{now:%Y%m%dT%H%M%SZ}-{study.name}")
+    recorder.write(
+        {
+            "kind": "header",
+            "schema": SCHEMA,
+            "name": study.name,
+            "zcload_version": __version__,
+            "started": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            "seed": seed,
+            "schedule": study.schedule,
+            "baseline": study.baseline,
+            "stop": {"target": study.stop.target, "margin": study.stop.margin, "max_time_s": study.stop.max_time_s},
+            "config": dict(study.config),
+            "environment": environment,
+            "cautions": [caution.as_dict() for caution in found],
+            "points": [
+                {
+                    "name": point_name(study, point),
+                    "point": point_facts(point),
+                    "lanes": [lane_facts(variant, point.chunk, point.sink) for variant in study.variants],
+                }
+                for point in study.points
+            ],
+        }
+    )
+    error: ZcloadError | None = None
+    affinity = os.sched_getaffinity(0)
+    with interrupt.graceful(), _quiet_collector():
+        try:
+            _measure(study, recorder, cores, environment, out, random.Random(seed), view, check_windows)
+        except ZcloadError as caught:
+            error = caught
+        finally:
+            os.sched_setaffinity(0, affinity)
+        recorder.write({"kind": "end", "complete": error is None, "reason": str(error) if error else "done"})
+        view(Progress("evaluating"))
+        summary = summarise(recorder.records)
+        write_summary(recorder.directory, summary)
+        recorder.close()
+    return Outcome(summary, recorder.directory, error)
+
+
+def point_facts(point: Point) -> dict[str, Any]:
+    """Return a point as data, with units in its keys; null where a value is automatic or unlimited."""
+    return {
+        "chunk_bytes": point.chunk,
+        "file_bytes": point.file_size,
+        "senders": point.senders,
+        "receivers": point.receiver_count,
+        "rate_bps": point.rate_bps,
+        "receive_chunk_bytes": point.receive_chunk,
+        "sink": point.sink,
+        "placement": point.placement,
+        "cache": point.cache,
+        "transfer": point.transfer,
+        "network": point.network,
+        "address": point.address,
+        "socket_buffer_bytes": point.socket_buffer,
+        "congestion": choose_congestion(point.congestion)[1],
+        "file": "auto" if point.file is None else point.file,
+        "dir": "auto" if point.dir is None else point.dir,
+    }
+
+
+@contextmanager
+def _quiet_collector() -> Iterator[None]:
+    """Keep the garbage collector out of windows, and what exists now out of the workers' copies of it."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def _measure(
+    study: Study,
+    recorder: Recorder,
+    cores: Any,
+    environment: dict[str, Any],
+    out: list[dict[str, Any]],
+    rng: random.Random,
+    view: Viewer,
+    check_windows: bool,
+) -> None:
+    key = headline(environment.get("irq_time_accounting"), study.schedule)
+    sources: dict[tuple[Any, ...], Source] = {}
+    machine = Machine()
+    try:
+        points = []
+        for index, point in enumerate(study.points):
+            identity = (point.file, point.file_size, point.dir)
+            if identity not in sources:
+                sources[identity] = open_source(point, lambda what, fraction: view(Progress(what, fraction=fraction)))
+            setting = Setting(
+                study=study,
+                index=index,
+                point=point,
+                source=sources[identity],
+                cores=cores,
+                congestion=choose_congestion(point.congestion)[0],
+                machine=machine,
+                rng=rng,
+                interrupts_apart=environment.get("irq_time_accounting") == "yes",
+                emit=recorder.write,
+            )
+            for name, why in out[index].items():
+                setting.out[name] = str(why)
+                setting.record({"kind": "skipped", "variant": name, "reason": str(why)})
+            points.append(PointRun(setting, key, view, len(study.points)))
+        for point_run in points:
+            point_run.prepare()
+        _rounds(points, rng)
+        if check_windows:
+            for point_run in points:
+                point_run.run_check()
+        for source in sources.values():
+            source.check()
+    finally:
+        machine.close()
+        for source in sources.values():
+            source.close()
+
+
+def _rounds(points: list[PointRun], rng: random.Random) -> None:
+    """Give every point that may not stop yet one generation a round, in random order, so that drift is not taken for a trend."""
+    while going := [point for point in points if point.stopped is None]:
+        rng.shuffle(going)
+        for point in going:
+            point.run_generation()
+

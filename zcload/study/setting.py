@@ -1,0 +1,129 @@
+"""What all generations of a point share, and how its lanes come up and go down."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from zcload.errors import StudyError, ZcloadError
+from zcload.lane.lane import Lane, set_up
+from zcload.lane.sender import shares
+from zcload.mechanisms import MECHANISMS
+from zcload.model import Point, Study, Variant
+from zcload.observe.machine import Machine
+from zcload.observe.topology import Core
+from zcload.placement import Placement, place
+from zcload.source import Source
+from zcload.study.blocks import Record
+
+VERIFY_STALL_S = 10.0
+
+
+@dataclass(slots=True)
+class Setting:
+    """A point of a study on this host. *out* holds the variants that no longer take part, with the reason."""
+
+    study: Study
+    index: int
+    point: Point
+    source: Source
+    cores: tuple[Core, ...]
+    congestion: str | None
+    machine: Machine
+    rng: random.Random
+    interrupts_apart: bool
+    emit: Record
+    out: dict[str, str] = field(default_factory=dict)
+    cautioned: set[str] = field(default_factory=set)
+
+    @property
+    def together(self) -> bool:
+        return self.study.schedule == "together"
+
+    def record(self, record: dict[str, Any]) -> None:
+        """Emit *record* as one of this point."""
+        self.emit({"kind": record["kind"], "point": self.index, **record})
+
+    def caution(self, code: str, message: str, remedy: str) -> None:
+        """Record a caution, once a code and point."""
+        if code not in self.cautioned:
+            self.cautioned.add(code)
+            self.record({"kind": "caution", "code": code, "message": message, "remedy": remedy})
+
+    def remove(self, name: str, error: ZcloadError) -> None:
+        """Let a failed variant take no further part; raises StudyError if it is the baseline, without which nothing can be said."""
+        self.out[name] = str(error)
+        self.record({"kind": "failed", "variant": name, "reason": str(error)})
+        if name == self.study.baseline:
+            raise StudyError(f"the baseline failed: {error}")
+
+    def roles(self) -> Placement:
+        """Draw the CPU roles of a generation and move the coordinator out of the way."""
+        placement = place(self.point.placement, self.point.senders, self.point.receiver_count, self.cores, self.rng)
+        for caution in placement.cautions:
+            self.caution(caution.code, caution.message, caution.remedy)
+        os.sched_setaffinity(0, placement.coordinator)
+        return placement
+
+    @contextmanager
+    def lanes(self, variants: Iterable[Variant], *, verify: bool = False, started: Callable[[str], None] | None = None) -> Iterator[dict[str, Lane]]:
+        """Set up the lanes of *variants*, in random order, ready for their first window; tear all of them down at the end.
+
+        With *verify* the file is sent through each and its digests are compared. A variant that fails is removed, the others
+        go on. *started* is told each variant's name before its turn.
+        """
+        placement = self.roles()
+        self.source.check()
+        lanes: dict[str, Lane] = {}
+        order = list(variants)
+        self.rng.shuffle(order)
+        try:
+            for variant in order:
+                if started:
+                    started(variant.name)
+                try:
+                    self._bring_up(variant, placement, verify, lanes)
+                except StudyError as error:
+                    if variant.name in lanes:
+                        lanes.pop(variant.name).tear_down()
+                    self.source.check()  # a file that was changed is the cause, and everybody's
+                    self.remove(variant.name, error)
+            yield lanes
+        finally:
+            for lane in lanes.values():
+                lane.tear_down()
+
+    def _bring_up(self, variant: Variant, placement: Placement, verify: bool, lanes: dict[str, Lane]) -> None:
+        verify = verify and MECHANISMS[variant.mechanism].moves_payload
+        lane = set_up(
+            variant,
+            self.point,
+            fd=self.source.fd,
+            size=self.source.size,
+            placement=placement,
+            congestion=self.congestion,
+            verify=verify,
+        )
+        lanes[variant.name] = lane
+        if lane.strangers:
+            self.caution("strangers", f"{lane.strangers} connections without the run's secret were refused", "somebody else uses this port")
+        if not verify:
+            lane.ready()
+            return
+        lane.verify(self.share_digests(), VERIFY_STALL_S)
+        self.record({"kind": "verified", "variant": variant.name, "digest": self.source.digest, "bytes": self.source.size})
+
+    def share_digests(self) -> tuple[str, ...]:
+        """Return the SHA-256 of each sender's share of the file."""
+        parts = tuple((share.start, share.end) for share in shares(self.source.size, self.point.senders))
+        return self.source.share_digests(parts, lambda what, fraction: None)
+
+
+def cpus_of(placement: Placement) -> list[int]:
+    """Return how many CPUs the senders, the receivers, and both together may use."""
+    senders, receivers = frozenset().union(*placement.senders), frozenset().union(*placement.receivers)
+    return [len(senders), len(receivers), len(senders | receivers)]

@@ -1,0 +1,86 @@
+"""One window: a lane from rest to rest, with the two readings and nothing else of the coordinator's in between.
+
+Between the readings the coordinator makes the gate's writes, one sleep, and the check for rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from zcload import interrupt
+from zcload.errors import StudyError
+from zcload.lane.lane import Lane
+from zcload.observe.machine import Machine
+from zcload.observe.rest import clocks, wait_for_rest
+
+
+class LaneFailed(StudyError):
+    """A lane failed in a window; the others may go on."""
+
+    def __init__(self, lane: str, cause: StudyError) -> None:
+        super().__init__(str(cause))
+        self.lane = lane
+
+
+def measure(lane: Lane, open_s: float, machine: Machine) -> dict[str, Any]:
+    """Open the lane's gate for *open_s*, wait for rest, and return the raw record of the window (see docs/metrics.md).
+
+    Raises LaneFailed if the lane does, Interrupted on a signal.
+    """
+    return measure_together([lane], open_s, machine)[0]
+
+
+def measure_together(lanes: Sequence[Lane], open_s: float, machine: Machine) -> list[dict[str, Any]]:
+    """Open the gates of all *lanes* for one common interval; each lane is read at its own rest. Return their records."""
+    before = [_Reading(lane, _of(lane, clocks)) for lane in lanes]
+    machine_before = machine.read().as_list()
+    observer = time.thread_time_ns()
+    opened = [lane.open() for lane in lanes]
+    interrupt.pause(open_s)
+    closed = [lane.close_gate() for lane in lanes]
+    at_rest = [(_of(lane, wait_for_rest), time.monotonic_ns()) for lane in lanes]
+    observer = time.thread_time_ns() - observer
+    after = [_Reading(lane, cpu_ns) for lane, (cpu_ns, _) in zip(lanes, at_rest, strict=True)]
+    machine_after = machine.read().as_list()
+    return [
+        {
+            "lane": lane.name,
+            "order": lane.number,
+            "open_ns": opened[i],
+            "close_ns": closed[i],
+            "last_byte_ns": after[i].last_byte_ns,
+            "rest_ns": at_rest[i][1],
+            "senders": _pair(before[i].senders, after[i].senders),
+            "receivers": _pair(before[i].receivers, after[i].receivers),
+            "machine": [machine_before, machine_after] if len(lanes) == 1 else None,
+            "observer_cpu_ns": observer // len(lanes),
+        }
+        for i, lane in enumerate(lanes)
+    ]
+
+
+def _of(lane: Lane, reading: Callable[[Lane], list[int]]) -> list[int]:
+    try:
+        return reading(lane)
+    except StudyError as error:
+        raise LaneFailed(lane.name, error) from None
+
+
+class _Reading:
+    """The counters of every process of a lane at a rest."""
+
+    __slots__ = ("last_byte_ns", "receivers", "senders")
+
+    def __init__(self, lane: Lane, cpu_ns: Sequence[int]) -> None:
+        self.last_byte_ns = lane.last_byte_ns()
+        senders, receivers = lane.tallies()
+        count = len(senders)
+        self.senders = [[cpu, *tally] for cpu, tally in zip(cpu_ns[:count], senders, strict=True)]
+        self.receivers = [[cpu, *tally] for cpu, tally in zip(cpu_ns[count:], receivers, strict=True)]
+
+
+def _pair(before: list[list[int]], after: list[list[int]]) -> list[list[list[int]]]:
+    """Return for each process its two readings: [cpu_ns, bytes, iterations, system calls by kind...] before and after."""
+    return [[a, b] for a, b in zip(before, after, strict=True)]
