@@ -1,0 +1,194 @@
+"""The commands and their options. Bodies import what they need, so that `zcload --help` imports next to nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from zcload import __version__
+from zcload.errors import ConfigError, Problem, ZcloadError
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Measure what zero-copy saves: CPU and throughput of every way Linux has to move a file into a socket.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"zcload {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False,
+) -> None:
+    """Options before the command."""
+
+
+@app.command()
+def run(
+    config: Annotated[str, typer.Argument(metavar="CONFIG|RESULT_DIR", help="A TOML or YAML config, or a stored result to repeat.")],
+    out: Annotated[Path | None, typer.Option(help="Result directory [default: results/<utc time>-<study name>].")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a config value (repeatable).")] = None,
+    max_time: Annotated[str | None, typer.Option(help="Time to measure, per point: 60s, 5m.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what the study would take, and exit.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout and nothing else there.")] = False,
+    no_progress: Annotated[bool, typer.Option("--no-progress", help="No live view and no progress lines.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Repeat the random order and CPU roles of another run.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if this host cannot run one of the variants.")] = False,
+    check_windows: Annotated[bool, typer.Option("--check-windows", help="Measure windows of 2 s too and compare.")] = False,
+    host_name: Annotated[bool, typer.Option("--host-name", help="Store this host's name in the result.")] = False,
+) -> None:
+    """Run a study, print its report and store the result."""
+    from zcload.cli.run import run_study
+
+    overrides = [*(set_ or []), *([f"stop.max_time={max_time}"] if max_time is not None else [])]
+    raise typer.Exit(
+        run_study(
+            config,
+            overrides,
+            out=out,
+            plan_only=plan,
+            as_json=json,
+            show_progress=not no_progress,
+            seed=seed,
+            strict=strict,
+            check_windows=check_windows,
+            host_name=host_name,
+        )
+    )
+
+
+@app.command()
+def demo(
+    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="The file to send [default: one is made, 2.4 GB if it fits].")] = None,
+    rounds: Annotated[int, typer.Option(help="How often each contender sends the file.")] = 5,
+    size: Annotated[str | None, typer.Option(help="Size of the made file: 2.4GB.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Repeat another demo's random order.")] = None,
+    no_progress: Annotated[bool, typer.Option("--no-progress", help="No live view and no progress lines.")] = False,
+) -> None:
+    """Repeat the experiment of 2015: sendall(f.read()) against sendfile, and what it left out."""
+    from zcload.cli.transfers import run_demo
+
+    run_demo(file, rounds=rounds, size=size, seed=seed, show_progress=not no_progress)
+
+
+@app.command()
+def receive(
+    address: Annotated[str, typer.Argument(metavar="[HOST:PORT]", help="Where to listen.")] = "127.0.0.1:10000",
+    once: Annotated[bool, typer.Option("--once", help="End after one transfer.")] = False,
+    no_digest: Annotated[bool, typer.Option("--no-digest", help="Do not compute the SHA-256 of what arrives.")] = False,
+) -> None:
+    """Receive raw TCP streams and say how many bytes, how fast, at what CPU cost."""
+    from zcload.cli.transfers import run_receive
+
+    run_receive(address, once=once, digest=not no_digest)
+
+
+@app.command()
+def send(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The file to send.")],
+    address: Annotated[str, typer.Argument(metavar="[HOST:PORT]", help="Where `zcload receive` listens.")] = "127.0.0.1:10000",
+    via: Annotated[str, typer.Option(metavar="MECHANISM", help="How to send it; see `zcload mechanisms`.")] = "sendfile",
+    chunk: Annotated[str, typer.Option(help="How much to send in one call.")] = "256KiB",
+    no_digest: Annotated[bool, typer.Option("--no-digest", help="Do not read the file again for its SHA-256.")] = False,
+) -> None:
+    """Send a file once and say how many bytes, how fast, at what CPU cost."""
+    from zcload.cli.transfers import run_send
+
+    run_send(file, address, via=via, chunk=chunk, digest=not no_digest)
+
+
+@app.command()
+def report(
+    results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Result directories, summary.json or windows.jsonl files.")],
+    format: Annotated[str, typer.Option(help="table, markdown, csv or json.")] = "table",
+    out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
+) -> None:
+    """Render stored results."""
+    from zcload.cli.show import show_report
+
+    show_report(results, format, out)
+
+
+@app.command()
+def mechanisms() -> None:
+    """List every mechanism and sink, and whether this host can run it."""
+    from zcload.cli.show import show_mechanisms
+
+    show_mechanisms()
+
+
+@app.command()
+def doctor() -> None:
+    """Check this host for what spoils such measurements."""
+    from zcload.cli.show import show_doctor
+
+    show_doctor()
+
+
+@app.command()
+def init(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Which config to write here [default: smoke].")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the shipped configs and exit.")] = False,
+) -> None:
+    """Write one of the shipped, commented configs into this directory."""
+    from zcload.cli.show import write_config
+
+    write_config(name, list_)
+
+
+@app.command()
+def schema(
+    result: Annotated[bool, typer.Option("--result", help="The schema of summary.json instead of the config's.")] = False,
+) -> None:
+    """Print the JSON Schema of the config."""
+    from zcload.cli.show import show_schema
+
+    show_schema(result)
+
+
+def run_command_line() -> int:
+    """Run the command that the arguments name; print errors; return the exit code."""
+    try:
+        code = app(standalone_mode=False, prog_name="zcload")
+        sys.stdout.flush()
+    except ZcloadError as error:
+        return _fail(error)
+    except BrokenPipeError:
+        # The reader of our output (head, a pager) has left: not an error of ours. Keep the interpreter from flushing again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        usage = _usage_error(error)
+        if usage is None:
+            raise
+        return _fail(usage)
+    return code if isinstance(code, int) else 0
+
+
+def _usage_error(error: Any) -> ConfigError | None:
+    """Return typer's complaint about the arguments as ours; None if *error* is none of those.
+
+    typer brings its own copy of click since 0.26, whose error classes are private: they are known by what they can do.
+    """
+    if not callable(getattr(error, "format_message", None)):
+        return None
+    message = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "zcload"
+    return ConfigError(Problem(message[:1].lower() + message[1:], remedy=f"see `{command} --help`"))
+
+
+def _fail(error: ZcloadError) -> int:
+    for line in str(error).splitlines():
+        print(f"zcload: error: {line}", file=sys.stderr)
+    return error.exit_code

@@ -1,0 +1,80 @@
+"""The live view on stderr: redrawn by the coordinator itself between windows, at most once a second; plain lines without a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from zcload.report.figures import percent
+from zcload.study.progress import Progress, Viewer, nobody
+from zcload.units import human_duration
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+REDRAW_S = 1.0
+
+
+@contextmanager
+def viewer(wanted: bool) -> Iterator[Viewer]:
+    """Yield a viewer for stderr: a live table on a terminal, a line per phase elsewhere, nothing if none is *wanted*."""
+    if not wanted:
+        yield nobody
+    elif sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb":
+        from rich.console import Console
+        from rich.live import Live
+
+        # No refresh thread: a thread alive when workers are forked, or waking inside a window, would be a measuring error.
+        with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+            yield _Screen(live)
+    else:
+        yield _Lines()
+
+
+class _Screen:
+    """A live table, redrawn when the phase changes and otherwise once a second."""
+
+    def __init__(self, live: Any) -> None:
+        self._live = live
+        self._phase, self._at, self._start = "", 0.0, time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._at < REDRAW_S and progress.phase == self._phase:
+            return
+        self._phase, self._at = progress.phase, now
+        self._live.update(_table(progress, now - self._start), refresh=True)
+
+
+def _table(progress: Progress, elapsed_s: float) -> Table:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    where = f"point {progress.point + 1} of {progress.points}: " if progress.points > 1 else ""
+    bar = ProgressBar(total=1.0, completed=progress.fraction, width=30) if progress.fraction is not None else ""
+    table.add_row(f"{where}{progress.phase}", progress.detail, bar, f"{human_duration(round(elapsed_s))} gone")
+    if progress.phase == "measuring":
+        table.add_row(f"generation {progress.generations}", f"at least {progress.at_least}", "", f"{human_duration(round(progress.left_s or 0))} at most left")
+        for name, low, estimate, high, half in progress.intervals:
+            goal = "there" if half <= progress.target_percent else f"target ±{progress.target_percent:g}"
+            table.add_row(f"  {name}", f"saves {percent(estimate)} % ({percent(low)}..{percent(high)})", f"±{half:.1f} points", goal)
+    return table
+
+
+class _Lines:
+    """One line when a phase begins, for logs."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, progress: Progress) -> None:
+        point = f" (point {progress.point + 1} of {progress.points})" if progress.points > 1 else ""
+        line = f"zcload: {progress.phase}{point}"
+        if line != self._last:
+            self._last = line
+            print(line, file=sys.stderr, flush=True)

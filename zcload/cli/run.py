@@ -1,0 +1,103 @@
+"""`zcload run`: a config or a stored result in, a study run, its report out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from zcload import interrupt
+from zcload.cli.live import viewer
+from zcload.errors import ConfigError, Problem
+from zcload.model import Study
+from zcload.units import human_bytes, human_duration
+
+
+def load_study(config: str, overrides: Sequence[str]) -> Study:
+    """Load a config file, or the config that a result was made with; raises ConfigError."""
+    from zcload.config import from_tree, load
+    from zcload.results import SUMMARY, WINDOWS, read_records
+
+    path = Path(config)
+    stored = path / WINDOWS if path.is_dir() else path if path.name == WINDOWS else path.parent / WINDOWS if path.name == SUMMARY else None
+    if stored is None:
+        return load(path, overrides)
+    if not stored.exists():
+        raise ConfigError(Problem(f"is a directory without a {WINDOWS}: neither a config nor a result", file=config))
+    return from_tree(read_records(stored)[0]["config"], str(stored), overrides)
+
+
+def run_study(
+    config: str,
+    overrides: Sequence[str],
+    *,
+    out: Path | None,
+    plan_only: bool,
+    as_json: bool,
+    show_progress: bool,
+    seed: int | None,
+    strict: bool,
+    check_windows: bool,
+    host_name: bool,
+) -> int:
+    """Run the study and print what is to be printed; return the exit code."""
+    study = load_study(config, overrides)
+    from zcload.report import renderer
+    from zcload.study import preflight
+    from zcload.study.plan import plan
+    from zcload.study.run import run
+
+    study = preflight.resolve(study)
+    planned = plan(study, check_windows)
+    if plan_only:
+        _show_plan(study, check_windows)
+        return 0
+    points = f"{len(planned.points)} points, " if len(planned.points) > 1 else ""
+    print(f"{study.name}: {points}{len(planned.lanes)} lanes, at most {human_duration(round(planned.total_s))} in all", file=sys.stderr)
+    with viewer(show_progress) as view:
+        outcome = run(study, out, seed=seed, strict=strict, check_windows=check_windows, host_name=host_name, view=view)
+    text = renderer("json" if as_json else "table")([outcome.summary])
+    print(text, end="", flush=True)
+    print(f"result: {outcome.directory}", file=sys.stderr)
+    if outcome.error is not None:
+        raise outcome.error
+    interrupt.check()
+    return outcome.exit_code
+
+
+def _show_plan(study: Study, check_windows: bool) -> None:
+    import random
+
+    from zcload.observe.topology import read_cores
+    from zcload.placement import place
+    from zcload.study import preflight
+    from zcload.study.plan import plan
+
+    cores = read_cores()
+    preflight.check_host(study, cores)
+    planned = plan(study, check_windows)
+    first = study.points[0]
+    placement = place(first.placement, first.senders, first.receiver_count, cores, random.Random(0))
+    unavailable = preflight.unavailable(study, first)
+
+    def cpus(sets: Sequence[frozenset[int]]) -> str:
+        return ",".join(map(str, sorted(frozenset().union(*sets))))
+
+    roles = f"senders {cpus(placement.senders)}, receivers {cpus(placement.receivers)}, coordinator {cpus([placement.coordinator])}"
+    shuffled = "" if study.points[0].placement == "free" else " (roles are drawn anew for each generation)"
+    facts = {
+        "study": study.name,
+        "points": f"{len(planned.points)}: " + "; ".join(planned.points),
+        "lanes": ", ".join(planned.lanes) + (" and the baseline at its best chunk" if study.best_chunk else ""),
+        "schedule": study.schedule,
+        "processes": f"{planned.processes} at once",
+        "CPUs": roles + shuffled,
+        "memory": human_bytes(planned.memory_bytes),
+        "disk": human_bytes(planned.disk_bytes),
+        "time": f"about {human_duration(round(planned.setup_s))} to set up and verify, at most "
+        f"{human_duration(round(planned.measure_s + planned.check_s))} to measure",
+    }
+    for name, fact in facts.items():
+        print(f"{name + ':':<11}{fact}")
+    for name, why in unavailable.items():
+        print(f"{'skipped:':<11}{name}: {why}")

@@ -1,0 +1,121 @@
+"""The commands that show what is there: reports, mechanisms, the host, the shipped configs, the schemas."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from zcload.errors import ConfigError, Problem
+
+
+def show_report(results: list[Path], format: str, out: Path | None) -> None:
+    """Render *results* as *format* to stdout or *out*; raises ConfigError."""
+    from zcload.report import FORMATS, renderer
+    from zcload.results import load_summary
+
+    if format == "html":
+        raise ConfigError(Problem("the HTML report is not built yet", key="--format", remedy=f"use {', '.join(FORMATS)}"))
+    if format not in FORMATS:
+        raise ConfigError(Problem(f"{format!r} is not a format", key="--format", remedy=f"use {', '.join(FORMATS)}"))
+    text = renderer(format)([load_summary(result) for result in results])
+    if out is None:
+        print(text, end="")
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(Problem(f"cannot write {out}: {(error.strerror or str(error)).lower()}", key="--out")) from None
+
+
+def show_mechanisms() -> None:
+    """List the registries with what probing says."""
+    from tabulate import tabulate
+
+    from zcload.mechanisms import MECHANISMS
+    from zcload.sinks import SINKS
+
+    for title, registry in (("Mechanisms (senders)", MECHANISMS), ("Sinks (receivers)", SINKS)):
+        rows = []
+        for name, cls in registry.items():
+            why = cls.probe()
+            rows.append([name, "yes" if why is None else "no", cls.summary])
+            if why is not None:
+                rows.append(["", "", f"{why.reason}" + (f"; remedy: {why.remedy}" if why.remedy else "")])
+        print(f"{title}\n\n{tabulate(rows, ['name', 'runs here', 'what it does'], tablefmt='simple')}\n")
+
+
+def show_doctor() -> None:
+    """Check the host and print what was found, problems first; exit code 0 whatever it is: findings are not failures."""
+    import textwrap
+
+    from zcload.observe.doctor import findings
+
+    order = ("problem", "caution", "note", "ok")
+    found = sorted(findings(), key=lambda finding: order.index(finding.level))
+    width = max(len(finding.title) for finding in found)
+    for finding in found:
+        print(f"{finding.level:<8} {finding.title:<{width}}  {finding.value}")
+        if finding.level != "ok":
+            for label, text in (("spoils", finding.spoils), ("remedy", finding.remedy)):
+                print(textwrap.fill(f"{label}: {text}", 100, initial_indent=" " * 9, subsequent_indent=" " * 17))
+    bad = sum(finding.level in order[:2] for finding in found)
+    print(f"\n{bad} of {len(found)} checks found something that spoils measurements here." if bad else f"\nAll {len(found)} checks are fine.")
+
+
+def config_directory() -> Path:
+    """Return where the shipped configs are: in the installed package, or beside it in a checkout."""
+    inside = Path(__file__).parent.parent / "configs"
+    return inside if inside.is_dir() else Path(__file__).parent.parent.parent / "configs"
+
+
+def shipped_configs() -> dict[str, Path]:
+    """Return the shipped configs by name (with the folder, for those in one)."""
+    folder = config_directory()
+    return {str(path.relative_to(folder).with_suffix("")): path for path in sorted(folder.rglob("*")) if path.suffix in (".toml", ".yaml")}
+
+
+def write_config(name: str | None, list_only: bool) -> None:
+    """Write the shipped config *name* into the current directory, or list all; raises ConfigError."""
+    import difflib
+
+    configs = shipped_configs()
+    if list_only:
+        width = max(map(len, configs))
+        for each, path in configs.items():
+            print(f"{each:<{width}}  {_first_comment(path)}")
+        return
+    name = name or "smoke"
+    if name not in configs:
+        near = difflib.get_close_matches(name, configs, n=1)
+        raise ConfigError(Problem(f"there is no shipped config {name!r}", remedy=f"did you mean {near[0]!r}?" if near else "see `zcload init --list`"))
+    target = Path(configs[name].name)
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(configs[name].read_text(encoding="utf-8"))
+    except FileExistsError:
+        raise ConfigError(Problem(f"{target} exists already and is left as it is", remedy="rename it, or work in another directory")) from None
+    except OSError as error:
+        raise ConfigError(Problem(f"cannot write {target}: {(error.strerror or str(error)).lower()}")) from None
+    print(f"wrote {target}; run it with: zcload run {target}")
+
+
+def _first_comment(path: Path) -> str:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("# ") and "schema" not in line:
+            return line[2:]
+    return ""
+
+
+def show_schema(result: bool) -> None:
+    """Print the JSON Schema of the config, or of summary.json."""
+    import json
+
+    if result:
+        from zcload.analysis.schema import summary_schema
+
+        json.dump(summary_schema(), sys.stdout, indent=1)
+    else:
+        from zcload.config import json_schema
+
+        json.dump(json_schema(), sys.stdout, indent=1)
+    print()

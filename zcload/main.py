@@ -1,0 +1,23 @@
+"""Where the command starts: signals first, then the platform, then the commands."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    # Before anything slow is imported: an early Ctrl-C ends quietly and with the shells' code.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda number, frame: os._exit(128 + number))
+    if not sys.platform.startswith("linux"):
+        print(f"zcload: error: zcload measures Linux system calls and runs on Linux only; this is {sys.platform}", file=sys.stderr)
+        sys.exit(2)
+    from zcload import interrupt
+
+    interrupt.install()
+    from zcload.cli.app import run_command_line
+
+    sys.exit(run_command_line())

@@ -1,0 +1,24 @@
+"""Renderers of a stored summary: one file each, one line here. Code that prints never measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+Summary = Mapping[str, Any]
+Renderer = Callable[[Sequence[Summary]], str]
+
+_MODULES = {
+    "table": "zcload.report.table",
+    "markdown": "zcload.report.markdown",
+    "csv": "zcload.report.tidy_csv",
+    "json": "zcload.report.plain_json",
+}
+FORMATS = tuple(_MODULES)
+
+
+def renderer(name: str) -> Renderer:
+    """Return the function that renders summaries as *name*; raises KeyError. Imports only what that format needs."""
+    render: Renderer = import_module(_MODULES[name]).render
+    return render

@@ -1,0 +1,44 @@
+"""The report as GitHub-flavoured Markdown, for an issue or a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zcload.report.rows import method, tables
+from zcload.report.words import answer
+
+
+def render(summaries: Sequence[Mapping[str, Any]]) -> str:
+    """Render *summaries* one below the other."""
+    return "\n\n".join(_one(summary) for summary in summaries) + "\n"
+
+
+def _one(summary: Mapping[str, Any]) -> str:
+    from tabulate import tabulate
+
+    parts = [f"## {_plain(summary['name'])}" + ("" if summary["complete"] else " (partial result)")]
+    parts.append("\n".join(f"- {_plain(line)}" for line in answer(summary)))
+    several = len(summary["points"]) > 1
+    for point in summary["points"]:
+        if several:
+            parts.append(f"### {_plain(point['name'])}")
+        for table in tables(summary, point):
+            align = ("left", *["right"] * (len(table.headers) - 1))
+            cells = [[_plain(cell).replace("|", "\\|") for cell in row] for row in table.rows]
+            parts.append(f"**{table.title}**\n\n" + tabulate(cells, table.headers, tablefmt="github", disable_numparse=True, colalign=align))
+    if summary["cautions"]:
+        rows = [f"- `{c['code']}`: {_plain(c['message'])}" + (f" *{_plain(c['remedy'])}*" if c["remedy"] else "") for c in summary["cautions"]]
+        parts.append("**Cautions**\n\n" + "\n".join(rows))
+    for point in summary["points"]:
+        title = f"How {point['name']} was measured" if several else "How it was measured"
+        facts = "\n".join(f"- {_plain(line)}" for line in method(summary, point))
+        parts.append(f"<details><summary>{_plain(title)}</summary>\n\n{facts}\n\n</details>")
+    return "\n\n".join(parts)
+
+
+def _plain(text: str) -> str:
+    """Keep names that a config file chose from becoming markup."""
+    for sign in "\\`*_<>[]":
+        text = text.replace(sign, "\\" + sign)
+    return text

@@ -1,0 +1,168 @@
+"""The tables of a report as headers and rows of text; table and markdown differ only in how they draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zcload.report.figures import NONE, change_text, saving_text, significant, with_error
+from zcload.units import format_size, human_bytes, human_duration
+
+Point = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A titled table of text."""
+
+    title: str
+    headers: list[str]
+    rows: list[list[str]]
+
+
+def tables(summary: Mapping[str, Any], point: Point) -> list[Table]:
+    """Return the tables of one point, empty ones left out."""
+    found = [costs(point), counts(point), comparisons(point, "comparisons"), comparisons(point, "comparisons_best_chunk"), state(point), check(point)]
+    return [table for table in found if table is not None and table.rows]
+
+
+def _metric(variant: Mapping[str, Any], key: str, scale: float = 1.0) -> str:
+    return with_error(variant["metrics"][key], scale)
+
+
+def _measured(point: Point) -> list[Mapping[str, Any]]:
+    return [v for v in point["variants"] if v["windows"]]
+
+
+def labelled(variant: Mapping[str, Any]) -> str:
+    """Return a variant's name, with what must not be missed beside its figures."""
+    return f"{variant['name']} [copied]" if variant["copied_fraction"] == 1.0 else str(variant["name"])
+
+
+def costs(point: Point) -> Table:
+    """CPU and throughput of each variant."""
+    headers = ["variant", "Gbit/s", "sender", "receiver", "both ends", "machine", "sender cores", "receiver cores"]
+    keys = [
+        ("goodput_bps", 1e-9),
+        ("sender_cpu_s_per_gb", 1),
+        ("receiver_cpu_s_per_gb", 1),
+        ("total_cpu_s_per_gb", 1),
+        ("system_cpu_s_per_gb", 1),
+        ("sender_cpu_cores", 1),
+        ("receiver_cpu_cores", 1),
+    ]
+    rows = [[labelled(v), *(_metric(v, key, scale) for key, scale in keys)] for v in _measured(point)]
+    return Table("CPU seconds per GB, goodput and cores (± half-width of the 95 % interval)", headers, rows)
+
+
+def counts(point: Point) -> Table:
+    """Switches, system calls and faults of each variant."""
+    headers = ["variant", "sender calls", "receiver calls", "sender vol.", "sender invol.", "receiver vol.", "receiver invol.", "sender faults"]
+    keys = [
+        "sender_syscalls_per_gb",
+        "receiver_syscalls_per_gb",
+        "sender_voluntary_switches_per_gb",
+        "sender_involuntary_switches_per_gb",
+        "receiver_voluntary_switches_per_gb",
+        "receiver_involuntary_switches_per_gb",
+        "sender_minor_faults_per_gb",
+    ]
+    rows = [[labelled(v), *(_metric(v, key) for key in keys)] for v in _measured(point)]
+    return Table("System calls, context switches (voluntary, involuntary) and minor faults per GB", headers, rows)
+
+
+def comparisons(point: Point, key: str) -> Table | None:
+    """Savings of each variant against one baseline."""
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for c in point[key]:
+        found.setdefault(c["variant"], {})[c["metric"]] = c
+    if not found:
+        return None
+    baseline = point[key][0]["baseline"]
+    if key == "comparisons_best_chunk" and baseline == point["baseline"]:
+        return None  # the same comparisons again
+    rows = []
+    for name, by_metric in found.items():
+        if by_metric["total_cpu_s_per_gb"]["ratio"]["estimate"] is None:
+            continue
+        headline = next(c for c in by_metric.values() if c["headline"])
+        rows.append(
+            [
+                f"{name} (A/A)" if headline["aa"] else name,
+                *(saving_text(by_metric[k]["saving_percent"]) for k in ("sender_cpu_s_per_gb", "receiver_cpu_s_per_gb")),
+                saving_text(by_metric["total_cpu_s_per_gb"]["saving_percent"]),
+                saving_text(by_metric["system_cpu_s_per_gb"]["saving_percent"]),
+                change_text(by_metric["goodput_bps"]["saving_percent"]),
+                headline["verdict"] or NONE,
+            ]
+        )
+    headers = ["variant", "sender", "receiver", "both ends", "machine", "goodput", "verdict"]
+    best = " at its best chunk" if key == "comparisons_best_chunk" else ""
+    return Table(f"Savings of CPU per GB against {baseline}{best}, with 95 % intervals", headers, rows)
+
+
+def state(point: Point) -> Table:
+    """What became of each variant: verified, how much it moved, what held it back."""
+    headers = ["variant", "mechanism", "chunk", "sink", "windows", "verified", "moved", "bottleneck", "status"]
+    rows = []
+    for v in point["variants"]:
+        verified = {True: "SHA-256", False: "no", None: NONE}[v["verified"]]
+        status = v["status"] if not v["reason"] else f"{v['status']}: {v['reason']}"
+        chunk = format_size(v["chunk_bytes"]) if v["chunk_bytes"] else "whole file"
+        moved = human_bytes(v["bytes_received"]) if v["bytes_received"] else NONE
+        limit = v["bottleneck"]["verdict"] if v["bottleneck"] and v["windows"] else NONE
+        rows.append([v["name"], v["mechanism"], chunk, v["sink"], str(v["windows"]), verified, moved, limit, status])
+    return Table("Variants", headers, rows)
+
+
+def check(point: Point) -> Table | None:
+    """Ratios of short windows beside those of long ones."""
+    found = point["window_check"]
+    if not found:
+        return None
+
+    def ratio(figure: Mapping[str, Any] | None) -> str:
+        return f"{figure['estimate']:.3f} ({figure['low']:.3f}..{figure['high']:.3f})" if figure else NONE
+
+    rows = [[r["variant"], r["metric"], ratio(r["short"]), ratio(r["long"]), "disagree" if r["disagree"] else "agree"] for r in found["rows"]]
+    return Table(f"Ratios of short windows and of windows of {found['window_s']:g} s", ["variant", "metric", "short", "long", ""], rows)
+
+
+def method(summary: Mapping[str, Any], point: Point) -> list[str]:
+    """Say how a point was measured, a fact or two a line."""
+    p, env = point["point"], summary["environment"]
+    buffers = format_size(p["socket_buffer_bytes"]) if p["socket_buffer_bytes"] else "tuned by the kernel"
+    lines = [
+        f"{p['senders']} sender(s), {p['receivers']} receiver(s), placement {p['placement']}, chunk {format_size(p['chunk_bytes'])}, "
+        f"receive chunk {format_size(p['receive_chunk_bytes'])}, file {human_bytes(p['file_bytes'])} ({p['cache']})",
+        f"{p['network']} {p['address']}, socket buffers {buffers}, congestion control {p['congestion']}",
+    ]
+    if point["generations"]:
+        low, high = point["window_open_s"]
+        lines.append(
+            f"{point['generations']} generations, {point['blocks']} blocks ({point['blocks_repeated']} repeated, "
+            f"{point['blocks_kept_contaminated']} kept contaminated), gates open {1000 * low:.0f}..{1000 * high:.0f} ms, "
+            f"schedule {summary['schedule']}; stopped: {point['stopped'] or 'before its end'}"
+        )
+    if point["observer_share"] is not None:
+        lines.append(f"the coordinator used {100 * point['observer_share']:.2f} % of the lanes' CPU time inside windows")
+    if point["loop_s_per_call"]:
+        per_gb = point["loop_s_per_call"] * 1e9 / p["chunk_bytes"]
+        lines.append(
+            f"the loop itself costs {1e9 * point['loop_s_per_call']:.0f} ns a call: {significant(per_gb)} s/GB at {format_size(p['chunk_bytes'])}"
+        )
+    if point["idle_cores"] is not None:
+        lines.append(f"the idle machine used {point['idle_cores']:.3f} cores, taken off the machine ledger")
+    regime = {"yes": "kept apart from processes", "no": "charged to whoever runs"}.get(env.get("irq_time_accounting"), "unknown")
+    lines.append(
+        f"kernel {env['kernel_release']}, {env['cpu_model']}, {len(env['cpus_allowed'])} CPUs, interrupt time {regime}, "
+        f"HZ {env['scheduler_hz']}, {env['virtualisation'] or 'no virtualisation seen'}"
+    )
+    lines.append(f"zcload {summary['zcload_version']}, started {summary['started']}, seed {summary['seed']}")
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """Write seconds for people."""
+    return human_duration(seconds)

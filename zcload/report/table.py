@@ -1,0 +1,42 @@
+"""The report for a terminal: the answer, the tables, the cautions, how it was measured."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zcload.report.rows import method, tables
+from zcload.report.words import answer
+
+_WIDTH = 100
+
+
+def render(summaries: Sequence[Mapping[str, Any]]) -> str:
+    """Render *summaries* one below the other."""
+    return "\n\n".join(_one(summary) for summary in summaries) + "\n"
+
+
+def _one(summary: Mapping[str, Any]) -> str:
+    from tabulate import tabulate
+
+    parts = [f"{summary['name']}" + ("" if summary["complete"] else " (partial result)")]
+    parts.append("\n".join(_wrap(line) for line in answer(summary)))
+    several = len(summary["points"]) > 1
+    for point in summary["points"]:
+        if several:
+            parts.append(f"== {point['name']}")
+        for table in tables(summary, point):
+            align = ("left", *["right"] * (len(table.headers) - 1))
+            drawn = tabulate(table.rows, table.headers, tablefmt="simple", disable_numparse=True, colalign=align)
+            parts.append(f"{table.title}\n\n{textwrap.indent(drawn, '  ')}")
+    if summary["cautions"]:
+        parts.append("Cautions\n" + "\n".join(_wrap(f"{c['code']}: {c['message']}" + (f" -> {c['remedy']}" if c["remedy"] else "")) for c in summary["cautions"]))
+    for point in summary["points"]:
+        title = f"How {point['name']} was measured" if several else "How it was measured"
+        parts.append(title + "\n" + "\n".join(_wrap(line) for line in method(summary, point)))
+    return "\n\n".join(parts)
+
+
+def _wrap(line: str) -> str:
+    return textwrap.fill(line, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)

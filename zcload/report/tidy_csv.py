@@ -1,0 +1,64 @@
+"""The figures as tidy CSV: one row a point, variant and metric, with the comparison to the baseline beside it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_KEYS = (
+    "study started point point_name chunk_bytes file_bytes senders rate_bps variant mechanism sink variant_chunk_bytes aa best_chunk status windows "
+    "copied_fraction metric unit estimate low high baseline ratio ratio_low ratio_high saving_percent saving_low saving_high verdict reason"
+).split()
+
+
+def render(summaries: Sequence[Mapping[str, Any]]) -> str:
+    """Render *summaries* as one table; a figure that does not exist is an empty field."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _KEYS, lineterminator="\n")
+    writer.writeheader()
+    for summary in summaries:
+        for index, point in enumerate(summary["points"]):
+            writer.writerows(_rows(summary, index, point))
+    return text.getvalue()
+
+
+def _rows(summary: Mapping[str, Any], index: int, point: Mapping[str, Any]) -> list[dict[str, Any]]:
+    compared = {(c["variant"], c["metric"]): c for c in point["comparisons"]}
+    rows = []
+    for variant in point["variants"]:
+        for key, metric in variant["metrics"].items():
+            c = compared.get((variant["name"], key))
+            rows.append(
+                {
+                    "study": summary["name"],
+                    "started": summary["started"],
+                    "point": index,
+                    "point_name": point["name"],
+                    **{name: point["point"][name] for name in ("chunk_bytes", "file_bytes", "senders", "rate_bps")},
+                    "variant": variant["name"],
+                    "mechanism": variant["mechanism"],
+                    "sink": variant["sink"],
+                    "variant_chunk_bytes": variant["chunk_bytes"],
+                    **{name: variant[name] for name in ("aa", "best_chunk", "status", "windows", "copied_fraction")},
+                    "metric": key,
+                    **{name: metric[name] for name in ("unit", "estimate", "low", "high")},
+                    **(_compared(c) if c else {"reason": metric.get("reason")}),
+                }
+            )
+    return rows
+
+
+def _compared(c: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "baseline": c["baseline"],
+        "ratio": c["ratio"]["estimate"],
+        "ratio_low": c["ratio"]["low"],
+        "ratio_high": c["ratio"]["high"],
+        "saving_percent": c["saving_percent"]["estimate"],
+        "saving_low": c["saving_percent"]["low"],
+        "saving_high": c["saving_percent"]["high"],
+        "verdict": c["verdict"],
+        "reason": c["reason"],
+    }

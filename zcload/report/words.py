@@ -1,0 +1,108 @@
+"""The answer in plain words: the first lines of every report. Nothing is said here that an interval does not carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zcload.metrics import MACHINE
+from zcload.report.figures import change_text, percent, saving_text
+from zcload.units import format_size
+
+Comparison = Mapping[str, Any]
+
+
+def answer(summary: Mapping[str, Any]) -> list[str]:
+    """Return the sentences that answer the question, a list item each."""
+    lines: list[str] = []
+    measured = [point for point in summary["points"] if point["generations"]]
+    if not measured:
+        return ["Nothing was measured: there is no answer in this result."]
+    for point in measured:
+        lines += _point(summary, point)
+    return lines
+
+
+def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
+    where = {"loopback": "On loopback", "veth": "Over veth"}[point["point"]["network"]]
+    if point["name"]:
+        where += f", {point['name']}"
+    lines = copied(point)
+    whose = "the machine's" if summary["headline"] == MACHINE else "both ends'"
+    headlines = [c for c in point["comparisons"] if c["headline"]]
+    for c in headlines:
+        if c["aa"] or _best_lane(point, c["variant"]):
+            continue
+        lines.append(f"{where}, {sentence(c, whose)}{_alone(point['comparisons'], c)}{_throughput(point['comparisons'], c)}")
+    best = point["best_chunk"]
+    if best:
+        lines += _best(summary, point, best["chunk_bytes"], whose)
+    lines += [_aa(c) for c in headlines if c["aa"] and c["ratio"]["estimate"] is not None]
+    if point["smallest_saving_percent"] is not None:
+        lines.append(f"The smallest saving this run could have shown is {percent(point['smallest_saving_percent'])} %.")
+    return lines
+
+
+def copied(point: Mapping[str, Any]) -> list[str]:
+    """Say which variants were not zero-copy at all: the kernel copied every byte after the fact."""
+    names = [v["name"] for v in point["variants"] if v["copied_fraction"] == 1.0]
+    return [f"{', '.join(names)}: the kernel copied 100 % of it after all: not a zero-copy result."] if names else []
+
+
+def sentence(c: Comparison, whose: str) -> str:
+    """Say what a headline comparison allows to be said."""
+    name, base, saving = c["variant"], c["baseline"], c["saving_percent"]
+    what = f"of {whose} CPU per GB against {base}"
+    match c["verdict"]:
+        case None:
+            return f"{name} cannot be compared with {base}: {c['reason']}."
+        case "saves":
+            return f"{name} saves {saving_text(saving)} {what}"
+        case "costs":
+            more = {"estimate": -saving["estimate"], "low": -saving["high"], "high": -saving["low"]}
+            return f"{name} costs {saving_text(more)} more {what}"
+        case "no difference":
+            return f"{name} makes no difference: it saves {saving_text(saving)} {what}"
+    return f"it is open whether {name} saves or costs: {saving_text(saving)} {what}; {c['reason']}"
+
+
+def _alone(comparisons: Sequence[Comparison], c: Comparison) -> str:
+    sender = _other(comparisons, c, "sender_cpu_s_per_gb")
+    if c["verdict"] is None:
+        return ""
+    return f"; the sender alone {saving_text(sender['saving_percent'])}" if sender else ""
+
+
+def _throughput(comparisons: Sequence[Comparison], c: Comparison) -> str:
+    goodput = _other(comparisons, c, "goodput_bps")
+    if c["verdict"] is None or not goodput:
+        return "" if c["verdict"] is None else "."
+    return f"; goodput {change_text(goodput['saving_percent'])}."
+
+
+def _other(comparisons: Sequence[Comparison], c: Comparison, key: str) -> Comparison | None:
+    found = (o for o in comparisons if (o["variant"], o["baseline"], o["metric"]) == (c["variant"], c["baseline"], key))
+    other = next(found, None)
+    return other if other and other["ratio"]["estimate"] is not None else None
+
+
+def _best_lane(point: Mapping[str, Any], name: str) -> bool:
+    return any(v["name"] == name and v["best_chunk"] for v in point["variants"])
+
+
+def _best(summary: Mapping[str, Any], point: Mapping[str, Any], chunk: int, whose: str) -> list[str]:
+    base, size = point["baseline"], format_size(chunk)
+    others = [c for c in point["comparisons_best_chunk"] if c["headline"] and not c["aa"] and c["baseline"] != base]
+    if not others:
+        return [f"{size} is the best chunk of {base} here: the savings above are against the copy at its best."]
+    parts = []
+    for c in others:
+        text = saving_text(c["saving_percent"])
+        parts.append(f"{c['variant']} {text}" + ("" if c["verdict"] in ("saves", "costs") else f" ({c['verdict'] or c['reason']})"))
+    return [f"Against {base} at its best chunk ({size}), savings of {whose} CPU per GB: {'; '.join(parts)}."]
+
+
+def _aa(c: Comparison) -> str:
+    low, high = c["ratio"]["low"], c["ratio"]["high"]
+    fine = "it agrees with itself" if low <= 1.0 <= high else "it does NOT agree with itself"
+    return f"A/A: {c['baseline']} against itself differs by {saving_text(c['saving_percent'])}: {fine}."
