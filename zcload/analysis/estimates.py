@@ -46,8 +46,8 @@ def metric_interval(metric: Metric, variant: str, generations: Sequence[Generati
 def ratio_to(metric: Metric, variant: str, baseline: str, generations: Sequence[Generation], reference: str, bootstrap: Bootstrap) -> Ratio:
     """Return the ratio of *variant*'s metric to *baseline*'s.
 
-    *reference* is the lane that has a window in every group of a block: a pair in one group is compared directly, a pair in
-    two groups by way of the reference's windows, so that what drifts between the groups cancels.
+    *reference* is the variant that has a lane in every group: a pair in one group is compared directly, a pair in two groups
+    by way of the reference's windows, so that what drifts between the groups cancels.
     """
     for name in (variant, baseline):
         reason = _missing(metric, name, generations)

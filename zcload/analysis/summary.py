@@ -128,6 +128,7 @@ class _Point:
             "chunk_bytes": lane["chunk_bytes"],
             "options": lane["options"],
             "aa": lane["aa"],
+            "moves_payload": moves,
             "best_chunk": name == self.best and name != self.baseline,
             "windows": self.data.windows[name],
             "status": status,
@@ -160,7 +161,13 @@ class _Point:
             found.append(Caution("windows_disagree", text, "set stop.window to the longer windows and look for what the short ones miss"))
         return found
 
+    def _loop(self, variants: Sequence[Record]) -> float | None:
+        """Return what a turn of the loop costs: calibrated, or measured as a variant of its own."""
+        measured = (v["loop_s_per_call"] for v in variants if v["loop_s_per_call"])
+        return self.calibrated.get("loop_s_per_call") or next(measured, None)
+
     def as_dict(self) -> dict[str, Any]:
+        variants = [self._variant(lane) for lane in self.lanes]
         lengths = [w["open_s"] for g in self.generations for lanes in g.windows.values() for w in lanes.values()]
         return {
             "point": self.described["point"],
@@ -174,11 +181,11 @@ class _Point:
             "window_open_s": [min(lengths), max(lengths)] if lengths else None,
             "observer_share": self.observer_share(),
             "idle_cores": self.calibrated.get("idle_cores"),
-            "loop_s_per_call": self.calibrated.get("loop_s_per_call"),
+            "loop_s_per_call": self._loop(variants),
             "best_chunk": self.calibrated.get("best_chunk"),
             "smallest_saving_percent": smallest_saving_percent(self.all_comparisons, self.margin),
             "stopped": self.events["stopped"][-1]["reason"] if self.events["stopped"] else None,
-            "variants": [self._variant(lane) for lane in self.lanes],
+            "variants": variants,
             "comparisons": [c.as_dict() for c in self.comparisons],
             "comparisons_best_chunk": self._best_dicts(),
             "window_check": self.check,

@@ -6,7 +6,8 @@ The time series of a result, the source of the counts that the exact clock does 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import psutil
@@ -18,10 +19,10 @@ MIN_INTERVAL_NS = 100_000_000
 
 
 class Sampler:
-    """Sample *lanes* as a whole: between windows all of them are at rest, so one instant serves all."""
+    """Sample all lanes of all *groups* as a whole: between windows all of them are at rest, so one instant serves all."""
 
-    def __init__(self, lanes: Iterable[Lane]) -> None:
-        self._lanes = list(lanes)
+    def __init__(self, groups: Iterable[Mapping[str, Lane]]) -> None:
+        self._lanes = [lane for group in groups for lane in group.values()]
         self._processes = {process.pid: psutil.Process(process.pid) for lane in self._lanes for process in lane.observed}
         self._last_ns = 0
         self.cost_ns = 0  # CPU time the sampling has taken
@@ -32,18 +33,19 @@ class Sampler:
         return time.monotonic_ns() - self._last_ns >= MIN_INTERVAL_NS
 
     def sample(self) -> dict[str, Any]:
-        """Take a sample now: for each lane the sums over its senders and over its receivers, and the machine's CPU times in s."""
+        """Take a sample now: for each variant the sums over its senders and over its receivers, and the machine's CPU times in s.
+
+        The baseline has a lane in every group: its sums are over all of them.
+        """
         start = time.thread_time_ns()
         self._last_ns = time.monotonic_ns()
-        lanes = {
-            lane.name: {
-                "orders": lane.number,
-                "bytes": lane.received(),
-                "senders": self._sum(lane.observed_senders),
-                "receivers": self._sum(lane.observed_receivers),
-            }
-            for lane in self._lanes
-        }
+        lanes: dict[str, Any] = {}
+        for lane in self._lanes:
+            seen = lanes.setdefault(lane.name, {"orders": 0, "bytes": 0, "senders": Counter(), "receivers": Counter()})
+            seen["orders"] += lane.number
+            seen["bytes"] += lane.received()
+            seen["senders"].update(self._sum(lane.observed_senders))
+            seen["receivers"].update(self._sum(lane.observed_receivers))
         times = psutil.cpu_times()
         machine = {name: getattr(times, name, 0.0) for name in ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")}
         self.taken += 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zcload.report.figures import NONE, change_text, saving_text, significant, with_error
-from zcload.units import format_size, human_bytes, human_duration
+from zcload.units import format_size, human_bytes
 
 Point = Mapping[str, Any]
 
@@ -94,12 +94,16 @@ def comparisons(point: Point, key: str) -> Table | None:
                 saving_text(by_metric["total_cpu_s_per_gb"]["saving_percent"]),
                 saving_text(by_metric["system_cpu_s_per_gb"]["saving_percent"]),
                 change_text(by_metric["goodput_bps"]["saving_percent"]),
-                headline["verdict"] or NONE,
+                _agreement(headline["ratio"]) if headline["aa"] else headline["verdict"] or NONE,
             ]
         )
     headers = ["variant", "sender", "receiver", "both ends", "machine", "goodput", "verdict"]
-    best = " at its best chunk" if key == "comparisons_best_chunk" else ""
+    best = " (its best chunk)" if key == "comparisons_best_chunk" else ""
     return Table(f"Savings of CPU per GB against {baseline}{best}, with 95 % intervals", headers, rows)
+
+
+def _agreement(ratio: Mapping[str, Any]) -> str:
+    return "agrees" if ratio["low"] <= 1.0 <= ratio["high"] else "differs"
 
 
 def state(point: Point) -> Table:
@@ -161,8 +165,3 @@ def method(summary: Mapping[str, Any], point: Point) -> list[str]:
     )
     lines.append(f"zcload {summary['zcload_version']}, started {summary['started']}, seed {summary['seed']}")
     return lines
-
-
-def duration(seconds: float) -> str:
-    """Write seconds for people."""
-    return human_duration(seconds)

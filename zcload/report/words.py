@@ -31,7 +31,7 @@ def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
     whose = "the machine's" if summary["headline"] == MACHINE else "both ends'"
     headlines = [c for c in point["comparisons"] if c["headline"]]
     for c in headlines:
-        if c["aa"] or _best_lane(point, c["variant"]):
+        if c["aa"] or _other_role(point, c["variant"]):
             continue
         lines.append(f"{where}, {sentence(c, whose)}{_alone(point['comparisons'], c)}{_throughput(point['comparisons'], c)}")
     best = point["best_chunk"]
@@ -86,13 +86,14 @@ def _other(comparisons: Sequence[Comparison], c: Comparison, key: str) -> Compar
     return other if other and other["ratio"]["estimate"] is not None else None
 
 
-def _best_lane(point: Mapping[str, Any], name: str) -> bool:
-    return any(v["name"] == name and v["best_chunk"] for v in point["variants"])
+def _other_role(point: Mapping[str, Any], name: str) -> bool:
+    """Say whether a variant is no contender: the baseline at its best chunk, or one that moves nothing."""
+    return any(v["name"] == name and (v["best_chunk"] or not v["moves_payload"]) for v in point["variants"])
 
 
 def _best(summary: Mapping[str, Any], point: Mapping[str, Any], chunk: int, whose: str) -> list[str]:
     base, size = point["baseline"], format_size(chunk)
-    others = [c for c in point["comparisons_best_chunk"] if c["headline"] and not c["aa"] and c["baseline"] != base]
+    others = [c for c in point["comparisons_best_chunk"] if c["headline"] and c["baseline"] != base and not _other_role(point, c["variant"])]
     if not others:
         return [f"{size} is the best chunk of {base} here: the savings above are against the copy at its best."]
     parts = []

@@ -1,7 +1,8 @@
 """Blocks: one pass over the lanes of a point in random order, judged for contamination, repeated if need be.
 
-With more than four lanes a block is cut into groups of at most three contenders, each group with a baseline window of its
-own, so that the two windows of a pair stay close in time.
+With more than four lanes they are dealt into groups of at most three contenders, each group with a baseline lane of its own.
+So the two windows of a pair stay close in time, and every lane, the baseline's too, has one window in a block: a baseline
+that ran in every group would be the warmest lane of all, and look cheaper than itself.
 """
 
 from __future__ import annotations
@@ -45,8 +46,7 @@ def groups_of(contenders: Sequence[str], rng: random.Random) -> list[list[str]]:
 
 
 def run_block(
-    lanes: dict[str, Lane],
-    baseline: str,
+    groups: Sequence[dict[str, Lane]],
     *,
     label: dict[str, Any],
     open_s: float,
@@ -57,7 +57,7 @@ def run_block(
     tolerance: Tolerance | None,
     between: Callable[[], None],
 ) -> None:
-    """Measure one block of *lanes* and record it; *label* goes into every record, *between* is called after every window, at rest.
+    """Measure one block of the *groups* of lanes and record it; *label* goes into every record, *between* is called after every window, at rest.
 
     A contaminated block is repeated while the *tolerance* allows, then kept; with no tolerance (warm-ups) it is never judged.
     Raises LaneFailed and Interrupted with the block recorded as abandoned.
@@ -67,15 +67,11 @@ def run_block(
         start, own = machine.read().as_list(), time.process_time_ns()
         used_ns = 0
         try:
-            contenders = [name for name in lanes if name != baseline]
-            for number, group in enumerate([contenders] if together else groups_of(contenders, rng)):
-                order = [*group, baseline]
-                rng.shuffle(order)
-                windows = []
-                if together:
-                    windows = measure_together([lanes[name] for name in order], open_s, machine)
-                for position, name in enumerate(order):
-                    window = windows[position] if together else measure(lanes[name], open_s, machine)
+            for number in rng.sample(range(len(groups)), len(groups)):
+                order = rng.sample(list(groups[number].values()), len(groups[number]))
+                windows = measure_together(order, open_s, machine) if together else []
+                for position, lane in enumerate(order):
+                    window = windows[position] if together else measure(lane, open_s, machine)
                     used_ns += sum(b[0] - a[0] for role in ("senders", "receivers") for a, b in window[role])
                     record({"kind": "window", **label, "attempt": attempt, "group": number, **window})
                     between()

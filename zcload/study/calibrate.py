@@ -50,9 +50,7 @@ def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, dict
         try:
             records = [measure(lane, fixed or SHORTEST_S, setting.machine) for _ in range(_CALIBRATION_WINDOWS)]
         except LaneFailed as error:
-            lanes.pop(name).tear_down()
-            setting.source.check()
-            setting.remove(name, error)
+            setting.drop([lanes], name, error)
             continue
         last = records[-1]
         takes[name] = (last["rest_ns"] - last["open_ns"]) / 1e9
@@ -87,7 +85,7 @@ def best_chunk(setting: Setting, told: Callable[[str, float], None]) -> tuple[in
     variants = {f"{baseline.name}@{format_size(size)}": size for size in sizes}
     logs: dict[int, list[float]] = {size: [] for size in sizes}
     for generation in range(_CHUNK_GENERATIONS):
-        with setting.lanes(_at(baseline, name, size) for name, size in variants.items()) as lanes:
+        with setting.lanes([[_at(baseline, name, size) for name, size in variants.items()]]) as (lanes,):
             if len(lanes) < len(variants):
                 raise StudyError(f"the baseline's best chunk could not be found: {', '.join(setting.out.values())}")
             seen: dict[int, list[float]] = {size: [] for size in sizes}

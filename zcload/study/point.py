@@ -16,7 +16,7 @@ from zcload.model import Variant
 from zcload.observe.sampler import Sampler
 from zcload.stats import Interval, half_width_percent, mean_interval
 from zcload.study import calibrate
-from zcload.study.blocks import Tolerance, run_block
+from zcload.study.blocks import CONTENDERS_PER_GROUP, Tolerance, groups_of, run_block
 from zcload.study.progress import Progress, Viewer
 from zcload.study.setting import Setting, cpus_of
 from zcload.study.window import LaneFailed
@@ -57,7 +57,7 @@ class PointRun:
         best: int | None = None
         loop = None
         null = [] if any(v.mechanism == "null" for v in self.variants) else [_NULL]
-        with setting.lanes([*self.variants, *null], verify=True, started=lambda name: self._tell("verifying", name)) as lanes:
+        with setting.lanes([[*self.variants, *null]], verify=True, started=lambda name: self._tell("verifying", name)) as (lanes,):
             idle = lanes.pop(_NULL.name, None)
             try:
                 self._tell("calibrating", "window length, idle machine, loop")
@@ -73,11 +73,11 @@ class PointRun:
             best, costs = calibrate.best_chunk(setting, self._tell)
             self.extra = calibrate.best_chunk_variant(setting, best)
             if self.extra is not None:
-                with setting.lanes([self.extra], verify=True, started=lambda name: self._tell("verifying", name)):
+                with setting.lanes([[self.extra]], verify=True, started=lambda name: self._tell("verifying", name)):
                     pass
                 if self.extra.name not in setting.out:
                     takes[self.extra.name] = takes[baseline.name]
-        groups = -(-max(len(takes) - 1, 1) // 3)
+        groups = -(-max(len(takes) - 1, 1) // CONTENDERS_PER_GROUP)
         self.block_s = sum(takes.values()) + (groups - 1) * takes[baseline.name]
         if setting.together:
             self.block_s = max(takes.values()) * 2
@@ -123,17 +123,17 @@ class PointRun:
 
     def check_s(self) -> float:
         """Return about how long `run_check` takes."""
-        windows = len(self.contenders()) + max(0, -(-(len(self.contenders()) - 1) // 3) - 1)
+        windows = len(self.contenders()) + max(0, -(-(len(self.contenders()) - 1) // CONTENDERS_PER_GROUP) - 1)
         return CHECK_GENERATIONS * CHECK_BLOCKS * (CHECK_WINDOW_S + 0.05) * (1 if self.setting.together else windows)
 
     def _measure(self, purpose: str, open_s: float, blocks: int, deadline: float | None) -> None:
         setting, study = self.setting, self.setting.study
         number, self.generation = self.generation, self.generation + 1
         self._recent = []
-        with setting.lanes(self.contenders()) as lanes:
-            roles = {name: [sorted(cpus) for cpus in lane.cpu_sets] for name, lane in lanes.items()}
-            setting.record({"kind": "generation", "generation": number, "purpose": purpose, "cpus": roles})
-            sampler = Sampler(lanes.values())
+        with setting.lanes(self._groups()) as groups:
+            roles = [sorted(cpus) for cpus in next(iter(groups[0].values())).cpu_sets]
+            setting.record({"kind": "generation", "generation": number, "purpose": purpose, "cpus": roles, "groups": [list(g) for g in groups]})
+            sampler = Sampler(groups)
             for block in range(-1, blocks):
                 warm_up = block < 0
                 if not warm_up and block >= LEAST_BLOCKS and deadline is not None and time.monotonic() > deadline:
@@ -141,8 +141,7 @@ class PointRun:
                 label = {"point": setting.index, "generation": number, "block": block, "purpose": "warm-up" if warm_up else purpose}
                 try:
                     run_block(
-                        lanes,
-                        study.baseline,
+                        groups,
                         label=label,
                         open_s=self.window_s if warm_up else open_s,
                         together=setting.together,
@@ -153,14 +152,19 @@ class PointRun:
                         between=lambda: self._between(sampler, number, purpose),
                     )
                 except LaneFailed as error:
-                    lanes.pop(error.lane).tear_down()
-                    setting.source.check()
-                    setting.remove(error.lane, error)
-                    sampler = Sampler(lanes.values())
+                    setting.drop(groups, error.lane, error)
+                    sampler = Sampler(groups)
                 if warm_up:
                     self._sample(sampler, number, purpose)
             self._sample(sampler, number, purpose)
-            self._report(lanes, number, sampler)
+            self._report(groups, number, sampler)
+
+    def _groups(self) -> list[list[Variant]]:
+        """Deal this generation's contenders into groups, each with a baseline lane of its own."""
+        baseline = self.setting.study.variant(self.setting.study.baseline)
+        contenders = {v.name: v for v in self.contenders() if v.name != baseline.name}
+        dealt = [list(contenders)] if self.setting.together else groups_of(list(contenders), self.setting.rng)
+        return [[baseline, *(contenders[name] for name in group)] for group in dealt]
 
     def _record(self, record: dict[str, Any]) -> None:
         self.setting.emit(record)
@@ -175,19 +179,19 @@ class PointRun:
     def _sample(self, sampler: Sampler, generation: int, purpose: str) -> None:
         self.setting.record({"kind": "sample", "generation": generation, "purpose": purpose, **sampler.sample()})
 
-    def _report(self, lanes: dict[str, Lane], generation: int, sampler: Sampler) -> None:
-        for name, lane in lanes.items():
+    def _report(self, groups: list[dict[str, Lane]], generation: int, sampler: Sampler) -> None:
+        for lane in (lane for group in groups for lane in group.values()):
             self.setting.record(
                 {
                     "kind": "reports",
                     "generation": generation,
-                    "lane": name,
+                    "lane": lane.name,
                     "workers": [len(lane.senders), len(lane.receivers)],
                     "cpus": cpus_of(lane.placement),
                     "senders": lane.report(),
-                    "sampler_cpu_ns": sampler.cost_ns // len(lanes),
                 }
             )
+        self.setting.record({"kind": "sampler", "generation": generation, "samples": sampler.taken, "cpu_ns": sampler.cost_ns})
 
     # Stopping.
 

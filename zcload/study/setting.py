@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,32 +70,40 @@ class Setting:
         return placement
 
     @contextmanager
-    def lanes(self, variants: Iterable[Variant], *, verify: bool = False, started: Callable[[str], None] | None = None) -> Iterator[dict[str, Lane]]:
-        """Set up the lanes of *variants*, in random order, ready for their first window; tear all of them down at the end.
+    def lanes(
+        self, groups: Sequence[Sequence[Variant]], *, verify: bool = False, started: Callable[[str], None] | None = None
+    ) -> Iterator[list[dict[str, Lane]]]:
+        """Set up the lanes of the variants of each group, in random order, ready for their first window; tear all down at the end.
 
         With *verify* the file is sent through each and its digests are compared. A variant that fails is removed, the others
         go on. *started* is told each variant's name before its turn.
         """
         placement = self.roles()
         self.source.check()
-        lanes: dict[str, Lane] = {}
-        order = list(variants)
+        lanes: list[dict[str, Lane]] = [{} for _ in groups]
+        order = [(number, variant) for number, group in enumerate(groups) for variant in group]
         self.rng.shuffle(order)
         try:
-            for variant in order:
+            for number, variant in order:
                 if started:
                     started(variant.name)
                 try:
-                    self._bring_up(variant, placement, verify, lanes)
+                    self._bring_up(variant, placement, verify, lanes[number])
                 except StudyError as error:
-                    if variant.name in lanes:
-                        lanes.pop(variant.name).tear_down()
-                    self.source.check()  # a file that was changed is the cause, and everybody's
-                    self.remove(variant.name, error)
+                    self.drop(lanes, variant.name, error)
             yield lanes
         finally:
-            for lane in lanes.values():
-                lane.tear_down()
+            for group in lanes:
+                for lane in group.values():
+                    lane.tear_down()
+
+    def drop(self, lanes: Sequence[dict[str, Lane]], name: str, error: ZcloadError) -> None:
+        """Tear down the lane of a variant that failed and remove it; a file that was changed is the cause, and everybody's."""
+        for group in lanes:
+            if name in group:
+                group.pop(name).tear_down()
+        self.source.check()
+        self.remove(name, error)
 
     def _bring_up(self, variant: Variant, placement: Placement, verify: bool, lanes: dict[str, Lane]) -> None:
         verify = verify and MECHANISMS[variant.mechanism].moves_payload
