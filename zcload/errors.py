@@ -1,10 +1,10 @@
 """The error tree: everything a user can cause or must act on; anything else is a bug and keeps its traceback.
 
-    ZcloadError                     the command line prints "zcload: error: ..." and no traceback
-      ConfigError          exit 2   a wrong config, value or argument; may hold many problems at once
-      MechanismUnavailableError  2  this host cannot run what was asked, and why
-      StudyError           exit 1   a run, or one lane of it, failed
-      GateTripped          exit 3   a comparison exceeded the limit it was given
+ZcloadError                     the command line prints "zcload: error: ..." and no traceback
+  ConfigError          exit 2   a wrong config, value or argument; may hold many problems at once
+  MechanismUnavailableError  2  this host cannot run what was asked, and why
+  StudyError           exit 1   a run, or one lane of it, failed
+  GateTripped          exit 3   a comparison exceeded the limit it was given
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ class Interrupted(ZcloadError):
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(signum).name}")
-        self.exit_code = 128 + signum  # type: ignore[misc]  # one class, two codes: 128 + n is the shells' convention
+        self.exit_code = 128 + signum  # the shells' convention
 
 
 requested: int | None = None  # the signal that asked for the end, if one has
@@ -45,7 +45,7 @@ def _note(signum: int, frame: FrameType | None) -> None:
     requested = signum
 
 
-class graceful:  # noqa: N801 - reads as a statement: `with interrupt.graceful():`
+class graceful:
     """Within the block the first signal is only noted (`requested`, `pause`, `check`)."""
 
     def __enter__(self) -> None:

@@ -43,8 +43,20 @@ class Recorder:
                 line = line[os.write(self._fd, line) :]
         except OSError as error:
             raise ConfigError(
-                Problem(f"cannot write to {self.directory / WINDOWS}: {(error.strerror or str(error)).lower()}", remedy="what is there is readable")
+                Problem(
+                    f"cannot write to {self.directory / WINDOWS}: {(error.strerror or str(error)).lower()}",
+                    remedy="what is there is readable",
+                )
             ) from None
+
+    def discard(self) -> None:
+        """Take back the file, and the directory if it is empty then."""
+        self.close()
+        (self.directory / WINDOWS).unlink(missing_ok=True)
+        try:
+            self.directory.rmdir()
+        except OSError:
+            pass  # it holds somebody's files: it was there before
 
     def close(self) -> None:
         """Close the file; harmless when called twice."""
@@ -85,7 +97,11 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         raise ConfigError(Problem("holds no result: not even its header was written", file=str(path)))
     if records[0].get("schema") != SCHEMA:
         raise ConfigError(
-            Problem(f"has the schema {records[0].get('schema')!r}; this zcload reads {SCHEMA!r}", file=str(path), remedy="use the zcload that wrote it")
+            Problem(
+                f"has the schema {records[0].get('schema')!r}; this zcload reads {SCHEMA!r}",
+                file=str(path),
+                remedy="use the zcload that wrote it",
+            )
         )
     return records
 
@@ -121,6 +137,10 @@ def _read_summary(path: Path) -> dict[str, Any]:
     if not isinstance(schema, str) or not schema.startswith("zcload.summary/"):
         raise ConfigError(Problem("is not a zcload summary", file=str(path)))
     if schema != "zcload.summary/1":
-        raise ConfigError(Problem(f"has the schema {schema!r}; this zcload reads 'zcload.summary/1'", file=str(path), remedy="use the zcload that wrote it"))
+        raise ConfigError(
+            Problem(
+                f"has the schema {schema!r}; this zcload reads 'zcload.summary/1'", file=str(path), remedy="use the zcload that wrote it"
+            )
+        )
     assert isinstance(summary, dict)
     return summary

@@ -7,13 +7,14 @@ writing, gone with the last process that holds it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import mmap
 import os
 import stat
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,8 +74,8 @@ def open_source(point: Point, progress: Progress) -> Source:
     """Open the point's file, or make it; raises ConfigError if it cannot be, Interrupted on a signal."""
     if point.file is not None:
         return _open_own(point.file, progress)
+    check_room([point])
     if point.dir is None:
-        _check_room(point.file_size, available_memory() - MEMORY_RESERVE, "memory", "workload.file_size")
         fd = os.memfd_create("zcload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         digest = _fill(fd, point.file_size, progress)
         fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS)
@@ -123,20 +124,36 @@ def available_memory() -> int:
     return available if free is None else min(available, free)
 
 
-def _check_room(wanted: int, available: int, where: str, key: str) -> None:
-    if wanted > available:
-        raise ConfigError(
-            Problem(
-                f"a file of {human_bytes(wanted)} does not fit: {human_bytes(max(available, 0))} of {where} can be used",
-                key=key,
-                remedy="choose a smaller file_size, or another dir" if where == "memory" else "choose a smaller file_size, or a dir with more room",
-            )
+def check_room(points: Iterable[Point]) -> None:
+    """Raise ConfigError if the files that are to be made for *points* do not fit into memory or onto their disks all at once."""
+    made = {(p.file, p.file_size, p.dir): p for p in points if p.file is None}.values()
+    wanted = sum(required_memory(point) for point in made)
+    _require(wanted, available_memory() - MEMORY_RESERVE, "memory", "workload.file_size", "choose a smaller file_size, or a dir on a disk")
+    for folder in {point.dir for point in made if point.dir is not None}:
+        there = next(path for path in (Path(folder).absolute(), *Path(folder).absolute().parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            why = "permission denied" if there.is_dir() else f"{there} is not a directory"
+            raise ConfigError(Problem(f"cannot make files in {folder}: {why}", key="workload.dir"))
+        sizes = [p.file_size for p in made if p.dir == folder and not _made_path(p).exists()]
+        room = os.statvfs(there)
+        _require(
+            sum(sizes), room.f_bavail * room.f_frsize, f"room in {folder}", "workload.dir", "choose a smaller file_size, or another dir"
         )
+
+
+def _require(wanted: int, available: int, where: str, key: str, remedy: str) -> None:
+    if wanted > available:
+        what = f"{human_bytes(wanted)} of files do not fit: {human_bytes(max(available, 0))} of {where} can be used"
+        raise ConfigError(Problem(what, key=key, remedy=remedy))
+
+
+def _made_path(point: Point) -> Path:
+    return Path(point.dir or "") / f"zcload-{point.file_size}.dat"
 
 
 def _named(point: Point, folder: Path, progress: Progress) -> Source:
     """Open <dir>/zcload-<size>.dat if size and digest fit, else make it; it is kept, with its digest in sha256sum's format beside it."""
-    path = folder / f"zcload-{point.file_size}.dat"
+    path = _made_path(point)
     note = folder / f"{path.name}.sha256"
     try:
         expected = note.read_text().split()[0] if note.exists() else ""
@@ -146,21 +163,41 @@ def _named(point: Point, folder: Path, progress: Progress) -> Source:
                 return source
             source.close()
         folder.mkdir(parents=True, exist_ok=True)
-        room = os.statvfs(folder)
-        _check_room(point.file_size, room.f_bavail * room.f_frsize, f"room in {folder}", "workload.dir")
-        # Without a name until it is whole: nothing half made is left, whatever happens.
-        fd = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o644)
-        try:
-            digest = _fill(fd, point.file_size, progress)
-            os.fsync(fd)
-            path.unlink(missing_ok=True)
-            os.link(f"/proc/self/fd/{fd}", path, follow_symlinks=True)
-            note.write_text(f"{digest}  {path.name}\n")
-        finally:
-            os.close(fd)
+        digest = _make_named(folder, path, point.file_size, progress)
+        note.write_text(f"{digest}  {path.name}\n")
         return _source(os.open(path, os.O_RDONLY | os.O_CLOEXEC), digest, str(path))
     except OSError as error:
         raise ConfigError(Problem(f"cannot make {path}: {(error.strerror or str(error)).lower()}", key="workload.dir")) from None
+
+
+def _make_named(folder: Path, path: Path, size: int, progress: Progress) -> str:
+    """Make *path* so that it has no name until it is whole: nothing half made is left, whatever happens. Return its SHA-256."""
+    within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    hidden = ""
+    try:
+        fd = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):  # open(2): what file systems and kernels without O_TMPFILE say
+            os.close(within)
+            raise
+        hidden = f".{path.name}.{os.getpid()}"
+        fd = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=within)
+    try:
+        digest = _fill(fd, size, progress)
+        os.fsync(fd)
+        if hidden:
+            os.rename(hidden, path.name, src_dir_fd=within, dst_dir_fd=within)
+            hidden = ""
+        else:
+            path.unlink(missing_ok=True)
+            # Only with a directory descriptor does CPython call linkat(2), which follows /proc's link to the nameless file.
+            os.link(f"/proc/self/fd/{fd}", path.name, dst_dir_fd=within, follow_symlinks=True)
+        return digest
+    finally:
+        if hidden:
+            os.unlink(hidden, dir_fd=within)
+        os.close(fd)
+        os.close(within)
 
 
 def block_bytes(number: int) -> bytearray:

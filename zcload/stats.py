@@ -1,4 +1,4 @@
-"""The statistics: pure functions of numbers. Where each formula comes from stands beside it; docs/metrics.md says which figure uses which."""
+"""The statistics: pure functions of numbers. Where a formula comes from stands beside it; docs/metrics.md says which figure uses which."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from functools import lru_cache
 from operator import itemgetter
 
 CONFIDENCE = 0.95
+Pick = Callable[[Sequence[float]], tuple[float, ...]]  # one draw: the values of the drawn clusters
+LOOKS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ def _log_beta(a: float, b: float) -> float:
 
 
 def _incomplete_beta(a: float, b: float, x: float) -> float:
-    """Return the regularised incomplete beta function: continued fraction 8.17.22 of the NIST Handbook of Mathematical Functions (Lentz's method)."""
+    """Return the regularised incomplete beta function: NIST Handbook of Mathematical Functions, 8.17.22, by Lentz's method."""
     if x <= 0.0:
         return 0.0
     if x >= 1.0:
@@ -108,14 +110,14 @@ class Bootstrap:
     def __init__(self, clusters: int, draws: int = 2000, seed: int = 1) -> None:
         rng = random.Random(seed)
         population = range(clusters)
-        self._draws: list[itemgetter[int]] = []
+        self._draws: list[Pick] = []
         self._possible = clusters >= 2
         if self._possible:
             self._draws = [itemgetter(*rng.choices(population, k=clusters)) for _ in range(draws)]
             t = t_quantile(CONFIDENCE, clusters - 1) * math.sqrt(clusters / (clusters - 1))
             self._tail = statistics.NormalDist().cdf(-t)
 
-    def interval(self, estimate: float, figure: Callable[[itemgetter[int]], float | None]) -> Interval | None:
+    def interval(self, estimate: float, figure: Callable[[Pick], float | None]) -> Interval | None:
         """Return *estimate* with the interval of *figure*, a function that picks its clusters with the draw it is given.
 
         None if there are fewer than two clusters or the figure does not exist in too many draws.
@@ -140,8 +142,14 @@ def half_width_percent(ratio: Interval) -> float:
     return 100 * (ratio.high - ratio.low) / 2 / max(ratio.estimate, 1.0)
 
 
+def narrow_enough(widths: Sequence[float], target: float, looks: int | None = None) -> bool:
+    """Say whether the last *looks* half-widths (default: LOOKS), one a generation, are all within *target*: the rule that ends a point."""
+    looks = LOOKS if looks is None else looks
+    return len(widths) >= looks and all(width <= target for width in widths[-looks:])
+
+
 def decision_p(log_values: Sequence[float], margin: float) -> float | None:
-    """Return the smallest alpha at which the (1 - alpha) interval of a log-ratio decides: lies wholly beyond the margin or wholly inside it.
+    """Return the smallest alpha at which the (1 - alpha) interval of a log-ratio decides: it lies wholly beyond the margin or wholly inside.
 
     None for fewer than two values. *margin* is a fraction: ratios in (1 - margin, 1 + margin) count as none.
     """

@@ -30,7 +30,12 @@ _FEW = 6
 
 
 def point_cautions(
-    where: str, data: PointData, comparisons: Iterable[Comparison], variants: Iterable[Mapping[str, Any]], observer_share: float | None, missed: bool
+    where: str,
+    data: PointData,
+    comparisons: Iterable[Comparison],
+    variants: Iterable[Mapping[str, Any]],
+    observer_share: float | None,
+    missed: bool,
 ) -> list[Caution]:
     """Return the cautions of one point; *where* names it in messages when there are several."""
     found = []
@@ -56,7 +61,11 @@ def point_cautions(
         found += _comparison_cautions(where, c)
     for variant in variants:
         if variant.get("copied_fraction") == 1.0:
-            found.append(Caution("copied", f"{where}{variant['name']}: the kernel copied 100 % after all: not a zero-copy result", "see docs/metrics.md"))
+            found.append(
+                Caution(
+                    "copied", f"{where}{variant['name']}: the kernel copied 100 % after all: not a zero-copy result", "see docs/metrics.md"
+                )
+            )
         verdict = (variant.get("bottleneck") or {}).get("verdict")
         if verdict == "receiver CPU":
             found.append(
@@ -68,7 +77,11 @@ def point_cautions(
             )
     if observer_share is not None and observer_share > 0.01:
         found.append(
-            Caution("observer_cost", f"{where}the coordinator used {100 * observer_share:.1f} % of the lanes' CPU time", "longer windows (stop.window)")
+            Caution(
+                "observer_cost",
+                f"{where}the coordinator used {100 * observer_share:.1f} % of the lanes' CPU time",
+                "longer windows (stop.window)",
+            )
         )
     found += _clock_cautions(where, data)
     return found

@@ -70,7 +70,9 @@ def compare(
     headline: str,
 ) -> list[Comparison]:
     """Compare each of *variants* (name, whether it is the baseline's own second lane) with *baseline*, in every metric."""
-    differ = len(all_blocks) == len(generations) and any(len(a.windows) != len(b.windows) for a, b in zip(generations, all_blocks, strict=True))
+    differ = len(all_blocks) == len(generations) and any(
+        len(a.windows) != len(b.windows) for a, b in zip(generations, all_blocks, strict=True)
+    )
     found = []
     for name, aa in variants:
         for metric in METRICS.values():
@@ -115,7 +117,9 @@ def keep_family_wise(comparisons: Iterable[Comparison], margin: float) -> int:
     for comparison, allowed in zip(family, decided, strict=True):
         if not allowed and comparison.verdict not in (None, "inconclusive"):
             comparison.verdict = "inconclusive"
-            comparison.reason = f"its own interval decides, but not at 5 % for all {len(family)} headline comparisons of the study together (Holm)"
+            comparison.reason = (
+                f"its own interval decides, but not at 5 % for all {len(family)} headline comparisons of the study together (Holm)"
+            )
     return len(family)
 
 

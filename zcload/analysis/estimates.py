@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
 from zcload.analysis.tally import Generation
 from zcload.metrics import TICK_MINIMUM, Metric
 from zcload.observe.machine import TICKS_PER_S
-from zcload.stats import Bootstrap, Interval, mean_interval, pseudo_median
+from zcload.stats import Bootstrap, Interval, Pick, mean_interval, pseudo_median
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,9 @@ class Ratio:
     reason: str | None = None
 
 
-def metric_interval(metric: Metric, variant: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> tuple[Interval | None, str | None]:
+def metric_interval(
+    metric: Metric, variant: str, generations: Sequence[Generation], bootstrap: Bootstrap
+) -> tuple[Interval | None, str | None]:
     """Return the metric of *variant* with its interval, or None and the reason."""
     reason = _missing(metric, variant, generations)
     if reason:
@@ -64,7 +65,7 @@ def ratio_to(metric: Metric, variant: str, baseline: str, generations: Sequence[
 
 
 def generation_log_ratio(metric: Metric, variant: str, baseline: str, generation: Generation, reference: str) -> float | None:
-    """Return one generation's robust log-ratio (pseudo-median over its blocks), for sums the log of its ratio of sums; None if there is none."""
+    """Return one generation's robust log-ratio (pseudo-median over blocks), for sums the log of its ratio of sums; None if there is none."""
     if metric.kind == "sums":
         a, b = _quotient(metric, generation.sums.get(variant)), _quotient(metric, generation.sums.get(baseline))
         return math.log(a / b) if a and b and a > 0 and b > 0 else None
@@ -125,9 +126,9 @@ def _columns(metric: Metric, variant: str, generations: Sequence[Generation]) ->
 def _sums_interval(metric: Metric, variant: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> Interval | None:
     top, bottom = _columns(metric, variant, generations)
 
-    def figure(pick: itemgetter[int]) -> float | None:
-        below = sum(pick(bottom))  # type: ignore[arg-type]
-        return sum(pick(top)) / below if below else None  # type: ignore[arg-type]
+    def figure(pick: Pick) -> float | None:
+        below = sum(pick(bottom))
+        return sum(pick(top)) / below if below else None
 
     return bootstrap.interval(sum(top) / sum(bottom), figure)
 
@@ -138,8 +139,8 @@ def _sums_ratio(metric: Metric, variant: str, baseline: str, generations: Sequen
     if sum(bottom) == 0 or sum(base_top) <= 0 or sum(base_bottom) == 0:
         return None
 
-    def figure(pick: itemgetter[int]) -> float | None:
-        below, base = sum(pick(bottom)), sum(pick(base_top))  # type: ignore[arg-type]
-        return sum(pick(top)) * sum(pick(base_bottom)) / (below * base) if below and base > 0 else None  # type: ignore[arg-type]
+    def figure(pick: Pick) -> float | None:
+        below, base = sum(pick(bottom)), sum(pick(base_top))
+        return sum(pick(top)) * sum(pick(base_bottom)) / (below * base) if below and base > 0 else None
 
     return bootstrap.interval(sum(top) * sum(base_bottom) / (sum(bottom) * sum(base_top)), figure)

@@ -111,7 +111,7 @@ class _Point:
         moves = lane["moves_payload"]
         totals = [g.sums[name] for g in self.data.all_blocks.values() if name in g.sums]
         reports = self.data.reports[name]
-        sums = defaultdict(float)
+        sums: dict[str, float] = defaultdict(float)
         for total in totals:
             for field, value in total.items():
                 sums[field] += value

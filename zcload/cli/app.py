@@ -69,7 +69,9 @@ def run(
 
 @app.command()
 def demo(
-    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="The file to send [default: one is made, 2.4 GB if it fits].")] = None,
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="The file to send [default: one is made, 2.4 GB if it fits].")
+    ] = None,
     rounds: Annotated[int, typer.Option(help="How often each contender sends the file.")] = 5,
     size: Annotated[str | None, typer.Option(help="Size of the made file: 2.4GB.")] = None,
     seed: Annotated[int | None, typer.Option(help="Repeat another demo's random order.")] = None,

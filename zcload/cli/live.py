@@ -59,7 +59,12 @@ def _table(progress: Progress, elapsed_s: float) -> Table:
     bar = ProgressBar(total=1.0, completed=progress.fraction, width=30) if progress.fraction is not None else ""
     table.add_row(f"{where}{progress.phase}", progress.detail, bar, f"{human_duration(round(elapsed_s))} gone")
     if progress.phase == "measuring":
-        table.add_row(f"generation {progress.generations}", f"at least {progress.at_least}", "", f"{human_duration(round(progress.left_s or 0))} at most left")
+        table.add_row(
+            f"generation {progress.generations}",
+            f"at least {progress.at_least}",
+            "",
+            f"{human_duration(round(progress.left_s or 0))} at most left",
+        )
         for name, low, estimate, high, half in progress.intervals:
             goal = "there" if half <= progress.target_percent else f"target ±{progress.target_percent:g}"
             table.add_row(f"  {name}", f"saves {percent(estimate)} % ({percent(low)}..{percent(high)})", f"±{half:.1f} points", goal)

@@ -59,7 +59,9 @@ def show_doctor() -> None:
             for label, text in (("spoils", finding.spoils), ("remedy", finding.remedy)):
                 print(textwrap.fill(f"{label}: {text}", 100, initial_indent=" " * 9, subsequent_indent=" " * 17))
     bad = sum(finding.level in order[:2] for finding in found)
-    print(f"\n{bad} of {len(found)} checks found something that spoils measurements here." if bad else f"\nAll {len(found)} checks are fine.")
+    print(
+        f"\n{bad} of {len(found)} checks found something that spoils measurements here." if bad else f"\nAll {len(found)} checks are fine."
+    )
 
 
 def config_directory() -> Path:
@@ -87,13 +89,17 @@ def write_config(name: str | None, list_only: bool) -> None:
     name = name or "smoke"
     if name not in configs:
         near = difflib.get_close_matches(name, configs, n=1)
-        raise ConfigError(Problem(f"there is no shipped config {name!r}", remedy=f"did you mean {near[0]!r}?" if near else "see `zcload init --list`"))
+        raise ConfigError(
+            Problem(f"there is no shipped config {name!r}", remedy=f"did you mean {near[0]!r}?" if near else "see `zcload init --list`")
+        )
     target = Path(configs[name].name)
     try:
         with target.open("x", encoding="utf-8") as file:
             file.write(configs[name].read_text(encoding="utf-8"))
     except FileExistsError:
-        raise ConfigError(Problem(f"{target} exists already and is left as it is", remedy="rename it, or work in another directory")) from None
+        raise ConfigError(
+            Problem(f"{target} exists already and is left as it is", remedy="rename it, or work in another directory")
+        ) from None
     except OSError as error:
         raise ConfigError(Problem(f"cannot write {target}: {(error.strerror or str(error)).lower()}")) from None
     print(f"wrote {target}; run it with: zcload run {target}")

@@ -63,10 +63,14 @@ def _refused(point: Point, error: OSError) -> ConfigError:
     import errno
 
     if error.errno == errno.EADDRINUSE:
-        return ConfigError(Problem(f"port {point.port} is in use on {point.address}", key="workload.port", remedy="port = 0 takes any free one"))
+        return ConfigError(
+            Problem(f"port {point.port} is in use on {point.address}", key="workload.port", remedy="port = 0 takes any free one")
+        )
     if error.errno == errno.EADDRNOTAVAIL:
         return ConfigError(
-            Problem(f"{point.address} is not an address of this machine", key="workload.address", remedy="see `ip address`, or use 127.0.0.1")
+            Problem(
+                f"{point.address} is not an address of this machine", key="workload.address", remedy="see `ip address`, or use 127.0.0.1"
+            )
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return ConfigError(
@@ -186,7 +190,7 @@ def choose_congestion(wanted: str) -> tuple[str | None, str]:
                         Problem(
                             f"congestion control {wanted!r} cannot be set: {error.strerror}",
                             key="workload.congestion",
-                            remedy="see net.ipv4.tcp_available_congestion_control and tcp_allowed_congestion_control, or use \"auto\"",
+                            remedy='see net.ipv4.tcp_available_congestion_control and tcp_allowed_congestion_control, or use "auto"',
                         )
                     ) from None
                 continue

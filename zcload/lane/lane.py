@@ -243,7 +243,16 @@ def set_up(variant: Variant, point: Point, *, fd: int, size: int, placement: Pla
 
             def send(control: Any, s: int = s, sock: Any = sock, gate: int = gate) -> None:
                 send_file(
-                    control, board=lane.board, index=s, variant=variant, chunk=lane.chunk, size=size, share=parts[s], sock=sock, fd=fd, gate=gate
+                    control,
+                    board=lane.board,
+                    index=s,
+                    variant=variant,
+                    chunk=lane.chunk,
+                    size=size,
+                    share=parts[s],
+                    sock=sock,
+                    fd=fd,
+                    gate=gate,
                 )
 
             lane.senders.append(spawn(variant.name, "sender", s, send, [sock.fileno(), fd, gate], placement.senders[s]))

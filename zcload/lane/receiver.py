@@ -14,7 +14,14 @@ from zcload.sinks.recv import Recv
 
 
 def receive_file(
-    control: socket.socket, *, board: Board, index: int, sink: str, chunk: int, connections: list[tuple[int, socket.socket]], expected: dict[int, int]
+    control: socket.socket,
+    *,
+    board: Board,
+    index: int,
+    sink: str,
+    chunk: int,
+    connections: list[tuple[int, socket.socket]],
+    expected: dict[int, int],
 ) -> None:
     """Drain *connections* (number and socket) until all have ended. First digest *expected[number]* bytes of each, if it names any."""
     if expected:
@@ -115,4 +122,3 @@ def _digest(
     poller.close()
     taker.close()
     return {number: digest.hexdigest() for number, digest in digests.items()}
-

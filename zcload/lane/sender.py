@@ -10,6 +10,7 @@ import resource
 import socket
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 from zcload.lane.board import BYTES, COUNTS, GATE, ITERATIONS, MAX_COUNTS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
 from zcload.lane.tcp_info import tcp_info
@@ -29,11 +30,21 @@ class Share:
 def shares(size: int, senders: int) -> tuple[Share, ...]:
     """Split *size* bytes among the senders, at page boundaries: sender i starts at i/N of the file."""
     starts = [(size * i // senders) & ~4095 for i in range(senders)] + [size]
-    return tuple(Share(start, end) for start, end in zip(starts, starts[1:], strict=False))
+    return tuple(Share(start, end) for start, end in pairwise(starts))
 
 
 def send_file(
-    control: socket.socket, *, board: Board, index: int, variant: Variant, chunk: int, size: int, share: Share, sock: socket.socket, fd: int, gate: int
+    control: socket.socket,
+    *,
+    board: Board,
+    index: int,
+    variant: Variant,
+    chunk: int,
+    size: int,
+    share: Share,
+    sock: socket.socket,
+    fd: int,
+    gate: int,
 ) -> None:
     """Carry out the coordinator's orders until it says stop. *index* is the worker's block on the board, *gate* its eventfd."""
     cls = MECHANISMS[variant.mechanism]

@@ -113,10 +113,10 @@ def spawn(lane: str, role: str, index: int, body: Body, keep: Iterable[int], cpu
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     coordinator = os.getpid()
     pid = os.fork()
-    if pid:
-        theirs.close()
-        return Worker(lane, role, index, pid, ours)
-    _run(body, theirs, coordinator, {*keep, theirs.fileno()}, cpus)
+    if not pid:
+        _run(body, theirs, coordinator, {*keep, theirs.fileno()}, cpus)
+    theirs.close()
+    return Worker(lane, role, index, pid, ours)
 
 
 def _run(body: Body, control: socket.socket, coordinator: int, keep: set[int], cpus: frozenset[int] | None) -> NoReturn:

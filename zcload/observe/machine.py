@@ -11,7 +11,7 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class MachineReading:
-    """*t_ns* is CLOCK_MONOTONIC; *idle* (with iowait), *steal* and *irq* (with softirq) are ticks summed over all CPUs, *cpus* their number."""
+    """*t_ns* is CLOCK_MONOTONIC; *idle* (with iowait), *steal* and *irq* (with softirq) are ticks of all *cpus* together."""
 
     t_ns: int
     idle: int

@@ -26,9 +26,13 @@ def _one(summary: Mapping[str, Any]) -> str:
         for table in tables(summary, point):
             align = ("left", *["right"] * (len(table.headers) - 1))
             cells = [[_plain(cell).replace("|", "\\|") for cell in row] for row in table.rows]
-            parts.append(f"**{table.title}**\n\n" + tabulate(cells, table.headers, tablefmt="github", disable_numparse=True, colalign=align))
+            parts.append(
+                f"**{table.title}**\n\n" + tabulate(cells, table.headers, tablefmt="github", disable_numparse=True, colalign=align)
+            )
     if summary["cautions"]:
-        rows = [f"- `{c['code']}`: {_plain(c['message'])}" + (f" *{_plain(c['remedy'])}*" if c["remedy"] else "") for c in summary["cautions"]]
+        rows = [
+            f"- `{c['code']}`: {_plain(c['message'])}" + (f" *{_plain(c['remedy'])}*" if c["remedy"] else "") for c in summary["cautions"]
+        ]
         parts.append("**Cautions**\n\n" + "\n".join(rows))
     for point in summary["points"]:
         title = f"How {point['name']} was measured" if several else "How it was measured"

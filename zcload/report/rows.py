@@ -23,7 +23,14 @@ class Table:
 
 def tables(summary: Mapping[str, Any], point: Point) -> list[Table]:
     """Return the tables of one point, empty ones left out."""
-    found = [costs(point), counts(point), comparisons(point, "comparisons"), comparisons(point, "comparisons_best_chunk"), state(point), check(point)]
+    found = [
+        costs(point),
+        counts(point),
+        comparisons(point, "comparisons"),
+        comparisons(point, "comparisons_best_chunk"),
+        state(point),
+        check(point),
+    ]
     return [table for table in found if table is not None and table.rows]
 
 
@@ -58,7 +65,16 @@ def costs(point: Point) -> Table:
 
 def counts(point: Point) -> Table:
     """Switches, system calls and faults of each variant."""
-    headers = ["variant", "sender calls", "receiver calls", "sender vol.", "sender invol.", "receiver vol.", "receiver invol.", "sender faults"]
+    headers = [
+        "variant",
+        "sender calls",
+        "receiver calls",
+        "sender vol.",
+        "sender invol.",
+        "receiver vol.",
+        "receiver invol.",
+        "sender faults",
+    ]
     keys = [
         "sender_syscalls_per_gb",
         "receiver_syscalls_per_gb",
@@ -129,7 +145,9 @@ def check(point: Point) -> Table | None:
     def ratio(figure: Mapping[str, Any] | None) -> str:
         return f"{figure['estimate']:.3f} ({figure['low']:.3f}..{figure['high']:.3f})" if figure else NONE
 
-    rows = [[r["variant"], r["metric"], ratio(r["short"]), ratio(r["long"]), "disagree" if r["disagree"] else "agree"] for r in found["rows"]]
+    rows = [
+        [r["variant"], r["metric"], ratio(r["short"]), ratio(r["long"]), "disagree" if r["disagree"] else "agree"] for r in found["rows"]
+    ]
     return Table(f"Ratios of short windows and of windows of {found['window_s']:g} s", ["variant", "metric", "short", "long", ""], rows)
 
 
@@ -152,10 +170,8 @@ def method(summary: Mapping[str, Any], point: Point) -> list[str]:
     if point["observer_share"] is not None:
         lines.append(f"the coordinator used {100 * point['observer_share']:.2f} % of the lanes' CPU time inside windows")
     if point["loop_s_per_call"]:
-        per_gb = point["loop_s_per_call"] * 1e9 / p["chunk_bytes"]
-        lines.append(
-            f"the loop itself costs {1e9 * point['loop_s_per_call']:.0f} ns a call: {significant(per_gb)} s/GB at {format_size(p['chunk_bytes'])}"
-        )
+        chunk, loop = p["chunk_bytes"], point["loop_s_per_call"]
+        lines.append(f"the loop itself costs {1e9 * loop:.0f} ns a call: {significant(loop * 1e9 / chunk)} s/GB at {format_size(chunk)}")
     if point["idle_cores"] is not None:
         lines.append(f"the idle machine used {point['idle_cores']:.3f} cores, taken off the machine ledger")
     regime = {"yes": "kept apart from processes", "no": "charged to whoever runs"}.get(env.get("irq_time_accounting"), "unknown")

@@ -31,7 +31,10 @@ def _one(summary: Mapping[str, Any]) -> str:
             drawn = tabulate(table.rows, table.headers, tablefmt="simple", disable_numparse=True, colalign=align)
             parts.append(f"{table.title}\n\n{textwrap.indent(drawn, '  ')}")
     if summary["cautions"]:
-        parts.append("Cautions\n" + "\n".join(_wrap(f"{c['code']}: {c['message']}" + (f" -> {c['remedy']}" if c["remedy"] else "")) for c in summary["cautions"]))
+        parts.append(
+            "Cautions\n"
+            + "\n".join(_wrap(f"{c['code']}: {c['message']}" + (f" -> {c['remedy']}" if c["remedy"] else "")) for c in summary["cautions"])
+        )
     for point in summary["points"]:
         title = f"How {point['name']} was measured" if several else "How it was measured"
         parts.append(title + "\n" + "\n".join(_wrap(line) for line in method(summary, point)))

@@ -7,16 +7,18 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_KEYS = (
-    "study started point point_name chunk_bytes file_bytes senders rate_bps variant mechanism sink variant_chunk_bytes aa best_chunk status windows "
-    "copied_fraction metric unit estimate low high baseline ratio ratio_low ratio_high saving_percent saving_low saving_high verdict reason"
-).split()
+_COLUMNS = """
+    study started point point_name chunk_bytes file_bytes senders rate_bps
+    variant mechanism sink variant_chunk_bytes aa best_chunk status windows copied_fraction
+    metric unit estimate low high
+    baseline ratio ratio_low ratio_high saving_percent saving_low saving_high verdict reason
+"""
 
 
 def render(summaries: Sequence[Mapping[str, Any]]) -> str:
     """Render *summaries* as one table; a figure that does not exist is an empty field."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, _KEYS, lineterminator="\n")
+    writer = csv.DictWriter(text, _COLUMNS.split(), lineterminator="\n")
     writer.writeheader()
     for summary in summaries:
         for index, point in enumerate(summary["points"]):

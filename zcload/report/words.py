@@ -93,7 +93,9 @@ def _other_role(point: Mapping[str, Any], name: str) -> bool:
 
 def _best(summary: Mapping[str, Any], point: Mapping[str, Any], chunk: int, whose: str) -> list[str]:
     base, size = point["baseline"], format_size(chunk)
-    others = [c for c in point["comparisons_best_chunk"] if c["headline"] and c["baseline"] != base and not _other_role(point, c["variant"])]
+    others = [
+        c for c in point["comparisons_best_chunk"] if c["headline"] and c["baseline"] != base and not _other_role(point, c["variant"])
+    ]
     if not others:
         return [f"{size} is the best chunk of {base} here: the savings above are against the copy at its best."]
     parts = []

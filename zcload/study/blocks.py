@@ -57,7 +57,7 @@ def run_block(
     tolerance: Tolerance | None,
     between: Callable[[], None],
 ) -> None:
-    """Measure one block of the *groups* of lanes and record it; *label* goes into every record, *between* is called after every window, at rest.
+    """Measure one block of the *groups* of lanes and record it; *label* goes into every record, *between* is called after each window.
 
     A contaminated block is repeated while the *tolerance* allows, then kept; with no tolerance (warm-ups) it is never judged.
     Raises LaneFailed and Interrupted with the block recorded as abandoned.
@@ -104,4 +104,3 @@ def _judge(before: list[int], after: list[int], ours_ns: int, tolerance: Toleran
         "steal_share": round(steal_s(before, after) / capacity, 4),
         "limit": round(FOREIGN_LIMIT + 1 / TICKS_PER_S / capacity, 4),
     }
-

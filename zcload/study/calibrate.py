@@ -1,4 +1,4 @@
-"""Before a point is measured: how long its windows must be, what the loop and the idle machine cost, which chunk suits the baseline best."""
+"""Before a point is measured: how long its windows must be, what loop and idle machine cost, which chunk suits the baseline best."""
 
 from __future__ import annotations
 

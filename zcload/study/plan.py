@@ -54,7 +54,8 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
     setup += sum((len(study.variants) + more) * p.file_size / _VERIFY_BYTES_PER_S + (_CALIBRATE_S if more else 2.0) for p in study.points)
     check = CHECK_GENERATIONS * CHECK_BLOCKS * CHECK_WINDOW_S * (len(study.variants) + more) * len(study.points) if check_windows else 0.0
     private = max(
-        p.senders * sum(MECHANISMS[v.mechanism].private_bytes(p.file_size, v.chunk or p.chunk) for v in study.variants) for p in study.points
+        p.senders * sum(MECHANISMS[v.mechanism].private_bytes(p.file_size, v.chunk or p.chunk) for v in study.variants)
+        for p in study.points
     )
     return Plan(
         points=tuple(point_name(study, p) or "one point" for p in study.points),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from zcload import interrupt
@@ -127,12 +128,14 @@ class PointRun:
         return CHECK_GENERATIONS * CHECK_BLOCKS * (CHECK_WINDOW_S + 0.05) * (1 if self.setting.together else windows)
 
     def _measure(self, purpose: str, open_s: float, blocks: int, deadline: float | None) -> None:
-        setting, study = self.setting, self.setting.study
+        setting = self.setting
         number, self.generation = self.generation, self.generation + 1
         self._recent = []
         with setting.lanes(self._groups()) as groups:
             roles = [sorted(cpus) for cpus in next(iter(groups[0].values())).cpu_sets]
-            setting.record({"kind": "generation", "generation": number, "purpose": purpose, "cpus": roles, "groups": [list(g) for g in groups]})
+            setting.record(
+                {"kind": "generation", "generation": number, "purpose": purpose, "cpus": roles, "groups": [list(g) for g in groups]}
+            )
             sampler = Sampler(groups)
             for block in range(-1, blocks):
                 warm_up = block < 0
@@ -149,7 +152,7 @@ class PointRun:
                         rng=setting.rng,
                         record=self._record,
                         tolerance=None if warm_up else self.tolerance,
-                        between=lambda: self._between(sampler, number, purpose),
+                        between=partial(self._between, sampler, number, purpose),
                     )
                 except LaneFailed as error:
                     setting.drop(groups, error.lane, error)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zcload.errors import ConfigError, MechanismUnavailableError, Problem
+from zcload.errors import MechanismUnavailableError
 from zcload.lane.connect import choose_congestion, listen
 from zcload.mechanisms import MECHANISMS
 from zcload.model import Caution, Point, Study, Variant
 from zcload.observe.topology import Core
 from zcload.placement import place
 from zcload.sinks import SINKS
-from zcload.source import MEMORY_RESERVE, available_memory, check_own, required_memory
+from zcload.source import MEMORY_RESERVE, available_memory, check_own, check_room, required_memory
 from zcload.units import human_bytes
 
 _PROCESS_BYTES = 12 << 20  # private memory of a forked worker, beside its buffers
@@ -34,17 +34,7 @@ def check_host(study: Study, cores: tuple[Core, ...]) -> None:
         congestion, _ = choose_congestion(point.congestion)
         listen(point, congestion, backlog=1).close()
         place(point.placement, point.senders, point.receiver_count, cores, random.Random(0))
-    files = {(p.file, p.file_size, p.dir): required_memory(p) for p in study.points}
-    wanted, room = sum(files.values()), available_memory() - MEMORY_RESERVE
-    if wanted > room:
-        what = "a file of" if len(files) == 1 else f"{len(files)} files of together"
-        raise ConfigError(
-            Problem(
-                f"{what} {human_bytes(wanted)} do{'es' if len(files) == 1 else ''} not fit: {human_bytes(max(room, 0))} of memory can be used",
-                key="workload.file_size",
-                remedy="choose a smaller file_size, or a dir on a disk",
-            )
-        )
+    check_room(study.points)
 
 
 def unavailable(study: Study, point: Point) -> dict[str, MechanismUnavailableError]:
@@ -94,8 +84,9 @@ def cautions(study: Study, cache_bytes: int | None) -> list[Caution]:
         found.append(
             Caution(
                 "small_file",
-                f"a file of {human_bytes(small)} is under 4 times the last-level cache ({human_bytes(cache_bytes)}): part of it is sent from the cache",
-                f"file_size = \"{-(-4 * cache_bytes >> 20)}MiB\" or more, unless the cached case is what you ask about",
+                f"a file of {human_bytes(small)} is under 4 times the last-level cache ({human_bytes(cache_bytes)}): "
+                "part of it is sent from the cache",
+                f'file_size = "{-(-4 * cache_bytes >> 20)}MiB" or more, unless the cached case is what you ask about',
             )
         )
     for point in study.points:

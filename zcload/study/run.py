@@ -15,7 +15,7 @@ from typing import Any
 
 from zcload import __version__, interrupt
 from zcload.analysis.summary import summarise
-from zcload.errors import ZcloadError
+from zcload.errors import ConfigError, ZcloadError
 from zcload.lane.connect import choose_congestion
 from zcload.metrics import headline
 from zcload.model import Point, Study
@@ -109,6 +109,9 @@ def run(
             error = caught
         finally:
             os.sched_setaffinity(0, affinity)
+        if isinstance(error, ConfigError) and not any(record["kind"] == "window" for record in recorder.records):
+            recorder.discard()  # what was asked for cannot be done: there is no result, not even a partial one
+            raise error
         recorder.write({"kind": "end", "complete": error is None, "reason": str(error) if error else "done"})
         view(Progress("evaluating"))
         summary = summarise(recorder.records)
@@ -207,4 +210,3 @@ def _rounds(points: list[PointRun], rng: random.Random) -> None:
         rng.shuffle(going)
         for point in going:
             point.run_generation()
-
