@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
@@ -110,24 +110,29 @@ class Bootstrap:
     def __init__(self, clusters: int, draws: int = 2000, seed: int = 1) -> None:
         rng = random.Random(seed)
         population = range(clusters)
-        self._draws: list[Pick] = []
-        self._possible = clusters >= 2
-        if self._possible:
+        self._draws: list[itemgetter[int]] = []
+        self._sums: dict[tuple[float, ...], list[float]] = {}
+        if clusters >= 2:
             self._draws = [itemgetter(*rng.choices(population, k=clusters)) for _ in range(draws)]
             t = t_quantile(CONFIDENCE, clusters - 1) * math.sqrt(clusters / (clusters - 1))
             self._tail = statistics.NormalDist().cdf(-t)
 
-    def interval(self, estimate: float, figure: Callable[[Pick], float | None]) -> Interval | None:
-        """Return *estimate* with the interval of *figure*, a function that picks its clusters with the draw it is given.
+    def sums(self, column: Sequence[float]) -> list[float]:
+        """Return the sum of *column*, a value of each cluster, in every draw; kept, because figures share their columns."""
+        key = tuple(column)
+        if key not in self._sums:
+            self._sums[key] = [sum(pick(key)) for pick in self._draws]  # type: ignore[arg-type]  # more than one index: a tuple
+        return self._sums[key]
+
+    def interval(self, estimate: float, values: Iterable[float | None]) -> Interval | None:
+        """Return *estimate* with the interval of *values*, the same figure in every draw.
 
         None if there are fewer than two clusters or the figure does not exist in too many draws.
         """
-        if not self._possible:
+        ordered = sorted(value for value in values if value is not None)
+        if not self._draws or len(ordered) < 0.9 * len(self._draws):
             return None
-        values = sorted(value for value in map(figure, self._draws) if value is not None)
-        if len(values) < 0.9 * len(self._draws):
-            return None
-        return Interval(estimate, _percentile(values, self._tail), _percentile(values, 1 - self._tail))
+        return Interval(estimate, _percentile(ordered, self._tail), _percentile(ordered, 1 - self._tail))
 
 
 def _percentile(ordered: Sequence[float], level: float) -> float:
@@ -142,14 +147,13 @@ def half_width_percent(ratio: Interval) -> float:
     return 100 * (ratio.high - ratio.low) / 2 / max(ratio.estimate, 1.0)
 
 
-def narrow_enough(widths: Sequence[float], target: float, looks: int | None = None) -> bool:
-    """Say whether the last *looks* half-widths (default: LOOKS), one a generation, are all within *target*: the rule that ends a point."""
-    looks = LOOKS if looks is None else looks
+def narrow_enough(widths: Sequence[float], target: float, looks: int = LOOKS) -> bool:
+    """Say whether the last *looks* half-widths, one a generation, are all within *target*: the rule that ends a point."""
     return len(widths) >= looks and all(width <= target for width in widths[-looks:])
 
 
 def decision_p(log_values: Sequence[float], margin: float) -> float | None:
-    """Return the smallest alpha at which the (1 - alpha) interval of a log-ratio decides: it lies wholly beyond the margin or wholly inside.
+    """Return the smallest alpha at which the (1 - alpha) interval of a log-ratio decides: it lies wholly beyond the margin or inside.
 
     None for fewer than two values. *margin* is a fraction: ratios in (1 - margin, 1 + margin) count as none.
     """
@@ -162,6 +166,23 @@ def decision_p(log_values: Sequence[float], margin: float) -> float | None:
     if error == 0.0:
         return 0.0 if distance > 0 else 1.0
     return t_two_sided_p(distance / error, len(log_values) - 1)
+
+
+def interval_p(ratio: Interval, df: int, margin: float) -> float:
+    """Return what `decision_p` does for a ready interval of a ratio, such as a bootstrap's, whose two sides may differ.
+
+    Each side is taken for Student's t times a standard error: at the interval's own confidence it decides as the interval does.
+    """
+    low, high = 1 - margin, 1 + margin
+    above, below = ratio.high - ratio.estimate, ratio.estimate - ratio.low
+    if ratio.estimate < low:
+        shares = [(low - ratio.estimate, above)]
+    elif ratio.estimate > high:
+        shares = [(ratio.estimate - high, below)]
+    else:
+        shares = [(ratio.estimate - low, below), (high - ratio.estimate, above)]
+    share = min(distance / side if side > 0 else math.copysign(math.inf, distance) for distance, side in shares)
+    return t_two_sided_p(max(share, 0.0) * t_quantile(CONFIDENCE, df), df)
 
 
 def margin_in_logs(margin: float) -> tuple[float, float]:

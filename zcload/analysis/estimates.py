@@ -65,7 +65,7 @@ def ratio_to(metric: Metric, variant: str, baseline: str, generations: Sequence[
 
 
 def generation_log_ratio(metric: Metric, variant: str, baseline: str, generation: Generation, reference: str) -> float | None:
-    """Return one generation's robust log-ratio (pseudo-median over blocks), for sums the log of its ratio of sums; None if there is none."""
+    """Return one generation's robust log-ratio (pseudo-median over blocks), for sums the log of their ratio; None if there is none."""
     if metric.kind == "sums":
         a, b = _quotient(metric, generation.sums.get(variant)), _quotient(metric, generation.sums.get(baseline))
         return math.log(a / b) if a and b and a > 0 and b > 0 else None
@@ -125,22 +125,14 @@ def _columns(metric: Metric, variant: str, generations: Sequence[Generation]) ->
 
 def _sums_interval(metric: Metric, variant: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> Interval | None:
     top, bottom = _columns(metric, variant, generations)
-
-    def figure(pick: Pick) -> float | None:
-        below = sum(pick(bottom))
-        return sum(pick(top)) / below if below else None
-
-    return bootstrap.interval(sum(top) / sum(bottom), figure)
+    draws = zip(bootstrap.sums(top), bootstrap.sums(bottom), strict=True)
+    return bootstrap.interval(sum(top) / sum(bottom), (a / b if b else None for a, b in draws))
 
 
 def _sums_ratio(metric: Metric, variant: str, baseline: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> Interval | None:
-    top, bottom = _columns(metric, variant, generations)
-    base_top, base_bottom = _columns(metric, baseline, generations)
-    if sum(bottom) == 0 or sum(base_top) <= 0 or sum(base_bottom) == 0:
+    columns = (*_columns(metric, variant, generations), *_columns(metric, baseline, generations))
+    top, bottom, base_top, base_bottom = map(sum, columns)
+    if bottom == 0 or base_top <= 0 or base_bottom == 0:
         return None
-
-    def figure(pick: Pick) -> float | None:
-        below, base = sum(pick(bottom)), sum(pick(base_top))
-        return sum(pick(top)) * sum(pick(base_bottom)) / (below * base) if below and base > 0 else None
-
-    return bootstrap.interval(sum(top) * sum(base_bottom) / (sum(bottom) * sum(base_top)), figure)
+    draws = zip(*map(bootstrap.sums, columns), strict=True)
+    return bootstrap.interval(top * base_bottom / (bottom * base_top), (a * d / (b * c) if b and c > 0 else None for a, b, c, d in draws))

@@ -217,6 +217,12 @@ def set_up(variant: Variant, point: Point, *, fd: int, size: int, placement: Pla
     lane = Lane(variant, point, placement, Board(point.senders + receivers))
     connections = connect(point, point.senders, congestion)
     lane.strangers = connections.strangers
+    try:
+        for client, server in zip(connections.clients, connections.servers, strict=True):
+            MECHANISMS[variant.mechanism].prepare(client, server)
+    except OSError as error:
+        connections.close()
+        raise StudyError(f"lane {variant.name}: its connections could not be prepared: {error.strerror or error}") from None
     lane.receiver_calls = call_names(lane.sink, -(-point.senders // receivers))
     try:
         for r in range(receivers):

@@ -70,6 +70,10 @@ class Mechanism:
         """Not required. The private memory that one sender needs for a file of *size* bytes, beside a few MB for the process."""
         return chunk
 
+    @classmethod
+    def prepare(cls, sender: socket.socket, receiver: socket.socket) -> None:
+        """Not required. Set up both ends of a connection before the workers are forked and a byte has moved; raises OSError."""
+
     def drain(self) -> None:
         """Not required. Wait until the kernel has let go of every buffer handed to it; called before the lane comes to rest."""
 
