@@ -100,4 +100,4 @@ def _show_plan(study: Study, check_windows: bool) -> None:
     for name, fact in facts.items():
         print(f"{name + ':':<11}{fact}")
     for name, why in unavailable.items():
-        print(f"{'skipped:':<11}{name}: {why}")
+        print(f"{'skipped:':<11}{name}: {why.reason}" + (f" ({why.remedy})" if why.remedy else ""))
