@@ -169,8 +169,9 @@ def test_other_work_is_measured_and_named(tmp_path, code, after, level, value):
 
 
 def test_too_small_a_memory_file_system_is_a_note(tmp_path):
-    """A /dev/shm smaller than the automatic file is told; with a directory of the user's own it does not matter."""
-    assert examine(tmp_path / "auto", room=1 << 20)["shared_memory"].level == "note"
+    """A /dev/shm too small for a workload.dir in it is told; the automatic file, a memfd, needs no room there."""
+    assert examine(tmp_path / "there", room=1 << 20, study=study(dir="/dev/shm/x"))["shared_memory"].level == "note"
+    assert examine(tmp_path / "auto", room=1 << 20)["shared_memory"].level == "ok"
     assert examine(tmp_path / "dir", room=1 << 20, study=study(dir="/data"))["shared_memory"].level == "ok"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zcload.errors import ConfigError, Problem
+from zcload.errors import ConfigError, Problem, StudyError
 
 # History of the format (adding keys and kinds of lines keeps the number):
 #   1  2026-11  the first: a header, then events, samples, windows and blocks.
@@ -35,19 +35,15 @@ class Recorder:
             raise ConfigError(Problem(f"cannot write to {directory}: {(error.strerror or str(error)).lower()}", key="--out")) from None
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append *record*; raises ConfigError if the disk is full."""
+        """Append *record*; raises StudyError if it cannot be stored, on a full disk for instance."""
         self.records.append(record)
         line = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         try:
             while line:
                 line = line[os.write(self._fd, line) :]
         except OSError as error:
-            raise ConfigError(
-                Problem(
-                    f"cannot write to {self.directory / WINDOWS}: {(error.strerror or str(error)).lower()}",
-                    remedy="what is there is readable",
-                )
-            ) from None
+            path = self.directory / WINDOWS
+            raise StudyError(f"cannot write to {path}: {(error.strerror or str(error)).lower()} (what is there is readable)") from None
 
     def discard(self) -> None:
         """Take back the file, and the directory if it is empty then."""
@@ -66,14 +62,14 @@ class Recorder:
 
 
 def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:
-    """Write summary.json whole or not at all; raises ConfigError."""
+    """Write summary.json whole or not at all; raises StudyError."""
     partial = directory / f".{SUMMARY}.{os.getpid()}"
     try:
         partial.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         partial.replace(directory / SUMMARY)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise ConfigError(Problem(f"cannot write {directory / SUMMARY}: {(error.strerror or str(error)).lower()}")) from None
+        raise StudyError(f"cannot write {directory / SUMMARY}: {(error.strerror or str(error)).lower()}") from None
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:

@@ -221,11 +221,12 @@ def _memory(facts: Facts) -> Verdict:
 @check(
     "shared_memory",
     "/dev/shm",
-    spoils="an automatic file may not fit there",
-    remedy="mount -o remount,size=4G /dev/shm, or set workload.dir",
+    spoils="a workload.dir there may not hold its file; the automatic file is a memfd and needs no room there",
+    remedy="mount -o remount,size=4G /dev/shm, or another workload.dir",
 )
 def _shared_memory(facts: Facts) -> Verdict:
-    needed = max((point.file_size for point in facts.points if point.file is None and point.dir is None), default=0)
+    there = [point for point in facts.points if point.file is None and (point.dir or "").startswith("/dev/shm")]
+    needed = max((point.file_size for point in there), default=0)
     try:
         free = facts.room(facts.host.path("/dev/shm"))
     except OSError:

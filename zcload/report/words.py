@@ -56,21 +56,27 @@ def sentence(c: Comparison, whose: str) -> str:
     match c["verdict"]:
         case None:
             return f"{name} cannot be compared with {base}: {c['reason']}."
-        case "saves":
-            return f"{name} saves {saving_text(saving)} {what}"
-        case "costs":
-            more = {"estimate": -saving["estimate"], "low": -saving["high"], "high": -saving["low"]}
-            return f"{name} costs {saving_text(more)} more {what}"
+        case "saves" | "costs":
+            return f"{name} {effect(saving, what)}"
         case "no difference":
             return f"{name} makes no difference: it saves {saving_text(saving)} {what}"
     return f"it is open whether {name} saves or costs: {saving_text(saving)} {what}; {c['reason']}"
+
+
+def effect(saving: Mapping[str, Any], what: str = "") -> str:
+    """Say a saving as one, "saves 34 % (31..37) of ...", and a negative one as a cost, "costs 12 % (9..15) more of ..."."""
+    of = f" {what}" if what else ""
+    if saving["estimate"] >= 0:
+        return f"saves {saving_text(saving)}{of}"
+    more = {"estimate": -saving["estimate"], "low": -saving["high"], "high": -saving["low"]}
+    return f"costs {saving_text(more)} more{of}"
 
 
 def _alone(comparisons: Sequence[Comparison], c: Comparison) -> str:
     sender = _other(comparisons, c, "sender_cpu_s_per_gb")
     if c["verdict"] is None:
         return ""
-    return f"; the sender alone {saving_text(sender['saving_percent'])}" if sender else ""
+    return f"; the sender alone {effect(sender['saving_percent'])}" if sender else ""
 
 
 def _throughput(comparisons: Sequence[Comparison], c: Comparison) -> str:
@@ -100,9 +106,12 @@ def _best(summary: Mapping[str, Any], point: Mapping[str, Any], chunk: int, whos
         return [f"{size} is the best chunk of {base} here: the savings above are against the copy at its best."]
     parts = []
     for c in others:
-        text = saving_text(c["saving_percent"])
-        parts.append(f"{c['variant']} {text}" + ("" if c["verdict"] in ("saves", "costs") else f" ({c['verdict'] or c['reason']})"))
-    return [f"Against {base} at its best chunk ({size}), savings of {whose} CPU per GB: {'; '.join(parts)}."]
+        if c["verdict"] is None:
+            parts.append(f"{c['variant']} cannot be compared ({c['reason']})")
+        else:
+            decided = c["verdict"] in ("saves", "costs")
+            parts.append(f"{c['variant']} {effect(c['saving_percent'])}" + ("" if decided else f" ({c['verdict']})"))
+    return [f"Against {base} at its best chunk ({size}), of {whose} CPU per GB: {'; '.join(parts)}."]
 
 
 def _aa(c: Comparison) -> str:

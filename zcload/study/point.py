@@ -57,7 +57,7 @@ class PointRun:
         costs: dict[int, float] = {}
         best: int | None = None
         loop = None
-        null = [] if any(v.mechanism == "null" for v in self.variants) else [_NULL]
+        null = [_NULL] if all(MECHANISMS[v.mechanism].moves_payload for v in self.variants) else []
         with setting.lanes([[*self.variants, *null]], verify=True, started=lambda name: self._tell("verifying", name)) as (lanes,):
             idle = lanes.pop(_NULL.name, None)
             try:
@@ -141,7 +141,8 @@ class PointRun:
                 warm_up = block < 0
                 if not warm_up and block >= LEAST_BLOCKS and deadline is not None and time.monotonic() > deadline:
                     break
-                label = {"point": setting.index, "generation": number, "block": block, "purpose": "warm-up" if warm_up else purpose}
+                now = "warm-up" if warm_up else purpose
+                label = {"point": setting.index, "generation": number, "block": block, "purpose": now}
                 try:
                     run_block(
                         groups,
@@ -152,7 +153,7 @@ class PointRun:
                         rng=setting.rng,
                         record=self._record,
                         tolerance=None if warm_up else self.tolerance,
-                        between=partial(self._between, sampler, number, purpose),
+                        between=partial(self._between, sampler, number, now),
                     )
                 except LaneFailed as error:
                     setting.drop(groups, error.lane, error)

@@ -15,7 +15,7 @@ from typing import Any
 
 from zcload import __version__, interrupt
 from zcload.analysis.summary import summarise
-from zcload.errors import ConfigError, ZcloadError
+from zcload.errors import ConfigError, StudyError, ZcloadError
 from zcload.lane.connect import choose_congestion
 from zcload.metrics import headline
 from zcload.model import Point, Study
@@ -112,12 +112,24 @@ def run(
         if isinstance(error, ConfigError) and not any(record["kind"] == "window" for record in recorder.records):
             recorder.discard()  # what was asked for cannot be done: there is no result, not even a partial one
             raise error
-        recorder.write({"kind": "end", "complete": error is None, "reason": str(error) if error else "done"})
+        error = _store(recorder, {"kind": "end", "complete": error is None, "reason": str(error) if error else "done"}, error)
         view(Progress("evaluating"))
         summary = summarise(recorder.records)
-        write_summary(recorder.directory, summary)
+        try:
+            write_summary(recorder.directory, summary)
+        except StudyError as caught:
+            error = error or caught
         recorder.close()
     return Outcome(summary, recorder.directory, error)
+
+
+def _store(recorder: Recorder, record: dict[str, Any], error: ZcloadError | None) -> ZcloadError | None:
+    """Store the last record; a disk that is full may be what ended the run, and is no reason to lose its report."""
+    try:
+        recorder.write(record)
+    except StudyError as caught:
+        return error or caught
+    return error
 
 
 def point_facts(point: Point) -> dict[str, Any]:
