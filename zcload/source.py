@@ -77,9 +77,13 @@ def open_source(point: Point, progress: Progress) -> Source:
     check_room([point])
     if point.dir is None:
         fd = os.memfd_create("zcload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        digest = _fill(fd, point.file_size, progress)
-        fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS)
-        return _source(fd, digest, None)
+        try:
+            digest = _fill(fd, point.file_size, progress)
+            fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS)
+            return _source(fd, digest, None)
+        except BaseException:
+            os.close(fd)
+            raise
     return _named(point, Path(point.dir), progress)
 
 
@@ -95,6 +99,8 @@ def check_own(path: str) -> int:
         info = os.stat(path)
     except OSError as error:
         raise ConfigError(Problem(f"{path}: {(error.strerror or str(error)).lower()}", key=key)) from None
+    except ValueError:
+        raise ConfigError(Problem(f"{path!r} is no path: it holds a null byte", key=key)) from None
     if stat.S_ISDIR(info.st_mode):
         raise ConfigError(Problem(f"{path} is a directory, not a file", key=key))
     if not stat.S_ISREG(info.st_mode):
@@ -112,9 +118,13 @@ def _open_own(path: str, progress: Progress) -> Source:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise ConfigError(Problem(f"{path}: {(error.strerror or str(error)).lower()}", key="workload.file")) from None
-    source = _source(fd, "", path)
-    source.digest = _digest(fd, 0, size, size, progress)
-    return source
+    try:
+        source = _source(fd, "", path)
+        source.digest = _digest(fd, 0, size, size, progress)
+        return source
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def available_memory() -> int:
@@ -156,7 +166,7 @@ def _named(point: Point, folder: Path, progress: Progress) -> Source:
     path = _made_path(point)
     note = folder / f"{path.name}.sha256"
     try:
-        expected = note.read_text().split()[0] if note.exists() else ""
+        expected = (note.read_bytes().decode(errors="replace").split() or [""])[0] if note.exists() else ""
         if expected and path.exists() and path.stat().st_size == point.file_size:
             source = _open_own(str(path), progress)
             if source.digest == expected:

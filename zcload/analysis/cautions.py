@@ -1,4 +1,4 @@
-"""The cautions that the records themselves give rise to. The codes, all of them, stand in CODES with what they mean."""
+"""The cautions that the records themselves give rise to. CODES says what they mean; those of the host's are the doctor's checks."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from typing import Any
 
 from zcload.analysis.comparisons import Comparison
 from zcload.analysis.tally import PointData
+from zcload.metrics import MACHINE, TOTAL
 from zcload.model import Caution
 
 CODES: dict[str, str] = {
     "aa_differs": "the baseline's two lanes differ from each other",
+    "congestion": "the congestion control is one that costs CPU of its own and could not be changed",
     "contaminated": "blocks with foreign CPU time or steal were kept because too many had to be repeated",
     "clocks_disagree": "psutil's CPU times and the exact CPU clocks differ by more than ticks explain",
     "copied": "the kernel reports that every zero-copy send was copied after all",
     "estimators_disagree": "the robust estimate and the ratio of sums lie outside each other's intervals",
     "few_generations": "too few generations for an interval that can be trusted",
+    "machine_ledger": "the machine's CPU came out below that of the lanes: its idle baseline was disturbed",
     "observer_cost": "the coordinator used more than 1 % of the lanes' CPU time inside windows",
     "partial": "the run was interrupted or failed before its end",
     "receiver_bound": "the figure describes the receiver, which was the bottleneck",
-    "regime": "the kernel accounts interrupts apart from processes: process sums are partial",
-    "small_file": "the file fits the last-level cache: it measures cache residency",
+    "small_file": "the file is under four times the last-level cache: part of it is sent from there",
+    "smt_siblings": "senders and receivers share a physical core",
     "strangers": "connections without the run's secret were refused",
     "target_missed": "the time limit came before the target half-width",
     "windows_disagree": "windows of 2 s give another ratio than the short ones",
@@ -41,10 +44,14 @@ def point_cautions(
     found = []
     generations = len(data.used())
     comparisons = list(comparisons)
+    variants = list(variants)
+    others = {v["name"] for v in variants if v["best_chunk"] or v["status"] != "ok"}  # lanes that do not decide when to stop
     if 0 < generations < _FEW:
         found.append(Caution("few_generations", f"{where}only {generations} generations were measured", "give it more time (--max-time)"))
     if missed:
-        widest = max((c for c in comparisons if c.headline and not c.aa and c.ratio.interval), key=_width, default=None)
+        widest = max(
+            (c for c in comparisons if c.headline and not c.aa and c.variant not in others and c.ratio.interval), key=_width, default=None
+        )
         if widest is not None:
             text = f"{where}the interval of {widest.variant} is still +-{_width(widest):.1f} points wide at the time limit"
             found.append(Caution("target_missed", text, "more time (--max-time) or a quieter machine (zcload doctor)"))
@@ -60,6 +67,16 @@ def point_cautions(
     for c in comparisons:
         found += _comparison_cautions(where, c)
     for variant in variants:
+        machine, ends = (variant["metrics"][key] for key in (MACHINE, TOTAL))
+        if machine["estimate"] is not None and ends["estimate"] is not None and machine["high"] < ends["low"]:
+            found.append(
+                Caution(
+                    "machine_ledger",
+                    f"{where}{variant['name']}: the machine's CPU ({machine['estimate']:.3f} s/GB) came out below "
+                    f"both ends' ({ends['estimate']:.3f})",
+                    "something else ran while the lanes were parked; take no figure of the machine from this run",
+                )
+            )
         if variant.get("copied_fraction") == 1.0:
             found.append(
                 Caution(

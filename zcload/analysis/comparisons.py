@@ -11,18 +11,19 @@ from typing import Any
 from zcload.analysis.estimates import Ratio, ratio_to
 from zcload.analysis.tally import Generation
 from zcload.metrics import METRICS, Metric
-from zcload.stats import Bootstrap, Interval, decision_p, half_width_percent, holm
+from zcload.stats import Bootstrap, Interval, half_width_percent, holm
 
 
 @dataclass(slots=True)
 class Comparison:
-    """One variant's metric against one baseline's; *everything* is the same with the contaminated blocks left in."""
+    """One variant's metric against one baseline's; *everything* is the same with all contaminated blocks, *clean* with none."""
 
     variant: str
     baseline: str
     metric: Metric
     ratio: Ratio
     everything: Interval | None
+    clean: Interval | None
     headline: bool
     aa: bool
     verdict: str | None = None
@@ -30,7 +31,7 @@ class Comparison:
 
     def p(self, margin: float) -> float | None:
         """Return the level at which this comparison is decided; None if it has no estimate."""
-        return decision_p(self.ratio.logs, margin) if self.ratio.interval else None
+        return self.ratio.p(margin)
 
     def as_dict(self) -> dict[str, Any]:
         interval = self.ratio.interval
@@ -47,6 +48,7 @@ class Comparison:
             "reason": self.reason,
             "ratio_of_sums": self.ratio.sums.as_dict() if self.ratio.sums else _nothing(),
             "with_contaminated": self.everything.as_dict() if self.everything else _nothing(),
+            "without_contaminated": self.clean.as_dict() if self.clean else _nothing(),
             "generation_sd": statistics.stdev(self.ratio.logs) if len(self.ratio.logs) > 1 else None,
         }
 
@@ -65,21 +67,27 @@ def compare(
     baseline: str,
     reference: str,
     generations: Sequence[Generation],
-    all_blocks: Sequence[Generation],
     bootstrap: Bootstrap,
     headline: str,
+    *,
+    everything: Sequence[Generation] | None = None,
+    clean: Sequence[Generation] | None = None,
 ) -> list[Comparison]:
-    """Compare each of *variants* (name, whether it is the baseline's own second lane) with *baseline*, in every metric."""
-    differ = len(all_blocks) == len(generations) and any(
-        len(a.windows) != len(b.windows) for a, b in zip(generations, all_blocks, strict=True)
-    )
-    found = []
-    for name, aa in variants:
-        for metric in METRICS.values():
-            ratio = ratio_to(metric, name, baseline, generations, reference, bootstrap)
-            everything = ratio_to(metric, name, baseline, all_blocks, reference, bootstrap).interval if differ else ratio.interval
-            found.append(Comparison(name, baseline, metric, ratio, everything, metric.key == headline, aa))
-    return found
+    """Compare each of *variants* (name, whether it is the baseline's own second lane) with *baseline*, in every metric.
+
+    *everything* and *clean* are the same generations with all contaminated blocks and with none, None where that makes no difference.
+    """
+    clean_draws = Bootstrap(len(clean)) if clean is not None else bootstrap
+
+    def one(name: str, metric: Metric, aa: bool) -> Comparison:
+        def interval(of: Sequence[Generation] | None, draws: Bootstrap) -> Interval | None:
+            return ratio.interval if of is None else ratio_to(metric, name, baseline, of, reference, draws, sums=False).interval
+
+        ratio = ratio_to(metric, name, baseline, generations, reference, bootstrap)
+        with_all, without = interval(everything, bootstrap), interval(clean, clean_draws)
+        return Comparison(name, baseline, metric, ratio, with_all, without, metric.key == headline, aa)
+
+    return [one(name, metric, aa) for name, aa in variants for metric in METRICS.values()]
 
 
 def judge(comparisons: Sequence[Comparison], margin: float, aa_outside: bool) -> None:
@@ -113,7 +121,7 @@ def _verdict(comparison: Comparison, margin: float) -> tuple[str | None, str | N
 def keep_family_wise(comparisons: Iterable[Comparison], margin: float) -> int:
     """Take back headline verdicts that a family-wise error rate of 5 % over the study does not allow (Holm); return the family's size."""
     family = [c for c in comparisons if c.headline and not c.aa and c.p(margin) is not None]
-    decided = holm([c.p(margin) or 0.0 for c in family])
+    decided = holm([p for c in family if (p := c.p(margin)) is not None])
     for comparison, allowed in zip(family, decided, strict=True):
         if not allowed and comparison.verdict not in (None, "inconclusive"):
             comparison.verdict = "inconclusive"

@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from zcload.analysis.tally import Generation
+from zcload.analysis.tally import Generation, Tally
 from zcload.metrics import TICK_MINIMUM, Metric
 from zcload.observe.machine import TICKS_PER_S
-from zcload.stats import Bootstrap, Interval, Pick, mean_interval, pseudo_median
+from zcload.stats import Bootstrap, Interval, decision_p, interval_p, mean_interval, pseudo_median
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,13 @@ class Ratio:
     logs: tuple[float, ...] = ()
     sums: Interval | None = None  # the ratio of sums
     reason: str | None = None
+    clusters: int = 0  # the generations behind an interval that is a bootstrap's
+
+    def p(self, margin: float) -> float | None:
+        """Return the level at which the interval decides; None without an interval."""
+        if self.interval is None:
+            return None
+        return interval_p(self.interval, self.clusters - 1, margin) if self.clusters else decision_p(self.logs, margin)
 
 
 def metric_interval(
@@ -44,24 +50,35 @@ def metric_interval(
     return (interval, None) if interval else (None, "too few generations for an interval")
 
 
-def ratio_to(metric: Metric, variant: str, baseline: str, generations: Sequence[Generation], reference: str, bootstrap: Bootstrap) -> Ratio:
+def ratio_to(
+    metric: Metric,
+    variant: str,
+    baseline: str,
+    generations: Sequence[Generation],
+    reference: str,
+    bootstrap: Bootstrap,
+    *,
+    sums: bool = True,
+) -> Ratio:
     """Return the ratio of *variant*'s metric to *baseline*'s.
 
     *reference* is the variant that has a lane in every group: a pair in one group is compared directly, a pair in two groups
-    by way of the reference's windows, so that what drifts between the groups cancels.
+    by way of the reference's windows, so that what drifts between the groups cancels. Without *sums* the ratio of sums is left
+    out where it is not the estimate itself.
     """
     for name in (variant, baseline):
         reason = _missing(metric, name, generations)
         if reason:
             return Ratio(None, reason=f"{name}: {reason}" if name != variant else reason)
-    logs = [log for g in generations if (log := generation_log_ratio(metric, variant, baseline, g, reference)) is not None]
-    sums = _sums_ratio(metric, variant, baseline, generations, bootstrap)
+    logs = tuple(log for g in generations if (log := generation_log_ratio(metric, variant, baseline, g, reference)) is not None)
+    beside = _sums_ratio(metric, variant, baseline, generations, bootstrap) if sums or metric.kind == "sums" else None
     if metric.kind == "sums":
-        return Ratio(sums, tuple(logs), sums, None if sums else "too few generations for an interval, or nothing to divide by")
+        reason = None if beside else "too few generations for an interval, or nothing to divide by"
+        return Ratio(beside, logs, beside, reason, len(generations))
     interval = mean_interval(logs)
     if interval is None:
-        return Ratio(None, tuple(logs), sums, "fewer than two generations: no spread to judge by")
-    return Ratio(interval.map(math.exp), tuple(logs), sums)
+        return Ratio(None, logs, beside, "fewer than two generations: no spread to judge by")
+    return Ratio(interval.map(math.exp), logs, beside)
 
 
 def generation_log_ratio(metric: Metric, variant: str, baseline: str, generation: Generation, reference: str) -> float | None:
@@ -69,22 +86,26 @@ def generation_log_ratio(metric: Metric, variant: str, baseline: str, generation
     if metric.kind == "sums":
         a, b = _quotient(metric, generation.sums.get(variant)), _quotient(metric, generation.sums.get(baseline))
         return math.log(a / b) if a and b and a > 0 and b > 0 else None
-    pairs = []
-    for block in {key[0] for key in generation.windows}:
-        a = _against_reference(metric, variant, generation, block, reference)
-        b = 0.0 if baseline == reference else _against_reference(metric, baseline, generation, block, reference)
-        if a is not None and b is not None:
-            pairs.append(a - b)
+    ours = _against_reference(metric, variant, generation, reference)
+    if baseline == reference:
+        pairs = list(ours.values())
+    else:
+        theirs = _against_reference(metric, baseline, generation, reference)
+        pairs = [log - theirs[block] for block, log in ours.items() if block in theirs]
     return pseudo_median(pairs) if pairs else None
 
 
-def _against_reference(metric: Metric, variant: str, generation: Generation, block: float, reference: str) -> float | None:
-    """Return the variant's log-ratio to the reference's window of the same group of *block*."""
-    for (number, _), windows in generation.windows.items():
-        if number == block and variant in windows:
-            a, b = _quotient(metric, windows[variant]), _quotient(metric, windows.get(reference))
-            return math.log(a / b) if a and b else None
-    return None
+def _against_reference(metric: Metric, variant: str, generation: Generation, reference: str) -> dict[float, float]:
+    """Return, by block, the variant's log-ratio to the reference's window of the same group; kept, as several comparisons use it."""
+    key = (metric.key, variant, reference)
+    if key not in generation.logs:
+        logs = generation.logs[key] = {}
+        for (block, _), windows in generation.windows.items():
+            if variant in windows:
+                a, b = _quotient(metric, windows[variant]), _quotient(metric, windows.get(reference))
+                if a and b:
+                    logs[block] = math.log(a / b)
+    return generation.logs[key]
 
 
 def _generation_level(metric: Metric, variant: str, generation: Generation) -> float | None:
@@ -93,11 +114,11 @@ def _generation_level(metric: Metric, variant: str, generation: Generation) -> f
     return pseudo_median([math.log(value) for value in values]) if values else None
 
 
-def _quotient(metric: Metric, tally: Any) -> float | None:
+def _quotient(metric: Metric, tally: Tally | None) -> float | None:
     """Return numerator over denominator, None where the denominator is missing or zero."""
     if not tally or not tally.get(metric.denominator) or metric.numerator not in tally:
         return None
-    return float(tally[metric.numerator] / tally[metric.denominator])
+    return tally[metric.numerator] / tally[metric.denominator]
 
 
 def _missing(metric: Metric, variant: str, generations: Sequence[Generation]) -> str | None:
@@ -126,7 +147,7 @@ def _columns(metric: Metric, variant: str, generations: Sequence[Generation]) ->
 def _sums_interval(metric: Metric, variant: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> Interval | None:
     top, bottom = _columns(metric, variant, generations)
     draws = zip(bootstrap.sums(top), bootstrap.sums(bottom), strict=True)
-    return bootstrap.interval(sum(top) / sum(bottom), (a / b if b else None for a, b in draws))
+    return bootstrap.interval(sum(top) / sum(bottom), [a / b for a, b in draws if b])
 
 
 def _sums_ratio(metric: Metric, variant: str, baseline: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> Interval | None:
@@ -135,4 +156,4 @@ def _sums_ratio(metric: Metric, variant: str, baseline: str, generations: Sequen
     if bottom == 0 or base_top <= 0 or base_bottom == 0:
         return None
     draws = zip(*map(bootstrap.sums, columns), strict=True)
-    return bootstrap.interval(top * base_bottom / (bottom * base_top), (a * d / (b * c) if b and c > 0 else None for a, b, c, d in draws))
+    return bootstrap.interval(top * base_bottom / (bottom * base_top), [a * d / (b * c) for a, b, c, d in draws if b and c > 0])

@@ -10,7 +10,7 @@ from zcload.analysis.bottleneck import bottleneck
 from zcload.analysis.cautions import point_cautions
 from zcload.analysis.comparisons import Comparison, aa_outside, compare, judge, keep_family_wise, smallest_saving_percent
 from zcload.analysis.estimates import metric_interval
-from zcload.analysis.tally import PointData, sort_out
+from zcload.analysis.tally import Generation, PointData, idle_cores, sort_out
 from zcload.metrics import METRICS, headline
 from zcload.model import Caution
 from zcload.stats import Bootstrap
@@ -42,7 +42,7 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
         points.append(point)
     family = keep_family_wise([c for point in points for c in point.all_comparisons], margin)
     for point in points:
-        cautions += point.cautions()
+        cautions += point.cautions
     if not complete:
         reason = ends[-1]["reason"] if ends else "the run was killed"
         cautions.insert(0, Caution("partial", f"this result is partial: {reason}", "zcload run RESULT_DIR repeats the study"))
@@ -74,7 +74,8 @@ class _Point:
         for record in records:
             self.events[record["kind"]].append(record)
         self.calibrated: Record = self.events["calibrated"][-1] if self.events["calibrated"] else {}
-        self.data = sort_out(records, self.calibrated.get("idle_cores"))
+        self.idle_cores = idle_cores(self.events["idle"])
+        self.data = sort_out(records, self.idle_cores)
         self.generations = self.data.used()
         self.bootstrap = Bootstrap(len(self.generations))
         self.lanes = self._lanes()
@@ -86,6 +87,15 @@ class _Point:
         for comparisons in (self.comparisons, self.best_comparisons):
             judge(comparisons, margin, outside)
         self.check = _window_check(records, self)
+        self.variants = [self._variant(lane) for lane in self.lanes]
+        self.observer_share = _observer_share(self.generations)
+        lengths = [w["open_s"] for g in self.generations for lanes in g.windows.values() for w in lanes.values()]
+        self.open_s = [min(lengths), max(lengths)] if lengths else None
+        self.cautions = self._cautions()
+        # Only figures are left to be told: the points of a study need not all be in memory at once.
+        self.measured = len(self.generations)
+        self.counted = (self.data.blocks, self.data.repeated, self.data.kept_contaminated)
+        del self.data, self.generations, self.bootstrap
 
     @property
     def all_comparisons(self) -> list[Comparison]:
@@ -97,11 +107,13 @@ class _Point:
         return [*lanes, extra] if extra else lanes
 
     def _compare(self, baseline: str) -> list[Comparison]:
-        everything = [self.data.all_blocks[g.number] for g in self.generations]
+        data = self.data
+        everything = [data.all_blocks[g.number] for g in self.generations] if data.repeated else None
+        clean = [data.clean_blocks[n] for n in sorted(data.clean_blocks)] if data.kept_contaminated else None
         contenders = [(lane["name"], lane["aa"]) for lane in self.lanes if lane["name"] != baseline]
         if baseline != self.baseline:  # the baseline itself stands against its best chunk in the other comparison already
             contenders = [(name, aa) for name, aa in contenders if not aa and name != self.baseline]
-        return compare(contenders, baseline, self.baseline, self.generations, everything, self.bootstrap, self.key)
+        return compare(contenders, baseline, self.baseline, self.generations, self.bootstrap, self.key, everything=everything, clean=clean)
 
     def _variant(self, lane: Record) -> dict[str, Any]:
         name = lane["name"]
@@ -144,48 +156,40 @@ class _Point:
             "metrics": metrics,
         }
 
-    def observer_share(self) -> float | None:
-        """Return the coordinator's CPU time inside windows over the lanes'."""
-        sums = [total for g in self.generations for total in g.sums.values()]
-        lanes = sum(total["total_cpu_s"] for total in sums)
-        return sum(total["observer_cpu_s"] for total in sums) / lanes if lanes else None
-
-    def cautions(self) -> list[Caution]:
+    def _cautions(self) -> list[Caution]:
         stopped = self.events["stopped"][-1]["reason"] if self.events["stopped"] else None
         missed = stopped == "time limit"
-        variants = [self._variant(lane) for lane in self.lanes]
         found = [Caution(r["code"], self.where + r["message"], r["remedy"]) for r in self.events["caution"]]
-        found += point_cautions(self.where, self.data, self.comparisons, variants, self.observer_share(), missed)
+        found += point_cautions(self.where, self.data, self.comparisons, self.variants, self.observer_share, missed)
         if self.check and self.check["disagree"]:
             text = f"{self.where}windows of {self.check['window_s']:g} s give another ratio for {', '.join(self.check['disagree'])}"
             found.append(Caution("windows_disagree", text, "set stop.window to the longer windows and look for what the short ones miss"))
         return found
 
-    def _loop(self, variants: Sequence[Record]) -> float | None:
+    def _loop(self) -> float | None:
         """Return what a turn of the loop costs: calibrated, or measured as a variant of its own."""
-        measured = (v["loop_s_per_call"] for v in variants if v["loop_s_per_call"])
+        measured = (v["loop_s_per_call"] for v in self.variants if v["loop_s_per_call"])
         return self.calibrated.get("loop_s_per_call") or next(measured, None)
 
     def as_dict(self) -> dict[str, Any]:
-        variants = [self._variant(lane) for lane in self.lanes]
-        lengths = [w["open_s"] for g in self.generations for lanes in g.windows.values() for w in lanes.values()]
+        blocks, repeated, kept = self.counted
         return {
             "point": self.described["point"],
             "name": self.described["name"],
             "baseline": self.baseline,
-            "generations": len(self.generations),
-            "blocks": self.data.blocks,
-            "blocks_repeated": self.data.repeated,
-            "blocks_kept_contaminated": self.data.kept_contaminated,
+            "generations": self.measured,
+            "blocks": blocks,
+            "blocks_repeated": repeated,
+            "blocks_kept_contaminated": kept,
             "window_s": self.calibrated.get("window_s"),
-            "window_open_s": [min(lengths), max(lengths)] if lengths else None,
-            "observer_share": self.observer_share(),
-            "idle_cores": self.calibrated.get("idle_cores"),
-            "loop_s_per_call": self._loop(variants),
+            "window_open_s": self.open_s,
+            "observer_share": self.observer_share,
+            "idle_cores": self.idle_cores,
+            "loop_s_per_call": self._loop(),
             "best_chunk": self.calibrated.get("best_chunk"),
             "smallest_saving_percent": smallest_saving_percent(self.all_comparisons, self.margin),
             "stopped": self.events["stopped"][-1]["reason"] if self.events["stopped"] else None,
-            "variants": variants,
+            "variants": self.variants,
             "comparisons": [c.as_dict() for c in self.comparisons],
             "comparisons_best_chunk": self._best_dicts(),
             "window_check": self.check,
@@ -198,6 +202,13 @@ class _Point:
         return [c.as_dict() for c in (self.best_comparisons or self.comparisons)]
 
 
+def _observer_share(generations: Sequence[Generation]) -> float | None:
+    """Return the coordinator's CPU time inside windows over the lanes'."""
+    sums = [total for g in generations for total in g.sums.values()]
+    lanes = sum(total["total_cpu_s"] for total in sums)
+    return sum(total["observer_cpu_s"] for total in sums) / lanes if lanes else None
+
+
 def _copied_fraction(reports: Sequence[Record]) -> float | None:
     done = sum(report["completions"].get("completions", 0) for report in reports)
     return sum(report["completions"].get("copied", 0) for report in reports) / done if done else None
@@ -205,12 +216,12 @@ def _copied_fraction(reports: Sequence[Record]) -> float | None:
 
 def _window_check(records: Sequence[Record], point: _Point) -> dict[str, Any] | None:
     """Compare the ratios of the long windows of --check-windows with the short ones'; None if none were measured."""
-    data: PointData = sort_out(records, point.calibrated.get("idle_cores"), purpose="check")
+    data: PointData = sort_out(records, point.idle_cores, purpose="check")
     generations = data.used()
     if not generations:
         return None
     contenders = [(lane["name"], lane["aa"]) for lane in point.lanes if lane["name"] != point.baseline]
-    long = compare(contenders, point.baseline, point.baseline, generations, generations, Bootstrap(len(generations)), point.key)
+    long = compare(contenders, point.baseline, point.baseline, generations, Bootstrap(len(generations)), point.key)
     keys = (point.key, "sender_cpu_s_per_gb", "sender_voluntary_switches_per_gb")
     rows, disagree = [], []
     for a, b in zip(point.comparisons, long, strict=True):

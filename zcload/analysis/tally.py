@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zcload.observe.machine import busy_s
+from zcload.observe.machine import busy_s, capacity_s
 
 Tally = dict[str, float]  # name of a sum (see Metric.numerator, denominator) -> value
 
@@ -50,8 +50,9 @@ class Generation:
     """What one generation of a point gave: its windows by (block, group) and variant, and its sums by variant."""
 
     number: int
-    windows: dict[tuple[int, int], dict[str, Tally]] = field(default_factory=lambda: defaultdict(dict))
+    windows: dict[tuple[float, int], dict[str, Tally]] = field(default_factory=lambda: defaultdict(dict))
     sums: dict[str, Tally] = field(default_factory=lambda: defaultdict(lambda: defaultdict(float)))
+    logs: dict[tuple[str, str, str], dict[float, float]] = field(default_factory=dict)  # what the estimates keep: see ratio_to
 
     def add(self, record: Mapping[str, Any], tally: Tally) -> None:
         """Take in a window that counts. The baseline has one window in each group of a block."""
@@ -72,6 +73,8 @@ def add_samples(generation: Generation, samples: list[Mapping[str, Any]], worker
         return
     first, last = samples[0]["lanes"], samples[-1]["lanes"]
     for lane in first.keys() & last.keys():
+        if lane not in workers:
+            continue  # killed before its first report: how many workers it had is not known
         a, b = first[lane], last[lane]
         orders = b["orders"] - a["orders"]
         total = generation.sums[lane]
@@ -87,10 +90,16 @@ def add_samples(generation: Generation, samples: list[Mapping[str, Any]], worker
 
 @dataclass(slots=True)
 class PointData:
-    """All records of one point, sorted out: *generations* without the blocks that count as contaminated, *all_blocks* with them."""
+    """All records of one point, sorted out.
+
+    *generations* hold the blocks that count: the uncontaminated ones and those kept because too many had to be repeated.
+    *all_blocks* have the repeated ones too, *clean_blocks* only the uncontaminated. A generation in which that makes no
+    difference is the same object in all three; one without a clean block is missing from *clean_blocks*.
+    """
 
     generations: dict[int, Generation] = field(default_factory=dict)
     all_blocks: dict[int, Generation] = field(default_factory=dict)
+    clean_blocks: dict[int, Generation] = field(default_factory=dict)
     blocks: int = 0
     repeated: int = 0
     kept_contaminated: int = 0
@@ -109,6 +118,7 @@ def sort_out(records: Iterable[Mapping[str, Any]], idle_cores: float | None, pur
     data = PointData()
     pending: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     samples: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    blocks: dict[int, dict[str, list[tuple[Mapping[str, Any], Tally]]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         kind, number = record["kind"], record.get("generation", -1)
         if kind == "window":
@@ -120,23 +130,36 @@ def sort_out(records: Iterable[Mapping[str, Any]], idle_cores: float | None, pur
             data.blocks += 1
             data.repeated += record["fate"] == "repeated"
             data.kept_contaminated += record["fate"] == "kept"
-            generation = data.generations.setdefault(number, Generation(number))
-            everything = data.all_blocks.setdefault(number, Generation(number))
             for window in windows:
-                tally = window_tally(window, idle_cores)
                 data.windows[window["lane"]] += 1
-                # A repeated block shares its number with its repetition: keep both, under keys that differ.
-                everything.add({**window, "block": window["block"] + 0.001 * record["attempt"]}, tally)
-                if record["fate"] != "repeated":
-                    generation.add(window, tally)
+                if record["fate"] == "repeated":  # it shares its number with its repetition: keep both, under keys that differ
+                    window = {**window, "block": window["block"] + 0.001 * (1 + record["attempt"])}
+                blocks[number][record["fate"]].append((window, window_tally(window, idle_cores)))
         elif kind == "sample" and record["purpose"] == purpose:
             samples[number].append(record)
         elif kind == "reports":
             data.reports[record["lane"]].extend(record["senders"])
             data.workers[record["lane"]] = (record["workers"][0], record["workers"][1])
             data.cpus = tuple(record["cpus"])
-    for number, taken in samples.items():
-        for generations in (data.generations, data.all_blocks):
-            if number in generations:
-                add_samples(generations[number], taken, data.workers)
+    for number, fates in blocks.items():
+
+        def build(*wanted: str, number: int = number, fates: Any = fates) -> Generation:
+            generation = Generation(number)
+            for fate in wanted:
+                for window, tally in fates[fate]:
+                    generation.add(window, tally)
+            add_samples(generation, samples[number], data.workers)
+            return generation
+
+        generation = data.generations[number] = build("counted", "kept")
+        data.all_blocks[number] = build("counted", "kept", "repeated") if fates["repeated"] else generation
+        if fates["counted"]:
+            data.clean_blocks[number] = build("counted") if fates["kept"] else generation
     return data
+
+
+def idle_cores(records: Iterable[Mapping[str, Any]]) -> float | None:
+    """Return how many cores the machine used while every lane was parked, over all records of kind "idle"; None without any."""
+    readings = [record["machine"] for record in records if record["kind"] == "idle"]
+    wall = sum(capacity_s(before, after) / after[-1] for before, after in readings)
+    return max(0.0, sum(busy_s(before, after) for before, after in readings)) / wall if wall else None

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from zcload import interrupt
 from zcload.errors import StudyError
 from zcload.lane.board import BYTES, GATE, ITERATIONS, LAST_NS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
 from zcload.lane.connect import connect
 from zcload.lane.receiver import call_names, receive_file
 from zcload.lane.sender import send_file, shares
-from zcload.lane.worker import Worker, spawn
+from zcload.lane.worker import Worker, process_state, spawn
 from zcload.mechanisms import MECHANISMS
 from zcload.model import Point, Variant
 from zcload.observe.process import ObservedProcess
 from zcload.placement import Placement
 
 _SETUP_S = 20.0
+_CAUSE_S = 0.25  # how long a broken connection waits for the one who broke it to be found
 
 
 @dataclass(slots=True)
@@ -136,30 +140,44 @@ class Lane:
         )
 
     def failure(self) -> StudyError | None:
-        """Return what is wrong with a worker of this lane, None while all are well. Not for use while a window is open."""
-        for worker in self.workers:
-            error = worker.failure()
-            if error is not None:
-                return error
-        return None
+        """Return what is wrong with this lane, None while all is well: the cause, not another worker's broken connection.
+
+        Not for use while a window is open. A worker that only saw its connection break gives the others a moment to tell why.
+        """
+        deadline = time.monotonic() + _CAUSE_S
+        while True:
+            errors = [error for worker in self.workers if (error := worker.failure()) is not None]
+            causes = [error for error in errors if not error.consequence]
+            if causes or not errors:
+                return causes[0] if causes else None
+            if time.monotonic() > deadline:
+                return errors[0]
+            time.sleep(0.005)
 
     # Outside windows.
 
     def ready(self) -> None:
         """Wait until every worker is; raises StudyError."""
         for worker in self.workers:
-            while "ready" not in worker.hear(_SETUP_S, "setting up"):
-                pass
+            self._expect(worker, "ready", "setting up")
+
+    def _expect(self, worker: Worker, key: str, what: str) -> dict[str, Any]:
+        """Wait for the message with *key* from *worker*; raises StudyError that names it if it says anything else."""
+        message = worker.hear(_SETUP_S, what)
+        if key not in message:
+            raise StudyError(f"{worker}: said {str(message)[:60]!r} while {what}")
+        return message
 
     def verify(self, expected: Sequence[str], timeout_s: float) -> None:
         """Have the senders send the file once, split among them, and hold the receivers' digests against *expected*; raises StudyError."""
         for worker in self.senders:
-            worker.hear(_SETUP_S, "setting up")
+            self._expect(worker, "ready", "setting up")
         self.order(VERIFY)
         heard: dict[int, str] = {}
         for worker in self.receivers:
-            while not (digests := self._hear_while_moving(worker, timeout_s).get("digests")):
-                pass
+            digests = self._hear_while_moving(worker, timeout_s).get("digests")
+            if not isinstance(digests, dict):
+                raise StudyError(f"{worker}: said no digests while verifying")
             heard |= {int(number): digest for number, digest in digests.items()}
         wrong = [number for number, digest in enumerate(expected) if heard.get(number) != digest]
         if wrong:
@@ -168,30 +186,36 @@ class Lane:
                 f" (SHA-256 {heard.get(wrong[0], 'missing')[:16]}..., expected {expected[wrong[0]][:16]}...)"
             )
         for worker in self.receivers:
-            worker.hear(_SETUP_S, "after verification")
+            self._expect(worker, "ready", "after verification")
 
     def _hear_while_moving(self, worker: Worker, timeout_s: float) -> dict[str, Any]:
-        """Wait for a message from *worker* for as long as bytes keep arriving, watching the senders too."""
+        """Wait for a message from *worker* for as long as bytes keep arriving, watching all workers."""
         seen, deadline = -1, time.monotonic() + timeout_s
         while True:
             try:
-                return worker.hear(0.2, "verifying")
-            except StudyError:
-                # A sender that failed is the cause, the receiver's broken connection its consequence.
-                for other in (*self.senders, worker):
-                    error = other.failure()
-                    if error is not None:
-                        raise error from None
-                now = self.received()
-                if now != seen:
-                    seen, deadline = now, time.monotonic() + timeout_s
-                elif time.monotonic() > deadline:
-                    raise StudyError(f"lane {self.name}: verification stands still at {now} bytes for {timeout_s:.0f} s") from None
+                message = worker.told()
+            except StudyError as told:
+                raise self.failure() or told from None
+            if message is not None:
+                return message
+            interrupt.check()
+            now = self.received()
+            if now != seen:
+                seen, deadline = now, time.monotonic() + timeout_s
+            error = self.failure()
+            late = time.monotonic() > deadline
+            if (error is not None or late) and (message := worker.told()) is not None:
+                return message  # it came while we looked
+            if error is not None:
+                raise error
+            if late:
+                raise StudyError(f"lane {self.name}: verification stands still at {now} bytes for {timeout_s:.0f} s: {posture(self)}")
+            select.select([worker.control], [], [], 0.05)
 
     def report(self) -> list[dict[str, Any]]:
         """Ask each sender for its own counters and TCP_INFO; the lane must be at rest."""
         self.order(REPORT)
-        return [worker.hear(_SETUP_S, "reporting") for worker in self.senders]
+        return [self._expect(worker, "tcp_info", "reporting") for worker in self.senders]
 
     def tear_down(self) -> None:
         """End every worker and give back all that the lane holds; harmless when called twice, never raises for a worker's sake."""
@@ -208,6 +232,12 @@ class Lane:
             os.close(gate)
         self.senders, self.receivers, self.observed_senders, self.observed_receivers, self.gates = [], [], [], [], []
         self.board.close()
+
+
+def posture(lane: Lane) -> str:
+    """Describe what a lane that does not move is doing, for messages."""
+    workers = ", ".join(f"{worker.role} {worker.index} (pid {worker.pid}) {process_state(worker.pid)}" for worker in lane.workers[:6])
+    return f"{lane.sent()} bytes sent as of the last park, {lane.received()} received; {workers}"
 
 
 def set_up(variant: Variant, point: Point, *, fd: int, size: int, placement: Placement, congestion: str | None, verify: bool) -> Lane:
@@ -265,8 +295,17 @@ def set_up(variant: Variant, point: Point, *, fd: int, size: int, placement: Pla
         lane.observed_senders = [ObservedProcess(worker.pid) for worker in lane.senders]
         lane.observed_receivers = [ObservedProcess(worker.pid) for worker in lane.receivers]
         return lane
+    except OSError as error:
+        lane.tear_down()
+        raise StudyError(f"lane {variant.name}: cannot be set up: {(error.strerror or str(error)).lower()}{_limit_hint(error)}") from None
     except BaseException:
         lane.tear_down()
         raise
     finally:
         connections.close()
+
+
+def _limit_hint(error: OSError) -> str:
+    """Name the limit behind an error that is one."""
+    hints = {errno.EMFILE: " (see `ulimit -n`)", errno.ENFILE: " (see fs.file-max)", errno.EAGAIN: " (see `ulimit -u`)"}
+    return hints.get(error.errno or 0, "")

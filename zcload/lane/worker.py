@@ -10,13 +10,23 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from zcload import interrupt
 from zcload.errors import StudyError, ZcloadError
 from zcload.linux.process import die_with_parent
+
+
+class WorkerError(StudyError):
+    """A worker failed. *consequence* says that it only noticed the end of another: a connection that broke."""
+
+    def __init__(self, message: str, consequence: bool = False) -> None:
+        super().__init__(message)
+        self.consequence = consequence
+
 
 Body = Callable[[socket.socket], None]
 
@@ -31,6 +41,8 @@ class Worker:
     pid: int
     control: socket.socket
     status: int | None = None  # the wait status, once it has ended
+    error: WorkerError | None = None  # what it said of its failure, if it did
+    inbox: deque[dict[str, Any]] = field(default_factory=deque)  # what it said that nobody has asked for yet
 
     def __str__(self) -> str:
         return f"lane {self.lane}, {self.role} {self.index} (pid {self.pid})"
@@ -43,37 +55,45 @@ class Worker:
                 self.status = status
         return self.status is None
 
-    def told(self) -> dict[str, Any] | None:
-        """Return a message that has arrived, None if there is none; raises StudyError if it says that the worker failed."""
-        try:
-            packet = self.control.recv(1 << 20, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return None
-        if not packet:
-            return None
-        message: dict[str, Any] = json.loads(packet)
-        if "error" in message:
-            raise StudyError(f"{self}: {message['error']}")
-        return message
+    def _collect(self) -> None:
+        """Take in all that the worker has said: messages to be told later, in order, and its failure if it told of one."""
+        while True:
+            try:
+                packet = self.control.recv(1 << 20, socket.MSG_DONTWAIT)
+            except OSError:
+                return
+            if not packet:
+                return
+            try:
+                message = json.loads(packet)
+            except ValueError:
+                message = None
+            if not isinstance(message, dict):
+                self.error = self.error or WorkerError(f"{self}: said {packet[:40]!r}, which is no message")
+            elif "error" in message:
+                self.error = self.error or WorkerError(f"{self}: {message['error']}", consequence=bool(message.get("consequence")))
+            else:
+                self.inbox.append(message)
 
-    def failure(self) -> StudyError | None:
+    def told(self) -> dict[str, Any] | None:
+        """Return the next message that has arrived, None if there is none; raises WorkerError if the worker told that it failed."""
+        self._collect()
+        if self.inbox:
+            return self.inbox.popleft()
+        if self.error is not None:
+            raise self.error
+        return None
+
+    def failure(self) -> WorkerError | None:
         """Return what went wrong with the worker, if it told of an error or has ended; None while it is well."""
-        try:
-            while self.told() is not None:
-                pass
-        except StudyError as error:
-            return error
-        if self.alive():
-            return None
-        status = self.status or 0
-        if os.WIFSIGNALED(status):
-            return StudyError(f"{self}: killed by {signal.Signals(os.WTERMSIG(status)).name}")
-        return StudyError(f"{self}: exited with status {os.waitstatus_to_exitcode(status)} in the middle of the run")
+        self._collect()
+        if self.error is not None or self.alive():
+            return self.error
+        self._collect()  # its last words may have come between the look and the end
+        return self.error or WorkerError(f"{self}: {_ending(self.status or 0)}")
 
     def hear(self, timeout_s: float, what: str) -> dict[str, Any]:
-        """Wait for a message; raises StudyError if the worker fails, ends, or says nothing for *timeout_s*, Interrupted on a signal."""
+        """Wait for a message; raises WorkerError if the worker fails, ends, or says nothing for *timeout_s*, Interrupted on a signal."""
         deadline = time.monotonic() + timeout_s
         while True:
             message = self.told()
@@ -84,9 +104,9 @@ class Worker:
                 message = self.told()  # its last words may have come between the look and the end
                 if message is not None:
                     return message
-                raise self.failure() or StudyError(f"{self}: ended without a word")
+                raise self.failure() or WorkerError(f"{self}: ended without a word")
             if time.monotonic() > deadline:
-                raise StudyError(f"{self}: no answer for {timeout_s:.0f} s ({what}); process state {process_state(self.pid)}")
+                raise WorkerError(f"{self}: no answer for {timeout_s:.0f} s ({what}); process state {process_state(self.pid)}")
             select.select([self.control], [], [], 0.05)
 
     def end(self) -> None:
@@ -95,6 +115,13 @@ class Worker:
             os.kill(self.pid, signal.SIGKILL)
             _, self.status = os.waitpid(self.pid, 0)
         self.control.close()
+
+
+def _ending(status: int) -> str:
+    """Say how a process with this wait status ended."""
+    if os.WIFSIGNALED(status):
+        return f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"exited with status {os.waitstatus_to_exitcode(status)} in the middle of the run"
 
 
 def process_state(pid: int) -> str:
@@ -134,7 +161,7 @@ def _run(body: Body, control: socket.socket, coordinator: int, keep: set[int], c
     except ZcloadError as error:
         tell(control, error=str(error))
     except OSError as error:
-        tell(control, error=f"{type(error).__name__}: {error.strerror or error}")
+        tell(control, error=f"{type(error).__name__}: {error.strerror or error}", consequence=isinstance(error, ConnectionError))
     except BaseException as error:
         tell(control, error=f"{type(error).__name__}: {error}{_place()}")
     finally:

@@ -20,7 +20,7 @@ class MmapSend(Mechanism):
 
     name = "mmap_send"
     summary = "send from a mapping of the file: one copy by the CPU, plus page faults"
-    calls = ("mmap", "munmap", "send")
+    calls = ("fstat", "fcntl", "mmap", "munmap", "close", "send")
     options = {"keep_mapping": bool}
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int, *, keep_mapping: bool = False) -> None:
@@ -35,17 +35,18 @@ class MmapSend(Mechanism):
         return 0
 
     def _open(self) -> None:
-        # A shorter file would be mapped beyond its end, where touching it is a SIGBUS.
-        if os.fstat(self.fd).st_size < self.size:
-            raise self.ended_early(os.fstat(self.fd).st_size)
-        self._map = mmap.mmap(self.fd, self.size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+        try:
+            self._map = mmap.mmap(self.fd, self.size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+        except ValueError:  # CPython's: the file is shorter; mapped beyond its end, touching it would be a SIGBUS
+            raise self.ended_early(os.fstat(self.fd).st_size) from None
         self._view = memoryview(self._map)
-        self.counts[0] += 1
+        for kind in range(3):  # mmap.mmap asks for the size and duplicates the descriptor (CPython Modules/mmapmodule.c)
+            self.counts[kind] += 1
 
     def send(self, offset: int, count: int) -> int:
         if self._map is None:
             self._open()
-        self.counts[2] += 1
+        self.counts[5] += 1
         # The kernel reads the mapping, so a truncated file gives EFAULT here and never a SIGBUS.
         sent = self.sock.send(self._view[offset : offset + count])
         if offset + sent == self.size and not self._keep:
@@ -57,4 +58,5 @@ class MmapSend(Mechanism):
             self._view.release()
             self._map.close()
             self._map = None
-            self.counts[1] += 1
+            for kind in (3, 4):  # and closes the duplicate
+                self.counts[kind] += 1

@@ -11,13 +11,13 @@ import time
 
 from zcload import interrupt
 from zcload.errors import StudyError
-from zcload.lane.lane import Lane
-from zcload.lane.worker import process_state
+from zcload.lane.lane import Lane, posture
 
 _APART_S = 0.0005
 _LOOK_S = 0.001  # between looks while the lane still moves: each costs the coordinator a wake-up on a CPU it shares
 _LOOK_AFTER_WORKERS_S = 0.05
-STALL_S = 10.0  # how long a lane may make no progress on its way to rest
+STALL_S = 10.0  # how long a lane on its way to rest may neither move a byte nor use CPU time
+SPIN = 10  # how many times as long it may use CPU time without moving a byte, as one that reads a large file does
 
 
 def clocks(lane: Lane) -> list[int]:
@@ -34,7 +34,8 @@ def wait_for_rest(lane: Lane, stall_s: float = STALL_S) -> list[int]:
     Raises StudyError naming the cause if a worker fails or nothing moves for *stall_s*, Interrupted on a signal.
     """
     look_at = time.monotonic() + _LOOK_AFTER_WORKERS_S
-    seen, moved_at = -1, time.monotonic()
+    bytes_seen, cpu_seen = -1, -1
+    moved_at = busy_at = time.monotonic()
     while True:
         if lane.parked() and lane.sent() == lane.received():
             first = clocks(lane)
@@ -55,14 +56,9 @@ def wait_for_rest(lane: Lane, stall_s: float = STALL_S) -> list[int]:
         error = lane.failure()
         if error is not None:
             raise error
-        progress = lane.received() + sum(clocks(lane))
-        if progress != seen:
-            seen, moved_at = progress, now
-        elif now - moved_at > stall_s:
-            raise StudyError(f"lane {lane.name} did not come to rest in {stall_s:.0f} s: {_posture(lane)}")
-
-
-def _posture(lane: Lane) -> str:
-    """Describe what a lane that will not come to rest is doing."""
-    workers = ", ".join(f"{worker.role} {worker.index} (pid {worker.pid}) {process_state(worker.pid)}" for worker in lane.workers[:6])
-    return f"{lane.sent()} bytes sent as of the last park, {lane.received()} received; {workers}"
+        if lane.received() != bytes_seen:
+            bytes_seen, moved_at = lane.received(), now
+        if sum(clocks(lane)) != cpu_seen:
+            cpu_seen, busy_at = sum(clocks(lane)), now
+        if now - max(moved_at, busy_at) > stall_s or now - moved_at > SPIN * stall_s:
+            raise StudyError(f"lane {lane.name} did not come to rest in {now - moved_at:.0f} s: {posture(lane)}")

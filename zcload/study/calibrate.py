@@ -12,7 +12,6 @@ from zcload.errors import StudyError
 from zcload.lane.lane import Lane
 from zcload.mechanisms import MECHANISMS
 from zcload.model import Variant
-from zcload.observe.machine import busy_s, capacity_s
 from zcload.stats import pseudo_median
 from zcload.study.setting import Setting
 from zcload.study.window import LaneFailed, measure
@@ -23,20 +22,22 @@ LONGEST_S = 1.0
 CALLS_PER_WINDOW = 20  # of every sender: a window of few calls is mostly its edges
 TAIL_SHARE = 0.5  # what is still on its way when the gate closes may take half as long as the gate was open
 BEST_CHUNKS = tuple(1 << power for power in range(14, 21))  # 16 KiB .. 1 MiB
-_IDLE_S = 0.5
+_IDLE_S = 0.08  # eight ticks of /proc/stat on each CPU; the generations add up
 _CALIBRATION_WINDOWS = 3
 _CHUNK_GENERATIONS, _CHUNK_BLOCKS = 2, 4
 
 
-def idle_cores(setting: Setting) -> float | None:
-    """Measure how many cores the machine uses while every lane is parked; None where lanes run together and there is no machine ledger."""
+def watch_idle(setting: Setting) -> list[list[int]] | None:
+    """Read the machine before and after a moment in which every lane is parked; None where lanes run together: no machine ledger.
+
+    Taken in every generation, beside the windows it is taken off: what else runs on a machine comes and goes.
+    """
     if setting.together:
         return None
     before = setting.machine.read().as_list()
     interrupt.pause(_IDLE_S)
     interrupt.check()
-    after = setting.machine.read().as_list()
-    return max(0.0, busy_s(before, after)) / capacity_s(before, after) * after[-1]
+    return [before, setting.machine.read().as_list()]
 
 
 def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, dict[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from functools import partial
 from typing import Any
@@ -9,13 +10,13 @@ from typing import Any
 from zcload import interrupt
 from zcload.analysis.comparisons import saving
 from zcload.analysis.estimates import generation_log_ratio
-from zcload.analysis.tally import Generation, sort_out
+from zcload.analysis.tally import Generation, idle_cores, sort_out
 from zcload.lane.lane import Lane
 from zcload.mechanisms import MECHANISMS
 from zcload.metrics import METRICS
 from zcload.model import Variant
 from zcload.observe.sampler import Sampler
-from zcload.stats import Interval, half_width_percent, mean_interval
+from zcload.stats import Interval, half_width_percent, mean_interval, narrow_enough
 from zcload.study import calibrate
 from zcload.study.blocks import CONTENDERS_PER_GROUP, Tolerance, groups_of, run_block
 from zcload.study.progress import Progress, Viewer
@@ -41,12 +42,13 @@ class PointRun:
         self.extra: Variant | None = None
         self.window_s = 0.0
         self.block_s = 0.0  # how long a block takes
-        self.idle_cores: float | None = None
+        self._idle: list[dict[str, Any]] = []
         self.generation = 0
         self.spent_s = 0.0
         self.stopped: str | None = None
         self.tolerance = Tolerance(setting.interrupts_apart)
         self.logs: dict[str, list[float]] = {}
+        self._widths: list[float] = []  # the widest headline interval after each generation
         self._recent: list[dict[str, Any]] = []
 
     # Preparing.
@@ -61,8 +63,7 @@ class PointRun:
         with setting.lanes([[*self.variants, *null]], verify=True, started=lambda name: self._tell("verifying", name)) as (lanes,):
             idle = lanes.pop(_NULL.name, None)
             try:
-                self._tell("calibrating", "window length, idle machine, loop")
-                self.idle_cores = calibrate.idle_cores(setting)
+                self._tell("calibrating", "window length, loop")
                 if idle is not None:
                     loop = calibrate.loop_cost(setting, idle)
             finally:
@@ -88,7 +89,6 @@ class PointRun:
                 "kind": "calibrated",
                 "window_s": self.window_s,
                 "block_s": round(self.block_s, 4),
-                "idle_cores": self.idle_cores,
                 "loop_s_per_call": loop,
                 "best_chunk": calibrate.as_record(costs, best) if best else None,
                 "best_chunk_lane": (extra.name if extra else baseline.name) if best else None,
@@ -159,9 +159,17 @@ class PointRun:
                     setting.drop(groups, error.lane, error)
                     sampler = Sampler(groups)
                 if warm_up:
+                    self._watch_idle(number, purpose)
                     self._sample(sampler, number, purpose)
             self._sample(sampler, number, purpose)
             self._report(groups, number, sampler)
+
+    def _watch_idle(self, generation: int, purpose: str) -> None:
+        readings = calibrate.watch_idle(self.setting)
+        if readings is not None:
+            record = {"kind": "idle", "generation": generation, "purpose": purpose, "machine": readings}
+            self.setting.record(record)
+            self._idle.append(record)
 
     def _groups(self) -> list[list[Variant]]:
         """Deal this generation's contenders into groups, each with a baseline lane of its own."""
@@ -201,18 +209,17 @@ class PointRun:
 
     def _judge(self) -> None:
         """Take the generation's log-ratios in, and stop if all headline intervals are narrow enough or the time is up."""
-        data = sort_out(self._recent, self.idle_cores)
+        data = sort_out(self._recent, idle_cores(self._idle))
         for generation in data.used():
             self._take_in(generation)
-        if self.generation < self.stop.min_generations and self.spent_s < self.stop.max_time_s:
-            return
-        if self.generation >= self.stop.min_generations:
-            widths = [half_width_percent(ratio) for ratio in self.ratios().values()]
-            if len(widths) == len(self._headline_lanes()) and all(width <= 100 * self.stop.target for width in widths):
-                self.stopped = "target reached"
-        if self.stopped is None and self.spent_s + self.spent_s / self.generation > self.stop.max_time_s:
+        lanes = self._headline_lanes()
+        widths = [half_width_percent(ratio) for ratio in self.ratios().values()]
+        self._widths.append(max(widths) if widths and len(widths) == len(lanes) else math.inf)
+        if self.generation >= self.stop.min_generations and narrow_enough(self._widths, 100 * self.stop.target):
+            self.stopped = "target reached"
+        elif self.spent_s + self.spent_s / self.generation > self.stop.max_time_s:
             self.stopped = "time limit"
-        if self.stopped is None and not self._headline_lanes():
+        elif not lanes:
             self.stopped = "nothing to compare"
         if self.stopped:
             self.setting.record({"kind": "stopped", "reason": self.stopped, "generations": self.generation})
@@ -234,8 +241,6 @@ class PointRun:
 
     def ratios(self) -> dict[str, Interval]:
         """Return the headline ratios so far."""
-        import math
-
         return {name: interval.map(math.exp) for name, logs in self.logs.items() if (interval := mean_interval(logs)) is not None}
 
     def progress(self) -> Progress:

@@ -15,6 +15,7 @@ from zcload.lane.sender import shares
 from zcload.mechanisms import MECHANISMS
 from zcload.model import Point, Study, Variant
 from zcload.observe.machine import Machine
+from zcload.observe.rest import wait_for_rest
 from zcload.observe.topology import Core
 from zcload.placement import Placement, place
 from zcload.source import Source
@@ -119,11 +120,13 @@ class Setting:
         lanes[variant.name] = lane
         if lane.strangers:
             self.caution("strangers", f"{lane.strangers} connections without the run's secret were refused", "somebody else uses this port")
-        if not verify:
+        if verify:
+            lane.verify(self.share_digests(), VERIFY_STALL_S)
+        else:
             lane.ready()
-            return
-        lane.verify(self.share_digests(), VERIFY_STALL_S)
-        self.record({"kind": "verified", "variant": variant.name, "digest": self.source.digest, "bytes": self.source.size})
+        wait_for_rest(lane)  # what setting up has started must not end in the first window
+        if verify:
+            self.record({"kind": "verified", "variant": variant.name, "digest": self.source.digest, "bytes": self.source.size})
 
     def share_digests(self) -> tuple[str, ...]:
         """Return the SHA-256 of each sender's share of the file."""
