@@ -12,7 +12,6 @@ MECHANISMS_TO_COME = (
     "uring_send_zc",
     "uring_send_zc_fixed",
     "uring_splice",
-    "ktls_sendfile",
 )
 SINKS_TO_COME: tuple[str, ...] = ()
 
