@@ -61,6 +61,7 @@ def summary_schema() -> dict[str, Any]:
         chunk_bytes={"type": ["integer", "null"]},
         options={"type": "object"},
         best_chunk={"type": "boolean"},
+        receiver_mapped_fraction=_NUMBER,
         retransmits={"type": ["integer", "null"]},
         loop_s_per_call=_NUMBER,
         bottleneck={"type": ["object", "null"]},

@@ -150,6 +150,7 @@ class _Point:
             "bytes_sent": int(sums["bytes_sent"]),
             "bytes_received": int(sums["bytes"]),
             "copied_fraction": _copied_fraction(reports),
+            "receiver_mapped_fraction": _mapped_fraction(sums),
             "retransmits": sum(r["tcp_info"].get("total_retrans", 0) for r in reports) if reports else None,
             "loop_s_per_call": cost,
             "bottleneck": bottleneck(sums, self.data.cpus, reports) if moves else None,
@@ -212,6 +213,12 @@ def _observer_share(generations: Sequence[Generation]) -> float | None:
 def _copied_fraction(reports: Sequence[Record]) -> float | None:
     done = sum(report["completions"].get("completions", 0) for report in reports)
     return sum(report["completions"].get("copied", 0) for report in reports) / done if done else None
+
+
+def _mapped_fraction(sums: Mapping[str, float]) -> float | None:
+    """Return the share of the received bytes that a sink mapped instead of copying; None for a sink that does not map."""
+    mapped = sums.get("receiver_mapped_bytes")
+    return mapped / sums["bytes"] if mapped is not None and sums["bytes"] else None
 
 
 def _window_check(records: Sequence[Record], point: _Point) -> dict[str, Any] | None:

@@ -38,6 +38,8 @@ def window_tally(record: Mapping[str, Any], idle_cores: float | None) -> Tally:
         "receiver_syscalls": float(sum(sum(after[3:]) - sum(before[3:]) for before, after in receivers)),
         "observer_cpu_s": record["observer_cpu_ns"] / 1e9,
     }
+    for name, pairs in record.get("receiver_measures", {}).items():
+        tally[f"receiver_{name}"] = float(sum(after - before for before, after in pairs))
     if record["machine"] is not None and idle_cores is not None:
         before, after = record["machine"]
         tally["machine_cpu_s"] = busy_s(before, after) - idle_cores * (after[0] - before[0]) / 1e9

@@ -24,8 +24,9 @@ PARKED = 0  # the number of the last order this sender has carried out
 BYTES = 1  # payload bytes sent or received since the lane was set up
 ITERATIONS = 2  # turns of the loop
 LAST_NS = 3  # CLOCK_MONOTONIC of the last byte received
+MEASURES = 4  # from here on: what the sink measures, in the order it declares; receivers only
 COUNTS = 8  # from here on: system calls by kind, in the order the mechanism or sink declares
-MAX_COUNTS = WORDS_PER_BLOCK - COUNTS
+MAX_MEASURES, MAX_COUNTS = COUNTS - MEASURES, WORDS_PER_BLOCK - COUNTS
 
 
 class Board:
@@ -43,6 +44,11 @@ class Board:
     def counts(self, worker: int, kinds: int) -> list[int]:
         """Return the worker's system calls by kind."""
         start = self.base(worker) + COUNTS
+        return self.words[start : start + kinds].tolist()
+
+    def measures(self, worker: int, kinds: int) -> list[int]:
+        """Return what the worker's sink has measured, by kind."""
+        start = self.base(worker) + MEASURES
         return self.words[start : start + kinds].tolist()
 
     def close(self) -> None:

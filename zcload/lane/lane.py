@@ -21,6 +21,7 @@ from zcload.mechanisms import MECHANISMS
 from zcload.model import Point, Variant
 from zcload.observe.process import ObservedProcess
 from zcload.placement import Placement
+from zcload.sinks import SINKS
 
 _SETUP_S = 20.0
 _CAUSE_S = 0.25  # how long a broken connection waits for the one who broke it to be found
@@ -58,6 +59,11 @@ class Lane:
     @property
     def sender_calls(self) -> tuple[str, ...]:
         return MECHANISMS[self.variant.mechanism].calls
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Return the names of what the lane's sink measures, most often none."""
+        return SINKS[self.sink].measures
 
     @property
     def cpu_sets(self) -> list[frozenset[int]]:
@@ -138,6 +144,11 @@ class Lane:
             [tally(i, len(self.sender_calls)) for i in range(first)],
             [tally(first + i, len(self.receiver_calls)) for i in range(len(self.receivers))],
         )
+
+    def measured(self) -> list[list[int]]:
+        """Return what each receiver's sink has measured since set-up, in the order of `measures`."""
+        first, kinds = len(self.senders), len(self.measures)
+        return [self.board.measures(first + i, kinds) for i in range(len(self.receivers))]
 
     def failure(self) -> StudyError | None:
         """Return what is wrong with this lane, None while all is well: the cause, not another worker's broken connection.

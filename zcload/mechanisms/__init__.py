@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zcload.mechanisms.base import FileEndedEarly, Mechanism, Unavailable
+from zcload.mechanisms.ktls_sendfile import KtlsSendfile
 from zcload.mechanisms.mmap_send import MmapSend
 from zcload.mechanisms.null import Null
 from zcload.mechanisms.read_send import ReadSend
@@ -18,6 +19,7 @@ MECHANISMS: dict[str, type[Mechanism]] = {
         MmapSend,
         Sendfile,
         Splice,
+        KtlsSendfile,
         Null,
     )
 }

@@ -125,14 +125,19 @@ def _agreement(ratio: Mapping[str, Any]) -> str:
 def state(point: Point) -> Table:
     """What became of each variant: verified, how much it moved, what held it back."""
     headers = ["variant", "mechanism", "chunk", "sink", "windows", "verified", "moved", "bottleneck", "status"]
+    shares = [v.get("receiver_mapped_fraction") for v in point["variants"]]
+    maps = any(share is not None for share in shares)
+    if maps:
+        headers.insert(-2, "mapped")
     rows = []
-    for v in point["variants"]:
+    for v, share in zip(point["variants"], shares, strict=True):
+        mapped = [NONE if share is None else f"{100 * share:.1f} %"] if maps else []
         verified = {True: "SHA-256", False: "no", None: NONE}[v["verified"]]
         status = v["status"] if not v["reason"] else f"{v['status']}: {v['reason']}"
         chunk = format_size(v["chunk_bytes"]) if v["chunk_bytes"] else "whole file"
         moved = human_bytes(v["bytes_received"]) if v["bytes_received"] else NONE
         limit = v["bottleneck"]["verdict"] if v["bottleneck"] and v["windows"] else NONE
-        rows.append([v["name"], v["mechanism"], chunk, v["sink"], str(v["windows"]), verified, moved, limit, status])
+        rows.append([v["name"], v["mechanism"], chunk, v["sink"], str(v["windows"]), verified, moved, *mapped, limit, status])
     return Table("Variants", headers, rows)
 
 

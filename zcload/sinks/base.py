@@ -18,16 +18,21 @@ class Sink:
     name: ClassVar[str]
     summary: ClassVar[str]
     calls: ClassVar[tuple[str, ...]] = ("recv",)
-    sees_payload: ClassVar[bool] = True  # False: the bytes never reach user space, so only their number can be checked
+    sees_payload: ClassVar[bool] = True  # False: nobody can look at the bytes afterwards, so only their number can be checked
 
     # Not required.
     options: ClassVar[Mapping[str, type]] = {}
+    measures: ClassVar[tuple[str, ...]] = ()  # running totals of its own, beside the calls: see `measured`
 
     def __init__(self, chunk: int) -> None:
         """Prepare to take up to *chunk* bytes a call."""
         self.chunk = chunk
         self.counts = [0] * len(self.calls)
-        self.payload = memoryview(b"")  # where the bytes of the last `receive` are, if this sink sees them
+        self.measured = [0] * len(self.measures)  # the totals so far, whole numbers in the order of `measures`
+        self.payload = memoryview(b"")  # where the bytes of the last `receive` are until the next, if this sink sees them
+
+    def attach(self, sock: socket.socket) -> None:
+        """Not required. Set up for the connection *sock*; called once for each, before its first `receive`. Raises OSError, StudyError."""
 
     def receive(self, sock: socket.socket) -> int:
         """Required. Wait for bytes on *sock* and take up to a chunk of them; return their number, 0 at the end of the stream."""
@@ -37,6 +42,11 @@ class Sink:
     def probe(cls) -> Unavailable | None:
         """Not required. Say why this host cannot run the sink; None when it can."""
         return None
+
+    @classmethod
+    def private_bytes(cls, chunk: int) -> int:
+        """Not required. The memory that one receiver needs for itself, beside a few MB for the process."""
+        return chunk
 
     def close(self) -> None:
         """Not required. Give everything back; harmless when called twice."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from zcload.mechanisms import MECHANISMS
 from zcload.model import Point, Study
+from zcload.sinks import SINKS
 from zcload.source import required_memory
 from zcload.study.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S
 from zcload.units import format_rate, format_size
@@ -54,7 +55,11 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
     setup += sum((len(study.variants) + more) * p.file_size / _VERIFY_BYTES_PER_S + (_CALIBRATE_S if more else 2.0) for p in study.points)
     check = CHECK_GENERATIONS * CHECK_BLOCKS * CHECK_WINDOW_S * (len(study.variants) + more) * len(study.points) if check_windows else 0.0
     private = max(
-        p.senders * sum(MECHANISMS[v.mechanism].private_bytes(p.file_size, v.chunk or p.chunk) for v in study.variants)
+        sum(
+            p.senders * MECHANISMS[v.mechanism].private_bytes(p.file_size, v.chunk or p.chunk)
+            + p.receiver_count * SINKS[v.sink or p.sink].private_bytes(p.receive_chunk)
+            for v in study.variants
+        )
         for p in study.points
     )
     return Plan(

@@ -48,18 +48,20 @@ def unavailable(study: Study, point: Point) -> dict[str, MechanismUnavailableErr
 
 
 def _probe(variant: Variant, point: Point) -> MechanismUnavailableError | None:
-    mechanism = MECHANISMS[variant.mechanism]
-    for thing in (mechanism, SINKS[variant.sink or point.sink]):
+    mechanism, sink = MECHANISMS[variant.mechanism], SINKS[variant.sink or point.sink]
+    for thing in (mechanism, sink):
         why = thing.probe()
         if why is not None:
             return MechanismUnavailableError(thing.name, why.reason, why.remedy)
-    need = point.senders * mechanism.private_bytes(point.file_size, variant.chunk or point.chunk) + _PROCESS_BYTES * point.senders
+    need = point.senders * (mechanism.private_bytes(point.file_size, variant.chunk or point.chunk) + _PROCESS_BYTES)
+    need += point.receiver_count * (sink.private_bytes(point.receive_chunk) + _PROCESS_BYTES)
     room = available_memory() - MEMORY_RESERVE - required_memory(point)
     if need > room:
         return MechanismUnavailableError(
             variant.mechanism,
-            f"{point.senders} senders need {human_bytes(need)} of memory of their own, and {human_bytes(max(room, 0))} can be used",
-            "fewer senders or a smaller file_size",
+            f"{point.senders} senders need {human_bytes(need)} of memory of their own, their receivers included, "
+            f"and {human_bytes(max(room, 0))} can be used",
+            "fewer senders and receivers, or a smaller file_size",
         )
     return None
 

@@ -56,6 +56,7 @@ def measure_together(lanes: Sequence[Lane], open_s: float, machine: Machine) -> 
             "receivers": _pair(before[i].receivers, after[i].receivers),
             "machine": [machine_before, machine_after] if len(lanes) == 1 else None,
             "observer_cpu_ns": observer // len(lanes),
+            **_measures(lane.measures, before[i], after[i]),
         }
         for i, lane in enumerate(lanes)
     ]
@@ -71,11 +72,12 @@ def _of(lane: Lane, reading: Callable[[Lane], list[int]]) -> list[int]:
 class _Reading:
     """The counters of every process of a lane at a rest."""
 
-    __slots__ = ("last_byte_ns", "receivers", "senders")
+    __slots__ = ("last_byte_ns", "measured", "receivers", "senders")
 
     def __init__(self, lane: Lane, cpu_ns: Sequence[int]) -> None:
         self.last_byte_ns = lane.last_byte_ns()
         senders, receivers = lane.tallies()
+        self.measured = lane.measured() if lane.measures else []
         count = len(senders)
         self.senders = [[cpu, *tally] for cpu, tally in zip(cpu_ns[:count], senders, strict=True)]
         self.receivers = [[cpu, *tally] for cpu, tally in zip(cpu_ns[count:], receivers, strict=True)]
@@ -84,3 +86,11 @@ class _Reading:
 def _pair(before: list[list[int]], after: list[list[int]]) -> list[list[list[int]]]:
     """Return for each process its two readings: [cpu_ns, bytes, iterations, system calls by kind...] before and after."""
     return [[a, b] for a, b in zip(before, after, strict=True)]
+
+
+def _measures(names: Sequence[str], before: _Reading, after: _Reading) -> dict[str, Any]:
+    """Return {"receiver_measures": {name: [[before, after] for each receiver]}}, or nothing where the sink measures nothing."""
+    if not names:
+        return {}
+    pairs = list(zip(before.measured, after.measured, strict=True))
+    return {"receiver_measures": {name: [[a[kind], b[kind]] for a, b in pairs] for kind, name in enumerate(names)}}

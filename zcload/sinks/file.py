@@ -1,0 +1,63 @@
+"""recv(2) into one reused buffer, then pwrite(2) to a file in memory: two copies by the CPU. What an upload handler does.
+
+The file's pages are allocated beforehand and overwritten from its beginning when its end is reached, so that every window
+costs the same: a receiver that makes a new file pays for fresh pages besides (docs/sinks.md).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from zcload.linux.memory_file import memory_file
+from zcload.sinks.base import Sink, Unavailable
+from zcload.sinks.trial import told, trial
+
+FILE_BYTES = 256 << 20  # beyond the last-level cache of most machines: overwriting less would be cheaper than storing is
+
+
+class File(Sink):
+    """Copy the bytes out, copy them into a file."""
+
+    name = "file"
+    summary = "recv, then pwrite to a file in memory: two copies by the CPU"
+    calls = ("recv", "pwrite")
+
+    def __init__(self, chunk: int, *, file_bytes: int = FILE_BYTES) -> None:
+        """Prepare to store what comes in a file of *file_bytes*, over and over."""
+        super().__init__(chunk)
+        self.fd = memory_file(file_bytes)
+        self._end = file_bytes
+        self._at = 0
+        self.payload = memoryview(bytearray(min(chunk, file_bytes)))
+
+    def receive(self, sock: socket.socket) -> int:
+        at, view = self._at, self.payload
+        # Never across the end of the file: one receive is then one place in it.
+        got = sock.recv_into(view, min(len(view), self._end - at))
+        self.counts[0] += 1
+        stored = 0
+        while stored < got:
+            stored += os.pwrite(self.fd, view[stored:got], at + stored)
+            self.counts[1] += 1
+        at += got
+        self._at = 0 if at == self._end else at
+        return got
+
+    @classmethod
+    def probe(cls) -> Unavailable | None:
+        try:
+            error = trial(cls(65_536, file_bytes=65_536))
+        except OSError as found:
+            error = found
+        return None if error is None else Unavailable(told(error), "allow memfd_create(2) in this container, or free some memory")
+
+    @classmethod
+    def private_bytes(cls, chunk: int) -> int:
+        """The whole file, and the buffer."""
+        return FILE_BYTES + chunk
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1

@@ -1,0 +1,56 @@
+"""splice(2) from the socket into a pipe and from the pipe to /dev/null: the pages change hands and are dropped, no copy.
+
+An upper bound like `discard`, by another road: it shows what splicing off a socket costs when nobody wants the bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from zcload.linux.pipes import sized_pipe
+from zcload.sinks.base import Sink, Unavailable
+from zcload.sinks.trial import told, trial
+
+
+class SpliceNull(Sink):
+    """Move pages through a pipe to nowhere."""
+
+    name = "splice_null"
+    summary = "splice socket -> pipe -> /dev/null: pages are dropped, nobody copies them"
+    calls = ("splice",)
+    sees_payload = False
+
+    def __init__(self, chunk: int) -> None:
+        super().__init__(chunk)
+        self._null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        self._reader, self._writer, room = sized_pipe(chunk)
+        self._most = min(chunk, room)
+
+    def receive(self, sock: socket.socket) -> int:
+        # The pipe is empty here, so the first call waits for the socket alone.
+        got = left = os.splice(sock.fileno(), self._writer, self._most)
+        self.counts[0] += 1
+        while left:
+            left -= os.splice(self._reader, self._null, left)
+            self.counts[0] += 1
+        return got
+
+    @classmethod
+    def probe(cls) -> Unavailable | None:
+        try:
+            error = trial(cls(65_536))
+        except OSError as found:
+            error = found
+        return None if error is None else Unavailable(told(error), "allow splice(2) and /dev/null in this container")
+
+    @classmethod
+    def private_bytes(cls, chunk: int) -> int:
+        """None: the pipe holds references to the socket's pages."""
+        return 0
+
+    def close(self) -> None:
+        for fd in (self._null, self._reader, self._writer):
+            if fd >= 0:
+                os.close(fd)
+        self._null = self._reader = self._writer = -1

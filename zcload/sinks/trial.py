@@ -1,0 +1,33 @@
+"""A transfer of a few bytes through a sink: the probe of sinks that need more than recv."""
+
+from __future__ import annotations
+
+import socket
+
+from zcload.linux.loopback import connected_pair
+from zcload.sinks.base import Sink
+
+_BYTES = 10_000  # two pages and a bit
+
+
+def trial(sink: Sink) -> OSError | None:
+    """Send a few bytes through *sink* over loopback, then close it; return what went wrong, None if nothing did."""
+    try:
+        with connected_pair() as (sender, receiver):
+            sink.attach(receiver)
+            sender.sendall(bytes(_BYTES))
+            sender.shutdown(socket.SHUT_WR)
+            taken = 0
+            while got := sink.receive(receiver):
+                taken += got
+        return None if taken == _BYTES else OSError(0, f"{taken} of {_BYTES} bytes came through")
+    except OSError as error:
+        return error
+    finally:
+        sink.close()
+
+
+def told(error: OSError) -> str:
+    """Return what *error* says, with the file it is about."""
+    what = error.strerror or str(error)
+    return f"{error.filename}: {what}" if error.filename else what

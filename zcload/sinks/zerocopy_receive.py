@@ -1,0 +1,99 @@
+"""TCP_ZEROCOPY_RECEIVE: whole pages of the receive queue are mapped into this process, the rest is copied with recv(2).
+
+No copy by the CPU for what is mapped, but a page-table entry and its removal for every 4 KiB. The kernel maps a fragment only
+if it is exactly one page, not part of a compound page, not of the page cache (net/ipv4/tcp.c, can_map_frag): on loopback that
+is what a MSG_ZEROCOPY sender leaves behind, and nothing else (docs/sinks.md). `mapped_bytes` tells how much it was.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+
+from zcload.errors import StudyError
+from zcload.linux.ktls import is_tls
+from zcload.linux.zerocopy_receive import SocketMapping, whole_pages
+from zcload.sinks.base import Sink, Unavailable
+from zcload.sinks.trial import told, trial
+
+
+class _Connection:
+    """What the sink keeps for one connection: *room* bytes to map into, and what the next receive has to begin with."""
+
+    __slots__ = ("mapped", "mapping", "poll", "rest")
+
+    def __init__(self, sock: socket.socket, room: int) -> None:
+        self.mapping = SocketMapping(sock, room)
+        self.mapped = 0  # bytes mapped now, handed out by the last receive
+        self.rest = 0  # bytes at the head of the queue that only recv can take
+        poller = select.poll()
+        poller.register(sock, select.POLLIN)
+        self.poll = poller.poll
+
+
+class ZerocopyReceive(Sink):
+    """Map the bytes where that can be done, copy the others out."""
+
+    name = "zerocopy_receive"
+    summary = "TCP_ZEROCOPY_RECEIVE: maps whole pages of the queue, copies the rest with recv"
+    calls = ("getsockopt", "madvise", "recv", "poll")
+    measures = ("mapped_bytes",)
+
+    def __init__(self, chunk: int) -> None:
+        super().__init__(chunk)
+        self._buffer = memoryview(bytearray(chunk))
+        self._room = whole_pages(chunk)  # 0: a chunk below a page can only be copied
+        self._connections: dict[socket.socket, _Connection] = {}
+
+    def attach(self, sock: socket.socket) -> None:
+        if is_tls(sock):
+            # TCP's own option, below the TLS layer (net/tls/tls_main.c, tls_getsockopt): it would map encrypted records.
+            raise StudyError(f"{self.name} cannot take a kernel TLS connection: it would map the encrypted bytes")
+        if self._room:
+            self._connections[sock] = _Connection(sock, self._room)
+
+    def receive(self, sock: socket.socket) -> int:
+        if not self._room:
+            return self._copy(sock, self.chunk)
+        connection = self._connections[sock]
+        mapping, counts = connection.mapping, self.counts
+        if connection.mapped:
+            # At once, as tcp_mmap.c does, and not only when the next request replaces the mapping: the wait may be long.
+            mapping.drop(connection.mapped)
+            counts[1] += 1
+            connection.mapped = 0
+        if not connection.rest:
+            mapped = mapping.take()
+            counts[0] += 1
+            if not mapped and not mapping.next:
+                connection.poll()
+                mapped = mapping.take()
+                counts[3] += 1
+                counts[0] += 1
+            # Readable, and nothing there: a connection that was reset. recv says so.
+            connection.rest = mapping.next or (0 if mapped else self.chunk)
+            if mapped:
+                connection.mapped = mapped
+                self.measured[0] += mapped
+                self.payload = mapping.view
+                return mapped
+        got = self._copy(sock, min(connection.rest, self.chunk))
+        connection.rest -= got
+        return got
+
+    def _copy(self, sock: socket.socket, most: int) -> int:
+        self.payload = self._buffer
+        self.counts[2] += 1
+        return sock.recv_into(self._buffer, most)
+
+    @classmethod
+    def probe(cls) -> Unavailable | None:
+        error = trial(cls(65_536))
+        remedy = "Linux 4.18 or newer itself: user-space network stacks such as gVisor's do not have it"
+        return None if error is None else Unavailable(told(error), remedy)
+
+    def close(self) -> None:
+        self.payload = memoryview(b"")
+        for connection in self._connections.values():
+            connection.mapping.close()
+        self._connections.clear()
