@@ -6,6 +6,7 @@ A stranger that finds the port while it is open does not know the secret: it is 
 from __future__ import annotations
 
 import hmac
+import os
 import secrets
 import selectors
 import socket
@@ -19,6 +20,7 @@ from zcload.model import Point
 
 _GREETING = struct.Struct("=32sI")  # the secret of this set of connections, and the connection's number
 _TIMEOUT_S = 10.0
+_PORTION = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +99,19 @@ def connect(point: Point, count: int, congestion: str | None) -> Connections:
     strangers = 0
     try:
         where = listener.getsockname()
-        # In portions, so that the backlog never overflows and a connection never waits for a repeated SYN.
-        for start in range(0, count, 64):
-            for number in range(start, min(start + 64, count)):
+        # In portions, so that the queue of the listener is never full of our own.
+        for start in range(0, count, _PORTION):
+            portion = {}
+            for number in range(start, min(start + _PORTION, count)):
                 client = socket.socket(listener.family, socket.SOCK_STREAM)
                 clients.append(client)
                 _prepare(client, point, congestion)
-                client.settimeout(_TIMEOUT_S)
-                client.connect(where)
-                client.sendall(_GREETING.pack(secret, number))
-                client.settimeout(None)
-            strangers += _accept(listener, secret, servers, min(start + 64, count))
+                client.setblocking(False)
+                client.connect_ex(where)  # in progress: what became of it shows when it is writable
+                portion[client] = _GREETING.pack(secret, number)
+            strangers += _meet(listener, portion, secret, servers)
+        for client in clients:
+            client.setblocking(True)
         return Connections(tuple(clients), tuple(servers[number] for number in range(count)), strangers)
     except OSError as error:
         for sock in (*clients, *servers.values()):
@@ -121,17 +125,21 @@ def connect(point: Point, count: int, congestion: str | None) -> Connections:
         listener.close()
 
 
-def _accept(listener: socket.socket, secret: bytes, servers: dict[int, socket.socket], wanted: int) -> int:
-    """Accept until *servers* holds *wanted* proven connections; return how many strangers were refused.
+def _meet(listener: socket.socket, portion: dict[socket.socket, bytes], secret: bytes, servers: dict[int, socket.socket]) -> int:
+    """Finish the connections of *portion* (client: its greeting), their proven other ends go to *servers*; return how many strangers came.
 
-    A stranger that connects and says nothing holds nobody up: all greetings are awaited at once.
+    Connecting, accepting and listening to greetings go on at the same time, so that strangers can neither fill the listener's
+    queue nor hold anybody up by saying nothing.
     """
     strangers = 0
+    wanted = len(servers) + len(portion)
     deadline = time.monotonic() + _TIMEOUT_S
     greetings: dict[socket.socket, bytes] = {}
     listener.setblocking(False)
     with selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)
+        for client in portion:
+            selector.register(client, selectors.EVENT_WRITE)
         try:
             while len(servers) < wanted:
                 interrupt.check()
@@ -141,25 +149,40 @@ def _accept(listener: socket.socket, secret: bytes, servers: dict[int, socket.so
                     sock = key.fileobj
                     assert isinstance(sock, socket.socket)
                     if sock is listener:
-                        accepted, _ = listener.accept()
-                        accepted.setblocking(False)
-                        greetings[accepted] = b""
-                        selector.register(accepted, selectors.EVENT_READ)
-                        continue
-                    verdict = _listen_to(sock, greetings, secret)
-                    if verdict is None:
-                        continue
-                    selector.unregister(sock)
-                    if verdict < 0 or verdict in servers:
-                        strangers += 1
-                        sock.close()
+                        _accept(listener, greetings, selector)
+                    elif sock in portion:
+                        selector.unregister(sock)
+                        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                        if error:
+                            raise OSError(error, os.strerror(error))
+                        sock.sendall(portion[sock])  # 36 bytes into an empty buffer: they fit
                     else:
-                        sock.setblocking(True)
-                        servers[verdict] = sock
+                        verdict = _listen_to(sock, greetings, secret)
+                        if verdict is None:
+                            continue
+                        selector.unregister(sock)
+                        if verdict < 0 or verdict in servers:
+                            strangers += 1
+                            sock.close()
+                        else:
+                            sock.setblocking(True)
+                            servers[verdict] = sock
         finally:
             for sock in greetings:
                 sock.close()
     return strangers + len(greetings)
+
+
+def _accept(listener: socket.socket, greetings: dict[socket.socket, bytes], selector: selectors.BaseSelector) -> None:
+    """Take in whoever waits at the door; whether it is one of ours its greeting tells."""
+    while True:
+        try:
+            accepted, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        accepted.setblocking(False)
+        greetings[accepted] = b""
+        selector.register(accepted, selectors.EVENT_READ)
 
 
 def _listen_to(sock: socket.socket, greetings: dict[socket.socket, bytes], secret: bytes) -> int | None:
