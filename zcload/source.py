@@ -12,17 +12,19 @@ import fcntl
 import hashlib
 import mmap
 import os
+import socket
 import stat
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
 
 from zcload import interrupt
 from zcload.errors import ConfigError, Problem, StudyError
-from zcload.lane.worker import spawn
+from zcload.lane.worker import Worker, spawn
 from zcload.model import Point
 from zcload.observe.topology import cgroup_limits
 from zcload.units import human_bytes
@@ -225,7 +227,7 @@ def _fill(fd: int, size: int, progress: Progress) -> str:
     makers = max(1, min(len(os.sched_getaffinity(0)), blocks, 16))
     done = memoryview(mmap.mmap(-1, 8 * 16 * makers)).cast("q")  # a cache line pair a maker: how many blocks it has written
 
-    def body(maker: int) -> None:
+    def body(maker: int, control: socket.socket) -> None:
         for count, number in enumerate(range(maker, blocks, makers)):
             start = number * BLOCK
             view = memoryview(block_bytes(number))[: size - start]
@@ -234,10 +236,12 @@ def _fill(fd: int, size: int, progress: Progress) -> str:
                 view, start = view[written:], start + written
             done[16 * maker] = count + 1
 
-    workers = [spawn("file", "maker", m, lambda control, m=m: body(m), [fd], None) for m in range(makers)]  # type: ignore[misc]
+    workers: list[Worker] = []
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(BLOCK))
     try:
+        for m in range(makers):
+            workers.append(spawn("file", "maker", m, partial(body, m), [fd], None))  # noqa: PERF401 - one that fails must not lose the others
         for number in range(blocks):
             maker, turn = number % makers, number // makers
             while done[16 * maker] <= turn:

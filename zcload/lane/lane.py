@@ -230,7 +230,8 @@ class Lane:
 
     def tear_down(self) -> None:
         """End every worker and give back all that the lane holds; harmless when called twice, never raises for a worker's sake."""
-        if self.senders and all(worker.status is None for worker in self.senders):
+        if self.senders:
+            self.close_gate()
             self.order(STOP)
         deadline = time.monotonic() + 1.0
         for worker in self.workers:

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 
+from zcload.errors import StudyError
 from zcload.lane.board import BYTES, COUNTS, ITERATIONS, LAST_NS, MAX_MEASURES, MEASURES, Board
 from zcload.lane.worker import tell
 from zcload.sinks import SINKS, Sink
@@ -141,7 +142,7 @@ def _digest(
             digests[number].update(reader.payload[:got])
             left[number] -= got
             if left[number] < 0:
-                raise ConnectionError(f"connection {number} brought {-left[number]} bytes too many")
+                raise StudyError(f"connection {number} brought {-left[number]} bytes too many")
             if not left[number]:
                 poller.unregister(fd)
             words[base + BYTES] += got

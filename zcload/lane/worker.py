@@ -90,7 +90,8 @@ class Worker:
         if self.error is not None or self.alive():
             return self.error
         self._collect()  # its last words may have come between the look and the end
-        return self.error or WorkerError(f"{self}: {_ending(self.status or 0)}")
+        # One that left in peace saw its connection end: whoever ended it is to be named.
+        return self.error or WorkerError(f"{self}: {_ending(self.status or 0)}", consequence=not self.status)
 
     def hear(self, timeout_s: float, what: str) -> dict[str, Any]:
         """Wait for a message; raises WorkerError if the worker fails, ends, or says nothing for *timeout_s*, Interrupted on a signal."""
@@ -139,7 +140,12 @@ def spawn(lane: str, role: str, index: int, body: Body, keep: Iterable[int], cpu
     """Fork a worker that runs *body(control)* on *cpus* with no descriptor open but standard ones and *keep*."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     coordinator = os.getpid()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        ours.close()
+        theirs.close()
+        raise
     if not pid:
         _run(body, theirs, coordinator, {*keep, theirs.fileno()}, cpus)
     theirs.close()

@@ -1,0 +1,401 @@
+"""Reports: the same bytes from the same summary in every format, and sentences that say what the figures allow.
+
+After a wanted change: ZCLOAD_REWRITE_GOLDEN=1 pytest tests/test_report.py, and read the difference.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.golden.fake import PLACE, Cost, Result, example, header, lane
+from zcload.analysis.summary import summarise
+from zcload.metrics import METRICS
+from zcload.report import FORMATS, renderer
+from zcload.report.figures import change_text, percent, saving_text, significant, with_error
+from zcload.report.rows import Table, tables
+from zcload.report.words import answer, sentence
+
+GOLDEN = Path(__file__).with_name("golden")
+REWRITE = os.environ.get("ZCLOAD_REWRITE_GOLDEN") == "1"
+FILES = {"table": "report.txt", "markdown": "report.md", "csv": "report.csv"}
+
+
+def golden_summary():
+    """Return the stored summary; renew it first when asked to."""
+    path = GOLDEN / "summary.json"
+    if REWRITE:
+        text = json.dumps(summarise(example(everything=False)), indent=1, allow_nan=False)
+        # A figure a line: short to read, and a change is a line of the difference.
+        path.write_text(re.sub(r"\{[^{}]*\}", lambda found: re.sub(r"\n *", " ", found[0]), text) + "\n", encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def same(a, b, where="summary"):
+    """Hold two summaries against each other: the last digits of a sum differ between versions of Python, nothing else may."""
+    assert type(a) is type(b) or {type(a), type(b)} <= {int, float}, where
+    if isinstance(a, dict):
+        assert list(a) == list(b), where
+        for key in a:
+            same(a[key], b[key], f"{where}.{key}")
+    elif isinstance(a, list):
+        assert len(a) == len(b), where
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            same(x, y, f"{where}[{i}]")
+    elif isinstance(a, float):
+        assert a == pytest.approx(b, rel=1e-9, abs=1e-12), where
+    else:
+        assert a == b, where
+
+
+# Golden files.
+
+
+def test_the_stored_summary_is_what_the_records_give():
+    """The summary that the golden reports are made from is the one that its records still give."""
+    same(golden_summary(), summarise(example(everything=False)))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_golden_report(name):
+    """A report is the same text as ever: a change of it is meant, and seen in the difference of its golden file."""
+    text = renderer(name)([golden_summary()])
+    path = GOLDEN / FILES[name]
+    if REWRITE:
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def test_json_is_the_summary():
+    """The JSON format is the stored summary itself, a list of them where there are several."""
+    summary = golden_summary()
+    assert json.loads(renderer("json")([summary])) == summary
+    assert json.loads(renderer("json")([summary, summary])) == [summary, summary]
+
+
+def test_every_format_is_held():
+    """Each format has its golden file or is the summary itself."""
+    assert set(FORMATS) == {*FILES, "json"}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_several_results(name):
+    """Every format takes several results and names each."""
+    other = golden_summary() | {"name": "another"}
+    text = renderer(name)([golden_summary(), other])
+    assert "example" in text
+    assert "another" in text
+    assert text.endswith("\n")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("length", [1, 4, 40, 150])
+def test_partial_results_can_be_reported(name, length):
+    """Whatever a kill left behind is rendered in every format, without a word like nan or None."""
+    text = renderer(name)([summarise(example()[:length])])
+    assert not re.search(r"\b(nan|inf|None|True|False)\b", text.replace("True,", "").replace("False,", "") if name == "csv" else text)
+    if name in ("table", "markdown"):
+        assert "(partial result)" in text.splitlines()[0]
+
+
+def test_an_unknown_format():
+    """A format that does not exist is a KeyError: the command line checks the name first."""
+    with pytest.raises(KeyError):
+        renderer("html5")
+
+
+# CSV.
+
+
+def test_csv_is_tidy():
+    """There is one row for each point, variant and metric, all with the same columns, and what does not exist is empty."""
+    result = Result(header([lane("copy"), lane("sendfile"), lane("splice")], ["chunk=1KiB", "chunk=2KiB"]))
+    result.event("skipped", variant="splice", reason="not here")
+    for point in (0, 1):
+        result.point = point
+        for number in range(3):
+            result.generation(number, {"copy": Cost(0.4), "sendfile": Cost(0.2 + 0.01 * number)})
+    summary = summarise(result.end())
+    rows = list(csv.DictReader(io.StringIO(renderer("csv")([summary]))))
+    assert len(rows) == 2 * 3 * len(METRICS)
+    assert {len(row) for row in rows} == {31}
+    assert len({(row["point"], row["variant"], row["metric"]) for row in rows}) == len(rows)
+    by_key = {(row["point"], row["variant"], row["metric"]): row for row in rows}
+    row = by_key["1", "sendfile", "total_cpu_s_per_gb"]
+    (compared,) = [c for c in summary["points"][1]["comparisons"] if (c["variant"], c["metric"]) == ("sendfile", "total_cpu_s_per_gb")]
+    assert float(row["ratio"]) == compared["ratio"]["estimate"]
+    assert (row["baseline"], row["verdict"], row["point_name"], row["unit"]) == ("copy", "saves", "chunk=2KiB", "s/GB")
+    own = by_key["0", "copy", "total_cpu_s_per_gb"]
+    assert (own["ratio"], own["baseline"], own["reason"]) == ("", "", "")
+    assert float(own["estimate"]) == pytest.approx(0.6)
+    missing = by_key["0", "splice", "goodput_bps"]
+    assert (missing["estimate"], missing["ratio"], missing["reason"], missing["status"]) == ("", "", "no window was measured", "skipped")
+
+
+def test_csv_quotes_what_must_be():
+    """Names with commas, quotes and line breaks come back as they were."""
+    summary = golden_summary() | {"name": 'a "b", c\nd'}
+    assert {row["study"] for row in csv.DictReader(io.StringIO(renderer("csv")([summary])))} == {'a "b", c\nd'}
+
+
+# Markdown.
+
+
+def test_markdown_escapes_names():
+    """A name from a config file stays text: no emphasis, no link, no HTML, no further cell of a table."""
+    summary = golden_summary()
+    for variant in summary["points"][0]["variants"]:
+        if variant["name"] == "sendfile":
+            variant["name"] = "a|b *c* [d](e) <img> `f` g_h"
+    text = renderer("markdown")([summary | {"name": "<script>"}])
+    assert "a\\|b \\*c\\* \\[d\\](e) \\<img\\> \\`f\\` g\\_h" in text
+    assert text.startswith("## \\<script\\>\n")
+    assert "<img>" not in text
+
+
+def test_markdown_tables_are_whole():
+    """Every row of a table has as many cells as its head, whatever the cells hold."""
+    text = renderer("markdown")([summarise(example())])
+    found = re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
+    assert len(found) == 5
+    for table in found:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+
+
+def test_reports_of_several_points_name_them():
+    """With several points each has its heading, and its sentences say which is meant."""
+    result = Result(header([lane("copy"), lane("sendfile")], ["chunk=1KiB", "chunk=2KiB"]))
+    for point in (0, 1):
+        result.point = point
+        for number in range(3):
+            result.generation(number, {"copy": Cost(0.4), "sendfile": Cost(0.2 + 0.001 * number)})
+    summary = summarise(result.end())
+    assert "### chunk=2KiB" in renderer("markdown")([summary])
+    assert "== chunk=2KiB" in renderer("table")([summary])
+    assert [line.split(", sendfile")[0] for line in answer(summary) if "sendfile" in line] == [
+        "On loopback, chunk=1KiB",
+        "On loopback, chunk=2KiB",
+    ]
+
+
+# Figures.
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.0213, "0.0213"),
+        (0.5, "0.500"),
+        (3.42, "3.42"),
+        (34.25, "34.2"),
+        (342.5, "342"),
+        (7629.4, "7629"),
+        (-3.42, "-3.42"),
+        (0.000123456, "0.000123"),
+        (123456789, "123456789"),
+    ],
+)
+def test_significant(value, text):
+    """Three significant digits, more where they stand before the point, and never an exponent."""
+    assert significant(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (34.4, "34"),
+        (9.95, "10"),
+        (9.94, "9.9"),
+        (3.44, "3.4"),
+        (0.04, "0.0"),
+        (-0.04, "0.0"),
+        (-0.2, "-0.2"),
+        (-34.4, "-34"),
+        (117.6, "118"),
+    ],
+)
+def test_percent(value, text):
+    """Tenths only below ten, and no minus before nothing."""
+    assert percent(value) == text
+
+
+def figure(estimate, low=None, high=None):
+    return {"estimate": estimate, "low": low, "high": high}
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "saving", "change"),
+    [
+        (figure(34.0, 31.0, 37.0), "34.0 ±9%", "34 % (31..37)", "-34 % (-37..-31)"),
+        (figure(-103.0, -137.0, -78.0), "-103 ±29%", "-103 % (-137..-78)", "+103 % (78..137)"),
+        (figure(0.5, -0.5, 1.5), "0.500 ±200%", "0.5 % (-0.5..1.5)", "-0.5 % (-1.5..0.5)"),
+        (figure(0.001, -1.0, 1.0), "0.00100 ±>1000%", "0.0 % (-1.0..1.0)", "0.0 % (-1.0..1.0)"),
+        (figure(0.0, 0.0, 0.0), "0", "0.0 % (0.0..0.0)", "0.0 % (0.0..0.0)"),
+        (figure(None), "-", "-", "-"),
+    ],
+)
+def test_figures(given, error, saving, change):
+    """A figure is written with its half-width, a saving with its interval, a gain with its sign; a dash where there is none."""
+    assert (with_error(given), saving_text(given), change_text(given)) == (error, saving, change)
+
+
+# Words.
+
+WHAT = "of both ends' CPU per GB against copy"
+
+
+def compared(verdict, saving=(34.0, 31.0, 37.0), reason=None, **more):
+    return {"variant": "sendfile", "baseline": "copy", "verdict": verdict, "reason": reason, "saving_percent": figure(*saving), **more}
+
+
+@pytest.mark.parametrize(
+    ("comparison", "words"),
+    [
+        (compared("saves"), f"sendfile saves 34 % (31..37) {WHAT}"),
+        (compared("costs", (-12.0, -15.0, -9.0)), f"sendfile costs 12 % (9.0..15) more {WHAT}"),
+        (compared("no difference", (1.0, -0.5, 2.5)), f"sendfile makes no difference: it saves 1.0 % (-0.5..2.5) {WHAT}"),
+        (
+            compared("inconclusive", (4.0, -2.0, 10.0), "the interval straddles the margin of 3 %"),
+            f"it is open whether sendfile saves or costs: 4.0 % (-2.0..10) {WHAT}; the interval straddles the margin of 3 %",
+        ),
+        (compared(None, (None,), "no window was measured"), "sendfile cannot be compared with copy: no window was measured."),
+    ],
+)
+def test_sentence(comparison, words):
+    """Each verdict has its sentence, and it says no more than the interval does."""
+    assert sentence(comparison, "both ends'") == words
+
+
+def spoken(change=lambda summary: None):
+    """Return the answer of the golden summary, changed."""
+    summary = copy.deepcopy(golden_summary())
+    change(summary)
+    return answer(summary)
+
+
+def headline(summary, variant, key="comparisons"):
+    return next(c for c in summary["points"][0][key] if c["variant"] == variant and c["headline"])
+
+
+def test_the_answer():
+    """The first lines answer the question: who saves what, at which throughput, against the copy at its best, and how sure it is."""
+    assert spoken() == [
+        "On loopback, sendfile saves 30 % (29..31) of both ends' CPU per GB against copy; the sender alone saves 50 % (49..51); "
+        "goodput +25 % (21..29).",
+        "On loopback, slurp_send cannot be compared with copy: no window was measured.",
+        "Against copy at its best chunk (64KiB), of both ends' CPU per GB: sendfile saves 18 % (15..20); "
+        "slurp_send cannot be compared (no window was measured).",
+        "A/A: copy against itself differs by 0.0 % (-2.0..2.0): it agrees with itself.",
+        "The smallest saving this run could have shown is 5.2 %.",
+    ]
+
+
+def test_the_answer_over_veth_of_the_machine():
+    """The sentence says which path was measured and whose CPU the headline is."""
+
+    def change(summary):
+        summary["headline"] = "system_cpu_s_per_gb"
+        summary["points"][0]["point"]["network"] = "veth"
+        summary["points"][0]["name"] = "chunk=64KiB"
+
+    assert spoken(change)[0].startswith("Over veth, chunk=64KiB, sendfile saves 30 % (29..31) of the machine's CPU per GB against copy; ")
+
+
+def test_what_the_kernel_copied_is_said_first():
+    """A variant whose every send was copied after all is named before anything is claimed for it."""
+
+    def change(summary):
+        for variant in summary["points"][0]["variants"]:
+            if variant["name"] == "sendfile":
+                variant["copied_fraction"] = 1.0
+
+    assert spoken(change)[0] == "sendfile: the kernel copied 100 % of it after all: not a zero-copy result."
+    summary = golden_summary()
+    change(summary)
+    assert "sendfile [copied]" in renderer("table")([summary])
+
+
+def test_a_baseline_that_differs_from_itself_is_shouted():
+    """An A/A interval that misses 1 is said in capitals."""
+
+    def change(summary):
+        headline(summary, "copy#2")["ratio"].update(estimate=1.05, low=1.02, high=1.08)
+
+    assert spoken(change)[-2].endswith(": it does NOT agree with itself.")
+
+
+def test_a_best_chunk_that_is_the_studys_own():
+    """Where the baseline's chunk is the best, the savings are said to be against the copy at its best."""
+
+    def change(summary):
+        point = summary["points"][0]
+        point["best_chunk"]["chunk_bytes"] = PLACE["chunk_bytes"]
+        point["comparisons_best_chunk"] = point["comparisons"]
+
+    assert spoken(change)[2] == "256KiB is the best chunk of copy here: the savings above are against the copy at its best."
+
+
+def test_an_open_comparison_with_the_best_chunk():
+    """A verdict that is neither saving nor cost stands beside the figure in brackets."""
+
+    def change(summary):
+        headline(summary, "sendfile", "comparisons_best_chunk").update(verdict="no difference", saving_percent=figure(1.0, -1.0, 2.0))
+
+    assert "sendfile saves 1.0 % (-1.0..2.0) (no difference); " in spoken(change)[2]
+
+
+def test_nothing_was_measured():
+    """A result without a generation has no answer, and says so instead."""
+    assert answer(summarise([header([lane("copy")])])) == ["Nothing was measured: there is no answer in this result."]
+
+
+def test_lanes_with_another_role_make_no_sentence():
+    """The A/A lane, the best-chunk lane and one that moves nothing are not spoken of as contenders."""
+    lines = answer(summarise(example()))
+    assert not [line for line in lines if line.startswith("On loopback, ") and re.search(r"copy#2|copy@64KiB (saves|costs)|null", line)]
+
+
+# Tables.
+
+
+def test_tables_leave_out_what_is_empty():
+    """A point without best chunk and long windows has no tables of them, and a skipped variant is in the last table alone."""
+    result = Result(header([lane("copy"), lane("sendfile"), lane("splice")]))
+    result.event("skipped", variant="splice", reason="not here")
+    for number in range(3):
+        result.generation(number, {"copy": Cost(0.4), "sendfile": Cost(0.2 + 0.01 * number)})
+    summary = summarise(result.end())
+    found = tables(summary, summary["points"][0])
+    assert [table.title.split(" ")[0] for table in found] == ["CPU", "System", "Savings", "Variants"]
+    assert ["splice" in [row[0] for row in table.rows] for table in found] == [False, False, False, True]
+
+
+def test_table_of_long_windows():
+    """The ratios of short and long windows stand side by side, and say whether they agree."""
+    result = Result(header([lane("copy"), lane("sendfile")])).calibrated()
+    for number in range(8):
+        luck = 1 + 0.01 * (number % 3)
+        purpose = "measure" if number < 4 else "check"
+        result.generation(number, {"copy": Cost(0.4), "sendfile": Cost(0.2 * luck, 0.2 * luck)}, purpose=purpose)
+    summary = summarise(result.end())
+    table = tables(summary, summary["points"][0])[-1]
+    assert isinstance(table, Table)
+    assert table.title == "Ratios of short windows and of windows of 2 s"
+    assert {row[-1] for row in table.rows} == {"agree"}
+    assert all(re.fullmatch(r"0\.\d{3} \(0\.\d{3}\.\.0\.\d{3}\)|-", cell) for row in table.rows for cell in row[2:4])
+
+
+def test_the_table_fits_a_terminal_where_it_is_prose():
+    """Sentences are wrapped at 100 columns; only tables may be wider."""
+    lines = renderer("table")([golden_summary()]).splitlines()
+    prose = [line for line in lines if not re.search(r"---|  .*\S {2,}\S", line)]
+    assert len(prose) > 20
+    assert max(map(len, prose)) <= 100
