@@ -38,6 +38,9 @@ def window_tally(record: Mapping[str, Any], idle_cores: float | None) -> Tally:
         "receiver_syscalls": float(sum(sum(after[3:]) - sum(before[3:]) for before, after in receivers)),
         "observer_cpu_s": record["observer_cpu_ns"] / 1e9,
     }
+    if record.get("was_cold") is not None:
+        tally["cold_windows"] = 1.0
+        tally["not_cold_windows"] = float(not record["was_cold"])
     if record["machine"] is not None and idle_cores is not None:
         before, after = record["machine"]
         tally["machine_cpu_s"] = busy_s(before, after) - idle_cores * (after[0] - before[0]) / 1e9
@@ -74,11 +77,16 @@ def add_samples(generation: Generation, samples: list[Mapping[str, Any]], worker
     for lane in first.keys() & last.keys():
         a, b = first[lane], last[lane]
         orders = b["orders"] - a["orders"]
+        silent = b.get("silent", 0) - a.get("silent", 0)
         total = generation.sums[lane]
         total["sampled_gb"] += (b["bytes"] - a["bytes"]) / 1e9
         for role, count in zip(("senders", "receivers"), workers[lane], strict=True):
             seen, name = {key: b[role][key] - a[role][key] for key in b[role]}, role[:-1]
-            seen["voluntary"] -= orders * count
+            # A receiver does not wake for an order that moves nothing.
+            seen["voluntary"] -= count * (orders - silent if role == "receivers" else orders)
+            if "read_bytes" in seen:
+                total[f"{name}_read_bytes"] += seen["read_bytes"]
+                total["read_gb"] += (b["bytes"] - a["bytes"]) / 1e9
             for key in ("user_s", "system_s", "voluntary", "involuntary", "minor_faults", "major_faults"):
                 total[f"{name}_{key}"] += seen[key]
             total[f"{name}_psutil_s"] += seen["user_s"] + seen["system_s"]

@@ -18,10 +18,8 @@ SINKS_TO_COME = ("splice_null", "file", "splice_file", "zerocopy_receive")
 
 # Workload keys of which only these values work so far.
 ONLY = {
-    "cache": ("warm",),
     "rate": ("max",),
     "transfer": ("stream",),
-    "network": ("loopback",),
 }
 
 VARIANT_KINDS_TO_COME = ("server",)
