@@ -79,8 +79,9 @@ def _prepare(sock: socket.socket, point: Point, congestion: str | None) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion.encode())
 
 
-def connect(point: Point, count: int, congestion: str | None, network: Network) -> Connections:
-    """Make *count* connections over *network* to its own address; raises ConfigError, StudyError, Interrupted."""
+def connect(point: Point, count: int, congestion: str | None, network: Network | None = None) -> Connections:
+    """Make *count* connections over *network* (None: the coordinator's own) to its address; raises ConfigError, StudyError, Interrupted."""
+    network = network or Network(point.address)
     secret = secrets.token_bytes(32)
     listener = listen(point, congestion, min(count + 16, 4096), network)
     clients: list[socket.socket] = []

@@ -241,7 +241,7 @@ def set_up(
     parts = shares(size, point.senders)
     receivers = point.receiver_count
     lane = Lane(variant, point, placement, Board(point.senders + receivers))
-    connections = connect(point, point.senders, congestion, network or Network(point.address))
+    connections = connect(point, point.senders, congestion, network)
     lane.strangers = connections.strangers
     try:
         for client, server in zip(connections.clients, connections.servers, strict=True):
