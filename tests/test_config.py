@@ -40,7 +40,9 @@ placement = "same"
 cache = "warm"
 rate = "max"
 transfer = "stream"
-network = "loopback"
+network = "veth"
+mtu = 9000
+offloads = false
 address = "::1"
 port = 10000
 socket_buffer = "auto"
@@ -128,6 +130,9 @@ def test_every_key_arrives():
         port=10000,
         socket_buffer=None,
         congestion="reno",
+        network="veth",
+        mtu=9000,
+        offloads=False,
     )
 
 
@@ -137,6 +142,16 @@ def test_points_are_the_product_in_the_order_of_the_keys():
     assert study.swept == ("senders", "file", "chunk")
     assert [(point.senders, point.file, point.chunk >> 10) for point in study.points] == [
         (senders, file, chunk) for senders in (1, 2) for file in (None, "/srv/data.bin") for chunk in (64, 1024)
+    ]
+
+
+def test_loopback_points_come_once_when_the_device_is_swept():
+    """MTU and offloads multiply the points over veth only: loopback has neither."""
+    swept = '[workload]\nnetwork = ["loopback", "veth"]\nmtu = ["auto", 9000]\noffloads = [true, false]\n'
+    points = config.loads(SMALLEST + swept).points
+    assert [(point.network, point.mtu, point.offloads) for point in points] == [
+        ("loopback", None, True),
+        *(("veth", mtu, offloads) for mtu in (None, 9000) for offloads in (True, False)),
     ]
 
 

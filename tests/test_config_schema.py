@@ -20,6 +20,9 @@ file_size = "2.4GB"
 receivers = "per-sender"
 socket_buffer = ["auto", "64KiB"]
 address = "::1"
+network = "veth"
+mtu = ["auto", 9000]
+offloads = false
 
 [stop]
 target = "1.5%"
@@ -60,7 +63,9 @@ def test_the_schema_takes_what_zcload_takes():
         {"workload": {"chunk": 65536}},
         {"workload": {"chunk": []}},
         {"workload": {"senders": 0}},
-        {"workload": {"cache": "cold"}},
+        {"workload": {"cache": "cool"}},
+        {"workload": {"mtu": 67}},
+        {"workload": {"offloads": "on"}},
         {"stop": {"target": "3"}},
         {"stop": {"window": ""}},
         {"variant": [{"name": "v", "mechanism": "sendfile", "port": 1}]},

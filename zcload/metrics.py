@@ -71,6 +71,8 @@ METRICS: dict[str, Metric] = {
                "page faults of the senders served without a read / 10^9 bytes"),
         Metric("sender_major_faults_per_gb", "sender major faults", "1/GB", "none", "sums", "sender_major_faults", "sampled_gb",
                "page faults of the senders that waited for a read / 10^9 bytes"),
+        Metric("sender_read_bytes_per_gb", "sender bytes read", "B/GB", "none", "sums", "sender_read_bytes", "read_gb",
+               "bytes that the senders had the disk read, read-ahead included / 10^9 bytes"),
     )
 }  # fmt: skip
 

@@ -39,6 +39,8 @@ class Point:
     rate_bps: float | None = None  # None: max
     transfer: Literal["stream", "per-file"] = "stream"
     network: Literal["loopback", "veth"] = "loopback"
+    mtu: int | None = None  # of the veth pair in bytes; None: the kernel's default
+    offloads: bool = True  # of the veth pair: segmentation left to the device
     address: str = "127.0.0.1"
     port: int = 0
     socket_buffer: int | None = 1 << 20  # None: the kernel tunes it

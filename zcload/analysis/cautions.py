@@ -14,11 +14,15 @@ CODES: dict[str, str] = {
     "aa_differs": "the baseline's two lanes differ from each other",
     "congestion": "the congestion control is one that costs CPU of its own and could not be changed",
     "contaminated": "blocks with foreign CPU time or steal were kept because too many had to be repeated",
+    "cache_unverified": "the kernel does not say whether the file is in the page cache",
     "clocks_disagree": "psutil's CPU times and the exact CPU clocks differ by more than ticks explain",
+    "cold_not_cold": "windows that were to begin with a cold cache found more than 5 % of what they sent in it",
     "copied": "the kernel reports that every zero-copy send was copied after all",
     "estimators_disagree": "the robust estimate and the ratio of sums lie outside each other's intervals",
     "few_generations": "too few generations for an interval that can be trusted",
     "machine_ledger": "the machine's CPU came out below that of the lanes: its idle baseline was disturbed",
+    "host_cache": "in a virtual machine a cold file may be warm in the hypervisor's cache",
+    "not_resident": "the file does not stay in the page cache: the warm case is not warm",
     "observer_cost": "the coordinator used more than 1 % of the lanes' CPU time inside windows",
     "partial": "the run was interrupted or failed before its end",
     "receiver_bound": "the figure describes the receiver, which was the bottleneck",
@@ -26,10 +30,13 @@ CODES: dict[str, str] = {
     "smt_siblings": "senders and receivers share a physical core",
     "strangers": "connections without the run's secret were refused",
     "target_missed": "the time limit came before the target half-width",
+    "veth_settings": "settings of the veth pair's namespaces differ from the host's",
+    "warm_read": "the disk was read in windows that were to find the file in the page cache",
     "windows_disagree": "windows of 2 s give another ratio than the short ones",
 }
 
 _FEW = 6
+WARM_READ = 0.001  # of the bytes sent: more than a stray page was not in the cache
 
 
 def point_cautions(
@@ -101,6 +108,28 @@ def point_cautions(
             )
         )
     found += _clock_cautions(where, data)
+    return found + _cache_cautions(where, data)
+
+
+def _cache_cautions(where: str, data: PointData) -> list[Caution]:
+    """Count the windows whose cache state was not the one asked for."""
+    found: list[Caution] = []
+    for lane in data.workers:
+        totals = [g.sums[lane] for g in data.all_blocks.values() if lane in g.sums]
+        cold, not_cold, read, moved = (
+            sum(t.get(name, 0.0) for t in totals) for name in ("cold_windows", "not_cold_windows", "sender_read_bytes", "read_gb")
+        )
+        if not_cold:
+            found.append(
+                Caution(
+                    "cold_not_cold",
+                    f"{where}{lane}: {not_cold:.0f} of {cold:.0f} windows were not cold",
+                    "a larger file or shorter windows (stop.window); see that nobody else reads the file or keeps it mapped",
+                )
+            )
+        if not cold and moved and read > WARM_READ * moved * 1e9:
+            text = f"{where}{lane}: the disk was read for {100 * read / moved / 1e9:.1f} % of the bytes sent: not warm throughout"
+            found.append(Caution("warm_read", text, 'a file in memory (dir = "auto"), a smaller one, or more free memory'))
     return found
 
 

@@ -81,6 +81,7 @@ def summary_schema() -> dict[str, Any]:
         observer_share=_NUMBER,
         window_s=_NUMBER,
         stopped=_TEXT,
+        network={"type": ["object", "null"]},
     )
     caution = _object({"code": {"type": "string"}, "message": {"type": "string"}, "remedy": {"type": "string"}})
     return {

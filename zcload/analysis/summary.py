@@ -194,7 +194,13 @@ class _Point:
             "comparisons": [c.as_dict() for c in self.comparisons],
             "comparisons_best_chunk": self._best_dicts(),
             "window_check": self.check,
+            "network": self._network(),
         }
+
+    def _network(self) -> dict[str, Any] | None:
+        """Return what the network that was made for this point was like; None for loopback."""
+        seen = self.events["network"]
+        return {key: value for key, value in seen[-1].items() if key not in ("kind", "point")} if seen else None
 
     def _best_dicts(self) -> list[dict[str, Any]]:
         if self.best is None:

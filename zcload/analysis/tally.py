@@ -40,6 +40,9 @@ def window_tally(record: Mapping[str, Any], idle_cores: float | None) -> Tally:
     }
     for name, pairs in record.get("receiver_measures", {}).items():
         tally[f"receiver_{name}"] = float(sum(after - before for before, after in pairs))
+    if record.get("was_cold") is not None:
+        tally["cold_windows"] = 1.0
+        tally["not_cold_windows"] = float(not record["was_cold"])
     if record["machine"] is not None and idle_cores is not None:
         before, after = record["machine"]
         tally["machine_cpu_s"] = busy_s(before, after) - idle_cores * (after[0] - before[0]) / 1e9
@@ -79,11 +82,16 @@ def add_samples(generation: Generation, samples: list[Mapping[str, Any]], worker
             continue  # killed before its first report: how many workers it had is not known
         a, b = first[lane], last[lane]
         orders = b["orders"] - a["orders"]
+        silent = b.get("silent", 0) - a.get("silent", 0)
         total = generation.sums[lane]
         total["sampled_gb"] += (b["bytes"] - a["bytes"]) / 1e9
         for role, count in zip(("senders", "receivers"), workers[lane], strict=True):
             seen, name = {key: b[role][key] - a[role][key] for key in b[role]}, role[:-1]
-            seen["voluntary"] -= orders * count
+            # A receiver does not wake for an order that moves nothing.
+            seen["voluntary"] -= count * (orders - silent if role == "receivers" else orders)
+            if "read_bytes" in seen:
+                total[f"{name}_read_bytes"] += seen["read_bytes"]
+                total["read_gb"] += (b["bytes"] - a["bytes"]) / 1e9
             for key in ("user_s", "system_s", "voluntary", "involuntary", "minor_faults", "major_faults"):
                 total[f"{name}_{key}"] += seen[key]
             total[f"{name}_psutil_s"] += seen["user_s"] + seen["system_s"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from zcload import interrupt
 from zcload.cli.live import viewer
 from zcload.errors import ConfigError, Problem
-from zcload.model import Study
+from zcload.model import Point, Study
 from zcload.units import human_bytes, human_duration
 
 
@@ -65,6 +65,14 @@ def run_study(
     return outcome.exit_code
 
 
+def _network(point: Point) -> str:
+    from zcload.lane.network import address_of
+
+    if point.network != "veth":
+        return f"{point.network} {point.address}"
+    return f"veth {address_of(point)}, MTU {point.mtu or 'auto'}, offloads {'on' if point.offloads else 'off'}"
+
+
 def _show_plan(study: Study, check_windows: bool) -> None:
     import random
 
@@ -92,6 +100,7 @@ def _show_plan(study: Study, check_windows: bool) -> None:
         "schedule": study.schedule,
         "processes": f"{planned.processes} at once",
         "CPUs": roles + shuffled,
+        "network": "; ".join(dict.fromkeys(_network(point) for point in study.points)),
         "memory": human_bytes(planned.memory_bytes),
         "disk": human_bytes(planned.disk_bytes),
         "time": f"about {human_duration(round(planned.setup_s))} to set up and verify, at most "

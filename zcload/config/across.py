@@ -32,6 +32,8 @@ def find_across(tree: Mapping[str, Any], unbuilt: Set[Path]) -> list[Finding]:
         *_baseline(tree, contenders),
         *_variant_keys(tree, unbuilt),
         *_too_many_points(tree),
+        *_cold(tree),
+        *_only_over_veth(tree),
     ]
 
 
@@ -120,3 +122,34 @@ def _too_many_points(tree: Mapping[str, Any]) -> Iterator[Finding]:
     points = math.prod(len(value) for value in _table(tree, "workload").values() if isinstance(value, list))
     if points > MOST_POINTS:
         yield Finding(("workload",), f"the lists make {shown(points)} points: expected at most {MOST_POINTS}")
+
+
+def _values(table: Mapping[str, Any], key: str, default: object) -> list[tuple[Path, Any]]:
+    """Return the values of a workload key with their paths, the default if it is not there."""
+    found = table.get(key, default)
+    path: Path = ("workload", key)
+    return [((*path, index), value) for index, value in enumerate(found)] if isinstance(found, list) else [(path, found)]
+
+
+def _holds(table: Mapping[str, Any], key: str, default: object, value: object) -> bool:
+    return any(found == value for _, found in _values(table, key, default))
+
+
+def _cold(tree: Mapping[str, Any]) -> Iterator[Finding]:
+    workload = _table(tree, "workload")
+    for path, value in _values(workload, "cache", "warm"):
+        if value != "cold":
+            continue
+        if _holds(workload, "file", "auto", "auto") and _holds(workload, "dir", "auto", "auto"):
+            yield Finding(path, "a file in memory cannot be cold", "set workload.dir to a directory on a disk, or workload.file to a file")
+        if _table(tree, "study").get("schedule") == "together":
+            yield Finding(path, "lanes that run together warm the file for each other", "schedule = 'alternate'")
+
+
+def _only_over_veth(tree: Mapping[str, Any]) -> Iterator[Finding]:
+    workload = _table(tree, "workload")
+    if _holds(workload, "network", "loopback", "veth"):
+        return
+    for key, default in (("mtu", "auto"), ("offloads", True)):
+        wrong = [path for path, value in _values(workload, key, default) if value != default]
+        yield from (Finding(path, "only a veth pair has this", "network = 'veth'") for path in wrong[:1])

@@ -17,10 +17,8 @@ SINKS_TO_COME: tuple[str, ...] = ()
 
 # Workload keys of which only these values work so far.
 ONLY = {
-    "cache": ("warm",),
     "rate": ("max",),
     "transfer": ("stream",),
-    "network": ("loopback",),
 }
 
 VARIANT_KINDS_TO_COME = ("server",)

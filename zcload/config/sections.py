@@ -89,17 +89,28 @@ class WorkloadSection(Section):
     placement: Sweep[Annotated[str, choice("spread", "same", "free")]] = key(
         "spread", "CPUs of senders and receivers. 'spread': distinct cores; 'same': one CPU for both; 'free': the scheduler's choice."
     )
-    cache: Sweep[Annotated[str, only_built("cache", choice("warm", "cold"))]] = key(
-        "warm", "Whether the file is in the page cache when a window opens; 'cold' is verified."
+    cache: Sweep[Annotated[str, choice("warm", "cold")]] = key(
+        "warm",
+        "Whether the file is in the page cache when a window opens; verified. 'cold' needs a file on a disk.",
     )
     rate: Sweep[Annotated[int | None, only_built("rate", RATE)]] = key("max", "Total offered load of a lane; 'max': as fast as it goes.")
     transfer: Sweep[Annotated[str, only_built("transfer", choice("stream", "per-file"))]] = key(
         "stream", "'stream': the file over and over on one connection; 'per-file': a connection for each pass."
     )
-    network: Sweep[Annotated[str, only_built("network", choice("loopback", "veth"))]] = key(
-        "loopback", "'loopback'; 'veth': two network namespaces with a virtual Ethernet pair."
+    network: Sweep[Annotated[str, choice("loopback", "veth")]] = key(
+        "loopback",
+        "'loopback'; 'veth': two network namespaces with a virtual Ethernet pair, made for the run; needs root or user namespaces.",
     )
-    address: Sweep[Annotated[str, ADDRESS]] = key("127.0.0.1", "Address at which the receivers listen: an IP address or a host name.")
+    mtu: Sweep[Annotated[int | None, or_word("auto", whole(68, 65535))]] = key(
+        "auto", "MTU of the veth pair in bytes; 'auto': the kernel's, 1500. For network = 'veth' only."
+    )
+    offloads: Sweep[Annotated[bool, FLAG]] = key(
+        True, "false: TSO, GSO and GRO of the veth pair are off, so that each packet is one MTU at most. For network = 'veth' only."
+    )
+    address: Sweep[Annotated[str, ADDRESS]] = key(
+        "127.0.0.1",
+        "Address at which the receivers listen: an IP address or a host name. Over veth a loopback address stands for one of zcload's.",
+    )
     port: Sweep[Annotated[int, whole(0, 65535)]] = key(0, "TCP port of the receivers; 0: any free port.")
     socket_buffer: Sweep[Annotated[int | None, or_word("auto", SOCKET_BUFFER)]] = key(
         "1MiB", "SO_SNDBUF and SO_RCVBUF of every connection; 'auto': the kernel tunes them."

@@ -17,7 +17,7 @@ NUMBER = 1  # the number of the current or last order
 ORDER = 2  # what woken senders are to do
 
 # Orders.
-RUN, VERIFY, REPORT, STOP = 1, 2, 3, 4
+RUN, VERIFY, REPORT, STOP, FORGET = 1, 2, 3, 4, 5
 
 # A worker's words, counted from its block. Senders write theirs when they park, receivers after every receive.
 PARKED = 0  # the number of the last order this sender has carried out

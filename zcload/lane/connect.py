@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from zcload import interrupt
 from zcload.errors import ConfigError, Problem, StudyError
+from zcload.lane.network import Network, family_of
 from zcload.model import Point
 
 _GREETING = struct.Struct("=32sI")  # the secret of this set of connections, and the connection's number
@@ -37,48 +38,38 @@ class Connections:
             sock.close()
 
 
-def family_of(address: str) -> socket.AddressFamily:
-    """Return AF_INET or AF_INET6 for a numeric address or a host name; raises ConfigError."""
+def listen(point: Point, congestion: str | None, backlog: int, network: Network) -> socket.socket:
+    """Return a socket of *network* that listens at its address with the point's socket options; raises ConfigError."""
     try:
-        found = socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise ConfigError(Problem(f"{address!r} is not an address this host can resolve: {error}", key="workload.address")) from None
-    return found[0][0]
-
-
-def listen(point: Point, congestion: str | None, backlog: int) -> socket.socket:
-    """Return a socket that listens at the point's address with the point's socket options; raises ConfigError."""
-    sock = socket.socket(family_of(point.address), socket.SOCK_STREAM)
+        (sock,) = network.sockets("receiver", family_of(network.address), 1)
+    except OSError as error:
+        raise _refused(network.address, point.port, error) from None
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the port's earlier connections may still be in TIME_WAIT
         _prepare(sock, point, congestion)  # before listen: the window scale is agreed with the first packet
-        sock.bind((point.address, point.port))
+        sock.bind((network.address, point.port))
         sock.listen(backlog)
     except OSError as error:
         sock.close()
-        raise _refused(point, error) from None
+        raise _refused(network.address, point.port, error) from None
     return sock
 
 
-def _refused(point: Point, error: OSError) -> ConfigError:
+def _refused(address: str, port: int, error: OSError) -> ConfigError:
     """Say why the address or port could not be had."""
     import errno
 
     if error.errno == errno.EADDRINUSE:
-        return ConfigError(
-            Problem(f"port {point.port} is in use on {point.address}", key="workload.port", remedy="port = 0 takes any free one")
-        )
+        return ConfigError(Problem(f"port {port} is in use on {address}", key="workload.port", remedy="port = 0 takes any free one"))
     if error.errno == errno.EADDRNOTAVAIL:
         return ConfigError(
-            Problem(
-                f"{point.address} is not an address of this machine", key="workload.address", remedy="see `ip address`, or use 127.0.0.1"
-            )
+            Problem(f"{address} is not an address of this machine", key="workload.address", remedy="see `ip address`, or use 127.0.0.1")
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return ConfigError(
-            Problem(f"port {point.port} needs privileges ({error.strerror})", key="workload.port", remedy="choose a port above 1023, or 0")
+            Problem(f"port {port} needs privileges ({error.strerror})", key="workload.port", remedy="choose a port above 1023, or 0")
         )
-    return ConfigError(Problem(f"cannot listen on {point.address} port {point.port}: {error.strerror or error}", key="workload.address"))
+    return ConfigError(Problem(f"cannot listen on {address} port {port}: {error.strerror or error}", key="workload.address"))
 
 
 def _prepare(sock: socket.socket, point: Point, congestion: str | None) -> None:
@@ -90,10 +81,11 @@ def _prepare(sock: socket.socket, point: Point, congestion: str | None) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion.encode())
 
 
-def connect(point: Point, count: int, congestion: str | None) -> Connections:
-    """Make *count* connections from this host to itself at the point's address; raises ConfigError, StudyError, Interrupted."""
+def connect(point: Point, count: int, congestion: str | None, network: Network | None = None) -> Connections:
+    """Make *count* connections over *network* (None: the coordinator's own) to its address; raises ConfigError, StudyError, Interrupted."""
+    network = network or Network(point.address)
     secret = secrets.token_bytes(32)
-    listener = listen(point, congestion, backlog=min(count + 16, 4096))
+    listener = listen(point, congestion, min(count + 16, 4096), network)
     clients: list[socket.socket] = []
     servers: dict[int, socket.socket] = {}
     strangers = 0
@@ -102,9 +94,8 @@ def connect(point: Point, count: int, congestion: str | None) -> Connections:
         # In portions, so that the queue of the listener is never full of our own.
         for start in range(0, count, _PORTION):
             portion = {}
-            for number in range(start, min(start + _PORTION, count)):
-                client = socket.socket(listener.family, socket.SOCK_STREAM)
-                clients.append(client)
+            clients += network.sockets("sender", listener.family, min(_PORTION, count - start))
+            for number, client in enumerate(clients[start:], start):
                 _prepare(client, point, congestion)
                 client.setblocking(False)
                 client.connect_ex(where)  # in progress: what became of it shows when it is writable
@@ -116,7 +107,7 @@ def connect(point: Point, count: int, congestion: str | None) -> Connections:
     except OSError as error:
         for sock in (*clients, *servers.values()):
             sock.close()
-        raise StudyError(f"cannot connect to {point.address}: {error.strerror or error}") from None
+        raise StudyError(f"cannot connect to {network.address}: {error.strerror or error}") from None
     except BaseException:
         for sock in (*clients, *servers.values()):
             sock.close()

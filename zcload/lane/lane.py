@@ -12,13 +12,15 @@ from typing import Any
 
 from zcload import interrupt
 from zcload.errors import StudyError
-from zcload.lane.board import BYTES, GATE, ITERATIONS, LAST_NS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
+from zcload.lane.board import BYTES, FORGET, GATE, ITERATIONS, LAST_NS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
 from zcload.lane.connect import connect
+from zcload.lane.network import Network
 from zcload.lane.receiver import call_names, receive_file
 from zcload.lane.sender import send_file, shares
 from zcload.lane.worker import Worker, process_state, spawn
 from zcload.mechanisms import MECHANISMS
 from zcload.model import Point, Variant
+from zcload.observe.cache import FileCache
 from zcload.observe.process import ObservedProcess
 from zcload.placement import Placement
 from zcload.sinks import SINKS
@@ -41,7 +43,9 @@ class Lane:
     observed_receivers: list[ObservedProcess] = field(default_factory=list)
     gates: list[int] = field(default_factory=list)
     number: int = 0  # of the last order given
+    silent: int = 0  # how many orders were to move nothing, so that no receiver woke for them
     strangers: int = 0
+    cache: FileCache | None = None  # of the file, where windows must see to its state
     receiver_calls: tuple[str, ...] = ()
 
     @property
@@ -103,6 +107,14 @@ class Lane:
         words[GATE] = self.number
         self._wake()
         return opened
+
+    def forget(self) -> bool:
+        """Have the senders let go of the file's pages, where their mechanism holds any; return whether it does."""
+        if not MECHANISMS[self.variant.mechanism].holds_pages():
+            return False
+        self.silent += 1
+        self.order(FORGET)
+        return True
 
     def close_gate(self) -> int:
         """Close the gate; return the instant (ns). The senders finish the call they are in, then park."""
@@ -225,6 +237,7 @@ class Lane:
 
     def report(self) -> list[dict[str, Any]]:
         """Ask each sender for its own counters and TCP_INFO; the lane must be at rest."""
+        self.silent += 1
         self.order(REPORT)
         return [self._expect(worker, "tcp_info", "reporting") for worker in self.senders]
 
@@ -252,12 +265,25 @@ def posture(lane: Lane) -> str:
     return f"{lane.sent()} bytes sent as of the last park, {lane.received()} received; {workers}"
 
 
-def set_up(variant: Variant, point: Point, *, fd: int, size: int, placement: Placement, congestion: str | None, verify: bool) -> Lane:
-    """Connect and fork one lane; `ready` or, with *verify*, `verify` must follow. Raises StudyError, ConfigError."""
+def set_up(
+    variant: Variant,
+    point: Point,
+    *,
+    fd: int,
+    size: int,
+    placement: Placement,
+    congestion: str | None,
+    verify: bool,
+    network: Network | None = None,
+) -> Lane:
+    """Connect and fork one lane over *network* (None: the coordinator's own); `ready` or, with *verify*, `verify` must follow.
+
+    Raises StudyError, ConfigError.
+    """
     parts = shares(size, point.senders)
     receivers = point.receiver_count
     lane = Lane(variant, point, placement, Board(point.senders + receivers))
-    connections = connect(point, point.senders, congestion)
+    connections = connect(point, point.senders, congestion, network)
     lane.strangers = connections.strangers
     try:
         for client, server in zip(connections.clients, connections.servers, strict=True):

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from itertools import pairwise
 
-from zcload.lane.board import BYTES, COUNTS, GATE, ITERATIONS, MAX_COUNTS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
+from zcload.lane.board import BYTES, COUNTS, FORGET, GATE, ITERATIONS, MAX_COUNTS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
 from zcload.lane.tcp_info import tcp_info
 from zcload.lane.worker import tell
 from zcload.mechanisms import MECHANISMS
@@ -82,6 +82,8 @@ def send_file(
             mechanism.drain()
         elif order == REPORT:
             tell(control, **_report(sock), completions=mechanism.completions())
+        elif order == FORGET:
+            mechanism.forget()
         elif order == STOP:
             break
         words[base + BYTES] = sent if cls.moves_payload else 0

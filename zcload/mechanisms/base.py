@@ -77,6 +77,16 @@ class Mechanism:
     def drain(self) -> None:
         """Not required. Wait until the kernel has let go of every buffer handed to it; called before the lane comes to rest."""
 
+    def forget(self) -> None:
+        """Not required. Let go of the file's pages that a mapping holds, so that they can leave the page cache; a later `send`
+        may bring them back. Called between windows that begin with a cold cache.
+        """
+
+    @classmethod
+    def holds_pages(cls) -> bool:
+        """Say whether there is anything to `forget`."""
+        return cls.forget is not Mechanism.forget
+
     def completions(self) -> dict[str, int]:
         """Not required. Counters of what the kernel reported about its copies; empty where it reports nothing."""
         return {}

@@ -53,6 +53,11 @@ class MmapSend(Mechanism):
             self.close()
         return sent
 
+    def forget(self) -> None:
+        # The mapping stays; only its page table entries go, as they do when the kernel reclaims the pages (madvise(2)).
+        if self._map is not None:
+            self._map.madvise(mmap.MADV_DONTNEED)
+
     def close(self) -> None:
         if self._map is not None:
             self._view.release()

@@ -41,16 +41,25 @@ class Sampler:
         self._last_ns = time.monotonic_ns()
         lanes: dict[str, Any] = {}
         for lane in self._lanes:
-            seen = lanes.setdefault(lane.name, {"orders": 0, "bytes": 0, "senders": Counter(), "receivers": Counter()})
+            seen = lanes.setdefault(lane.name, {"orders": 0, "silent": 0, "bytes": 0, "senders": Counter(), "receivers": Counter()})
             seen["orders"] += lane.number
+            seen["silent"] += lane.silent
             seen["bytes"] += lane.received()
             seen["senders"].update(self._sum(lane.observed_senders))
             seen["receivers"].update(self._sum(lane.observed_receivers))
+            seen["senders"].update(self._read_bytes(lane.observed_senders))
         times = psutil.cpu_times()
         machine = {name: getattr(times, name, 0.0) for name in ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")}
         self.taken += 1
         self.cost_ns += time.thread_time_ns() - start
         return {"t_ns": self._last_ns, "lanes": lanes, "machine": machine}
+
+    def _read_bytes(self, processes: list[ObservedProcess]) -> dict[str, int]:
+        """Return how many bytes the processes had the disk read (read_bytes of /proc/PID/io); nothing where the kernel does not count."""
+        try:
+            return {"read_bytes": sum(self._processes[observed.pid].io_counters().read_bytes for observed in processes)}
+        except (AttributeError, NotImplementedError, psutil.AccessDenied, FileNotFoundError):  # without CONFIG_TASK_IO_ACCOUNTING
+            return {}
 
     def _sum(self, processes: list[ObservedProcess]) -> dict[str, float]:
         total = {"user_s": 0.0, "system_s": 0.0, "voluntary": 0, "involuntary": 0, "minor_faults": 0, "major_faults": 0, "cpu_ns": 0}

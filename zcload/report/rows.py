@@ -64,7 +64,9 @@ def costs(point: Point) -> Table:
 
 
 def counts(point: Point) -> Table:
-    """Switches, system calls and faults of each variant."""
+    """Switches, system calls and faults of each variant; what was read from the disk where the file was cold."""
+    cold = point["point"]["cache"] == "cold"
+    more = [("major faults", "sender_major_faults_per_gb"), ("bytes read", "sender_read_bytes_per_gb")] if cold else []
     headers = [
         "variant",
         "sender calls",
@@ -74,6 +76,7 @@ def counts(point: Point) -> Table:
         "receiver vol.",
         "receiver invol.",
         "sender faults",
+        *(title for title, _ in more),
     ]
     keys = [
         "sender_syscalls_per_gb",
@@ -83,6 +86,7 @@ def counts(point: Point) -> Table:
         "receiver_voluntary_switches_per_gb",
         "receiver_involuntary_switches_per_gb",
         "sender_minor_faults_per_gb",
+        *(key for _, key in more),
     ]
     rows = [[labelled(v), *(_metric(v, key) for key in keys)] for v in _measured(point)]
     return Table("System calls, context switches (voluntary, involuntary) and minor faults per GB", headers, rows)
@@ -156,6 +160,10 @@ def check(point: Point) -> Table | None:
     return Table(f"Ratios of short windows and of windows of {found['window_s']:g} s", ["variant", "metric", "short", "long", ""], rows)
 
 
+def _device(p: Mapping[str, Any]) -> str:
+    return f", MTU {p['mtu_bytes']} B, offloads {'on' if p['offloads'] else 'off'}" if p["network"] == "veth" else ""
+
+
 def method(summary: Mapping[str, Any], point: Point) -> list[str]:
     """Say how a point was measured, a fact or two a line."""
     p, env = point["point"], summary["environment"]
@@ -163,7 +171,7 @@ def method(summary: Mapping[str, Any], point: Point) -> list[str]:
     lines = [
         f"{p['senders']} sender(s), {p['receivers']} receiver(s), placement {p['placement']}, chunk {format_size(p['chunk_bytes'])}, "
         f"receive chunk {format_size(p['receive_chunk_bytes'])}, file {human_bytes(p['file_bytes'])} ({p['cache']})",
-        f"{p['network']} {p['address']}, socket buffers {buffers}, congestion control {p['congestion']}",
+        f"{p['network']} {p['address']}{_device(p)}, socket buffers {buffers}, congestion control {p['congestion']}",
     ]
     if point["generations"]:
         low, high = point["window_open_s"]

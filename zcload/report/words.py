@@ -25,6 +25,8 @@ def answer(summary: Mapping[str, Any]) -> list[str]:
 
 def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
     where = {"loopback": "On loopback", "veth": "Over veth"}[point["point"]["network"]]
+    if point["point"]["cache"] == "cold":
+        where += ", from a cold cache"
     if point["name"]:
         where += f", {point['name']}"
     lines = copied(point)

@@ -19,6 +19,7 @@ from zcload.units import format_size
 
 SHORTEST_S = 0.040  # 25..50 ms give the tightest intervals for their time; below 40 ms the coordinator's own share nears 1 %
 LONGEST_S = 1.0
+_STEPS_PER_S = 200  # chosen lengths are multiples of 5 ms, the least that stop.window takes
 CALLS_PER_WINDOW = 20  # of every sender: a window of few calls is mostly its edges
 TAIL_SHARE = 0.5  # what is still on its way when the gate closes may take half as long as the gate was open
 BEST_CHUNKS = tuple(1 << power for power in range(14, 21))  # 16 KiB .. 1 MiB
@@ -40,13 +41,15 @@ def watch_idle(setting: Setting) -> list[list[int]] | None:
     return [before, setting.machine.read().as_list()]
 
 
-def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, dict[str, float]]:
-    """Choose how long the gates of this point open, the same for all its lanes; return it with the time a window of each lane takes.
+def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, float, dict[str, float]]:
+    """Choose how long the gates of this point open, the same for all its lanes.
 
-    A lane whose window ends with its pass takes as long as that needs, whatever is chosen here.
+    Return it with the longest that they may and the time a window of each lane takes. With a cold cache no sender may come
+    to where another began, or to where it began itself: what has been read once is warm from then on. A lane whose window
+    ends with its pass takes as long as that needs, whatever is chosen here.
     """
     fixed = setting.study.stop.window_s
-    needed, takes = fixed or SHORTEST_S, {}
+    needed, longest, takes = fixed or SHORTEST_S, math.inf, {}
     for name, lane in list(lanes.items()):
         try:
             records = [measure(lane, fixed or SHORTEST_S, setting.machine) for _ in range(_CALIBRATION_WINDOWS)]
@@ -54,16 +57,29 @@ def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, dict
             setting.drop([lanes], name, error)
             continue
         last = records[-1]
-        takes[name] = (last["rest_ns"] - last["open_ns"]) / 1e9
+        takes[name] = (last["rest_ns"] - last["open_ns"] + last.get("cache_ns", 0)) / 1e9
         cls = MECHANISMS[lane.variant.mechanism]
-        if cls.whole_pass or not cls.moves_payload or fixed:
+        if cls.whole_pass or not cls.moves_payload:
+            continue
+        if setting.cache.cold:
+            longest = min(longest, _half_share_s(setting, last))
+        if fixed:
             continue
         calls = min(after[2] - before[2] for before, after in last["senders"])
         open_s = (last["close_ns"] - last["open_ns"]) / 1e9
         tail_s = max(0, last["last_byte_ns"] - last["close_ns"]) / 1e9
         needed = max(needed, tail_s / TAIL_SHARE, open_s * CALLS_PER_WINDOW / max(calls, 1))
-    chosen = fixed or math.ceil(min(needed, LONGEST_S) * 200) / 200
-    return chosen, {name: max(seconds, seconds - SHORTEST_S + chosen) for name, seconds in takes.items()}
+    if longest < math.inf:
+        longest = max(math.floor(longest * _STEPS_PER_S), 1) / _STEPS_PER_S
+    chosen = fixed or min(math.ceil(min(needed, LONGEST_S) * _STEPS_PER_S) / _STEPS_PER_S, longest)
+    return chosen, longest, {name: max(seconds, seconds - SHORTEST_S + chosen) for name, seconds in takes.items()}
+
+
+def _half_share_s(setting: Setting, record: dict[str, Any]) -> float:
+    """Return how long the fastest sender of a window takes for half of the file's part that is its own until the next begins."""
+    span_s = (record["last_byte_ns"] - record["open_ns"]) / 1e9
+    most = max(after[1] - before[1] for before, after in record["senders"])
+    return float(span_s * setting.source.size / setting.point.senders / 2 / max(most, 1))
 
 
 def loop_cost(setting: Setting, lane: Lane) -> float | None:

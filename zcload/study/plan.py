@@ -11,7 +11,19 @@ from zcload.source import required_memory
 from zcload.study.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S
 from zcload.units import format_rate, format_size
 
-_SHOWN_AS = {"file_size": format_size, "chunk": format_size, "receive_chunk": format_size, "rate": format_rate}
+
+def _word(flag: bool) -> str:
+    """Write a flag as a config does."""
+    return str(flag).lower()
+
+
+_SHOWN_AS = {
+    "file_size": format_size,
+    "chunk": format_size,
+    "receive_chunk": format_size,
+    "rate": format_rate,
+    "offloads": _word,
+}
 _FILE_BYTES_PER_S = 0.5e9  # a made file is hashed out at about this rate a CPU; an order of magnitude, for the plan only
 _VERIFY_BYTES_PER_S = 0.8e9
 _CALIBRATE_S = 6.0
@@ -21,6 +33,8 @@ def point_name(study: Study, point: Point) -> str:
     """Return what sets *point* apart from the study's others: "chunk=64KiB, senders=4"; empty when there is only one."""
     parts = []
     for key in study.swept:
+        if key in ("mtu", "offloads") and point.network != "veth":
+            continue
         value = getattr(point, "rate_bps" if key == "rate" else key)
         shown = _SHOWN_AS.get(key)
         parts.append(f"{key}={shown(value) if shown and value is not None else 'auto' if value is None else value}")

@@ -41,6 +41,7 @@ class PointRun:
         self.variants = [v for v in setting.study.variants if v.name not in setting.out]
         self.extra: Variant | None = None
         self.window_s = 0.0
+        self.longest_s = CHECK_WINDOW_S  # a window may last no longer
         self.block_s = 0.0  # how long a block takes
         self._idle: list[dict[str, Any]] = []
         self.generation = 0
@@ -69,7 +70,7 @@ class PointRun:
             finally:
                 if idle is not None:
                     idle.tear_down()
-            self.window_s, takes = calibrate.window_length(setting, lanes)
+            self.window_s, self.longest_s, takes = calibrate.window_length(setting, lanes)
         baseline = setting.study.variant(setting.study.baseline)
         if setting.study.best_chunk and MECHANISMS[baseline.mechanism].uses_chunk:
             best, costs = calibrate.best_chunk(setting, self._tell)
@@ -93,7 +94,7 @@ class PointRun:
                 "best_chunk": calibrate.as_record(costs, best) if best else None,
                 "best_chunk_lane": (extra.name if extra else baseline.name) if best else None,
                 "extra_lane": describe_lane(extra, setting) if extra else None,
-                "check_window_s": CHECK_WINDOW_S,
+                "check_window_s": self.check_window_s,
             }
         )
 
@@ -120,12 +121,17 @@ class PointRun:
     def run_check(self) -> None:
         """Measure generations of long windows, to be held against the short ones."""
         for _ in range(CHECK_GENERATIONS):
-            self._measure("check", CHECK_WINDOW_S, CHECK_BLOCKS, deadline=None)
+            self._measure("check", self.check_window_s, CHECK_BLOCKS, deadline=None)
+
+    @property
+    def check_window_s(self) -> float:
+        """Return how long the windows of `run_check` are."""
+        return min(CHECK_WINDOW_S, self.longest_s)
 
     def check_s(self) -> float:
         """Return about how long `run_check` takes."""
         windows = len(self.contenders()) + max(0, -(-(len(self.contenders()) - 1) // CONTENDERS_PER_GROUP) - 1)
-        return CHECK_GENERATIONS * CHECK_BLOCKS * (CHECK_WINDOW_S + 0.05) * (1 if self.setting.together else windows)
+        return CHECK_GENERATIONS * CHECK_BLOCKS * (self.check_window_s + 0.05) * (1 if self.setting.together else windows)
 
     def _measure(self, purpose: str, open_s: float, blocks: int, deadline: float | None) -> None:
         setting = self.setting
@@ -134,7 +140,14 @@ class PointRun:
         with setting.lanes(self._groups()) as groups:
             roles = [sorted(cpus) for cpus in next(iter(groups[0].values())).cpu_sets]
             setting.record(
-                {"kind": "generation", "generation": number, "purpose": purpose, "cpus": roles, "groups": [list(g) for g in groups]}
+                {
+                    "kind": "generation",
+                    "generation": number,
+                    "purpose": purpose,
+                    "cached": setting.cached,
+                    "cpus": roles,
+                    "groups": [list(g) for g in groups],
+                }
             )
             sampler = Sampler(groups)
             for block in range(-1, blocks):

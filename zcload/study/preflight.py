@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from zcload.errors import MechanismUnavailableError
+from zcload.errors import ConfigError, MechanismUnavailableError, Problem
 from zcload.lane.connect import choose_congestion, listen
+from zcload.lane.network import open_network
+from zcload.linux.pagecache import memory_file_system
 from zcload.mechanisms import MECHANISMS
 from zcload.model import Caution, Point, Study, Variant
 from zcload.observe.topology import Core
@@ -27,14 +33,30 @@ def _resolved(point: Point) -> Point:
 
 
 def check_host(study: Study, cores: tuple[Core, ...]) -> None:
-    """Raise ConfigError if an address, a port, a placement or the memory for the made files cannot be had."""
+    """Raise ConfigError if a network, an address, a port, a placement, a cold file or the memory for the made files cannot be had."""
     import random
 
     for point in study.points:
         congestion, _ = choose_congestion(point.congestion)
-        listen(point, congestion, backlog=1).close()
+        with closing(open_network(point)) as network:
+            listen(point, congestion, 1, network).close()
         place(point.placement, point.senders, point.receiver_count, cores, random.Random(0))
+        _check_cold(point)
     check_room(study.points)
+
+
+def _check_cold(point: Point) -> None:
+    """Raise ConfigError if the file is to be cold and its file system is memory."""
+    wanted = Path(point.file or point.dir or "").absolute()
+    if point.cache != "cold":
+        return
+    there = next(path for path in (wanted, *wanted.parents) if path.exists())
+    name = memory_file_system(str(there))
+    if name:
+        what = f"{wanted} is on {name}, which keeps files in memory: it cannot be cold"
+        raise ConfigError(
+            Problem(what, key="workload.file" if point.file else "workload.dir", remedy='a directory on a disk, or cache = "warm"')
+        )
 
 
 def unavailable(study: Study, point: Point) -> dict[str, MechanismUnavailableError]:
@@ -78,9 +100,10 @@ def require(study: Study, out: dict[str, MechanismUnavailableError], strict: boo
         raise MechanismUnavailableError(what, error.reason, error.remedy)
 
 
-def cautions(study: Study, cache_bytes: int | None) -> list[Caution]:
-    """Return the cautions that the config itself gives rise to; *cache_bytes* is the last-level cache."""
+def cautions(study: Study, environment: Mapping[str, Any]) -> list[Caution]:
+    """Return the cautions that the config gives rise to on a host of this *environment*."""
     found = []
+    cache_bytes = environment.get("last_level_cache_bytes")
     small = min(point.file_size for point in study.points)
     if cache_bytes and small < 4 * cache_bytes:
         found.append(
@@ -89,6 +112,15 @@ def cautions(study: Study, cache_bytes: int | None) -> list[Caution]:
                 f"a file of {human_bytes(small)} is under 4 times the last-level cache ({human_bytes(cache_bytes)}): "
                 "part of it is sent from the cache",
                 f'file_size = "{-(-4 * cache_bytes >> 20)}MiB" or more, unless the cached case is what you ask about',
+            )
+        )
+    machine = environment.get("virtualisation")
+    if any(point.cache == "cold" for point in study.points) and machine not in (None, "none"):
+        found.append(
+            Caution(
+                "host_cache",
+                f"this is a virtual machine ({machine}): a file that is cold here may be warm in the hypervisor's cache",
+                "take times and goodput of cold reads for this machine's alone; CPU per GB holds",
             )
         )
     for point in study.points:

@@ -17,8 +17,10 @@ from zcload import __version__, interrupt
 from zcload.analysis.summary import summarise
 from zcload.errors import ConfigError, StudyError, ZcloadError
 from zcload.lane.connect import choose_congestion
+from zcload.lane.network import Network, address_of, open_network
 from zcload.metrics import headline
 from zcload.model import Point, Study
+from zcload.observe.cache import FileCache
 from zcload.observe.doctor import cautions as doctor_cautions
 from zcload.observe.doctor import findings
 from zcload.observe.environment import describe
@@ -31,6 +33,8 @@ from zcload.study.plan import point_name
 from zcload.study.point import PointRun, lane_facts
 from zcload.study.progress import Progress, Viewer, nobody
 from zcload.study.setting import Setting
+
+VETH_MTU = 1500  # what the kernel gives a veth pair: ETH_DATA_LEN, linux/if_ether.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ def run(
     now = datetime.now(UTC)
     view(Progress("looking at this host"))
     environment = describe(host_name=host_name)
-    found = [*doctor_cautions(findings(study=study)), *preflight.cautions(study, environment.get("last_level_cache_bytes"))]
+    found = [*doctor_cautions(findings(study=study)), *preflight.cautions(study, environment)]
     recorder = Recorder(directory or Path("results") / f"{now:%Y%m%dT%H%M%SZ}-{study.name}")
     recorder.write(
         {
@@ -146,7 +150,9 @@ def point_facts(point: Point) -> dict[str, Any]:
         "cache": point.cache,
         "transfer": point.transfer,
         "network": point.network,
-        "address": point.address,
+        "mtu_bytes": (point.mtu or VETH_MTU) if point.network == "veth" else None,
+        "offloads": point.offloads if point.network == "veth" else None,
+        "address": address_of(point),
         "socket_buffer_bytes": point.socket_buffer,
         "congestion": choose_congestion(point.congestion)[1],
         "file": "auto" if point.file is None else point.file,
@@ -179,6 +185,7 @@ def _measure(
 ) -> None:
     key = headline(environment.get("irq_time_accounting"), study.schedule)
     sources: dict[tuple[Any, ...], Source] = {}
+    networks: dict[tuple[Any, ...], Network] = {}
     machine = Machine()
     try:
         points = []
@@ -186,11 +193,17 @@ def _measure(
             identity = (point.file, point.file_size, point.dir)
             if identity not in sources:
                 sources[identity] = open_source(point, lambda what, fraction: view(Progress(what, fraction=fraction)))
+            source = sources[identity]
+            wires = (point.network, point.address, point.mtu, point.offloads)
+            if wires not in networks:
+                networks[wires] = open_network(point)
             setting = Setting(
                 study=study,
                 index=index,
                 point=point,
-                source=sources[identity],
+                source=source,
+                cache=FileCache(source.fd, source.size, point.cache),
+                network=networks[wires],
                 cores=cores,
                 congestion=choose_congestion(point.congestion)[0],
                 machine=machine,
@@ -198,6 +211,7 @@ def _measure(
                 interrupts_apart=environment.get("irq_time_accounting") == "yes",
                 emit=recorder.write,
             )
+            setting.record_network()
             for name, why in out[index].items():
                 setting.out[name] = str(why)
                 setting.record({"kind": "skipped", "variant": name, "reason": str(why)})
@@ -212,6 +226,8 @@ def _measure(
             source.check()
     finally:
         machine.close()
+        for network in networks.values():
+            network.close()
         for source in sources.values():
             source.close()
 

@@ -11,15 +11,19 @@ from typing import Any
 
 from zcload.errors import StudyError, ZcloadError
 from zcload.lane.lane import Lane, set_up
+from zcload.lane.network import Network
 from zcload.lane.sender import shares
 from zcload.mechanisms import MECHANISMS
 from zcload.model import Point, Study, Variant
+from zcload.observe.cache import WARM, FileCache
 from zcload.observe.machine import Machine
 from zcload.observe.rest import wait_for_rest
 from zcload.observe.topology import Core
 from zcload.placement import Placement, place
 from zcload.source import Source
 from zcload.study.blocks import Record
+from zcload.study.window import let_go
+from zcload.units import human_bytes
 
 VERIFY_STALL_S = 10.0
 
@@ -32,6 +36,8 @@ class Setting:
     index: int
     point: Point
     source: Source
+    cache: FileCache
+    network: Network
     cores: tuple[Core, ...]
     congestion: str | None
     machine: Machine
@@ -40,6 +46,7 @@ class Setting:
     emit: Record
     out: dict[str, str] = field(default_factory=dict)
     cautioned: set[str] = field(default_factory=set)
+    cached: float | None = None  # which share of the file was cached before the lanes were last set up
 
     @property
     def together(self) -> bool:
@@ -54,6 +61,19 @@ class Setting:
         if code not in self.cautioned:
             self.cautioned.add(code)
             self.record({"kind": "caution", "code": code, "message": message, "remedy": remedy})
+
+    def record_network(self) -> None:
+        """Record what the point's network is like, if it was made for the run, and what sets it apart from the host's own."""
+        facts = self.network.facts
+        if not facts:
+            return
+        self.record({"kind": "network", **facts})
+        if facts["settings_differ"]:
+            self.caution(
+                "veth_settings",
+                f"the veth pair's namespaces have other settings than this host: {', '.join(facts['settings_differ'])}",
+                "run as root, or set the host's to the kernel's defaults: else loopback and veth differ in more than the device",
+            )
 
     def remove(self, name: str, error: ZcloadError) -> None:
         """Let a failed variant take no further part; raises StudyError if it is the baseline, without which nothing can be said."""
@@ -81,6 +101,7 @@ class Setting:
         """
         placement = self.roles()
         self.source.check()
+        self._settle()
         lanes: list[dict[str, Lane]] = [{} for _ in groups]
         order = [(number, variant) for number, group in enumerate(groups) for variant in group]
         self.rng.shuffle(order)
@@ -97,6 +118,22 @@ class Setting:
             for group in lanes:
                 for lane in group.values():
                     lane.tear_down()
+
+    def _settle(self) -> None:
+        """See to the file's cache state, and say where it cannot be what it should be."""
+        self.cached = self.cache.settle()
+        if self.cached is None:
+            self.caution(
+                "cache_unverified",
+                f"whether the file is in the page cache cannot be seen: {self.point.cache} is not verified",
+                "send a file that you own or may write to, on Linux 6.5 or newer",
+            )
+        elif not self.cache.cold and self.cached < WARM:
+            self.caution(
+                "not_resident",
+                f"only {100 * self.cached:.1f} % of the file's {human_bytes(self.source.size)} stay in the page cache: not warm",
+                'more memory or a smaller file; cache = "cold" is what you ask about if it never fits',
+            )
 
     def drop(self, lanes: Sequence[dict[str, Lane]], name: str, error: ZcloadError) -> None:
         """Tear down the lane of a variant that failed and remove it; a file that was changed is the cause, and everybody's."""
@@ -116,7 +153,9 @@ class Setting:
             placement=placement,
             congestion=self.congestion,
             verify=verify,
+            network=self.network,
         )
+        lane.cache = self.cache
         lanes[variant.name] = lane
         if lane.strangers:
             self.caution("strangers", f"{lane.strangers} connections without the run's secret were refused", "somebody else uses this port")
@@ -126,6 +165,8 @@ class Setting:
             lane.ready()
         wait_for_rest(lane)  # what setting up has started must not end in the first window
         if verify:
+            if self.cache.cold:
+                let_go(lane)
             self.record({"kind": "verified", "variant": variant.name, "digest": self.source.digest, "bytes": self.source.size})
 
     def share_digests(self) -> tuple[str, ...]:

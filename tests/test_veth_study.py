@@ -1,0 +1,151 @@
+"""Studies over a veth pair: measured like any other, and no namespace is left, however they end."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from zcload.errors import ConfigError
+from zcload.lane.connect import connect
+from zcload.lane.network import VETH_IPV4, VETH_IPV6, Network, open_network
+from zcload.model import Point
+
+ROOT = Path(__file__).parent.parent
+SIOCGSKNS = 0x894C  # linux/sockios.h: a descriptor of a socket's network namespace
+
+
+@pytest.fixture
+def network():
+    """Open a network over veth, closed at the end; skip with the reason and the remedy where this host allows none."""
+    opened = []
+
+    def open_one(**values) -> Network:
+        try:
+            opened.append(open_network(Point(network="veth", **values)))
+        except ConfigError as error:
+            pytest.skip(str(error))
+        return opened[-1]
+
+    yield open_one
+    for each in opened:
+        each.close()
+
+
+def held_by(process: Path) -> set[int]:
+    """The network namespaces that a process (its folder in /proc) is in, or holds by a descriptor; none if we may not see."""
+    found = set()
+    for link in (process / "ns" / "net", *(process / "fd").glob("*")):
+        try:
+            target = os.readlink(link)
+        except OSError:
+            continue
+        if target.startswith("net:["):
+            found.add(int(target[5:-1]))
+    return found
+
+
+def namespaces_held() -> set[int]:
+    return set().union(*map(held_by, Path("/proc").glob("[0-9]*")))
+
+
+def _namespace_of(sock) -> int:
+    fd = fcntl.ioctl(sock, SIOCGSKNS)
+    try:
+        return os.fstat(fd).st_ino
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.serial  # elsewhere the kernel may give the same number to another namespace at once
+def test_namespaces_go_with_what_holds_them(network):
+    """Sockets outlive the keeper and keep their namespaces; with the last of them these are gone."""
+    made = network()
+    connections = connect(Point(network="veth"), 1, None, made)
+    made.close()
+    connections.clients[0].sendall(b"still here")
+    assert connections.servers[0].recv(100) == b"still here"
+    inodes = {_namespace_of(connections.clients[0]), _namespace_of(connections.servers[0])}
+    connections.close()
+    assert not inodes & namespaces_held()
+
+
+STUDY = """
+[study]
+name = "veth"
+baseline = "read_send"
+variants = ["read_send", "sendfile"]
+best_chunk = false
+[workload]
+file_size = "8MiB"
+senders = 2
+network = "veth"
+mtu = 9000
+offloads = false
+address = "{address}"
+[stop]
+max_time = "{seconds}s"
+min_generations = 2
+window = "10ms"
+"""
+
+
+def command(tmp_path, address="127.0.0.1", seconds=1):
+    (tmp_path / "study.toml").write_text(STUDY.format(address=address, seconds=seconds))
+    return [sys.executable, "-m", "zcload", "run", str(tmp_path / "study.toml"), "--out", str(tmp_path / "out"), "--json", "--no-progress"]
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_study_over_veth(address, tmp_path, network):
+    """Both lanes are verified and equal in bytes in every window, the result says what the pair was like, and nothing is left."""
+    network(address=address).close()
+    before = namespaces_held()
+    done = subprocess.run(command(tmp_path, address), cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in (tmp_path / "out" / "windows.jsonl").read_text().splitlines()]
+    windows = [r for r in records if r["kind"] == "window"]
+    assert {r["lane"] for r in windows} == {"read_send", "sendfile"}
+    for window in windows:
+        sent, received = (sum(b[1] - a[1] for a, b in window[role]) for role in ("senders", "receivers"))
+        assert sent == received
+    (point,) = json.loads(done.stdout)["points"]
+    assert all(v["verified"] and v["digest"] for v in point["variants"])
+    assert (point["point"]["mtu_bytes"], point["point"]["offloads"]) == (9000, False)
+    assert point["point"]["address"] == (VETH_IPV4 if address == "127.0.0.1" else VETH_IPV6)
+    assert point["network"]["sender"] == {"mtu_bytes": 9000, "offloads": {"tso": False, "gso": False, "gro": False}}
+    assert namespaces_held() <= before
+
+
+@pytest.mark.serial
+def test_kill_9_leaves_no_namespace(tmp_path, network):
+    """A coordinator that is killed takes its processes with it, and with them both namespaces."""
+    network().close()
+    ours = os.stat("/proc/self/ns/net").st_ino
+    coordinator = subprocess.Popen(command(tmp_path, seconds=60), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        children, made = set(), set()
+        for _ in range(300):
+            time.sleep(0.1)
+            children |= set(psutil.Process(coordinator.pid).children())
+            made |= {n for child in children for n in held_by(Path(f"/proc/{child.pid}"))} - {ours}
+            log = tmp_path / "out" / "windows.jsonl"
+            if log.exists() and '"kind":"window"' in log.read_text():
+                break
+        assert len(made) >= 2
+    finally:
+        coordinator.kill()
+        coordinator.wait()
+    for _ in range(100):
+        if not made & namespaces_held() and not any(child.is_running() and child.status() != "zombie" for child in children):
+            break
+        time.sleep(0.1)
+    assert not made & namespaces_held()
+    assert not psutil.wait_procs(children, timeout=10)[1]
