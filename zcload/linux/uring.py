@@ -31,11 +31,18 @@ _MODES = (
 )
 _PATIENCE = 1000  # times, a millisecond apart, that the kernel may say it is short of requests before that becomes an error
 _CANCEL_S = 1.0
+_unpack, _pack_into, _CQE_BYTES, _SQE_BYTES = abi.CQE.unpack_from, abi.SQE.pack_into, abi.CQE.size, abi.SQE.size
 _ORDERED = platform.machine() in ("x86_64", "i686")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 _libc.syscall.argtypes = (ctypes.c_long,) * 7  # without them ctypes would pass addresses as 32 bits
+# io_uring_enter is called for every chunk, and converting to argtypes costs 0.8 us a call (measured): its four numbers are
+# unsigned int, which is what ctypes makes of a Python int by itself; the address and its size come as ctypes objects.
+_enter = ctypes.CDLL(None, use_errno=True).syscall
+_enter.restype = ctypes.c_long
+_NOTHING, _NO_BYTES = ctypes.c_void_p(0), ctypes.c_size_t(0)
+_ARGUMENT_BYTES = ctypes.c_size_t(abi.GETEVENTS_ARG.size)
 
 
 def syscall(number: int, a: int, b: int, c: int = 0, d: int = 0, e: int = 0, f: int = 0) -> int:
@@ -80,7 +87,7 @@ class Ring:
         self._tail, self._head, self._prepared, self._entries = self._words[self._sq_tail], self._words[self._cq_head], 0, count
         self._timespec = bytearray(abi.TIMESPEC.size)
         self._argument = bytearray(abi.GETEVENTS_ARG.pack(0, 0, 0, address_of(self._timespec)))
-        self._argument_at = address_of(self._argument)
+        self._argument_at = ctypes.c_void_p(address_of(self._argument))
 
     def prepare(
         self,
@@ -99,10 +106,8 @@ class Ring:
         """Put an operation into the queue; the next `enter` submits it. *tag* comes back with its completions; -1 is "no offset"."""
         if self._prepared == self._entries:
             raise AssertionError(f"the ring has {self._entries} entries, and all are taken")
-        at = (self._tail & self._sq_mask) * abi.SQE.size
-        abi.SQE.pack_into(
-            self._sqes, at, op, entry_flags, priority, fd, offset & _U64, address & _U64, length, op_flags, tag, 0, 0, splice_from
-        )
+        at = (self._tail & self._sq_mask) * _SQE_BYTES
+        _pack_into(self._sqes, at, op, entry_flags, priority, fd, offset & _U64, address & _U64, length, op_flags, tag, 0, 0, splice_from)
         self._tail = (self._tail + 1) & _U32
         self._words[self._sq_tail] = self._tail
         self._prepared += 1
@@ -113,13 +118,13 @@ class Ring:
 
         Raises OSError. Whatever the reason to return, `reap` says what has come; what is missing is waited for by calling again.
         """
-        flags, argument, size = abi.ENTER_GETEVENTS, 0, 0
+        flags, argument, size = abi.ENTER_GETEVENTS, _NOTHING, _NO_BYTES
         if timeout_s is not None and self._timeouts:
             abi.TIMESPEC.pack_into(self._timespec, 0, int(timeout_s), int(timeout_s % 1 * 1e9))
-            flags, argument, size = flags | abi.ENTER_EXT_ARG, self._argument_at, len(self._argument)
+            flags, argument, size = flags | abi.ENTER_EXT_ARG, self._argument_at, _ARGUMENT_BYTES
         for _ in range(_PATIENCE):
             self.enters += 1
-            submitted: int = _libc.syscall(abi.ENTER, self.fd, self._prepared, wait, flags, argument, size)
+            submitted: int = _enter(abi.ENTER, self.fd, self._prepared, wait, flags, argument, size)
             if submitted >= 0:
                 self._prepared -= submitted
                 return True
@@ -139,11 +144,11 @@ class Ring:
         """Take the completions that are there: (tag, result or -errno, flags) each, in the order in which they were posted."""
         words, found = self._words, []
         while True:
-            tail = words[self._cq_tail]
-            while self._head != tail:
-                found.append(abi.CQE.unpack_from(self._rings, self._cqes + (self._head & self._cq_mask) * abi.CQE.size))
-                self._head = (self._head + 1) & _U32
-            words[self._cq_head] = tail
+            head, tail = self._head, words[self._cq_tail]
+            while head != tail:
+                found.append(_unpack(self._rings, self._cqes + (head & self._cq_mask) * _CQE_BYTES))
+                head = (head + 1) & _U32
+            self._head = words[self._cq_head] = head
             if not words[self._sq_flags] & abi.SQ_CQ_OVERFLOW:
                 break
             self.enter(0)  # moves those that found no room into the ring, behind what was just taken

@@ -13,7 +13,7 @@ from zcload.mechanisms import zero_copy_socket
 from zcload.mechanisms.base import Unavailable
 from zcload.mechanisms.kept_mapping import KeptMapping
 from zcload.mechanisms.trial import trial
-from zcload.mechanisms.zero_copy_socket import ZeroCopySocket
+from zcload.mechanisms.zero_copy_socket import DRAIN_TIMEOUT_S, ZeroCopySocket
 
 
 class MsgZerocopy(KeptMapping):
@@ -40,8 +40,8 @@ class MsgZerocopy(KeptMapping):
         except OSError as error:
             raise self._explained(error) from None
 
-    def drain(self) -> None:
-        self._zc.drain()
+    def drain(self, timeout_s: float = DRAIN_TIMEOUT_S) -> None:
+        self._zc.drain(timeout_s)
 
     def completions(self) -> dict[str, int]:
         return self._zc.completions()

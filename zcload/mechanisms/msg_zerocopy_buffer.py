@@ -14,7 +14,7 @@ from zcload.linux.memory import anonymous, slots
 from zcload.mechanisms import zero_copy_socket
 from zcload.mechanisms.base import Mechanism, Unavailable
 from zcload.mechanisms.trial import trial
-from zcload.mechanisms.zero_copy_socket import ZeroCopySocket
+from zcload.mechanisms.zero_copy_socket import DRAIN_TIMEOUT_S, ZeroCopySocket
 
 _PREADV = len(zero_copy_socket.CALLS)
 
@@ -69,8 +69,8 @@ class MsgZerocopyBuffer(Mechanism):
         self._part = self._slots[at][:count]
         return self._part
 
-    def drain(self) -> None:
-        self._zc.drain()
+    def drain(self, timeout_s: float = DRAIN_TIMEOUT_S) -> None:
+        self._zc.drain(timeout_s)
 
     def completions(self) -> dict[str, int]:
         return {**self._zc.completions(), "slots": len(self._sends)}
