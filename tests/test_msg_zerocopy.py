@@ -526,7 +526,7 @@ def test_a_trial_that_fails_says_why(raises, reason, remedy):
     ],
 )
 def test_whose_bytes_a_late_change_reaches(name, reached, source_file):
-    """What is written to the file after the send has returned arrives with mechanisms that hand over the file's own pages, and no others."""
+    """What is written to the file after a send arrives where the file's own pages were handed over, and nowhere else."""
     file = source_file(1 << 18)
     sender, receiver = connected(send_buffer=1 << 20, receive_buffer=1 << 16)
     with sender, receiver:

@@ -45,8 +45,8 @@ def address_of(buffer: object) -> int:
 
 
 def anonymous(size: int) -> mmap.mmap:
-    """Return *size* bytes of private, page-aligned memory, which cost nothing until they are touched."""
-    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    """Return *size* bytes of private, page-aligned memory with its pages in place, so that no window pays their faults."""
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE)
 
 
 def slots(size: int, chunk: int, most: int | None = None) -> tuple[int, int]:

@@ -21,7 +21,7 @@ class MsgZerocopy(KeptMapping):
 
     name = "msg_zerocopy"
     summary = "send with MSG_ZEROCOPY from a kept mapping: no copy on the way to a network card, a late one on loopback"
-    calls = (*zero_copy_socket.CALLS, "mmap", "munmap")
+    calls = zero_copy_socket.CALLS
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
         super().__init__(sock, fd, size, chunk)
@@ -32,8 +32,6 @@ class MsgZerocopy(KeptMapping):
         return trial(cls, zero_copy_socket.TOO_OLD)
 
     def send(self, offset: int, count: int) -> int:
-        if self._map is None:
-            self._open()
         # The pages belong to the file: whoever changes it now changes what is on its way.
         try:
             return self._zc.send(self._cut(offset, count))[0]

@@ -19,12 +19,9 @@ class UringSendZc(Notified, KeptMapping):
 
     name = "uring_send_zc"
     summary = "io_uring SEND_ZC from a kept mapping: no copy on the way to a network card, a late one on loopback"
-    calls = ("io_uring_enter", "mmap", "munmap")
     operations = (SEND, SEND_ZC)
 
     def send(self, offset: int, count: int) -> int:
-        if self._map is None:
-            self._open()
         sent = self._send_zc(offset, count)
         if self._no_room(sent):
             self._look(0)
