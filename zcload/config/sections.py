@@ -6,7 +6,6 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from zcload.config import built
 from zcload.config.registries import mechanism_names, sink_names
 from zcload.config.values import ADDRESS, FLAG, RATE, Swept, choice, duration, only_built, or_word, percent, registered, size, text, whole
 
@@ -24,8 +23,8 @@ VARIANT_NAME = text(
     "sendfile-64k",
     expected="1 to 64 characters without '#', no space first",
 )
-MECHANISM = registered("mechanism", mechanism_names, built.MECHANISMS_TO_COME)
-SINK = registered("sink", sink_names, built.SINKS_TO_COME)
+MECHANISM = registered("mechanism", mechanism_names)
+SINK = registered("sink", sink_names)
 PATH = text(
     "a path", r"[^\x00]{1,4095}", "auto", "/srv/video.bin", expected="text such as '/srv/video.bin'"
 )  # PATH_MAX is 4096 with the final zero

@@ -110,15 +110,13 @@ def choice(*allowed: str) -> Kind:
     return Kind(parse, lambda: {"enum": list(allowed)})
 
 
-def registered(noun: str, names: Callable[[], tuple[str, ...]], to_come: tuple[str, ...]) -> Kind:
-    """Name something in a registry, read when it is needed; *to_come* are names that later versions register."""
+def registered(noun: str, names: Callable[[], tuple[str, ...]]) -> Kind:
+    """Name something in a registry, read when it is needed."""
 
     def parse(found: object) -> str:
         known = names()
         if isinstance(found, str) and found in known:
             return found
-        if found in to_come:
-            raise ValueRefused(f"the {noun} {shown(found)} is designed but not built yet", "'zcload mechanisms' lists what there is")
         remedy = near_miss(found, known) or "'zcload mechanisms' lists what there is"
         raise ValueRefused(f"{shown(found)} is not a {noun}", remedy)
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 from zcload.mechanisms.base import FileEndedEarly, Mechanism, Unavailable
 from zcload.mechanisms.ktls_sendfile import KtlsSendfile
 from zcload.mechanisms.mmap_send import MmapSend
+from zcload.mechanisms.msg_zerocopy import MsgZerocopy
+from zcload.mechanisms.msg_zerocopy_buffer import MsgZerocopyBuffer
 from zcload.mechanisms.null import Null
 from zcload.mechanisms.read_send import ReadSend
 from zcload.mechanisms.sendfile import Sendfile
 from zcload.mechanisms.slurp_send import SlurpSend
 from zcload.mechanisms.splice import Splice
+from zcload.mechanisms.uring_read_send import UringReadSend
+from zcload.mechanisms.uring_send_zc import UringSendZc
+from zcload.mechanisms.uring_send_zc_fixed import UringSendZcFixed
+from zcload.mechanisms.uring_splice import UringSplice
 
 MECHANISMS: dict[str, type[Mechanism]] = {
     mechanism.name: mechanism
@@ -19,6 +25,12 @@ MECHANISMS: dict[str, type[Mechanism]] = {
         MmapSend,
         Sendfile,
         Splice,
+        MsgZerocopy,
+        MsgZerocopyBuffer,
+        UringReadSend,
+        UringSendZc,
+        UringSendZcFixed,
+        UringSplice,
         KtlsSendfile,
         Null,
     )

@@ -1,0 +1,45 @@
+"""send(2) with MSG_ZEROCOPY from a kept mapping of the file: the page cache's pages are pinned into the socket's queue.
+
+System calls: one send a chunk, recvmsg for completions. CPU copies by the sender: none with a network card that gathers;
+on loopback, veth and wherever a packet stays on this machine the kernel copies later (msg_zerocopy.rst, "Loopback"), in
+whose time that happens is chance. The completions say which it was.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from zcload.mechanisms import zero_copy_socket
+from zcload.mechanisms.base import Unavailable
+from zcload.mechanisms.kept_mapping import KeptMapping
+from zcload.mechanisms.trial import trial
+from zcload.mechanisms.zero_copy_socket import DRAIN_TIMEOUT_S, ZeroCopySocket
+
+
+class MsgZerocopy(KeptMapping):
+    """Send the file's own pages."""
+
+    name = "msg_zerocopy"
+    summary = "send with MSG_ZEROCOPY from a kept mapping: no copy on the way to a network card, a late one on loopback"
+    calls = zero_copy_socket.CALLS
+
+    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
+        super().__init__(sock, fd, size, chunk)
+        self._zc = ZeroCopySocket(sock, self.counts)
+
+    @classmethod
+    def probe(cls) -> Unavailable | None:
+        return trial(cls, zero_copy_socket.TOO_OLD)
+
+    def send(self, offset: int, count: int) -> int:
+        # The pages belong to the file: whoever changes it now changes what is on its way.
+        try:
+            return self._zc.send(self._cut(offset, count))[0]
+        except OSError as error:
+            raise self._explained(error) from None
+
+    def drain(self, timeout_s: float = DRAIN_TIMEOUT_S) -> None:
+        self._zc.drain(timeout_s)
+
+    def completions(self) -> dict[str, int]:
+        return self._zc.completions()

@@ -1,0 +1,140 @@
+"""send(2) with MSG_ZEROCOPY and what it takes to use it safely: what the mechanisms share that send this way.
+
+The policy, the same for all of them: after every 16th send the error queue is read without waiting; `drain` waits for
+everything that is out. A send that finds no room to pin (ENOBUFS: net.core.optmem_max or RLIMIT_MEMLOCK, see
+msg_zerocopy.rst "Transmission") reads the error queue and tries once more; then the bytes go with a plain send, counted.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import time
+from typing import ClassVar
+
+from zcload.errors import StudyError
+from zcload.linux.errqueue import CONTROL_BYTES, MSG_ZEROCOPY, SO_ZEROCOPY, ledger_of, parse
+from zcload.mechanisms.base import Unavailable
+
+REAP_EVERY = 16  # sends; msg_zerocopy.rst: "read without blocking every couple of send calls"
+DRAIN_TIMEOUT_S = 8.0  # without one completion; a lane that does not come to rest is given up after 10 s, and this names the cause
+SEND, RECVMSG, POLL = range(3)  # where the kinds of calls stand in `counts`
+CALLS = ("send", "recvmsg", "poll")
+
+TOO_OLD = Unavailable("this kernel has no MSG_ZEROCOPY for this kind of socket", "Linux 4.14 or newer")
+
+
+class ZeroCopySocket:
+    """One socket with SO_ZEROCOPY and the ledger of its sends; *counts* begins with the kinds in CALLS."""
+
+    counters: ClassVar[tuple[str, ...]] = ("enobufs", "eagain", "short", "fallback_sends", "fallback_bytes", "waits")
+
+    def __init__(self, sock: socket.socket, counts: list[int]) -> None:
+        """Switch the socket to zero copy; raises OSError where it cannot be."""
+        sock.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)  # without it the kernel ignores the flag, and says nothing
+        self.sock = sock
+        self.counts = counts
+        self.ledger = ledger_of(sock)
+        self.enobufs = self.eagain = self.short = self.fallback_sends = self.fallback_bytes = self.waits = 0
+        self._before = self.ledger.completions, self.ledger.copied
+        self._sends = 0
+        self._poll = select.poll()
+        self._poll.register(sock.fileno(), 0)  # POLLERR is reported unasked
+
+    def send(self, view: memoryview) -> tuple[int, int | None]:
+        """Send from *view*; return (bytes accepted, id). The memory must not change until the id is completed; no id: it is free now."""
+        self.counts[SEND] += 1
+        try:
+            sent = self.sock.send(view, MSG_ZEROCOPY)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            return self._send_again(view)
+        return self._sent(sent, view)
+
+    def _sent(self, sent: int, view: memoryview) -> tuple[int, int]:
+        number = self.ledger.hand(sent)
+        if sent < len(view):
+            self.short += 1
+        self._sends += 1
+        if self._sends == REAP_EVERY:
+            self.reap()
+        return sent, number
+
+    def _send_again(self, view: memoryview) -> tuple[int, int | None]:
+        """Make room and try again; send a copy if there is none."""
+        self.enobufs += 1
+        self.reap()
+        self.counts[SEND] += 1
+        try:
+            return self._sent(self.sock.send(view, MSG_ZEROCOPY), view)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+        self.enobufs += 1
+        self.counts[SEND] += 1
+        sent = self.sock.send(view)
+        self.fallback_sends += 1
+        self.fallback_bytes += sent
+        return sent, None
+
+    def reap(self) -> None:
+        """Read the error queue without waiting until it is empty or nothing is out; raises StudyError if it does not add up."""
+        self._sends = 0
+        pending = self.ledger.pending
+        while pending:
+            self.counts[RECVMSG] += 1
+            try:
+                _, ancillary, flags, _ = self.sock.recvmsg(0, CONTROL_BYTES, socket.MSG_ERRQUEUE)
+            except BlockingIOError:
+                self.eagain += 1
+                return
+            if flags & socket.MSG_CTRUNC:
+                raise StudyError("a completion of MSG_ZEROCOPY was cut off: its control message did not fit")
+            for done in parse(ancillary):
+                self.ledger.complete(done)
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Wait up to *timeout_s* for completions and take them; say if there were any. Raises OSError if the connection broke without."""
+        before = len(self.ledger.pending)
+        self.counts[POLL] += 1
+        events = self._poll.poll(None if timeout_s is None else 1000 * timeout_s)
+        self.reap()
+        if len(self.ledger.pending) < before:
+            return True
+        if events:  # not for us: the connection has an error or is shut down both ways
+            error = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error:
+                raise OSError(error, os.strerror(error))
+            time.sleep(0.001)  # poll will answer at once again
+        return False
+
+    def wait_for(self, number: int) -> None:
+        """Wait until the send with id *number* is completed, for as long as a plain send would wait for its receiver."""
+        while number in self.ledger.pending:
+            self.waits += 1
+            self.wait(None)
+
+    def drain(self, timeout_s: float = DRAIN_TIMEOUT_S) -> None:
+        """Wait for all that is out; raises StudyError when nothing has been completed for *timeout_s*, OSError if the connection broke."""
+        deadline = time.monotonic() + timeout_s
+        while self.ledger.pending:
+            if self.wait(max(0.0, deadline - time.monotonic())):
+                deadline = time.monotonic() + timeout_s
+            elif time.monotonic() >= deadline:
+                raise StudyError(
+                    f"the kernel still holds {self.ledger.missing()}, {timeout_s:g} s after the last completion of MSG_ZEROCOPY:"
+                    " the receiver takes nothing, or a completion was lost"
+                )
+
+    def completions(self) -> dict[str, int]:
+        """Return what the kernel reported since this object was made, and what it took to send."""
+        done, copied = self._before
+        return {
+            "completions": self.ledger.completions - done,
+            "copied": self.ledger.copied - copied,
+            "pinned_bytes_max": self.ledger.pinned_bytes_max,
+            **{name: getattr(self, name) for name in self.counters},
+        }
