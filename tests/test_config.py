@@ -10,11 +10,8 @@ from pathlib import Path
 import pytest
 
 from zcload import config
-from zcload.config import built
 from zcload.errors import ConfigError
-from zcload.mechanisms import MECHANISMS
 from zcload.model import Point, Stop, Study, Variant
-from zcload.sinks import SINKS
 
 BAD = Path(__file__).parent / "bad_configs"
 SMALLEST = '[study]\nname = "s"\nbaseline = "read_send"\nvariants = ["read_send"]\n'
@@ -240,18 +237,6 @@ def test_a_wrong_override_is_reported_as_such(override, message):
     with pytest.raises(ConfigError) as error:
         config.loads(SMALLEST + '[[variant]]\nname = "v"\nmechanism = "splice"\n', name="c.toml", overrides=[override])
     assert problems(error) == [f"--set: {message}"]
-
-
-@pytest.mark.parametrize("name", [*built.MECHANISMS_TO_COME, *built.SINKS_TO_COME])
-def test_what_is_not_built_yet_is_named_as_such(name):
-    """A mechanism or sink of the design is either registered or refused with "not built yet"."""
-    mechanism = name in built.MECHANISMS_TO_COME
-    override = f"study.variants=[read_send,{name}]" if mechanism else f"workload.sink={name}"
-    if name in (MECHANISMS if mechanism else SINKS):
-        assert config.loads(SMALLEST, overrides=[override])
-        return
-    with pytest.raises(ConfigError, match="is designed but not built yet"):
-        config.loads(SMALLEST, overrides=[override])
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path):

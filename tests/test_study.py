@@ -89,7 +89,7 @@ class World:
 class Lane:
     """A lane without processes: it counts, and notes what is asked of it."""
 
-    strangers = 0
+    strangers = silent = 0
     observed = observed_senders = observed_receivers = ()
 
     def __init__(self, variant, placement=None, told=None):
@@ -416,6 +416,8 @@ def run_of(world, monkeypatch):
             index=0,
             point=study.points[0],
             source=source,
+            cache=SimpleNamespace(cold=False, settle=lambda: 1.0),
+            network=SimpleNamespace(facts=None),
             cores=(Core((0,), (0,)), Core((1,), (1,))),
             congestion=None,
             machine=world,

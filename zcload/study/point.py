@@ -49,7 +49,7 @@ class PointRun:
         self.stopped: str | None = None
         self.tolerance = Tolerance(setting.interrupts_apart)
         self.logs: dict[str, list[float]] = {}
-        self._widths: list[float] = []  # the widest headline interval after each generation
+        self._widths: list[float] = []  # the widest headline half-width after each generation, from the least number on
         self._recent: list[dict[str, Any]] = []
 
     # Preparing.
@@ -225,15 +225,15 @@ class PointRun:
         data = sort_out(self._recent, idle_cores(self._idle))
         for generation in data.used():
             self._take_in(generation)
-        lanes = self._headline_lanes()
-        widths = [half_width_percent(ratio) for ratio in self.ratios().values()]
-        self._widths.append(max(widths) if widths and len(widths) == len(lanes) else math.inf)
-        if self.generation >= self.stop.min_generations and narrow_enough(self._widths, 100 * self.stop.target):
+        lanes, ratios, target = self._headline_lanes(), self.ratios(), 100 * self.stop.target
+        if self.generation >= self.stop.min_generations:  # the looks begin here: an earlier one is narrow by luck more often
+            self._widths.append(max((half_width_percent(ratios[name]) if name in ratios else math.inf for name in lanes), default=math.inf))
+        if not lanes:
+            self.stopped = "nothing to compare"
+        elif narrow_enough(self._widths, target):
             self.stopped = "target reached"
         elif self.spent_s + self.spent_s / self.generation > self.stop.max_time_s:
-            self.stopped = "time limit"
-        elif not lanes:
-            self.stopped = "nothing to compare"
+            self.stopped = "target reached" if narrow_enough(self._widths, target, looks=1) else "time limit"
         if self.stopped:
             self.setting.record({"kind": "stopped", "reason": self.stopped, "generations": self.generation})
 
