@@ -149,8 +149,8 @@ def visited(monkeypatch):
     def visit(*manners):
         listen = module.listen
 
-        def listen_then_visit(point, congestion, backlog):
-            listener = listen(point, congestion, backlog)
+        def listen_then_visit(*arguments):
+            listener = listen(*arguments)
             for manner in manners:
                 guest = socket.create_connection(listener.getsockname(), timeout=5)
                 guests.append(guest)
@@ -187,8 +187,8 @@ def test_a_refused_stranger_is_hung_up_on():
     """A stranger's connection is closed once the lane's own are there."""
     listen, guests = module.listen, []
 
-    def listen_then_visit(point, congestion, backlog):
-        listener = listen(point, congestion, backlog)
+    def listen_then_visit(*arguments):
+        listener = listen(*arguments)
         guests.append(socket.create_connection(listener.getsockname(), timeout=5))
         return listener
 

@@ -29,6 +29,7 @@ from zcload import interrupt
 from zcload.errors import StudyError, ZcloadError
 from zcload.lane import lane as lane_module
 from zcload.lane.lane import Lane
+from zcload.lane.network import Network
 from zcload.lane.sender import shares
 from zcload.lane.worker import Worker
 from zcload.mechanisms import MECHANISMS
@@ -36,6 +37,7 @@ from zcload.mechanisms.null import Null
 from zcload.mechanisms.read_send import ReadSend
 from zcload.mechanisms.slurp_send import SlurpSend
 from zcload.model import Point, Study, Variant
+from zcload.observe.cache import FileCache
 from zcload.observe.machine import Machine
 from zcload.observe.rest import wait_for_rest
 from zcload.observe.topology import read_cores
@@ -718,7 +720,8 @@ def test_the_first_window_starts_at_rest(verify, mechanism, machine, source_file
     info = os.fstat(file.fd)
     source = Source(file.fd, file.size, *file.digests(), None, (info.st_size, info.st_mtime_ns))
     study = Study("test", "v", (variant,), (point,))
-    setting = Setting(study, 0, point, source, read_cores(), None, machine, random.Random(1), False, lambda record: None)
+    cache, network = FileCache(file.fd, file.size, "warm"), Network(point.address)
+    setting = Setting(study, 0, point, source, cache, network, read_cores(), None, machine, random.Random(1), False, lambda record: None)
     own_cpus = os.sched_getaffinity(0)
     try:
         with setting.lanes([[variant]], verify=verify) as (lanes,):

@@ -338,7 +338,9 @@ def threaded():
 
 def test_the_sampler_sums_over_all_threads(threaded):
     """A sample has the switches of all threads of a process, not only the main one's, and the CPU time of all."""
-    lane = SimpleNamespace(name="v", number=1, received=lambda: 0, observed_senders=[threaded], observed_receivers=[], observed=[threaded])
+    lane = SimpleNamespace(
+        name="v", number=1, silent=0, received=lambda: 0, observed_senders=[threaded], observed_receivers=[], observed=[threaded]
+    )
     sample = Sampler([{lane.name: lane}]).sample()["lanes"]["v"]["senders"]
     assert (sample["voluntary"], sample["involuntary"]) == switches(threaded.pid)
     assert sample["voluntary"] >= psutil.Process(threaded.pid).num_ctx_switches().voluntary + 3 * 40

@@ -30,6 +30,7 @@ SMALL_PIPE = 64 << 10  # what pipe(2) gives
 SAME = {
     "sendto": "send",
     "recvfrom": "recv",
+    "pwrite64": "pwrite",
     "newfstatat": "fstat",
     "pread64": "pread",
     "preadv2": "preadv",
@@ -182,6 +183,11 @@ def test_the_boards_bytes_are_what_the_calls_moved(case, traced):
     for sender in range(2):
         for window, calls in enumerate(run.windows(sender)):
             before, after = run.told["records"][window]["senders"][sender]
+            if any(call.name == "io_uring_enter" for call in calls):
+                # What an entry of a ring moved does not show in the system call: the receiver's count has to do.
+                received = [b[1] - a[1] for a, b in run.told["records"][window]["receivers"]]
+                assert sum(received) == sum(b[1] - a[1] for a, b in run.told["records"][window]["senders"]) > 0
+                continue
             moved = sum(call.result for call in calls if call.name in ("send", "sendmsg", "sendfile"))
             moved += sum(call.result for call in calls if call.name == "splice" and "socket:" in call.arguments)
             assert after[1] - before[1] == moved
@@ -269,7 +275,8 @@ def test_slurp_send_reads_the_whole_file_in_each_window(traced):
 
 
 @pytest.mark.parametrize("senders", [1, 2])
-@pytest.mark.parametrize("sink", SINKS)
+# zerocopy_receive makes several calls before it learns that the stream has ended: where its last receive begins does not show.
+@pytest.mark.parametrize("sink", [name for name in SINKS if name != "zerocopy_receive"])
 def test_receivers_make_only_their_sinks_calls(sink, senders, traced):
     """A receiver makes its sink's calls, and epoll_wait where it has several connections, and the board counts them exactly."""
     run = traced(name="sendfile", senders=senders, sink=sink)

@@ -54,7 +54,7 @@ def slots(size: int, chunk: int, most: int | None = None) -> tuple[int, int]:
 
     A slot holds a chunk in whole pages, at most *most* bytes; there are at least two, so that one is filled while another is sent.
     """
-    slot = -(-min(chunk, size) // PAGE) * PAGE
+    slot = max(1, -(-min(chunk, size) // PAGE)) * PAGE
     if most is not None:
         slot = min(slot, most)
     return slot, max(2, RING_BYTES // slot)
