@@ -216,7 +216,6 @@ def test_a_peer_that_goes_away_raises(name, options, when, pair, source_file):
             leave.join()
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize("left", [0, 65_636])
 @pytest.mark.parametrize(("name", "options"), WITH_OPTIONS)
 def test_a_truncated_file_is_an_error(name, options, left, pair, source_file, in_child):
@@ -243,7 +242,6 @@ def test_a_truncated_file_is_an_error(name, options, left, pair, source_file, in
     assert outcome in (errno.EFAULT, errno.ENODATA) or f"of {file.size}: it was truncated" in str(outcome)
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize(("name", "options"), WITH_OPTIONS)
 def test_a_file_truncated_during_the_call_is_no_sigbus(name, options, pair, source_file, in_child):
     """A file that another thread cuts short while the sender is blocked in its call ends in an error, not in a dead process."""

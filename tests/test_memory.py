@@ -44,7 +44,6 @@ def private_bytes(mechanism, size):
         os.close(fd)
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize("name", [name for name, cls in MECHANISMS.items() if cls.private_bytes(LARGE, 1) < LARGE])
 def test_private_memory_does_not_grow_with_the_file(name):
     """A file sixteen times as large takes no more private memory of the sender than a buffer or two."""

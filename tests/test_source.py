@@ -20,7 +20,7 @@ from zcload.errors import ConfigError, StudyError
 from zcload.model import Point
 from zcload.source import BLOCK, PAGE, available_memory, block_bytes, check_own, open_source, required_memory
 
-pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("leaks")]
+pytestmark = pytest.mark.usefixtures("leaks")
 
 F_GET_SEALS = 1034  # linux/fcntl.h
 SIZES = [1, PAGE - 1, PAGE + 1, BLOCK, 3 * BLOCK + 12_345]

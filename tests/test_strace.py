@@ -19,8 +19,6 @@ import zcload
 from zcload.mechanisms import MECHANISMS
 from zcload.sinks import SINKS
 
-pytestmark = pytest.mark.serial
-
 SCRIPT = Path(__file__).parent / "data" / "lane_under_strace.py"
 FILE_SIZE = (1 << 20) + 4096 + 5  # prime to chunk and page
 CHUNK = 256 << 10
