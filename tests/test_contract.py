@@ -172,7 +172,9 @@ def test_a_sink_takes_everything_whatever_its_chunk(sink, receive_chunk, pair, s
 def test_short_sends_lose_and_repeat_nothing(name, options, sink, pair, source_file):
     """With the smallest buffers and signals all the time the file still arrives unchanged."""
     file = source_file(150_001)
-    sender, receiver = connected(name, pair, send_buffer=1, receive_buffer=4096)
+    # Below the config's least buffer a zero-copy send of whole pages no longer fits the receiver's queue and crawls (12 KB in 9 s).
+    tells = MECHANISMS[name].completions is not Mechanism.completions
+    sender, receiver = connected(name, pair, send_buffer=1, receive_buffer=4096 if tells else 1)
     assert sender.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == SMALLEST_BUFFER
     with receiving(sink, sender, receiver, chunk=5000, pause=0.0002) as thread, opened(name, sender, file, 65_536, options) as mechanism:
         with signal_storm() as signals:
