@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from zcload.lane.lane import set_up
+from zcload.lane.rest import wait_for_rest
 from zcload.lane.sender import shares
 from zcload.model import Point, Variant
-from zcload.observe.rest import wait_for_rest
 from zcload.placement import Placement
 
 

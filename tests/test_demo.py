@@ -19,7 +19,7 @@ from zcload.demo.contenders import CONTENDERS, READ, READ_256, SENDFILE, SLURP, 
 from zcload.demo.result import Demo, Figures, ratio
 from zcload.demo.trial import Trial
 from zcload.errors import ConfigError, StudyError
-from zcload.lane.worker import spawn, tell
+from zcload.worker import spawn, tell
 
 SIZE = 3_000_017  # a prime: no step divides it
 NAMES = (SLURP, SENDFILE, READ, READ_256)

@@ -30,8 +30,8 @@ from zcload.errors import StudyError, ZcloadError
 from zcload.lane import lane as lane_module
 from zcload.lane.lane import Lane
 from zcload.lane.network import Network
+from zcload.lane.rest import wait_for_rest
 from zcload.lane.sender import shares
-from zcload.lane.worker import Worker
 from zcload.mechanisms import MECHANISMS
 from zcload.mechanisms.null import Null
 from zcload.mechanisms.read_send import ReadSend
@@ -39,7 +39,6 @@ from zcload.mechanisms.slurp_send import SlurpSend
 from zcload.model import Point, Study, Variant
 from zcload.observe.cache import FileCache
 from zcload.observe.machine import Machine
-from zcload.observe.rest import wait_for_rest
 from zcload.observe.topology import read_cores
 from zcload.placement import place
 from zcload.sinks import SINKS
@@ -49,6 +48,7 @@ from zcload.source import Source
 from zcload.study import window
 from zcload.study.setting import Setting
 from zcload.study.window import LaneFailed, measure
+from zcload.worker import Worker
 
 pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("leaks")]
 

@@ -15,10 +15,10 @@ import pytest
 
 from zcload import interrupt
 from zcload.errors import StudyError
+from zcload.lane.rest import clocks, wait_for_rest
+from zcload.lane.sampler import MIN_INTERVAL_NS, Sampler
 from zcload.observe.machine import Machine, busy_s, capacity_s
 from zcload.observe.process import ObservedProcess
-from zcload.observe.rest import clocks, wait_for_rest
-from zcload.observe.sampler import MIN_INTERVAL_NS, Sampler
 from zcload.study.window import measure, measure_together
 
 pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("leaks")]

@@ -20,13 +20,13 @@ from zcload.model import Point, Stop, Study, Variant
 from zcload.observe.machine import MachineReading
 from zcload.observe.topology import Core
 from zcload.placement import Placement
+from zcload.progress import nobody
 from zcload.stats import LOOKS
 from zcload.study import blocks, calibrate, setting, window
 from zcload.study import point as point_module
 from zcload.study.blocks import REPEAT_LIMIT, Tolerance, groups_of, run_block
 from zcload.study.plan import plan, point_name
 from zcload.study.point import LEAST_BLOCKS, MOST_BLOCKS, PointRun
-from zcload.study.progress import nobody
 from zcload.study.run import _rounds
 from zcload.study.setting import Setting
 from zcload.study.window import LaneFailed

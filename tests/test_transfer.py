@@ -17,10 +17,10 @@ import pytest
 
 from zcload import interrupt
 from zcload.errors import ConfigError, MechanismUnavailableError, StudyError, ZcloadError
-from zcload.lane.worker import spawn, tell
 from zcload.mechanisms import MECHANISMS, Unavailable
 from zcload.transfer import pace, receive, send, sending, stream
 from zcload.transfer.address import format_address, parse_address, resolve
+from zcload.worker import spawn, tell
 
 PAYLOAD = [
     pytest.param(name, marks=[] if cls.probe() is None else pytest.mark.skip(reason=str(cls.probe())))

@@ -24,10 +24,10 @@ import psutil
 
 from zcload import interrupt
 from zcload.errors import ConfigError, Problem, StudyError
-from zcload.lane.worker import Worker, spawn
 from zcload.model import Point
 from zcload.observe.topology import cgroup_limits
 from zcload.units import human_bytes
+from zcload.worker import Worker, spawn
 
 BLOCK = 1 << 20
 PAGE = 4096

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from zcload.progress import Progress, Viewer, nobody
 from zcload.report.figures import percent
-from zcload.study.progress import Progress, Viewer, nobody
 from zcload.units import human_duration
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from zcload.demo.result import Demo, Figures
 from zcload.demo.trial import Trial, transfer
 from zcload.errors import ConfigError, Problem, ZcloadError
 from zcload.model import Point
+from zcload.progress import Progress, Viewer, nobody
 from zcload.source import MEMORY_RESERVE, Source, available_memory, open_source
-from zcload.study.progress import Progress, Viewer, nobody
 from zcload.transfer.sending import open_file
 from zcload.units import human_bytes
 

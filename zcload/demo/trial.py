@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from zcload.demo.contenders import NOTE_STEP, Contender
 from zcload.errors import StudyError
 from zcload.lane.connect import connect
-from zcload.lane.worker import spawn, tell
 from zcload.model import Point
 from zcload.source import Source
+from zcload.worker import spawn, tell
 
 _SLOWEST_BYTES_PER_S = 10e6  # a transfer slower than this is taken for stuck
 _PATIENCE_S = 60.0

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zcload.lane.worker import tell
 from zcload.linux import ethtool, netlink
 from zcload.linux.namespaces import CLONE_NEWNET, CLONE_NEWUSER, enter_network, own_network, unshare
 from zcload.linux.process import die_with_parent
+from zcload.worker import tell
 
 ROLES = ("receiver", "sender")
 DEVICES = {"receiver": "zcload0", "sender": "zcload1"}

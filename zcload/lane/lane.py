@@ -17,13 +17,13 @@ from zcload.lane.connect import connect
 from zcload.lane.network import Network
 from zcload.lane.receiver import call_names, receive_file
 from zcload.lane.sender import send_file, shares
-from zcload.lane.worker import Worker, process_state, spawn
 from zcload.mechanisms import MECHANISMS
 from zcload.model import Point, Variant
 from zcload.observe.cache import FileCache
 from zcload.observe.process import ObservedProcess
 from zcload.placement import Placement
 from zcload.sinks import SINKS
+from zcload.worker import Worker, process_state, spawn
 
 _SETUP_S = 20.0
 _CAUSE_S = 0.25  # how long a broken connection waits for the one who broke it to be found

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from zcload.errors import ConfigError, Problem, StudyError
 from zcload.lane.keeper import ROLES, Recipe, keep
-from zcload.lane.worker import spawn
 from zcload.model import Point
+from zcload.worker import spawn
 
 Role = Literal["receiver", "sender"]
 # TEST-NET-1 of RFC 5737 and a unique local prefix of RFC 4193 for where a loopback address is asked for: nobody's own.

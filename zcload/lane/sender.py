@@ -14,9 +14,9 @@ from itertools import pairwise
 
 from zcload.lane.board import BYTES, COUNTS, FORGET, GATE, ITERATIONS, MAX_COUNTS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
 from zcload.lane.tcp_info import tcp_info
-from zcload.lane.worker import tell
 from zcload.mechanisms import MECHANISMS
 from zcload.model import Variant
+from zcload.worker import tell
 
 
 @dataclass(frozen=True, slots=True)

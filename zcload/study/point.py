@@ -12,14 +12,14 @@ from zcload.analysis.comparisons import saving
 from zcload.analysis.estimates import generation_log_ratio
 from zcload.analysis.tally import Generation, idle_cores, sort_out
 from zcload.lane.lane import Lane
+from zcload.lane.sampler import Sampler
 from zcload.mechanisms import MECHANISMS
 from zcload.metrics import METRICS
 from zcload.model import Variant
-from zcload.observe.sampler import Sampler
+from zcload.progress import Progress, Viewer
 from zcload.stats import Interval, half_width_percent, mean_interval, narrow_enough
 from zcload.study import calibrate
 from zcload.study.blocks import CONTENDERS_PER_GROUP, Tolerance, groups_of, run_block
-from zcload.study.progress import Progress, Viewer
 from zcload.study.setting import Setting, cpus_of
 from zcload.study.window import LaneFailed
 

@@ -26,12 +26,12 @@ from zcload.observe.doctor import findings
 from zcload.observe.environment import describe
 from zcload.observe.machine import Machine
 from zcload.observe.topology import read_cores
+from zcload.progress import Progress, Viewer, nobody
 from zcload.results import SCHEMA, Recorder, write_summary
 from zcload.source import Source, open_source
 from zcload.study import preflight
 from zcload.study.plan import point_name
 from zcload.study.point import PointRun, lane_facts
-from zcload.study.progress import Progress, Viewer, nobody
 from zcload.study.setting import Setting
 
 VETH_MTU = 1500  # what the kernel gives a veth pair: ETH_DATA_LEN, linux/if_ether.h

@@ -12,12 +12,12 @@ from typing import Any
 from zcload.errors import StudyError, ZcloadError
 from zcload.lane.lane import Lane, set_up
 from zcload.lane.network import Network
+from zcload.lane.rest import wait_for_rest
 from zcload.lane.sender import shares
 from zcload.mechanisms import MECHANISMS
 from zcload.model import Point, Study, Variant
 from zcload.observe.cache import WARM, FileCache
 from zcload.observe.machine import Machine
-from zcload.observe.rest import wait_for_rest
 from zcload.observe.topology import Core
 from zcload.placement import Placement, place
 from zcload.source import Source

@@ -12,8 +12,8 @@ from typing import Any
 from zcload import interrupt
 from zcload.errors import StudyError
 from zcload.lane.lane import Lane
+from zcload.lane.rest import clocks, wait_for_rest
 from zcload.observe.machine import Machine
-from zcload.observe.rest import clocks, wait_for_rest
 
 
 class LaneFailed(StudyError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from zcload.study.progress import Progress, Viewer
+from zcload.progress import Progress, Viewer
 from zcload.units import human_bytes
 
 _INTERVAL_S = 1.0

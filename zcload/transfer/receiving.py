@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from zcload import interrupt
 from zcload.errors import ConfigError, Problem, StudyError
 from zcload.mechanisms.base import MAX_COUNT
+from zcload.progress import Viewer, nobody
 from zcload.sinks.recv import Recv
-from zcload.study.progress import Viewer, nobody
 from zcload.transfer.address import DEFAULT_ADDRESS, format_address, parse_address, resolve
 from zcload.transfer.pace import Pace
 

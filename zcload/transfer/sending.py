@@ -13,15 +13,15 @@ from typing import Any
 
 from zcload import interrupt
 from zcload.errors import ConfigError, MechanismUnavailableError, Problem, StudyError
-from zcload.lane.worker import Worker, spawn
 from zcload.mechanisms import MECHANISMS, Mechanism
 from zcload.mechanisms.base import MAX_COUNT
+from zcload.progress import Viewer, nobody
 from zcload.source import MEMORY_RESERVE, available_memory
-from zcload.study.progress import Viewer, nobody
 from zcload.transfer.address import DEFAULT_ADDRESS, format_address, parse_address
 from zcload.transfer.pace import Pace
 from zcload.transfer.stream import End, Job, stream
 from zcload.units import human_bytes, shown
+from zcload.worker import Worker, spawn
 
 CHUNK = 256 << 10
 CONNECT_TIMEOUT_S = 10.0

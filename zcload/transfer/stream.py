@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from zcload.errors import ConfigError, StudyError
-from zcload.lane.worker import tell
 from zcload.mechanisms import FileEndedEarly, Mechanism
 from zcload.transfer.address import format_address, resolve
+from zcload.worker import tell
 
 End = Literal["closed", "acknowledged"]
 
