@@ -42,7 +42,15 @@ def resolve(folder: Path, options: list[str]) -> str:
         shutil.copy(LOCK, lock)  # uv keeps the versions it finds in its output
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     command = [python, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--generate-hashes", "--universal"]
-    command += ["--python-version", project["project"]["requires-python"].removeprefix(">="), "--extra", "dev", *options]
+    command += [
+        "--python-version",
+        project["project"]["requires-python"].removeprefix(">="),
+        "--extra",
+        "report",
+        "--extra",
+        "dev",
+        *options,
+    ]
     command += ["--output-file", lock, ROOT / "pyproject.toml", "-"]
     requires = "\n".join(project["build-system"]["requires"])
     subprocess.run(command, input=requires, text=True, stdout=subprocess.DEVNULL, check=True, cwd=folder, env=environment)
