@@ -13,7 +13,7 @@ import pytest
 
 from zcload.analysis.schema import summary_schema
 from zcload.report import FORMATS, renderer
-from zcload.results import load_summary
+from zcload.results import Result
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 SMALL = ["--set", "workload.file_size=8MiB", "--max-time", "1s"]
@@ -116,7 +116,7 @@ def test_check_windows_reports_both(tmp_path, monkeypatch):
     assert outcome.error is None
     check = outcome.summary["points"][0]["window_check"]
     assert {row["metric"] for row in check["rows"]} >= {"total_cpu_s_per_gb", "sender_voluntary_switches_per_gb"}
-    assert "windows of 0.1 s" in renderer("table")([outcome.summary])
+    assert "windows of 0.1 s" in renderer("table")([outcome.result])
 
 
 @pytest.mark.serial
@@ -124,8 +124,8 @@ def test_reports_in_every_format(smoke, tmp_path):
     """A stored result renders in every format, from its summary and from its windows alone, the same."""
     windows = tmp_path / "windows.jsonl"
     windows.write_bytes((smoke[0] / "windows.jsonl").read_bytes())
-    stored, derived = load_summary(smoke[0]), load_summary(windows)
-    assert stored == derived
+    stored, derived = Result.load(smoke[0]), Result.load(windows)
+    assert stored.summary == derived.summary
     for form in FORMATS:
         assert renderer(form)([stored]) == renderer(form)([derived])
     shown = zcload("report", smoke[0], "--format", "markdown", "--out", "report.md", cwd=tmp_path)

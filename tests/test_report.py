@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.golden.fake import PLACE, Cost, Result, example, header, lane
+from zcload import results
 from zcload.analysis.summary import summarise
 from zcload.metrics import METRICS
 from zcload.report import FORMATS, renderer
@@ -36,6 +37,11 @@ def golden_summary():
         # A figure a line: short to read, and a change is a line of the difference.
         path.write_text(re.sub(r"\{[^{}]*\}", lambda found: re.sub(r"\n *", " ", found[0]), text) + "\n", encoding="utf-8")
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def rendered(name, *summaries):
+    """Render summaries as results without records."""
+    return renderer(name)([results.Result(summary) for summary in summaries])
 
 
 def same(a, b, where="summary"):
@@ -66,7 +72,7 @@ def test_the_stored_summary_is_what_the_records_give():
 @pytest.mark.parametrize("name", FILES)
 def test_golden_report(name):
     """A report is the same text as ever: a change of it is meant, and seen in the difference of its golden file."""
-    text = renderer(name)([golden_summary()])
+    text = rendered(name, golden_summary())
     path = GOLDEN / FILES[name]
     if REWRITE:
         path.write_text(text, encoding="utf-8")
@@ -76,8 +82,8 @@ def test_golden_report(name):
 def test_json_is_the_summary():
     """The JSON format is the stored summary itself, a list of them where there are several."""
     summary = golden_summary()
-    assert json.loads(renderer("json")([summary])) == summary
-    assert json.loads(renderer("json")([summary, summary])) == [summary, summary]
+    assert json.loads(rendered("json", summary)) == summary
+    assert json.loads(rendered("json", summary, summary)) == [summary, summary]
 
 
 def test_every_format_is_held():
@@ -89,7 +95,7 @@ def test_every_format_is_held():
 def test_several_results(name):
     """Every format takes several results and names each."""
     other = golden_summary() | {"name": "another"}
-    text = renderer(name)([golden_summary(), other])
+    text = rendered(name, golden_summary(), other)
     assert "example" in text
     assert "another" in text
     assert text.endswith("\n")
@@ -99,7 +105,7 @@ def test_several_results(name):
 @pytest.mark.parametrize("length", [1, 4, 40, 150])
 def test_partial_results_can_be_reported(name, length):
     """Whatever a kill left behind is rendered in every format, without a word like nan or None."""
-    text = renderer(name)([summarise(example()[:length])])
+    text = rendered(name, summarise(example()[:length]))
     assert not re.search(r"\b(nan|inf|None|True|False)\b", text.replace("True,", "").replace("False,", "") if name == "csv" else text)
     if name in ("table", "markdown"):
         assert "(partial result)" in text.splitlines()[0]
@@ -123,7 +129,7 @@ def test_csv_is_tidy():
         for number in range(3):
             result.generation(number, {"copy": Cost(0.4), "sendfile": Cost(0.2 + 0.01 * number)})
     summary = summarise(result.end())
-    rows = list(csv.DictReader(io.StringIO(renderer("csv")([summary]))))
+    rows = list(csv.DictReader(io.StringIO(rendered("csv", summary))))
     assert len(rows) == 2 * 3 * len(METRICS)
     assert {len(row) for row in rows} == {31}
     assert len({(row["point"], row["variant"], row["metric"]) for row in rows}) == len(rows)
@@ -142,7 +148,7 @@ def test_csv_is_tidy():
 def test_csv_quotes_what_must_be():
     """Names with commas, quotes and line breaks come back as they were."""
     summary = golden_summary() | {"name": 'a "b", c\nd'}
-    assert {row["study"] for row in csv.DictReader(io.StringIO(renderer("csv")([summary])))} == {'a "b", c\nd'}
+    assert {row["study"] for row in csv.DictReader(io.StringIO(rendered("csv", summary)))} == {'a "b", c\nd'}
 
 
 # Markdown.
@@ -154,7 +160,7 @@ def test_markdown_escapes_names():
     for variant in summary["points"][0]["variants"]:
         if variant["name"] == "sendfile":
             variant["name"] = "a|b *c* [d](e) <img> `f` g_h"
-    text = renderer("markdown")([summary | {"name": "<script>"}])
+    text = rendered("markdown", summary | {"name": "<script>"})
     assert "a\\|b \\*c\\* \\[d\\](e) \\<img\\> \\`f\\` g\\_h" in text
     assert text.startswith("## \\<script\\>\n")
     assert "<img>" not in text
@@ -162,7 +168,7 @@ def test_markdown_escapes_names():
 
 def test_markdown_tables_are_whole():
     """Every row of a table has as many cells as its head, whatever the cells hold."""
-    text = renderer("markdown")([summarise(example())])
+    text = rendered("markdown", summarise(example()))
     found = re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
     assert len(found) == 5
     for table in found:
@@ -177,8 +183,8 @@ def test_reports_of_several_points_name_them():
         for number in range(3):
             result.generation(number, {"copy": Cost(0.4), "sendfile": Cost(0.2 + 0.001 * number)})
     summary = summarise(result.end())
-    assert "### chunk=2KiB" in renderer("markdown")([summary])
-    assert "== chunk=2KiB" in renderer("table")([summary])
+    assert "### chunk=2KiB" in rendered("markdown", summary)
+    assert "== chunk=2KiB" in rendered("table", summary)
     assert [line.split(", sendfile")[0] for line in answer(summary) if "sendfile" in line] == [
         "On loopback, chunk=1KiB",
         "On loopback, chunk=2KiB",
@@ -320,7 +326,7 @@ def test_what_the_kernel_copied_is_said_first():
     assert spoken(change)[0] == "sendfile: the kernel copied 100 % of it after all: not a zero-copy result."
     summary = golden_summary()
     change(summary)
-    assert "sendfile [copied]" in renderer("table")([summary])
+    assert "sendfile [copied]" in rendered("table", summary)
 
 
 def test_a_baseline_that_differs_from_itself_is_shouted():
@@ -395,7 +401,7 @@ def test_table_of_long_windows():
 
 def test_the_table_fits_a_terminal_where_it_is_prose():
     """Sentences are wrapped at 100 columns; only tables may be wider."""
-    lines = renderer("table")([golden_summary()]).splitlines()
+    lines = rendered("table", golden_summary()).splitlines()
     prose = [line for line in lines if not re.search(r"---|  .*\S {2,}\S", line)]
     assert len(prose) > 20
     assert max(map(len, prose)) <= 100

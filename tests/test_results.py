@@ -8,6 +8,7 @@ import os
 import pytest
 
 from tests.golden.fake import Cost, Result, header, lane
+from zcload import results
 from zcload.analysis.summary import summarise
 from zcload.errors import ConfigError, StudyError
 from zcload.results import SCHEMA, SUMMARY, WINDOWS, Recorder, load_summary, read_records, write_summary
@@ -284,3 +285,36 @@ def test_a_record_is_one_line(tmp_path):
     path = written(tmp_path, [{**small()[0], "name": "two\nlines \u2028"}])
     assert path.read_bytes().count(b"\n") == 1
     assert json.loads(path.read_bytes())["name"] == "two\nlines \u2028"
+
+
+# A result as one thing.
+
+
+def test_a_result_has_its_records(tmp_path):
+    """A result knows its directory and reads its records when they are iterated, anew each time; given any of its files it is the same."""
+    path = written(tmp_path, small())
+    write_summary(tmp_path, summarise(small()))
+    for place in (tmp_path, str(tmp_path), path, tmp_path / SUMMARY):
+        result = results.Result.load(place)
+        assert result.directory == tmp_path
+        assert list(result.records) == list(result.records) == small()
+        assert result.summary == json.loads(json.dumps(summarise(small())))
+
+
+def test_a_summary_alone_has_no_records(tmp_path):
+    """A summary.json without its windows, or under another name, is a result without records."""
+    write_summary(tmp_path, summarise(small()))
+    assert not results.Result.load(tmp_path).records
+    (tmp_path / SUMMARY).rename(tmp_path / "before.json")
+    result = results.Result.load(tmp_path / "before.json")
+    assert (result.directory, bool(result.records)) == (None, False)
+
+
+def test_a_result_reads_no_more_than_it_must(tmp_path):
+    """The records are not read before they are asked for: a summary beside damaged windows is readable, and the damage is told then."""
+    path = written(tmp_path, small())
+    write_summary(tmp_path, summarise(small()))
+    path.write_bytes(b"\n\n")
+    result = results.Result.load(tmp_path)
+    assert result.summary["name"] == "example"
+    assert problem(list, result.records).line == 1

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,12 @@ def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:
 
 def read_records(path: Path) -> list[dict[str, Any]]:
     """Read a windows.jsonl; a torn last line is left out. Raises ConfigError if the file is not one of ours."""
-    records: list[dict[str, Any]] = []
+    return list(each_record(path))
+
+
+def each_record(path: Path) -> Iterator[dict[str, Any]]:
+    """Read a windows.jsonl record by record, as `read_records` does, without ever holding more than one."""
+    number = 0
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
@@ -84,29 +90,72 @@ def read_records(path: Path) -> list[dict[str, Any]]:
                         raise ValueError("not a record")
                 except ValueError as error:
                     if not line.endswith(b"\n"):
-                        break  # torn: the writer was killed in mid-line
+                        number -= 1  # torn: the writer was killed in mid-line
+                        break
                     raise ConfigError(Problem(f"not a line of a zcload result: {error}", file=str(path), line=number)) from None
-                records.append(record)
+                if number == 1:
+                    _check_header(record, path)
+                yield record
     except OSError as error:
         raise ConfigError(Problem((error.strerror or str(error)).lower(), file=str(path))) from None
-    if not records or records[0]["kind"] != "header":
+    if not number:
         raise ConfigError(Problem("holds no result: not even its header was written", file=str(path)))
-    if records[0].get("schema") != SCHEMA:
+
+
+def _check_header(record: Mapping[str, Any], path: Path) -> None:
+    if record["kind"] != "header":
+        raise ConfigError(Problem("holds no result: not even its header was written", file=str(path)))
+    if record.get("schema") != SCHEMA:
         raise ConfigError(
             Problem(
-                f"has the schema {records[0].get('schema')!r}; this zcload reads {SCHEMA!r}",
+                f"has the schema {record.get('schema')!r}; this zcload reads {SCHEMA!r}",
                 file=str(path),
                 remedy="use the zcload that wrote it",
             )
         )
-    return records
 
 
-def load_summary(result: Path) -> dict[str, Any]:
-    """Return the summary of a result: a directory, or one of its two files. Derived from the windows where summary.json is missing.
+@dataclass(frozen=True, slots=True)
+class StoredRecords:
+    """The records of a windows.jsonl, read anew, one at a time, whenever they are iterated; raises what `read_records` does."""
 
-    Raises ConfigError.
+    path: Path
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return each_record(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A result: its *summary*, where it is, and its raw *records*, which are read only when they are iterated.
+
+    *directory* is None for a result that was never stored or whose summary.json was given alone; without a windows.jsonl *records*
+    is empty, so that `if result.records` says whether there are any.
     """
+
+    summary: Mapping[str, Any]
+    directory: Path | None = None
+    records: Iterable[Mapping[str, Any]] = ()
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Result:
+        """Read a result: its directory, or one of its two files. The summary is derived from the windows where it is missing.
+
+        A summary.json or a windows.jsonl that is named stands for what it says itself. Raises ConfigError.
+        """
+        place = Path(path)
+        directory = place if place.is_dir() else place.parent if place.name in (SUMMARY, WINDOWS) else None
+        windows = place if place.suffix == ".jsonl" else directory / WINDOWS if directory else None
+        records = StoredRecords(windows) if windows and windows.exists() else ()
+        return cls(_summary_of(place), directory, records)
+
+
+def load_summary(result: Path) -> Mapping[str, Any]:
+    """Return the summary of a result, see `Result.load`; raises ConfigError."""
+    return Result.load(result).summary
+
+
+def _summary_of(result: Path) -> dict[str, Any]:
     if result.is_dir():
         if (result / SUMMARY).exists():
             return _read_summary(result / SUMMARY)

@@ -56,7 +56,7 @@ def run_study(
     print(f"{study.name}: {points}{len(planned.lanes)} lanes, at most {human_duration(round(planned.total_s))} in all", file=sys.stderr)
     with viewer(show_progress) as view:
         outcome = run(study, out, seed=seed, strict=strict, check_windows=check_windows, host_name=host_name, view=view)
-    text = renderer("json" if as_json else "table")([outcome.summary])
+    text = renderer("json" if as_json else "table")([outcome.result])
     print(text, end="", flush=True)
     print(f"result: {outcome.directory}", file=sys.stderr)
     if outcome.error is not None:

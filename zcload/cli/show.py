@@ -11,13 +11,13 @@ from zcload.errors import ConfigError, Problem
 def show_report(results: list[Path], format: str, out: Path | None) -> None:
     """Render *results* as *format* to stdout or *out*; raises ConfigError."""
     from zcload.report import FORMATS, renderer
-    from zcload.results import load_summary
+    from zcload.results import Result
 
     if format == "html":
         raise ConfigError(Problem("the HTML report is not built yet", key="--format", remedy=f"use {', '.join(FORMATS)}"))
     if format not in FORMATS:
         raise ConfigError(Problem(f"{format!r} is not a format", key="--format", remedy=f"use {', '.join(FORMATS)}"))
-    text = renderer(format)([load_summary(result) for result in results])
+    text = renderer(format)([Result.load(result) for result in results])
     if out is None:
         print(text, end="")
         return

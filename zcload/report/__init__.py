@@ -1,13 +1,13 @@
-"""Renderers of a stored summary: one file each, one line here. Code that prints never measures."""
+"""Renderers of results: one file each, one line here. Code that prints never measures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any
 
-Summary = Mapping[str, Any]
-Renderer = Callable[[Sequence[Summary]], str]
+from zcload.results import Result
+
+Renderer = Callable[[Sequence[Result]], str]
 
 _MODULES = {
     "table": "zcload.report.table",
@@ -19,6 +19,6 @@ FORMATS = tuple(_MODULES)
 
 
 def renderer(name: str) -> Renderer:
-    """Return the function that renders summaries as *name*; raises KeyError. Imports only what that format needs."""
+    """Return the function that renders results as *name*; raises KeyError. Imports only what that format needs."""
     render: Renderer = import_module(_MODULES[name]).render
     return render

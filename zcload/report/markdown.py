@@ -7,11 +7,12 @@ from typing import Any
 
 from zcload.report.rows import method, tables
 from zcload.report.words import answer
+from zcload.results import Result
 
 
-def render(summaries: Sequence[Mapping[str, Any]]) -> str:
-    """Render *summaries* one below the other."""
-    return "\n\n".join(_one(summary) for summary in summaries) + "\n"
+def render(results: Sequence[Result]) -> str:
+    """Render *results* one below the other."""
+    return "\n\n".join(_one(result.summary) for result in results) + "\n"
 
 
 def _one(summary: Mapping[str, Any]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from zcload.results import Result
 
 
-def render(summaries: Sequence[Mapping[str, Any]]) -> str:
-    """Render *summaries* as JSON."""
-    return json.dumps(summaries[0] if len(summaries) == 1 else list(summaries), indent=1, allow_nan=False) + "\n"
+def render(results: Sequence[Result]) -> str:
+    """Render the summaries of *results* as JSON."""
+    summaries = [result.summary for result in results]
+    return json.dumps(summaries[0] if len(summaries) == 1 else summaries, indent=1, allow_nan=False) + "\n"

@@ -7,6 +7,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zcload.results import Result
+
 _COLUMNS = """
     study started point point_name chunk_bytes file_bytes senders rate_bps
     variant mechanism sink variant_chunk_bytes aa best_chunk status windows copied_fraction
@@ -15,12 +17,12 @@ _COLUMNS = """
 """
 
 
-def render(summaries: Sequence[Mapping[str, Any]]) -> str:
-    """Render *summaries* as one table; a figure that does not exist is an empty field."""
+def render(results: Sequence[Result]) -> str:
+    """Render *results* as one table; a figure that does not exist is an empty field."""
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS.split(), lineterminator="\n")
     writer.writeheader()
-    for summary in summaries:
+    for summary in (result.summary for result in results):
         for index, point in enumerate(summary["points"]):
             writer.writerows(_rows(summary, index, point))
     return text.getvalue()

@@ -27,7 +27,7 @@ from zcload.observe.environment import describe
 from zcload.observe.machine import Machine
 from zcload.observe.topology import read_cores
 from zcload.progress import Progress, Viewer, nobody
-from zcload.results import SCHEMA, Recorder, write_summary
+from zcload.results import SCHEMA, WINDOWS, Recorder, Result, StoredRecords, write_summary
 from zcload.source import Source, open_source
 from zcload.study import preflight
 from zcload.study.plan import point_name
@@ -44,6 +44,11 @@ class Outcome:
     summary: dict[str, Any]
     directory: Path
     error: ZcloadError | None
+
+    @property
+    def result(self) -> Result:
+        """The same as `Result.load` of the directory, without reading the summary again."""
+        return Result(self.summary, self.directory, StoredRecords(self.directory / WINDOWS))
 
     @property
     def exit_code(self) -> int:
