@@ -98,7 +98,7 @@ def test_every_check_reports_once_and_in_full(tmp_path):
     """Each registered check gives exactly one finding, with no text left empty, on a good host and on one that says nothing."""
     for found in (examine(tmp_path / "quiet"), examine(tmp_path / "empty", files={})):
         assert list(found) == list(CHECKS)
-        assert all(getattr(finding, field.name) for finding in found.values() for field in fields(Finding))
+        assert all(getattr(finding, field.name) for finding in found.values() for field in fields(Finding) if field.name != "private")
 
 
 def test_what_a_host_does_not_say_is_a_note_at_most(tmp_path):
@@ -165,7 +165,7 @@ def test_other_work_is_measured_and_named(tmp_path, code, after, level, value):
     """Steal above 2 % and foreign CPU above 5 % are cautions, and the busiest process is named."""
     processes = iter([{7: ("rsync", 1.0)}, {7: ("rsync", 1.4)}])
     finding = examine(tmp_path, after=after, processes=lambda: next(processes))[code]
-    assert (finding.level, finding.value.split(" of all")[0]) == (level, value)
+    assert (finding.level, (finding.value + finding.private).split(" of all")[0]) == (level, value)
 
 
 def test_too_small_a_memory_file_system_is_a_note(tmp_path):
@@ -244,3 +244,13 @@ def test_memory_is_given_in_bytes(tmp_path):
     """The kB of /proc/meminfo are KiB, and a key that is not there is None."""
     host = make_host(tmp_path, {"/proc/meminfo": "MemAvailable:    8192 kB\nHugePages_Total:       0"})
     assert (memory(host, "MemAvailable"), memory(host, "MemTotal")) == (8 << 20, None)
+
+
+def test_no_result_holds_the_names_of_other_processes(tmp_path):
+    """Who else works on a host is told to its user and kept out of results."""
+    processes = iter([{7: ("rsync", 1.0)}, {7: ("rsync", 1.4)}])
+    found = examine(tmp_path, after=stat(0, 188, 0, 0), processes=lambda: next(processes))
+    assert "rsync" in found["background_load"].private
+    told = [caution.message for caution in cautions(found.values()) if caution.code == "background_load"]
+    assert told
+    assert "rsync" not in told[0]

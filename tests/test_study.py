@@ -756,6 +756,17 @@ def test_plan():
     assert plan(study, check_windows=True).check_s == 4 * 2 * 2.0 * 2 * 2
 
 
+@pytest.mark.parametrize(
+    ("contenders", "more", "lanes"),
+    [(3, {}, 4), (4, {}, 4 + 2), (3, {"best_chunk": True}, 4 + 2), (7, {}, 7 + 3), (7, {"schedule": "together"}, 8)],
+)
+def test_plan_counts_the_baseline_of_every_group(contenders, more, lanes):
+    """With more than three contenders every group has a baseline lane of its own, and a plan counts their processes and memory."""
+    names = ["sendfile", "splice", "mmap_send", "msg_zerocopy", "uring_splice", "uring_send_zc", "uring_read_send"][:contenders]
+    study = study_of(*names, **{"best_chunk": False, **more})
+    assert plan(study).processes == lanes * 2
+
+
 def test_plan_of_renamed_variants_and_files_on_disk():
     """A variant with a name of its own shows its mechanism, the best chunk is a lane more, and a file on disk is disk space."""
     variants = (Variant("read_send", "read_send"), Variant("mine", "sendfile"))

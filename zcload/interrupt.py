@@ -1,6 +1,6 @@
 """SIGINT and SIGTERM: the first ends what is being measured and keeps the result, the second exits at once.
 
-The handlers only take a note; everything that waits, waits in `pause`, which a signal ends at once. So no code is ever torn
+The handlers only take a note; everything that waits, waits in `pause` or `wait`, which a signal ends at once. So no code is ever torn
 up in the middle, and nothing is left half made. Imports nothing heavy: it is installed before anything else is imported.
 """
 
@@ -64,6 +64,22 @@ def pause(seconds: float) -> bool:
         if requested is None and _reader >= 0:
             _empty()
     return requested is not None
+
+
+def wait(fd: int, seconds: float) -> None:
+    """Wait until *fd* can be read, for *seconds* at most, less if a signal comes that asks for the end.
+
+    By poll, which unlike select takes descriptors above 1023: a lane of a thousand senders has such.
+    """
+    if requested is not None:
+        return
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    if _reader >= 0:
+        poller.register(_reader, select.POLLIN)
+    ready = dict(poller.poll(1000 * max(seconds, 0.0)))
+    if _reader in ready and requested is None:
+        _empty()
 
 
 def _empty() -> None:

@@ -149,6 +149,11 @@ def human_bytes(count: float) -> str:
     return _three_digits(count, "B")
 
 
+def counted(count: int, noun: str) -> str:
+    """Write how many of something there are: "1 block", "3 blocks"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def human_rate(rate_bps: float | None) -> str:
     """Write *rate_bps* for people, in decimal units: "12.3 Gbit/s"; None is "max"."""
     return "max" if rate_bps is None else _three_digits(rate_bps, "bit/s")

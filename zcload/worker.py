@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import select
 import signal
 import socket
 import sys
@@ -29,6 +28,7 @@ class WorkerError(StudyError):
 
 
 Body = Callable[[socket.socket], None]
+_LOOK_S = 0.05  # between looks at a worker that says nothing
 
 
 @dataclass(slots=True)
@@ -93,8 +93,11 @@ class Worker:
         # One that left in peace saw its connection end: whoever ended it is to be named.
         return self.error or WorkerError(f"{self}: {_ending(self.status or 0)}", consequence=not self.status)
 
-    def hear(self, timeout_s: float, what: str) -> dict[str, Any]:
-        """Wait for a message; raises WorkerError if the worker fails, ends, or says nothing for *timeout_s*, Interrupted on a signal."""
+    def hear(self, timeout_s: float, what: str, meanwhile: Callable[[], None] | None = None) -> dict[str, Any]:
+        """Wait for a message, calling *meanwhile* at every look around.
+
+        Raises WorkerError if the worker fails, ends, or says nothing for *timeout_s*, Interrupted on a signal.
+        """
         deadline = time.monotonic() + timeout_s
         while True:
             message = self.told()
@@ -108,7 +111,9 @@ class Worker:
                 raise self.failure() or WorkerError(f"{self}: ended without a word")
             if time.monotonic() > deadline:
                 raise WorkerError(f"{self}: no answer for {timeout_s:.0f} s ({what}); process state {process_state(self.pid)}")
-            select.select([self.control], [], [], 0.05)
+            if meanwhile:
+                meanwhile()
+            interrupt.wait(self.control.fileno(), _LOOK_S)
 
     def end(self) -> None:
         """Kill the process if it still runs, and reap it."""

@@ -9,6 +9,7 @@ from zcload.analysis.comparisons import Comparison
 from zcload.analysis.tally import PointData
 from zcload.metrics import MACHINE, TOTAL
 from zcload.model import Caution
+from zcload.units import counted
 
 CODES: dict[str, str] = {
     "aa_differs": "the baseline's two lanes differ from each other",
@@ -54,7 +55,9 @@ def point_cautions(
     variants = list(variants)
     others = {v["name"] for v in variants if v["best_chunk"] or v["status"] != "ok"}  # lanes that do not decide when to stop
     if 0 < generations < _FEW:
-        found.append(Caution("few_generations", f"{where}only {generations} generations were measured", "give it more time (--max-time)"))
+        found.append(
+            Caution("few_generations", f"{where}only {counted(generations, 'generation')} measured", "give it more time (--max-time)")
+        )
     if missed:
         widest = max(
             (c for c in comparisons if c.headline and not c.aa and c.variant not in others and c.ratio.interval), key=_width, default=None
@@ -67,7 +70,8 @@ def point_cautions(
         found.append(
             Caution(
                 "contaminated",
-                f"{where}{data.kept_contaminated} blocks ({share:.0f} %) had foreign CPU time or steal above 5 % and were kept",
+                f"{where}{counted(data.kept_contaminated, 'block')} ({share:.0f} %) had "
+                "foreign CPU time or steal above 5 % and had to be kept",
                 "end what else runs on this machine; the estimates with and without them are both in summary.json",
             )
         )
@@ -159,10 +163,11 @@ def _clock_cautions(where: str, data: PointData) -> list[Caution]:
     found: list[Caution] = []
     for lane, (senders, receivers) in data.workers.items():
         for role, count in (("sender", senders), ("receiver", receivers)):
-            totals = [g.sums[lane] for g in data.used() if lane in g.sums]
-            exact = sum(t.get(f"{role}_clock_s", 0.0) for t in totals)
-            ticked = sum(t.get(f"{role}_psutil_s", 0.0) for t in totals)
-            allowed = 0.02 * exact + 0.02 * count * len(totals)  # two tick-quantised fields a process and generation
+            held = [g for g in data.used() if lane in g.sums]
+            exact = sum(g.sums[lane].get(f"{role}_clock_s", 0.0) for g in held)
+            ticked = sum(g.sums[lane].get(f"{role}_psutil_s", 0.0) for g in held)
+            # Two tick-quantised fields a process and generation; the baseline has processes in every group.
+            allowed = 0.02 * exact + 0.02 * count * sum(g.groups_of(lane) for g in held)
             if abs(exact - ticked) > allowed:
                 text = f"{where}{lane}: psutil gives the {role}s {ticked:.2f} s of CPU, the exact clocks {exact:.2f} s"
                 found.append(Caution("clocks_disagree", text, "trust neither before the cause is known"))

@@ -101,6 +101,11 @@ class _Point:
     def all_comparisons(self) -> list[Comparison]:
         return self.comparisons + self.best_comparisons
 
+    def _of_contenders_left(self) -> list[Comparison]:
+        """Return the comparisons of variants that took part to the end: what has failed says nothing of what could have been shown."""
+        left = {v["name"] for v in self.variants if v["status"] == "ok"}
+        return [c for c in self.all_comparisons if c.variant in left]
+
     def _lanes(self) -> list[Record]:
         lanes = list(self.described["lanes"])
         extra = self.calibrated.get("extra_lane")
@@ -188,7 +193,7 @@ class _Point:
             "idle_cores": self.idle_cores,
             "loop_s_per_call": self._loop(),
             "best_chunk": self.calibrated.get("best_chunk"),
-            "smallest_saving_percent": smallest_saving_percent(self.all_comparisons, self.margin),
+            "smallest_saving_percent": smallest_saving_percent(self._of_contenders_left(), self.margin),
             "stopped": self.events["stopped"][-1]["reason"] if self.events["stopped"] else None,
             "variants": self.variants,
             "comparisons": [c.as_dict() for c in self.comparisons],

@@ -59,6 +59,10 @@ class Generation:
     sums: dict[str, Tally] = field(default_factory=lambda: defaultdict(lambda: defaultdict(float)))
     logs: dict[tuple[str, str, str], dict[float, float]] = field(default_factory=dict)  # what the estimates keep: see ratio_to
 
+    def groups_of(self, lane: str) -> int:
+        """Return in how many groups the variant called *lane* had a lane."""
+        return len({group for (_, group), lanes in self.windows.items() if lane in lanes})
+
     def add(self, record: Mapping[str, Any], tally: Tally) -> None:
         """Take in a window that counts. The baseline has one window in each group of a block."""
         self.windows[record["block"], record["group"]][record["lane"]] = tally

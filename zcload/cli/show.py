@@ -54,7 +54,7 @@ def show_doctor() -> None:
     found = sorted(findings(), key=lambda finding: order.index(finding.level))
     width = max(len(finding.title) for finding in found)
     for finding in found:
-        print(f"{finding.level:<8} {finding.title:<{width}}  {finding.value}")
+        print(f"{finding.level:<8} {finding.title:<{width}}  {finding.value}{finding.private}")
         if finding.level != "ok":
             for label, text in (("spoils", finding.spoils), ("remedy", finding.remedy)):
                 print(textwrap.fill(f"{label}: {text}", 100, initial_indent=" " * 9, subsequent_indent=" " * 17))

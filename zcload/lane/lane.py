@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -233,7 +232,7 @@ class Lane:
                 raise error
             if late:
                 raise StudyError(f"lane {self.name}: verification stands still at {now} bytes for {timeout_s:.0f} s: {posture(self)}")
-            select.select([worker.control], [], [], 0.05)
+            interrupt.wait(worker.control.fileno(), 0.05)
 
     def report(self) -> list[dict[str, Any]]:
         """Ask each sender for its own counters and TCP_INFO; the lane must be at rest."""

@@ -15,7 +15,7 @@ from zcload.observe.topology import HERE, CgroupLimits, Host, cgroup_limits
 from zcload.units import human_bytes
 
 Level = Literal["ok", "note", "caution", "problem"]
-Verdict = tuple[Level, str]
+Verdict = tuple[Level, str] | tuple[Level, str, str]  # the level, what was found, and what of it is for this host's user alone
 
 SAMPLE_S = 0.5  # on two CPUs 100 ticks of /proc/stat: a resolution of 1 %
 STEAL_LIMIT = 0.02  # of all CPUs; below it steal hides in the noise of short windows
@@ -38,6 +38,7 @@ class Finding:
     value: str
     spoils: str
     remedy: str
+    private: str = ""  # what no result may hold, such as the names of others' processes
 
     def caution(self) -> Caution:
         """Return this finding as a result's caution."""
@@ -99,7 +100,7 @@ def findings(
     sample = take_sample(host, interval_s, clock, sleep, processes or foreign_processes)
     facts = Facts(host, describe(host=host), cgroup_limits(host), sample, study, room)
     verdicts = [(item, item.judge(facts)) for item in CHECKS.values()]
-    return [Finding(item.code, level, item.title, value, item.spoils, item.remedy) for item, (level, value) in verdicts]
+    return [Finding(item.code, level, item.title, value, item.spoils, item.remedy, *private) for item, (level, value, *private) in verdicts]
 
 
 def cautions(found: Iterable[Finding]) -> list[Caution]:
@@ -158,7 +159,8 @@ def _background_load(facts: Facts) -> Verdict:
         return "note", "unknown"
     top = "".join(f", {name} {cpus:.2f}" for name, cpus in facts.sample.top)
     share = facts.sample.busy_cpus / facts.sample.cpus
-    return ("caution" if share > BACKGROUND_LIMIT else "ok"), f"{facts.sample.busy_cpus:.2f} of {facts.sample.cpus} CPUs ({share:.0%}){top}"
+    level: Level = "caution" if share > BACKGROUND_LIMIT else "ok"
+    return level, f"{facts.sample.busy_cpus:.2f} of {facts.sample.cpus} CPUs ({share:.0%})", top
 
 
 @check(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zcload.report.figures import NONE, change_text, saving_text, significant, with_error
-from zcload.units import format_size, human_bytes
+from zcload.units import counted, format_size, human_bytes
 
 Point = Mapping[str, Any]
 
@@ -176,7 +176,7 @@ def method(summary: Mapping[str, Any], point: Point) -> list[str]:
     if point["generations"]:
         low, high = point["window_open_s"]
         lines.append(
-            f"{point['generations']} generations, {point['blocks']} blocks ({point['blocks_repeated']} repeated, "
+            f"{counted(point['generations'], 'generation')}, {counted(point['blocks'], 'block')} ({point['blocks_repeated']} repeated, "
             f"{point['blocks_kept_contaminated']} kept contaminated), gates open {1000 * low:.0f}..{1000 * high:.0f} ms, "
             f"schedule {summary['schedule']}; stopped: {point['stopped'] or 'before its end'}"
         )

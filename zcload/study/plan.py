@@ -8,6 +8,7 @@ from zcload.mechanisms import MECHANISMS
 from zcload.model import Point, Study
 from zcload.sinks import SINKS
 from zcload.source import required_memory
+from zcload.study.blocks import CONTENDERS_PER_GROUP
 from zcload.study.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S
 from zcload.units import format_rate, format_size
 
@@ -41,6 +42,13 @@ def point_name(study: Study, point: Point) -> str:
     return ", ".join(parts)
 
 
+def _running(study: Study) -> int:
+    """Return how many lanes of a point run at once, at most: its variants, the best-chunk lane, and a baseline for each further group."""
+    contenders = len(study.variants) - 1 + study.best_chunk
+    groups = 1 if study.schedule == "together" else max(1, -(-contenders // CONTENDERS_PER_GROUP))
+    return contenders + groups
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The points by name, the lanes of each, and what all of it needs: seconds at most, bytes of memory and of disk, processes at once."""
@@ -62,17 +70,17 @@ class Plan:
 def plan(study: Study, check_windows: bool = False) -> Plan:
     """Estimate what *study* (resolved) takes; the time to measure is the limit, a study may well stop earlier."""
     lanes = tuple(f"{v.name} ({v.mechanism})" if v.name != v.mechanism else v.name for v in study.variants)
-    more = 1 if study.best_chunk else 0
+    running = _running(study)
     made = {(p.file, p.file_size, p.dir) for p in study.points if p.file is None}
     own = {p.file_size for p in study.points if p.file is not None}
     setup = sum(size / _FILE_BYTES_PER_S / 2 for _, size, _ in made) + sum(size / 1.5e9 for size in own)
-    setup += sum((len(study.variants) + more) * p.file_size / _VERIFY_BYTES_PER_S + (_CALIBRATE_S if more else 2.0) for p in study.points)
-    check = CHECK_GENERATIONS * CHECK_BLOCKS * CHECK_WINDOW_S * (len(study.variants) + more) * len(study.points) if check_windows else 0.0
+    setup += sum(running * p.file_size / _VERIFY_BYTES_PER_S + (_CALIBRATE_S if study.best_chunk else 2.0) for p in study.points)
+    check = CHECK_GENERATIONS * CHECK_BLOCKS * CHECK_WINDOW_S * running * len(study.points) if check_windows else 0.0
     private = max(
         sum(
             p.senders * MECHANISMS[v.mechanism].private_bytes(p.file_size, v.chunk or p.chunk)
             + p.receiver_count * SINKS[v.sink or p.sink].private_bytes(p.receive_chunk)
-            for v in study.variants
+            for v in (*study.variants, *[study.variant(study.baseline)] * (running - len(study.variants)))
         )
         for p in study.points
     )
@@ -84,5 +92,5 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
         check_s=check,
         memory_bytes=sum({(p.file, p.file_size, p.dir): required_memory(p) for p in study.points}.values()) + private,
         disk_bytes=sum(size for _, size, folder in made if folder is not None),
-        processes=max((len(study.variants) + more) * (p.senders + p.receiver_count) for p in study.points),
+        processes=running * max(p.senders + p.receiver_count for p in study.points),
     )

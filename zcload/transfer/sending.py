@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import math
 import mmap
 import os
-import select
 import stat
 from dataclasses import dataclass
 from typing import Any
@@ -21,12 +21,11 @@ from zcload.transfer.address import DEFAULT_ADDRESS, format_address, parse_addre
 from zcload.transfer.pace import Pace
 from zcload.transfer.stream import End, Job, stream
 from zcload.units import human_bytes, shown
-from zcload.worker import Worker, spawn
+from zcload.worker import spawn
 
 CHUNK = 256 << 10
 CONNECT_TIMEOUT_S = 10.0
 TIMEOUT_S = 60.0
-_LOOK_S = 0.1  # how often the sending process is looked after
 _ALWAYS_ROOM = 64 << 20  # what a sender needs is checked only above this
 
 
@@ -130,7 +129,7 @@ def _run(job: Job, path: str, pace: Pace) -> dict[str, Any]:
     sent = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("q")
     worker = spawn(job.mechanism.name, "sender", 0, lambda control: stream(control, job, sent), [job.fd], None)
     try:
-        told = _attend(worker, job.size, sent, pace)
+        told = worker.hear(math.inf, "sending", lambda: pace.tell("sending", sent[0], job.size))
     finally:
         worker.end()
     if "failed" not in told:
@@ -138,22 +137,6 @@ def _run(job: Job, path: str, pace: Pace) -> dict[str, Any]:
     if told["usage"]:
         raise ConfigError(told["failed"])
     raise StudyError(f"{path}: {told['failed']}")
-
-
-def _attend(worker: Worker, size: int, sent: memoryview, pace: Pace) -> dict[str, Any]:
-    """Wait for what the worker tells, as long as it lives; raises StudyError, Interrupted."""
-    while True:
-        told = worker.told()
-        if told is not None:
-            return told
-        interrupt.check()
-        if not worker.alive():
-            told = worker.told()  # its last words may have come between the look and the end
-            if told is not None:
-                return told
-            raise worker.failure() or StudyError(f"{worker}: ended without a word")
-        pace.tell("sending", sent[0], size)
-        select.select([worker.control], [], [], _LOOK_S)
 
 
 def _digest(fd: int, path: str, size: int, pace: Pace) -> str:
