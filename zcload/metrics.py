@@ -73,6 +73,20 @@ METRICS: dict[str, Metric] = {
                "page faults of the senders that waited for a read / 10^9 bytes"),
         Metric("sender_read_bytes_per_gb", "sender bytes read", "B/GB", "none", "sums", "sender_read_bytes", "read_gb",
                "bytes that the senders had the disk read, read-ahead included / 10^9 bytes"),
+        Metric("transfers_per_s", "transfers", "1/s", "higher", "windows", "transfers", "transfer_span_s",
+               "transfers received / (their last byte, or the window's end where arrivals are scheduled - gate opening)"),
+        Metric("sender_cpu_s_per_transfer", "sender CPU", "s", "lower", "windows", "sender_cpu_s", "transfers",
+               "CPU clocks of the sender processes / transfers"),
+        Metric("receiver_cpu_s_per_transfer", "receiver CPU", "s", "lower", "windows", "receiver_cpu_s", "transfers",
+               "CPU clocks of the receiver processes / transfers"),
+        Metric("total_cpu_s_per_transfer", "both ends' CPU", "s", "lower", "windows", "total_cpu_s", "transfers",
+               "CPU clocks of senders and receivers / transfers"),
+        Metric("system_cpu_s_per_transfer", "machine CPU", "s", "lower", "sums", "machine_cpu_s", "machine_transfers",
+               "(CPUs x wall - idle - iowait, less the idle machine's) / transfers"),
+        Metric("sender_syscalls_per_transfer", "sender system calls", "1", "none", "sums", "sender_syscalls", "transfers",
+               "system calls counted in the senders' loop / transfers"),
+        Metric("receiver_syscalls_per_transfer", "receiver system calls", "1", "none", "sums", "receiver_syscalls", "transfers",
+               "system calls counted in the receivers' loop / transfers"),
     )
 }  # fmt: skip
 

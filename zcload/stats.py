@@ -117,6 +117,11 @@ class Bootstrap:
             t = t_quantile(CONFIDENCE, clusters - 1) * math.sqrt(clusters / (clusters - 1))
             self._tail = statistics.NormalDist().cdf(-t)
 
+    @property
+    def picks(self) -> Sequence[Pick]:
+        """Return the draws: each takes the values of its clusters out of a column with one of each."""
+        return self._draws
+
     def sums(self, column: Sequence[float]) -> list[float]:
         """Return the sum of *column*, a value of each cluster, in every draw; kept, because figures share their columns."""
         key = tuple(column)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from zcload.packed import pack
+
 TICK_S = 0.01
 CPUS = 2
 WINDOW_NS = 50_000_000
@@ -50,6 +52,8 @@ class Cost:
     elapsed_s: float = 0.05
     machine: float | None = None
     observer_s: float = 0.00001
+    latencies_ns: tuple[int, ...] = ()  # of the window's transfers, if it has any
+    late_ns: tuple[int, ...] = ()
 
 
 def lane(name, mechanism=None, *, aa=False, moves_payload=True, chunk=262_144, sink="recv"):
@@ -164,7 +168,16 @@ class Result:
             receivers=[[before[1], list(receiver)]],
             machine=machine,
             observer_cpu_ns=round(cost.observer_s * 1e9),
+            **({"transfers": self._transfers(name, cost, opened)} if cost.latencies_ns else {}),
         )
+
+    def _transfers(self, name, cost, opened):
+        """Return what a window's record says of its transfers; with *late_ns* they are of a schedule."""
+        before, count = self.counters.get((name, "transfers"), 0), len(cost.latencies_ns)
+        self.counters[name, "transfers"] = before + count
+        told = {"sent": [[before, before + count]], "received": [[before, before + count]], "until_ns": None}
+        told["latency_ns"] = pack(cost.latencies_ns)
+        return told | ({"until_ns": opened + WINDOW_NS, "late_ns": pack(cost.late_ns)} if cost.late_ns else {})
 
     def block(self, groups, *, generation, block, fate="counted", attempt=0, purpose="measure"):
         """Record a block: *groups* are dicts from lane to Cost."""

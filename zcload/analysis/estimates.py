@@ -127,6 +127,8 @@ def _missing(metric: Metric, variant: str, generations: Sequence[Generation]) ->
     if not have:
         return "no window was measured"
     if not any(total.get(metric.denominator) for total in have):
+        if metric.denominator in ("transfers", "transfer_span_s", "machine_transfers"):
+            return "a stream has no transfers to count" if metric.numerator != "machine_cpu_s" else "a stream, or no machine ledger"
         if metric.denominator in ("gb", "elapsed_s"):
             return "no payload was moved"
         if metric.denominator == "machine_gb":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from zcload.analysis.latency import PERCENTILES
 from zcload.analysis.summary import SCHEMA
 from zcload.metrics import METRICS
 
@@ -42,6 +43,17 @@ def summary_schema() -> dict[str, Any]:
     )
     metric = _figure(unit={"type": "string"}, reason=_TEXT)
     metric["required"].append("unit")
+    latency = _object(
+        {
+            "kind": {"enum": ["response_time", "service_time"]},
+            "count": _INTEGER,
+            "unit": {"const": "s"},
+            "percentiles": _object({name: _figure(reason=_TEXT) for name in (*PERCENTILES, "max")}),
+        },
+        mean=_NUMBER,
+        curve={"type": "array"},
+        lateness={"type": ["object", "null"]},
+    )
     variant = _object(
         {
             "name": {"type": "string"},
@@ -65,6 +77,7 @@ def summary_schema() -> dict[str, Any]:
         retransmits={"type": ["integer", "null"]},
         loop_s_per_call=_NUMBER,
         bottleneck={"type": ["object", "null"]},
+        latency={"anyOf": [latency, {"type": "null"}]},
     )
     point = _object(
         {

@@ -10,6 +10,7 @@ from zcload.analysis.bottleneck import bottleneck
 from zcload.analysis.cautions import point_cautions
 from zcload.analysis.comparisons import Comparison, aa_outside, compare, judge, keep_family_wise, smallest_saving_percent
 from zcload.analysis.estimates import metric_interval
+from zcload.analysis.latency import describe as describe_latency
 from zcload.analysis.tally import Generation, PointData, idle_cores, sort_out
 from zcload.metrics import METRICS, headline
 from zcload.model import Caution
@@ -159,8 +160,16 @@ class _Point:
             "retransmits": sum(r["tcp_info"].get("total_retrans", 0) for r in reports) if reports else None,
             "loop_s_per_call": cost,
             "bottleneck": bottleneck(sums, self.data.cpus, reports) if moves else None,
+            "latency": self._latency(name),
             "metrics": metrics,
         }
+
+    def _latency(self, name: str) -> dict[str, Any] | None:
+        """Return the latencies of a variant's transfers; None for a stream, and for what moves no payload."""
+        values = [g.latencies.get(name, []) for g in self.generations]
+        late = [text for g in self.generations for text in g.lateness.get(name, [])]
+        arrivals = self.described["point"].get("arrivals") or "closed"
+        return describe_latency(values, late, self.bootstrap, open_loop=arrivals != "closed")
 
     def _cautions(self) -> list[Caution]:
         stopped = self.events["stopped"][-1]["reason"] if self.events["stopped"] else None

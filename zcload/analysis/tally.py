@@ -40,6 +40,8 @@ def window_tally(record: Mapping[str, Any], idle_cores: float | None) -> Tally:
     }
     for name, pairs in record.get("receiver_measures", {}).items():
         tally[f"receiver_{name}"] = float(sum(after - before for before, after in pairs))
+    if "transfers" in record:
+        tally |= _transfer_sums(record, tally["elapsed_s"])
     if record.get("was_cold") is not None:
         tally["cold_windows"] = 1.0
         tally["not_cold_windows"] = float(not record["was_cold"])
@@ -47,7 +49,19 @@ def window_tally(record: Mapping[str, Any], idle_cores: float | None) -> Tally:
         before, after = record["machine"]
         tally["machine_cpu_s"] = busy_s(before, after) - idle_cores * (after[0] - before[0]) / 1e9
         tally["machine_gb"] = tally["gb"]
+        if "transfers" in tally:
+            tally["machine_transfers"] = tally["transfers"]
     return tally
+
+
+def _transfer_sums(record: Mapping[str, Any], elapsed_s: float) -> Tally:
+    """Return what a window of transfers adds: how many, and the time they stand for.
+
+    Arrivals that are served before the window's end leave it idle to its end: their rate is that of all of it.
+    """
+    told = record["transfers"]
+    planned_s = (told["until_ns"] - record["open_ns"]) / 1e9 if told.get("until_ns") else 0.0
+    return {"transfers": float(sum(after - before for before, after in told["sent"])), "transfer_span_s": max(elapsed_s, planned_s)}
 
 
 @dataclass(slots=True)
@@ -58,6 +72,8 @@ class Generation:
     windows: dict[tuple[float, int], dict[str, Tally]] = field(default_factory=lambda: defaultdict(dict))
     sums: dict[str, Tally] = field(default_factory=lambda: defaultdict(lambda: defaultdict(float)))
     logs: dict[tuple[str, str, str], dict[float, float]] = field(default_factory=dict)  # what the estimates keep: see ratio_to
+    latencies: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # by variant: the windows' values, packed
+    lateness: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def groups_of(self, lane: str) -> int:
         """Return in how many groups the variant called *lane* had a lane."""
@@ -69,6 +85,9 @@ class Generation:
         total = self.sums[record["lane"]]
         for name, value in tally.items():
             total[name] += value
+        for values, name in ((self.latencies, "latency_ns"), (self.lateness, "late_ns")):
+            if text := record.get("transfers", {}).get(name):
+                values[record["lane"]].append(text)
 
 
 def add_samples(generation: Generation, samples: list[Mapping[str, Any]], workers: Mapping[str, tuple[int, int]]) -> None:
