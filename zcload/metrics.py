@@ -44,6 +44,8 @@ METRICS: dict[str, Metric] = {
                "CPU clocks of the sender processes / (last byte - gate opening)"),
         Metric("receiver_cpu_cores", "receiver cores", "cores", "none", "windows", "receiver_cpu_s", "elapsed_s",
                "CPU clocks of the receiver processes / (last byte - gate opening)"),
+        Metric("total_cpu_cores", "both ends' cores", "cores", "none", "windows", "total_cpu_s", "elapsed_s",
+               "CPU clocks of senders and receivers / (last byte - gate opening)"),
         Metric("sender_user_s_per_gb", "sender user CPU", "s/GB", "lower", "sums", "sender_user_s", "sampled_gb",
                "psutil cpu_times().user of the senders / 10^9 bytes; split by the tick", ticks=True),
         Metric("sender_system_s_per_gb", "sender system CPU", "s/GB", "lower", "sums", "sender_system_s", "sampled_gb",
