@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 
 import pytest
 
@@ -25,6 +26,30 @@ def test_no_two_processes_write_the_same_pair_of_cache_lines():
     assert sum(map(len, owned)) == len(set().union(*owned))
     board = Board(workers)
     assert len(board.words) == Board.base(workers - 1) + WORDS_PER_BLOCK
+    board.close()
+
+
+@pytest.mark.parametrize("area_words", [1, 31, 32, 33, 70])
+def test_every_senders_area_is_its_own(area_words):
+    """The areas of the loads have the length asked for, begin on pairs of cache lines of their own, and overlap nothing."""
+    board = Board(5, senders=3, area_words=area_words)
+    for sender in range(3):
+        board.area(sender)[:] = memoryview(array("q", [sender + 1] * area_words))
+    told = board.words.tolist()
+    assert not any(told[: Board.base(4) + WORDS_PER_BLOCK])
+    for sender in range(3):
+        first = told.index(sender + 1)
+        assert first * 8 % LINE_PAIR_BYTES == 0
+        assert told[first : first + area_words] == [sender + 1] * area_words == board.area(sender).tolist()
+    assert sum(map(bool, told)) == 3 * area_words
+    board.close()
+
+
+def test_a_board_without_areas_has_none():
+    """A lane whose load asks for no area has a board of its workers' words alone."""
+    board = Board(2, senders=1)
+    assert len(board.area(0)) == 0
+    assert len(board.words) == Board.base(1) + WORDS_PER_BLOCK
     board.close()
 
 

@@ -7,11 +7,11 @@ import json
 import os
 import sys
 
+from zcload.lane import rest
 from zcload.lane.lane import set_up
 from zcload.lane.sender import shares
 from zcload.linux import pipes
 from zcload.model import Point, Variant
-from zcload.observe import rest
 from zcload.observe.machine import Machine
 from zcload.placement import Placement
 from zcload.source import open_source

@@ -1,7 +1,8 @@
 """The board: the memory that a lane's processes and the coordinator share, and the only thing they say while a window is open.
 
 Words of 8 bytes, each written by one process. The first 256 bytes are the coordinator's; then 256 bytes (two pairs of cache
-lines, as CPUs fetch lines in pairs) for each worker, so that no two processes ever write the same line.
+lines, as CPUs fetch lines in pairs) for each worker, so that no two processes ever write the same line; then, if the lane's
+load asks for it, an area for each sender that the load lays out.
 An aligned word is stored and loaded whole on every CPU that Linux runs CPython on.
 """
 
@@ -30,10 +31,16 @@ MAX_MEASURES, MAX_COUNTS = COUNTS - MEASURES, WORDS_PER_BLOCK - COUNTS
 
 
 class Board:
-    """The shared words of one lane with *workers* workers. Make it before forking; anonymous, so it vanishes with its processes."""
+    """The shared words of one lane with *workers* workers, and *area_words* more for each of its *senders*.
 
-    def __init__(self, workers: int) -> None:
-        self._memory = mmap.mmap(-1, 8 * WORDS_PER_BLOCK * (workers + 1))
+    Make it before forking; anonymous, so it vanishes with its processes.
+    """
+
+    def __init__(self, workers: int, senders: int = 0, area_words: int = 0) -> None:
+        self._areas = WORDS_PER_BLOCK * (workers + 1)
+        self._area_words = area_words
+        self._apart = -(-area_words // WORDS_PER_BLOCK) * WORDS_PER_BLOCK
+        self._memory = mmap.mmap(-1, 8 * (self._areas + senders * self._apart))
         self.words = memoryview(self._memory).cast("q")
 
     @staticmethod
@@ -50,6 +57,11 @@ class Board:
         """Return what the worker's sink has measured, by kind."""
         start = self.base(worker) + MEASURES
         return self.words[start : start + kinds].tolist()
+
+    def area(self, sender: int) -> memoryview:
+        """Return the words of sender number *sender*'s load; empty where the load has none. No view may outlive the board."""
+        start = self._areas + sender * self._apart
+        return self.words[start : start + self._area_words]
 
     def close(self) -> None:
         """Give the memory back."""

@@ -13,9 +13,10 @@ from zcload import interrupt
 from zcload.errors import StudyError
 from zcload.lane.board import BYTES, FORGET, GATE, ITERATIONS, LAST_NS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
 from zcload.lane.connect import connect
+from zcload.lane.load import Load
 from zcload.lane.network import Network
 from zcload.lane.receiver import call_names, receive_file
-from zcload.lane.sender import send_file, shares
+from zcload.lane.sender import load_of, send_file, shares
 from zcload.mechanisms import MECHANISMS
 from zcload.model import Point, Variant
 from zcload.observe.cache import FileCache
@@ -67,6 +68,11 @@ class Lane:
     def measures(self) -> tuple[str, ...]:
         """Return the names of what the lane's sink measures, most often none."""
         return SINKS[self.sink].measures
+
+    @property
+    def load(self) -> type[Load]:
+        """Return how the lane's senders offer bytes."""
+        return load_of(self.point)
 
     @property
     def cpu_sets(self) -> list[frozenset[int]]:
@@ -160,6 +166,10 @@ class Lane:
         """Return what each receiver's sink has measured since set-up, in the order of `measures`."""
         first, kinds = len(self.senders), len(self.measures)
         return [self.board.measures(first + i, kinds) for i in range(len(self.receivers))]
+
+    def areas(self) -> list[list[int]]:
+        """Return what each sender's load has written into its area since set-up; nothing where the load has none."""
+        return [self.board.area(i).tolist() for i in range(len(self.senders))] if self.load.area_words(self.point) else []
 
     def failure(self) -> StudyError | None:
         """Return what is wrong with this lane, None while all is well: the cause, not another worker's broken connection.
@@ -281,7 +291,7 @@ def set_up(
     """
     parts = shares(size, point.senders)
     receivers = point.receiver_count
-    lane = Lane(variant, point, placement, Board(point.senders + receivers))
+    lane = Lane(variant, point, placement, Board(point.senders + receivers, point.senders, load_of(point).area_words(point)))
     connections = connect(point, point.senders, congestion, network)
     lane.strangers = connections.strangers
     try:
@@ -320,6 +330,7 @@ def set_up(
                     board=lane.board,
                     index=s,
                     variant=variant,
+                    point=point,
                     chunk=lane.chunk,
                     size=size,
                     share=parts[s],

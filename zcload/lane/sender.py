@@ -1,7 +1,4 @@
-"""The sender's body: wait at the gate, move the file through one mechanism while it is open, park, and say how much.
-
-While a window is open a sender makes no system call but its mechanism's.
-"""
+"""The sender's body: wait at the gate, have one load move the file through one mechanism while it is open, park, and say how much."""
 
 from __future__ import annotations
 
@@ -9,22 +6,15 @@ import os
 import resource
 import socket
 import time
-from dataclasses import dataclass
 from itertools import pairwise
 
-from zcload.lane.board import BYTES, COUNTS, FORGET, GATE, ITERATIONS, MAX_COUNTS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
+from zcload.lane.board import BYTES, COUNTS, FORGET, ITERATIONS, MAX_COUNTS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
+from zcload.lane.load import Load, Means, Share
+from zcload.lane.stream import Stream
 from zcload.lane.tcp_info import tcp_info
 from zcload.mechanisms import MECHANISMS
-from zcload.model import Variant
+from zcload.model import Point, Variant
 from zcload.worker import tell
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A sender's part of the file: it starts at *start*, and verification sends the bytes up to *end*."""
-
-    start: int
-    end: int
 
 
 def shares(size: int, senders: int) -> tuple[Share, ...]:
@@ -33,12 +23,18 @@ def shares(size: int, senders: int) -> tuple[Share, ...]:
     return tuple(Share(start, end) for start, end in pairwise(starts))
 
 
+def load_of(point: Point) -> type[Load]:
+    """Return how the senders of a lane at *point* offer bytes. Known before anything is forked, as the board has words for it."""
+    return Stream
+
+
 def send_file(
     control: socket.socket,
     *,
     board: Board,
     index: int,
     variant: Variant,
+    point: Point,
     chunk: int,
     size: int,
     share: Share,
@@ -52,32 +48,21 @@ def send_file(
     mechanism = cls(sock, own, size, chunk if cls.uses_chunk else size, **variant.options)
     if len(mechanism.counts) > MAX_COUNTS:
         raise AssertionError(f"{cls.name} declares more kinds of calls than the board has words for")
-    step = mechanism.chunk
-    whole_pass = cls.whole_pass
     words, base = board.words, board.base(index)
-    send = mechanism.send
-    offset = 0 if whole_pass else share.start
-    sent = iterations = 0
+    load = load_of(point)(Means(mechanism, words, board.area(index), size, share, point, index))
     tell(control, ready=True)
     while True:
         os.eventfd_read(gate)
         number, order = words[NUMBER], words[ORDER]
         if order == RUN:
-            while words[GATE] == number or (whole_pass and offset):
-                left = size - offset
-                moved = send(offset, step if left > step else left)
-                iterations += 1
-                sent += moved
-                offset += moved
-                if offset == size:
-                    offset = 0
+            load.run(number)
             mechanism.drain()
         elif order == VERIFY:
             at = share.start
             while at < share.end:
-                moved = send(at, min(step, share.end - at))
-                iterations += 1
-                sent += moved
+                moved = mechanism.send(at, min(mechanism.chunk, share.end - at))
+                load.iterations += 1
+                load.sent += moved
                 at += moved
             mechanism.drain()
         elif order == REPORT:
@@ -86,8 +71,8 @@ def send_file(
             mechanism.forget()
         elif order == STOP:
             break
-        words[base + BYTES] = sent if cls.moves_payload else 0
-        words[base + ITERATIONS] = iterations
+        words[base + BYTES] = load.sent if cls.moves_payload else 0
+        words[base + ITERATIONS] = load.iterations
         for kind, count in enumerate(mechanism.counts):
             words[base + COUNTS + kind] = count
         words[base + PARKED] = number  # last: whoever sees it sees the rest

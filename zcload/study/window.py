@@ -60,6 +60,7 @@ def measure_together(lanes: Sequence[Lane], open_s: float, machine: Machine) -> 
             "machine": [machine_before, machine_after] if len(lanes) == 1 else None,
             "observer_cpu_ns": observer // len(lanes),
             **_measures(lane.measures, before[i], after[i]),
+            **lane.load.record(before[i].areas, after[i].areas),
         }
         for i, lane in enumerate(lanes)
     ]
@@ -86,11 +87,12 @@ def _of(lane: Lane, reading: Callable[[Lane], list[int]]) -> list[int]:
 class _Reading:
     """The counters of every process of a lane at a rest."""
 
-    __slots__ = ("last_byte_ns", "measured", "receivers", "senders")
+    __slots__ = ("areas", "last_byte_ns", "measured", "receivers", "senders")
 
     def __init__(self, lane: Lane, cpu_ns: Sequence[int]) -> None:
         self.last_byte_ns = lane.last_byte_ns()
         senders, receivers = lane.tallies()
+        self.areas = lane.areas()
         self.measured = lane.measured() if lane.measures else []
         count = len(senders)
         self.senders = [[cpu, *tally] for cpu, tally in zip(cpu_ns[:count], senders, strict=True)]
