@@ -137,7 +137,7 @@ def test_a_lane_without_memory_is_skipped(tmp_path):
     """A mechanism whose private memory does not fit is skipped with its reason in the plan and refused with --strict, not killed."""
     config = tmp_path / "c.toml"
     config.write_text(
-        '[study]\nname = "s"\nbaseline = "read_send"\nvariants = ["read_send", "sendfile", "slurp_send"]\n[workload]\n'
+        '[study]\nname = "s"\nbaseline = "read_send"\nvariants = ["read_send", "sendfile", "slurp_send"]\nbest_chunk = false\n[workload]\n'
         'file_size = "1GiB"\nsenders = 1000\n'
     )
     plan = zcload("run", config, "--plan", cwd=tmp_path)

@@ -752,16 +752,23 @@ def test_plan():
     assert planned.disk_bytes == 0  # made in memory
     assert planned.memory_bytes >= 1 << 28  # the two points share one file
     assert planned.memory_bytes < 2 << 28
-    assert planned.processes == 2 * (2 + 1)
+    assert planned.processes == 3 * (2 + 1)  # the idle loop beside the two variants
     assert plan(study, check_windows=True).check_s == 4 * 2 * 2.0 * 2 * 2
 
 
 @pytest.mark.parametrize(
     ("contenders", "more", "lanes"),
-    [(3, {}, 4), (4, {}, 4 + 2), (3, {"best_chunk": True}, 4 + 2), (7, {}, 7 + 3), (7, {"schedule": "together"}, 8)],
+    [
+        (3, {}, 5),
+        (4, {}, 6),
+        (6, {"best_chunk": True}, 7 + 3),
+        (1, {"best_chunk": True}, 8),
+        (7, {}, 7 + 3),
+        (7, {"schedule": "together"}, 9),
+    ],
 )
 def test_plan_counts_the_baseline_of_every_group(contenders, more, lanes):
-    """With more than three contenders every group has a baseline lane of its own, and a plan counts their processes and memory."""
+    """A plan counts the most lanes there are at once: every group's own baseline, the idle loop, or one for each chunk tried."""
     names = ["sendfile", "splice", "mmap_send", "msg_zerocopy", "uring_splice", "uring_send_zc", "uring_read_send"][:contenders]
     study = study_of(*names, **{"best_chunk": False, **more})
     assert plan(study).processes == lanes * 2
@@ -773,7 +780,7 @@ def test_plan_of_renamed_variants_and_files_on_disk():
     study = Study("s", "read_send", variants, (Point(dir="/somewhere", file_size=1 << 20),))
     planned = plan(study)
     assert planned.lanes == ("read_send", "mine (sendfile)")
-    assert (planned.points, planned.processes, planned.disk_bytes) == (("one point",), 3 * 2, 1 << 20)
+    assert (planned.points, planned.processes, planned.disk_bytes) == (("one point",), 8 * 2, 1 << 20)
 
 
 @pytest.mark.parametrize(

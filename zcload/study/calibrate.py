@@ -11,8 +11,9 @@ from zcload.analysis.tally import window_tally
 from zcload.errors import StudyError
 from zcload.lane.lane import Lane
 from zcload.mechanisms import MECHANISMS
-from zcload.model import Variant
+from zcload.model import Study, Variant
 from zcload.stats import pseudo_median
+from zcload.study.blocks import CONTENDERS_PER_GROUP
 from zcload.study.setting import Setting
 from zcload.study.window import LaneFailed, measure
 from zcload.units import format_size
@@ -26,6 +27,18 @@ BEST_CHUNKS = tuple(1 << power for power in range(14, 21))  # 16 KiB .. 1 MiB
 _IDLE_S = 0.08  # eight ticks of /proc/stat on each CPU; the generations add up
 _CALIBRATION_WINDOWS = 3
 _CHUNK_GENERATIONS, _CHUNK_BLOCKS = 2, 4
+
+
+def lanes_measured(study: Study) -> int:
+    """Return how many lanes a generation has, at most: the variants, the best-chunk lane, and a baseline for each further group."""
+    contenders = len(study.variants) - 1 + study.best_chunk
+    groups = 1 if study.schedule == "together" else max(1, -(-contenders // CONTENDERS_PER_GROUP))
+    return contenders + groups
+
+
+def lanes_at_once(study: Study) -> int:
+    """Return how many lanes of a point run at once, at most: in a generation, with the idle loop, or one for each chunk tried."""
+    return max(lanes_measured(study), len(study.variants) + 1, len(BEST_CHUNKS) + 1 if study.best_chunk else 0)
 
 
 def watch_idle(setting: Setting) -> list[list[int]] | None:

@@ -8,7 +8,7 @@ from zcload.mechanisms import MECHANISMS
 from zcload.model import Point, Study
 from zcload.sinks import SINKS
 from zcload.source import required_memory
-from zcload.study.blocks import CONTENDERS_PER_GROUP
+from zcload.study.calibrate import lanes_at_once, lanes_measured
 from zcload.study.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S
 from zcload.units import format_rate, format_size
 
@@ -42,13 +42,6 @@ def point_name(study: Study, point: Point) -> str:
     return ", ".join(parts)
 
 
-def _running(study: Study) -> int:
-    """Return how many lanes of a point run at once, at most: its variants, the best-chunk lane, and a baseline for each further group."""
-    contenders = len(study.variants) - 1 + study.best_chunk
-    groups = 1 if study.schedule == "together" else max(1, -(-contenders // CONTENDERS_PER_GROUP))
-    return contenders + groups
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The points by name, the lanes of each, and what all of it needs: seconds at most, bytes of memory and of disk, processes at once."""
@@ -70,12 +63,12 @@ class Plan:
 def plan(study: Study, check_windows: bool = False) -> Plan:
     """Estimate what *study* (resolved) takes; the time to measure is the limit, a study may well stop earlier."""
     lanes = tuple(f"{v.name} ({v.mechanism})" if v.name != v.mechanism else v.name for v in study.variants)
-    running = _running(study)
+    running, measured = lanes_at_once(study), lanes_measured(study)
     made = {(p.file, p.file_size, p.dir) for p in study.points if p.file is None}
     own = {p.file_size for p in study.points if p.file is not None}
     setup = sum(size / _FILE_BYTES_PER_S / 2 for _, size, _ in made) + sum(size / 1.5e9 for size in own)
-    setup += sum(running * p.file_size / _VERIFY_BYTES_PER_S + (_CALIBRATE_S if study.best_chunk else 2.0) for p in study.points)
-    check = CHECK_GENERATIONS * CHECK_BLOCKS * CHECK_WINDOW_S * running * len(study.points) if check_windows else 0.0
+    setup += sum(measured * p.file_size / _VERIFY_BYTES_PER_S + (_CALIBRATE_S if study.best_chunk else 2.0) for p in study.points)
+    check = CHECK_GENERATIONS * CHECK_BLOCKS * CHECK_WINDOW_S * measured * len(study.points) if check_windows else 0.0
     private = max(
         sum(
             p.senders * MECHANISMS[v.mechanism].private_bytes(p.file_size, v.chunk or p.chunk)

@@ -11,6 +11,7 @@ from typing import Any
 from zcload.errors import ConfigError, MechanismUnavailableError, Problem
 from zcload.lane.connect import choose_congestion, listen
 from zcload.lane.network import open_network
+from zcload.linux.open_files import most_open_files
 from zcload.linux.pagecache import memory_file_system
 from zcload.mechanisms import MECHANISMS
 from zcload.model import Caution, Point, Study, Variant
@@ -18,8 +19,10 @@ from zcload.observe.topology import Core
 from zcload.placement import place
 from zcload.sinks import SINKS
 from zcload.source import MEMORY_RESERVE, available_memory, check_own, check_room, required_memory
+from zcload.study.calibrate import lanes_at_once
 from zcload.units import human_bytes
 
+_OWN_FILES = 128  # standard streams, the result, files that are sent, networks, imports under way
 _PROCESS_BYTES = 12 << 20  # private memory of a forked worker, beside its buffers
 
 
@@ -43,6 +46,20 @@ def check_host(study: Study, cores: tuple[Core, ...]) -> None:
         place(point.placement, point.senders, point.receiver_count, cores, random.Random(0))
         _check_cold(point)
     check_room(study.points)
+    most, needed = most_open_files(), open_files(study)
+    if most is not None and needed > most:
+        what = f"{lanes_at_once(study)} lanes at once need {needed} open files, and {most} are allowed"
+        raise ConfigError(Problem(what, key="workload.senders", remedy="fewer senders or variants, or a higher hard limit (`ulimit -Hn`)"))
+
+
+def open_files(study: Study) -> int:
+    """Return how many descriptors the coordinator needs at most, generously counted.
+
+    A sender has a control socket, a gate and a /proc file, a receiver all but the gate, and while a lane is set up both ends
+    of each of its connections are the coordinator's.
+    """
+    most = max((3 * p.senders + 2 * p.receiver_count) * lanes_at_once(study) + 2 * p.senders for p in study.points)
+    return most + _OWN_FILES
 
 
 def _check_cold(point: Point) -> None:

@@ -18,6 +18,7 @@ from zcload.analysis.summary import summarise
 from zcload.errors import ConfigError, StudyError, ZcloadError
 from zcload.lane.connect import choose_congestion
 from zcload.lane.network import Network, address_of, open_network
+from zcload.linux.open_files import room_for_files
 from zcload.metrics import headline
 from zcload.model import Point, Study
 from zcload.observe.cache import FileCache
@@ -111,7 +112,7 @@ def run(
     )
     error: ZcloadError | None = None
     affinity = os.sched_getaffinity(0)
-    with interrupt.graceful(), _quiet_collector():
+    with interrupt.graceful(), _quiet_collector(), room_for_files(preflight.open_files(study)):
         try:
             _measure(study, recorder, cores, environment, out, random.Random(seed), view, check_windows)
         except ZcloadError as caught:
