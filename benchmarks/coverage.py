@@ -4,6 +4,9 @@ Each simulated generation has a bias of its own in every lane, as real set-ups h
 generations until its interval is narrow enough, as zcload does, and the interval is held against the expectation of the
 generation's estimate. No processes, no clocks: the same seed gives the same table.
 
+Noise comes in two kinds. That of windows is what a generation's robust estimate is made of. That of set-ups stays with a lane for
+a generation, and no robust estimate takes it away: the more lopsided it is, the more generations an interval needs to be right.
+
     python benchmarks/coverage.py --runs 2000
 """
 
@@ -18,7 +21,7 @@ from dataclasses import dataclass
 from zcload.analysis.estimates import generation_log_ratio, ratio_to
 from zcload.analysis.tally import Generation
 from zcload.metrics import METRICS, TOTAL
-from zcload.stats import LOOKS, Bootstrap, half_width_percent, mean_interval, narrow_enough
+from zcload.stats import LOOKS, Bootstrap, generations_interval, half_width_percent, narrow_enough
 
 COPY, OTHER = "copy", "other"
 RATIO = 0.65  # sendfile's share of the copy's CPU on loopback
@@ -30,20 +33,41 @@ PAIRED, SUMS, COUNTS = "paired estimate", "ratio of sums", "ratio of counts"
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A kind of noise: *window* gives the log-costs of the copy's and the other's window, *set_up* a lane's bias in a generation."""
+    """A kind of noise: *window* gives the log-costs of the copy's and the other's window, *set_up* their biases in a generation."""
 
     name: str
     window: Callable[[random.Random, int], tuple[float, float]]
-    set_up: Callable[[random.Random], float]
+    set_up: Callable[[random.Random], tuple[float, float]]
 
 
-def _biased(sd: float) -> Callable[[random.Random], float]:
-    return lambda rng: rng.gauss(0.0, sd)
+Bias = Callable[[random.Random], float]
 
 
-def _two_kinds(rng: random.Random) -> float:
-    """Three set-ups of ten have bad luck (page colour, say): the bias itself has two modes."""
-    return 0.12 if rng.random() < 0.3 else 0.0
+def _each(bias: Bias) -> Callable[[random.Random], tuple[float, float]]:
+    return lambda rng: (bias(rng), bias(rng))
+
+
+def _other_only(bias: Bias) -> Callable[[random.Random], tuple[float, float]]:
+    """The copy has next to no luck, the other has it all: the log-ratio is as lopsided as the bias."""
+    return lambda rng: (rng.gauss(0.0, 0.015), bias(rng))
+
+
+def _biased(sd: float) -> Callable[[random.Random], tuple[float, float]]:
+    return _each(lambda rng: rng.gauss(0.0, sd))
+
+
+def _unlucky(share: float) -> Bias:
+    """A *share* of the set-ups has bad luck (page colour, say): the bias itself has two modes."""
+    return lambda rng: 0.12 if rng.random() < share else 0.0
+
+
+def _exponential(mean: float) -> Bias:
+    return lambda rng: rng.expovariate(1 / mean)
+
+
+def _neighboured(rng: random.Random) -> float:
+    """One set-up in ten has three times the spread of the others."""
+    return rng.gauss(0.0, 0.09 if rng.random() < 0.1 else 0.03)
 
 
 def _clean(rng: random.Random, block: int) -> tuple[float, float]:
@@ -84,9 +108,15 @@ SCENARIOS = {
         Scenario("drifting", _drifting, _biased(0.06)),
         Scenario("contaminated", _contaminated, _biased(0.06)),
         Scenario("noisy", _clean, _biased(0.11)),  # does not reach the target
-        Scenario("two kinds of set-up", _clean, _two_kinds),
+        Scenario("set-ups: two kinds", _clean, _each(_unlucky(0.3))),
+        Scenario("set-ups: contaminated", _clean, _each(_neighboured)),
+        Scenario("set-ups: skewed", _clean, _each(_exponential(0.05))),
+        Scenario("set-ups: skewed, one side", _clean, _other_only(_exponential(0.05))),
+        Scenario("set-ups: two kinds, one side", _clean, _other_only(_unlucky(0.3))),
+        Scenario("set-ups: rare bad luck", _clean, _other_only(_unlucky(0.1))),  # the known limit: see docs/metrics.md
     )
 }
+LIMIT = "set-ups: rare bad luck"
 
 
 def generations(scenario: Scenario, rng: random.Random) -> Iterator[Generation]:
@@ -94,7 +124,8 @@ def generations(scenario: Scenario, rng: random.Random) -> Iterator[Generation]:
     number = 0
     while True:
         generation = Generation(number)
-        bias = scenario.set_up(rng), scenario.set_up(rng) + math.log(RATIO)
+        copy, other = scenario.set_up(rng)
+        bias = copy, other + math.log(RATIO)
         for block in range(BLOCKS):
             noise = scenario.window(rng, block)
             for lane, lanes_bias, windows_noise in zip((COPY, OTHER), bias, noise, strict=True):
@@ -109,6 +140,15 @@ def generations(scenario: Scenario, rng: random.Random) -> Iterator[Generation]:
         number += 1
 
 
+def enough(logs: list[float], widths: list[float], looks: int) -> bool:
+    """Say whether zcload would stop after these generations; *widths* takes in the half-width of this look."""
+    if len(logs) >= AT_LEAST:
+        interval = generations_interval(logs)
+        assert interval is not None
+        widths.append(half_width_percent(interval.map(math.exp)))
+    return narrow_enough(widths, 100 * TARGET, looks) or len(logs) >= AT_MOST
+
+
 def study(scenario: Scenario, rng: random.Random, looks: int = LOOKS) -> list[Generation]:
     """Simulate a study of one contender up to where zcload stops it."""
     taken: list[Generation] = []
@@ -119,12 +159,30 @@ def study(scenario: Scenario, rng: random.Random, looks: int = LOOKS) -> list[Ge
         log = generation_log_ratio(METRICS[TOTAL], OTHER, COPY, generation, COPY)
         assert log is not None
         logs.append(log)
-        interval = mean_interval(logs)
-        if interval is not None and len(taken) >= AT_LEAST:
-            widths.append(half_width_percent(interval.map(math.exp)))
-        if narrow_enough(widths, 100 * TARGET, looks) or len(taken) >= AT_MOST:
+        if enough(logs, widths, looks):
             return taken
     raise AssertionError("generations never end")
+
+
+def paired_coverage(scenario: Scenario, runs: int, *, seed: int = 1, size: int = 4000, looks: int = LOOKS) -> tuple[float, float]:
+    """Return the share of *runs* studies whose paired interval holds the truth, and their mean number of generations.
+
+    Fast: studies draw their generations from a population of *size* simulated ones, whose mean is the truth exactly.
+    """
+    rng = random.Random(f"{seed} {scenario.name}")
+    source = generations(scenario, rng)
+    population = [generation_log_ratio(METRICS[TOTAL], OTHER, COPY, next(source), COPY) or 0.0 for _ in range(size)]
+    expected = sum(population) / size
+    held = taken = 0
+    for _ in range(runs):
+        logs: list[float] = []
+        widths: list[float] = []
+        while not logs or not enough(logs, widths, looks):
+            logs.append(rng.choice(population))
+        interval = generations_interval(logs)
+        held += interval is not None and interval.low <= expected <= interval.high
+        taken += len(logs)
+    return held / runs, taken / runs
 
 
 def truth(scenario: Scenario, draws: int) -> dict[str, float]:
@@ -171,11 +229,11 @@ def main() -> None:
     given = parser.parse_args()
     error = 100 * 1.96 * math.sqrt(0.95 * 0.05 / given.runs)
     print(f"Share of 95 % intervals that hold the truth, in %, of {given.runs} studies (+-{error:.1f})\n")
-    print(f"{'noise':<22}{PAIRED:>17}{SUMS:>17}{COUNTS:>17}{'generations':>13}")
+    print(f"{'noise':<30}{PAIRED:>17}{SUMS:>17}{COUNTS:>17}{'generations':>13}")
     for name in given.only:
         found = coverage(SCENARIOS[name], given.runs, seed=given.seed, looks=given.looks)
         figures = "".join(f"{100 * found[key]:>17.1f}" for key in (PAIRED, SUMS, COUNTS))
-        print(f"{name:<22}{figures}{found['generations']:>13.1f}", flush=True)
+        print(f"{name:<30}{figures}{found['generations']:>13.1f}", flush=True)
 
 
 if __name__ == "__main__":

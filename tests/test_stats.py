@@ -9,12 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from benchmarks.coverage import COUNTS, PAIRED, SCENARIOS, SUMS, coverage
+from benchmarks.coverage import COUNTS, LIMIT, PAIRED, SCENARIOS, SUMS, coverage, paired_coverage
 from zcload.stats import (
     LOOKS,
     Bootstrap,
     Interval,
     decision_p,
+    generations_interval,
     half_width_percent,
     holm,
     interval_p,
@@ -106,6 +107,43 @@ def test_mean_interval_without_spread():
     assert mean_interval([0.5, 0.5, 0.5]) == Interval(0.5, 0.5, 0.5)
 
 
+def test_generations_interval_of_symmetric_values():
+    """Without skewness the interval is Student's at 96.5 %: what is looked at after every generation needs more to hold 95 %."""
+    values = [0.1, 0.2, 0.4, 0.5]
+    student, found = mean_interval(values, 0.965), generations_interval(values)
+    assert (found.low, found.high) == pytest.approx((student.low, student.high), rel=1e-9)
+
+
+def test_generations_interval_of_skewed_values():
+    """A long tail on one side makes the interval longer on that side: Hall's transformation of both ends is Student's quantile."""
+    values = [0.01, 0.02, 0.02, 0.03, 0.04, 0.09, 0.05, 0.02, 0.01, 0.03]
+    n, mean = len(values), sum(values) / len(values)
+    error = math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1) / n)
+    skewness = sum(((v - mean) / error / math.sqrt(n)) ** 3 for v in values) / n
+    skewness = min(skewness, 0.3 * math.sqrt(n))
+    found = generations_interval(values)
+    assert found.high - found.estimate > found.estimate - found.low
+    for bound, u in ((found.low, t_quantile(0.965, n - 1)), (found.high, -t_quantile(0.965, n - 1))):
+        t, a = (mean - bound) / error, skewness / math.sqrt(n)
+        assert t + a * t**2 / 3 + a**2 * t**3 / 27 + a / 6 == pytest.approx(u, rel=1e-9)
+
+
+@given(st.lists(st.floats(-1.5, 1.5), min_size=2, max_size=20), st.floats(0.1, 3.0))
+def test_generations_interval_mirrors_and_scales(values, factor):
+    """The interval of mirrored values is mirrored, that of scaled ones scaled, and the mean lies inside."""
+    found = generations_interval(values)
+    other = generations_interval([-factor * value for value in values])
+    assert (other.low, other.high) == pytest.approx((-factor * found.high, -factor * found.low), rel=1e-6, abs=1e-6)
+    assert found.low <= found.estimate <= found.high
+
+
+@pytest.mark.parametrize("values", [[], [1.0]])
+def test_generations_interval_needs_two_values(values):
+    """One generation has no spread, so there is no interval; equal ones have one of no width."""
+    assert generations_interval(values) is None
+    assert generations_interval([0.5, 0.5, 0.5]) == Interval(0.5, 0.5, 0.5)
+
+
 DEPRESSION_BEFORE = [1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30]
 DEPRESSION_AFTER = [0.878, 0.647, 0.598, 2.05, 1.06, 1.29, 1.06, 3.14, 1.29]
 DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
@@ -157,8 +195,8 @@ def test_interval_of_a_function():
 
 
 def test_bootstrap_takes_the_expanded_percentiles():
-    """The interval ends at the percentiles whose normal quantile is t times sqrt(n / (n - 1)): 0.24 % for six clusters, 1.39 % for 16."""
-    for clusters, tail in ((6, 0.0024318031746115667), (16, 0.013855570404766664)):
+    """The interval ends at the percentiles whose normal quantile is t at 96.5 % times sqrt(n / (n - 1)): 0.08 % for 6, 0.83 % for 16."""
+    for clusters, tail in ((6, 0.0008338939527050004), (16, 0.008337808878682684)):
         interval = Bootstrap(clusters, draws=1001).interval(0.5, [i / 1000 for i in range(1001)])
         assert (interval.low, interval.high) == pytest.approx((tail, 1 - tail), rel=1e-6)
         assert interval.estimate == 0.5
@@ -248,8 +286,8 @@ LOGS = [math.log(r) for r in (0.70, 0.72, 0.69, 0.74, 0.71, 0.70)]
 
 
 def test_decision_p():
-    """The p of a saving is that of a t test against the nearer bound of the margin (SciPy)."""
-    assert decision_p(LOGS, 0.03) == pytest.approx(7.006075234974054e-07, rel=1e-8)
+    """The p of a saving is Student's of Hall's transformed t against the margin's bound (by hand: skewness 0.501, t 30.59, 11.12)."""
+    assert decision_p(LOGS, 0.03) == pytest.approx(t_two_sided_p(11.124390159009266, 5) / 0.7, rel=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -284,15 +322,16 @@ _LOGS = st.lists(st.floats(-1.5, 1.5), min_size=2, max_size=20)
 @example([-0.02, 0.02], 0.03, 0.95)
 def test_decision_p_agrees_with_the_interval(logs, margin, confidence):
     """p is at most alpha exactly where the (1 - alpha) interval lies wholly beyond the margin or wholly inside it."""
-    p, interval = decision_p(logs, margin), mean_interval(logs, confidence)
+    p, interval = decision_p(logs, margin), generations_interval(logs, confidence)
     if _clear(interval, margin_in_logs(margin)):
         assert (p <= 1 - confidence) == _decided(interval, margin)
 
 
 @given(_LOGS, st.floats(0.0, 0.3))
 def test_p_of_a_symmetric_interval(logs, margin):
-    """For an interval that is Student's own, the p from the interval decides at 5 % as the p from the values does."""
-    interval = mean_interval(logs)
+    """For an interval without skewness, the p from the interval decides at 5 % as the p from the values does."""
+    logs = [*logs, *(2 * sum(logs) / len(logs) - log for log in logs)]
+    interval = generations_interval(logs)
     if _clear(interval, margin_in_logs(margin)):
         assert (interval_p(interval.map(math.exp), len(logs) - 1, margin) <= 0.05) == (decision_p(logs, margin) <= 0.05)
 
@@ -352,20 +391,33 @@ def test_holm_keeps_the_family_wise_error():
 
 # Simulated studies.
 
-_RUNS = 200
-_BAND = 3.5 * math.sqrt(0.935 * 0.065 / _RUNS)  # 3.5 standard errors: about 6 points; benchmarks/coverage.py is ten times finer
+_RUNS = 100
+_BAND = 3.5 * math.sqrt(0.95 * 0.05 / _RUNS)  # 3.5 standard errors: about 8 points; benchmarks/coverage.py is finer
+
+
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name != LIMIT])
+def test_intervals_hold_the_truth_as_often_as_they_say(name):
+    """Of 2,000 simulated studies, ended by the rule that ends real ones, 93 to 97 % have the truth in their 95 % interval."""
+    held, _ = paired_coverage(SCENARIOS[name], 2000)
+    assert 0.93 <= held <= 0.97
+
+
+def test_intervals_where_bad_luck_is_rare():
+    """The known limit: what a tenth of the set-ups shows, six to a dozen of them may not show at all, and no interval can know."""
+    held, generations = paired_coverage(SCENARIOS[LIMIT], 2000)
+    assert 0.85 <= held <= 0.93
+    assert generations < 15
 
 
 @pytest.mark.parametrize("name", ["clean", "skewed", "bimodal", "drifting", "contaminated"])
-def test_intervals_hold_the_truth_as_often_as_they_say(name):
-    """Of simulated studies, ended by the rule that ends real ones, about 95 % have intervals with the truth inside."""
+def test_all_estimators_hold_the_truth(name):
+    """The paired estimate, the ratio of sums and the ratio of counts hold the truth about as often as they say."""
     found = coverage(SCENARIOS[name], _RUNS, truth_draws=3000)
     for estimator in (PAIRED, SUMS, COUNTS):
-        assert found[estimator] >= 0.935 - _BAND, f"{estimator}: {found[estimator]:.1%}"
+        assert found[estimator] >= 0.95 - _BAND, f"{estimator}: {found[estimator]:.1%}"
 
 
-def test_intervals_of_generations_without_bias_are_not_too_wide():
-    """A study of quiet generations ends after as few as it may, and the truth is outside some of its intervals, as it must be."""
-    found = coverage(SCENARIOS["quiet"], _RUNS, truth_draws=3000)
-    assert 6 + LOOKS - 1 <= found["generations"] < 8.1
-    assert found[PAIRED] < 0.99
+def test_studies_of_quiet_generations_are_short():
+    """A study of quiet generations ends after as few as it may."""
+    _, generations = paired_coverage(SCENARIOS["quiet"], 200)
+    assert 6 + LOOKS - 1 <= generations < 8.3

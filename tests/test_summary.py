@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 
 import jsonschema
 import pytest
@@ -12,7 +13,7 @@ from tests.golden.fake import PLACE, Cost, Result, example, header, lane
 from zcload.analysis.schema import summary_schema
 from zcload.analysis.summary import SCHEMA, summarise
 from zcload.metrics import METRICS
-from zcload.stats import t_quantile
+from zcload.stats import generations_interval
 
 COST = "total_cpu_s_per_gb"
 LUCK = (1.0, 1.04, 0.98, 1.02, 0.96, 1.0)
@@ -132,9 +133,8 @@ def test_a_variants_own_figures():
 def test_a_comparison():
     """Ratio, saving, half-width and verdict come from the generations' log-ratios alone."""
     logs = [math.log(0.5 * luck) for luck in LUCK]
-    mean = sum(logs) / 6
-    half = t_quantile(0.95, 5) * math.sqrt(sum((x - mean) ** 2 for x in logs) / 5 / 6)
-    estimate, low, high = math.exp(mean), math.exp(mean - half), math.exp(mean + half)
+    interval = generations_interval(logs).map(math.exp)
+    estimate, low, high = interval.estimate, interval.low, interval.high
     c = comparison(point_of(study()), "sendfile")
     assert c["ratio"] == pytest.approx({"estimate": estimate, "low": low, "high": high}, rel=1e-6)
     assert c["saving_percent"] == pytest.approx(
@@ -143,7 +143,7 @@ def test_a_comparison():
     assert c["half_width_percent"] == pytest.approx(50 * (high - low), rel=1e-6)
     assert (c["baseline"], c["headline"], c["aa"], c["verdict"], c["reason"]) == ("copy", True, False, "saves", None)
     assert c["ratio_of_sums"]["estimate"] == pytest.approx(0.5, rel=1e-6)
-    assert c["generation_sd"] == pytest.approx(half * math.sqrt(6) / t_quantile(0.95, 5), rel=1e-6)
+    assert c["generation_sd"] == pytest.approx(statistics.stdev(logs), rel=1e-6)
 
 
 def test_goodput_has_words_of_its_own():

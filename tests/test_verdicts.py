@@ -11,7 +11,7 @@ from zcload.analysis.comparisons import Comparison, aa_outside, judge, keep_fami
 from zcload.analysis.estimates import Ratio
 from zcload.analysis.summary import summarise
 from zcload.metrics import METRICS
-from zcload.stats import Interval, mean_interval
+from zcload.stats import Interval, generations_interval
 
 COST, GOODPUT, SWITCHES = "total_cpu_s_per_gb", "goodput_bps", "sender_voluntary_switches_per_gb"
 MACHINE = "system_cpu_s_per_gb"
@@ -30,7 +30,7 @@ def compared(low, high, metric=COST, *, variant="sendfile", aa=False, headline=T
 def measured(*ratios, **more):
     """Return a headline comparison with the log-ratios of generations."""
     logs = tuple(math.log(ratio) for ratio in ratios)
-    interval = mean_interval(logs)
+    interval = generations_interval(logs)
     return comparison(Ratio(interval and interval.map(math.exp), logs), **more)
 
 

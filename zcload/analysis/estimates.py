@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from zcload.analysis.tally import Generation, Tally
 from zcload.metrics import TICK_MINIMUM, Metric
 from zcload.observe.machine import TICKS_PER_S
-from zcload.stats import Bootstrap, Interval, decision_p, interval_p, mean_interval, pseudo_median
+from zcload.stats import Bootstrap, Interval, decision_p, generations_interval, interval_p, pseudo_median
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def metric_interval(
         return None, reason
     if metric.kind == "windows":
         levels = [level for g in generations if (level := _generation_level(metric, variant, g)) is not None]
-        interval = mean_interval(levels)
+        interval = generations_interval(levels)
         if interval is None:
             return None, "a single generation has no spread"
         return interval.map(math.exp), None
@@ -75,7 +75,7 @@ def ratio_to(
     if metric.kind == "sums":
         reason = None if beside else "too few generations for an interval, or nothing to divide by"
         return Ratio(beside, logs, beside, reason, len(generations))
-    interval = mean_interval(logs)
+    interval = generations_interval(logs)
     if interval is None:
         return Ratio(None, logs, beside, "fewer than two generations: no spread to judge by")
     return Ratio(interval.map(math.exp), logs, beside)

@@ -17,7 +17,7 @@ from zcload.mechanisms import MECHANISMS
 from zcload.metrics import METRICS
 from zcload.model import Variant
 from zcload.progress import Progress, Viewer
-from zcload.stats import Interval, half_width_percent, mean_interval, narrow_enough
+from zcload.stats import Interval, generations_interval, half_width_percent, narrow_enough
 from zcload.study import calibrate
 from zcload.study.blocks import CONTENDERS_PER_GROUP, Tolerance, groups_of, run_block
 from zcload.study.setting import Setting, cpus_of
@@ -254,7 +254,7 @@ class PointRun:
 
     def ratios(self) -> dict[str, Interval]:
         """Return the headline ratios so far."""
-        return {name: interval.map(math.exp) for name, logs in self.logs.items() if (interval := mean_interval(logs)) is not None}
+        return {name: interval.map(math.exp) for name, logs in self.logs.items() if (interval := generations_interval(logs)) is not None}
 
     def progress(self) -> Progress:
         """Say how far this point is."""
