@@ -7,12 +7,36 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 PER_SENDER = "per-sender"
+SERVER = "server"  # what stands for the mechanism of a server under test: which one it is, only the server knows
 AA_SUFFIX = "#2"  # the baseline's second lane in an A/A study is "<baseline>#2"
 
 
 @dataclass(frozen=True, slots=True)
+class Server:
+    """A real server under test: a *command* to start it with, or *attach*, the pid of one that runs. Texts may hold placeholders.
+
+    *port* 0 is any free one; *request_bytes* of None asks for whole files; *files* are written into the server's own directory.
+    """
+
+    command: tuple[str, ...] = ()
+    attach: int | None = None
+    port: int = 0
+    path: str = "/{name}"
+    ready_s: float = 10.0
+    request_bytes: int | None = 4 << 20
+    environment: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: str = "SIGTERM"
+    grace_s: float = 5.0
+    install: str | None = None  # how to get the program, for whoever does not have it
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
-    """One named contender: a mechanism with its options. *chunk* (bytes) and *sink* of None mean the point's own."""
+    """One named contender: a mechanism with its options, or a *server*. *chunk* (bytes) and *sink* of None mean the point's own.
+
+    *over* names the variant that a server does the same work as: what it costs more is what being a server adds.
+    """
 
     name: str
     mechanism: str
@@ -20,6 +44,8 @@ class Variant:
     sink: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     aa: bool = False
+    server: Server | None = None
+    over: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +103,11 @@ class Study:
     best_chunk: bool = True
     swept: tuple[str, ...] = ()  # the workload keys that were lists, in the config's order
     config: Mapping[str, Any] = field(default_factory=dict)  # effective values as text that a config file accepts
+
+    @property
+    def serves(self) -> bool:
+        """Say whether a real server is among the variants: its sockets are not zcload's to set, so those of all lanes are left alone."""
+        return any(variant.server is not None for variant in self.variants)
 
     def variant(self, name: str) -> Variant:
         """Return the variant called *name*; raises KeyError."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from zcload.config.finding import Finding, Path, near_miss
 from zcload.config.registries import mechanism_options, moves_payload
-from zcload.config.sections import KEYS
+from zcload.config.servers import SERVER_KEYS, find_for_all, find_server
+from zcload.config.whole import KEYS, is_server
 from zcload.units import shown
 
 MOST_POINTS = 10_000  # at one second each a run of hours: more is a slip in a list
@@ -23,14 +24,15 @@ class _Contender:
     path: Path  # of the name
 
 
-def find_across(tree: Mapping[str, Any], unbuilt: Set[Path]) -> list[Finding]:
-    """Return what is wrong across keys of *tree*; the variants at *unbuilt* are left out, except for their names."""
+def find_across(tree: Mapping[str, Any]) -> list[Finding]:
+    """Return what is wrong across keys of *tree*."""
     contenders = list(_contenders(tree))
     return [
         *_no_variants(tree, contenders),
         *_duplicate_names(contenders),
         *_baseline(tree, contenders),
-        *_variant_keys(tree, unbuilt),
+        *_variant_keys(tree),
+        *_servers(tree, contenders),
         *_too_many_points(tree),
         *_cold(tree),
         *_only_over_veth(tree),
@@ -91,9 +93,10 @@ def _baseline(tree: Mapping[str, Any], contenders: list[_Contender]) -> Iterator
         yield Finding(path, f"{shown(baseline)} moves no bytes, so nothing can be compared with it", "'read_send' is the usual baseline")
 
 
-def _variant_keys(tree: Mapping[str, Any], unbuilt: Set[Path]) -> Iterator[Finding]:
+def _variant_keys(tree: Mapping[str, Any]) -> Iterator[Finding]:
     for path, variant in _variants(tree):
-        if path in unbuilt:
+        if is_server(variant):
+            yield from (_unknown(path, key, SERVER_KEYS) for key in variant if key not in SERVER_KEYS)
             continue
         mechanism = variant.get("mechanism")
         options = mechanism_options(mechanism) if isinstance(mechanism, str) else {}
@@ -102,6 +105,20 @@ def _variant_keys(tree: Mapping[str, Any], unbuilt: Set[Path]) -> Iterator[Findi
                 yield from _option((*path, key), value, options[key])
             elif key not in KEYS[("variant",)]:
                 yield _unknown(path, key, (*KEYS[("variant",)], *options))
+
+
+def _servers(tree: Mapping[str, Any], contenders: list[_Contender]) -> Iterator[Finding]:
+    servers = [(path, variant) for path, variant in _variants(tree) if is_server(variant)]
+    for path, variant in servers:
+        yield from find_server(path, variant, tree)
+        over, names = variant.get("over"), [c.name for c in contenders if c.name is not None and c.name != variant.get("name")]
+        if isinstance(over, str) and over not in names:
+            listed = ", ".join(shown(name) for name in dict.fromkeys(names)) or "none"
+            yield Finding(
+                (*path, "over"), f"{shown(over)} is not the name of another variant: expected one of {listed}", near_miss(over, names)
+            )
+    if servers:
+        yield from find_for_all(tree, servers)
 
 
 def _unknown(path: Path, key: object, allowed: tuple[str, ...]) -> Finding:

@@ -10,5 +10,3 @@ ONLY = {
     "rate": ("max",),
     "transfer": ("stream",),
 }
-
-VARIANT_KINDS_TO_COME = ("server",)

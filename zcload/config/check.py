@@ -8,10 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from zcload.config import built
 from zcload.config.across import find_across
 from zcload.config.finding import Finding, Path, near_miss
-from zcload.config.sections import KEYS, Config
+from zcload.config.whole import KEYS, MECHANISM_TAG, SERVER_TAG, Config
 from zcload.units import ValueRefused, shown
 
 
@@ -23,29 +22,14 @@ def check(tree: Mapping[str, Any]) -> tuple[Config | None, list[Finding]]:
         config = Config.model_validate(tree)
     except ValidationError as refused:
         findings += [_explain(error, tree) for error in refused.errors(include_url=False)]
-    # A variant of a kind that is not built yet has keys of its own: only the kind is wrong with it.
-    unbuilt = {path[:2] for path in _unbuilt_kinds(tree)}
-    findings = [finding for finding in findings if finding.path[:2] not in unbuilt]
-    findings += [
-        Finding((*path, "kind"), f"variants of kind {shown(kind)} are designed but not built yet")
-        for path, kind in _unbuilt_kinds(tree).items()
-    ]
     known = {finding.path for finding in findings}
-    return config, findings + [finding for finding in find_across(tree, unbuilt) if finding.path not in known]
-
-
-def _unbuilt_kinds(tree: Mapping[str, Any]) -> dict[Path, str]:
-    variants = tree.get("variant")
-    return {
-        ("variant", index): variant["kind"]
-        for index, variant in enumerate(variants if isinstance(variants, list) else ())
-        if isinstance(variant, dict) and variant.get("kind") in built.VARIANT_KINDS_TO_COME
-    }
+    return config, findings + [finding for finding in find_across(tree) if finding.path not in known]
 
 
 def _explain(error: ErrorDetails, tree: Mapping[str, Any]) -> Finding:
     """Say an error of pydantic's in the words of zcload."""
-    path, kind, found = error["loc"], error["type"], error["input"]
+    kind, found = error["type"], error["input"]
+    path = tuple(part for part in error["loc"] if part not in (MECHANISM_TAG, SERVER_TAG))
     if kind == "invalid_key":
         return Finding((*path[:-1], str(path[-1])), "this key is not text: expected a name such as 'workload'")
     # The models see a single workload value as a list of one, the user does not.

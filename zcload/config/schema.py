@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from zcload.config.registries import mechanism_names, mechanism_options
-from zcload.config.sections import Config
+from zcload.config.whole import Config
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
@@ -16,6 +16,12 @@ def describe() -> dict[str, Any]:
     schema = Config.model_json_schema()
     variant = schema["$defs"]["VariantSection"]
     variant["additionalProperties"] = False
+    variant["properties"]["kind"]["enum"].remove("server")
+    server = schema["$defs"]["ServerSection"]
+    server["additionalProperties"] = False
+    server["oneOf"] = [{"required": ["command"]}, {"required": ["attach", "port"]}]
+    for key in ("attach", "sink", "over", "install"):
+        del server["properties"][key]["default"]
     for key in ("chunk", "sink"):
         del variant["properties"][key]["default"]  # unset is not a value that a config can have
     owners: dict[str, list[str]] = {}

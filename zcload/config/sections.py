@@ -144,32 +144,7 @@ class VariantSection(Section):
     model_config = ConfigDict(extra="allow", validate_default=False)
 
     name: Annotated[str, VARIANT_NAME] = Field(description="Name of the variant in tables and results.")
+    kind: Annotated[str, choice("mechanism", "server")] = key("mechanism", "'mechanism': zcload's own senders.")
     mechanism: Annotated[str, MECHANISM] = Field(description="How the variant's senders move the file to the socket.")
     chunk: Annotated[int | None, CHUNK] = key(None, "Instead of the workload's chunk.")
     sink: Annotated[str | None, SINK] = key(None, "Instead of the workload's sink.")
-
-
-class Config(Section):
-    """A zcload study: variants x points, a baseline and a stopping rule."""
-
-    study: StudySection = Field(description="What is compared with what.")
-    workload: WorkloadSection = Field(
-        default_factory=WorkloadSection,
-        description="What is sent and how; any key may be a list, and the points are the product of the lists.",
-    )
-    stop: StopSection = Field(default_factory=StopSection, description="When a point has been measured enough.")
-    variant: list[VariantSection] = key([], "Long form of contenders, beside or instead of study.variants.")
-
-    def tree(self) -> dict[str, Any]:
-        """Return the whole config as text that a config file accepts, every workload value in a list."""
-        dumped = self.model_dump(exclude={"variant"})
-        return dumped | {"variant": [variant.model_dump(exclude_unset=True) for variant in self.variant]}
-
-
-KEYS: dict[tuple[str | int, ...], tuple[str, ...]] = {
-    (): tuple(Config.model_fields),
-    ("study",): tuple(StudySection.model_fields),
-    ("workload",): tuple(WorkloadSection.model_fields),
-    ("stop",): tuple(StopSection.model_fields),
-    ("variant",): tuple(VariantSection.model_fields),
-}

@@ -10,10 +10,12 @@ from typing import Any
 from zcload.config.check import check
 from zcload.config.finding import Finding, Path, dotted
 from zcload.config.overrides import ORIGIN, Overlaid, overlay
-from zcload.config.sections import Config
+from zcload.config.sections import VariantSection
+from zcload.config.servers import ServerSection
 from zcload.config.source import Lines, Source
+from zcload.config.whole import Config
 from zcload.errors import ConfigError, Problem
-from zcload.model import AA_SUFFIX, Point, Stop, Study, Variant
+from zcload.model import AA_SUFFIX, SERVER, Point, Server, Stop, Study, Variant
 
 
 def build(source: Source, overrides: Sequence[str]) -> Study:
@@ -75,10 +77,9 @@ def _resolve(config: Config, tree: Mapping[str, Any]) -> Study:
     written = config.tree()
     # The user's order of keys is kept, because it is the order in which the points are run.
     written["workload"] = {key: written["workload"][key] if key in swept else written["workload"][key][0] for key in values}
-    variants = [Variant(name, name) for name in config.study.variants]
-    variants += [
-        Variant(variant.name, variant.mechanism, variant.chunk, variant.sink, dict(variant.model_extra or {})) for variant in config.variant
-    ]
+    variants = [Variant(name, name) for name in config.study.variants] + [_variant(section) for section in config.variant]
+    if any(variant.server for variant in variants):  # a foreign server's sockets are not ours to set, so no lane's are set
+        values["socket_buffer"], written["workload"]["socket_buffer"] = [None], "auto"
     study = written["study"]
     written["variant"] = [{"name": name, "mechanism": name} for name in study.pop("variants")] + written["variant"]
     return Study(
@@ -102,6 +103,25 @@ def _resolve(config: Config, tree: Mapping[str, Any]) -> Study:
         swept=swept,
         config=written,
     )
+
+
+def _variant(section: VariantSection | ServerSection) -> Variant:
+    if isinstance(section, VariantSection):
+        return Variant(section.name, section.mechanism, section.chunk, section.sink, dict(section.model_extra or {}))
+    server = Server(
+        command=tuple(section.command),
+        attach=section.attach,
+        port=section.port,
+        path=section.path,
+        ready_s=section.ready_time,
+        request_bytes=section.request_size,
+        environment=section.environment,
+        files=section.files,
+        stop_signal=section.stop_signal,
+        grace_s=section.grace,
+        install=section.install,
+    )
+    return Variant(section.name, SERVER, sink=section.sink, server=server, over=section.over)
 
 
 def _with_second_lane(variants: list[Variant], baseline: str) -> Iterator[Variant]:

@@ -17,7 +17,7 @@ from zcload.lane.load import Load
 from zcload.lane.network import Network
 from zcload.lane.receiver import call_names, receive_file
 from zcload.lane.sender import load_of, send_file, shares
-from zcload.mechanisms import MECHANISMS
+from zcload.mechanisms import mechanism_of
 from zcload.model import Point, Variant
 from zcload.observe.cache import FileCache
 from zcload.observe.process import ObservedProcess
@@ -62,7 +62,7 @@ class Lane:
 
     @property
     def sender_calls(self) -> tuple[str, ...]:
-        return MECHANISMS[self.variant.mechanism].calls
+        return mechanism_of(self.variant).calls
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -115,7 +115,7 @@ class Lane:
 
     def forget(self) -> bool:
         """Have the senders let go of the file's pages, where their mechanism holds any; return whether it does."""
-        if not MECHANISMS[self.variant.mechanism].holds_pages():
+        if not mechanism_of(self.variant).holds_pages():
             return False
         self.silent += 1
         self.order(FORGET)
@@ -296,7 +296,7 @@ def set_up(
     lane.strangers = connections.strangers
     try:
         for client, server in zip(connections.clients, connections.servers, strict=True):
-            MECHANISMS[variant.mechanism].prepare(client, server)
+            mechanism_of(variant).prepare(client, server)
     except OSError as error:
         connections.close()
         raise StudyError(f"lane {variant.name}: its connections could not be prepared: {error.strerror or error}") from None
@@ -304,7 +304,7 @@ def set_up(
     try:
         for r in range(receivers):
             own = [(c, connections.servers[c]) for c in range(r, point.senders, receivers)]
-            expected = {c: parts[c].end - parts[c].start for c, _ in own} if verify and MECHANISMS[variant.mechanism].moves_payload else {}
+            expected = {c: parts[c].end - parts[c].start for c, _ in own} if verify and mechanism_of(variant).moves_payload else {}
 
             def receive(control: Any, r: int = r, own: Any = own, expected: Any = expected) -> None:
                 receive_file(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zcload.mechanisms.base import FileEndedEarly, Mechanism, Unavailable
+from zcload.mechanisms.foreign import Foreign
 from zcload.mechanisms.ktls_sendfile import KtlsSendfile
 from zcload.mechanisms.mmap_send import MmapSend
 from zcload.mechanisms.msg_zerocopy import MsgZerocopy
@@ -16,6 +17,7 @@ from zcload.mechanisms.uring_read_send import UringReadSend
 from zcload.mechanisms.uring_send_zc import UringSendZc
 from zcload.mechanisms.uring_send_zc_fixed import UringSendZcFixed
 from zcload.mechanisms.uring_splice import UringSplice
+from zcload.model import Variant
 
 MECHANISMS: dict[str, type[Mechanism]] = {
     mechanism.name: mechanism
@@ -36,4 +38,9 @@ MECHANISMS: dict[str, type[Mechanism]] = {
     )
 }
 
-__all__ = ["MECHANISMS", "FileEndedEarly", "Mechanism", "Unavailable"]
+__all__ = ["MECHANISMS", "FileEndedEarly", "Mechanism", "Unavailable", "mechanism_of"]
+
+
+def mechanism_of(variant: Variant) -> type[Mechanism]:
+    """Return the class that declares how *variant* moves the file."""
+    return Foreign if variant.server is not None else MECHANISMS[variant.mechanism]

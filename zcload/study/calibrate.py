@@ -10,7 +10,7 @@ from zcload import interrupt
 from zcload.analysis.tally import window_tally
 from zcload.errors import StudyError
 from zcload.lane.lane import Lane
-from zcload.mechanisms import MECHANISMS
+from zcload.mechanisms import mechanism_of
 from zcload.model import Study, Variant
 from zcload.stats import pseudo_median
 from zcload.study.blocks import CONTENDERS_PER_GROUP
@@ -71,7 +71,7 @@ def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, floa
             continue
         last = records[-1]
         takes[name] = (last["rest_ns"] - last["open_ns"] + last.get("cache_ns", 0)) / 1e9
-        cls = MECHANISMS[lane.variant.mechanism]
+        cls = mechanism_of(lane.variant)
         if cls.whole_pass or not cls.moves_payload:
             continue
         if setting.cache.cold:

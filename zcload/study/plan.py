@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zcload.mechanisms import MECHANISMS
+from zcload.mechanisms import mechanism_of
 from zcload.model import Point, Study
 from zcload.sinks import SINKS
 from zcload.source import required_memory
@@ -71,7 +71,7 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
     check = CHECK_GENERATIONS * CHECK_BLOCKS * CHECK_WINDOW_S * measured * len(study.points) if check_windows else 0.0
     private = max(
         sum(
-            p.senders * MECHANISMS[v.mechanism].private_bytes(p.file_size, v.chunk or p.chunk)
+            p.senders * mechanism_of(v).private_bytes(p.file_size, v.chunk or p.chunk)
             + p.receiver_count * SINKS[v.sink or p.sink].private_bytes(p.receive_chunk)
             for v in (*study.variants, *[study.variant(study.baseline)] * (running - len(study.variants)))
         )

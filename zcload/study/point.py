@@ -13,7 +13,7 @@ from zcload.analysis.estimates import generation_log_ratio
 from zcload.analysis.tally import Generation, idle_cores, sort_out
 from zcload.lane.lane import Lane
 from zcload.lane.sampler import Sampler
-from zcload.mechanisms import MECHANISMS
+from zcload.mechanisms import mechanism_of
 from zcload.metrics import METRICS
 from zcload.model import Variant
 from zcload.progress import Progress, Viewer
@@ -60,7 +60,7 @@ class PointRun:
         costs: dict[int, float] = {}
         best: int | None = None
         loop = None
-        null = [_NULL] if all(MECHANISMS[v.mechanism].moves_payload for v in self.variants) else []
+        null = [_NULL] if all(mechanism_of(v).moves_payload for v in self.variants) else []
         with setting.lanes([[*self.variants, *null]], verify=True, started=lambda name: self._tell("verifying", name)) as (lanes,):
             idle = lanes.pop(_NULL.name, None)
             try:
@@ -72,7 +72,7 @@ class PointRun:
                     idle.tear_down()
             self.window_s, self.longest_s, takes = calibrate.window_length(setting, lanes)
         baseline = setting.study.variant(setting.study.baseline)
-        if setting.study.best_chunk and MECHANISMS[baseline.mechanism].uses_chunk:
+        if setting.study.best_chunk and mechanism_of(baseline).uses_chunk:
             best, costs = calibrate.best_chunk(setting, self._tell)
             self.extra = calibrate.best_chunk_variant(setting, best)
             if self.extra is not None:
@@ -242,7 +242,7 @@ class PointRun:
         return [
             v.name
             for v in self.contenders()
-            if v.name != self.setting.study.baseline and not v.aa and v != self.extra and MECHANISMS[v.mechanism].moves_payload
+            if v.name != self.setting.study.baseline and not v.aa and v != self.extra and mechanism_of(v).moves_payload
         ]
 
     def _take_in(self, generation: Generation) -> None:
@@ -282,7 +282,7 @@ def describe_lane(variant: Variant, setting: Setting) -> dict[str, Any]:
 
 def lane_facts(variant: Variant, chunk: int, sink: str) -> dict[str, Any]:
     """Return a variant as data; *chunk* and *sink* are the point's, for what the variant leaves open."""
-    cls = MECHANISMS[variant.mechanism]
+    cls = mechanism_of(variant)
     return {
         "name": variant.name,
         "mechanism": variant.mechanism,

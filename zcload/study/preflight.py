@@ -13,7 +13,7 @@ from zcload.lane.connect import choose_congestion, listen
 from zcload.lane.network import open_network
 from zcload.linux.open_files import most_open_files
 from zcload.linux.pagecache import memory_file_system
-from zcload.mechanisms import MECHANISMS
+from zcload.mechanisms import mechanism_of
 from zcload.model import Caution, Point, Study, Variant
 from zcload.observe.topology import Core
 from zcload.placement import place
@@ -39,6 +39,8 @@ def check_host(study: Study, cores: tuple[Core, ...]) -> None:
     """Raise ConfigError if a network, an address, a port, a placement, a cold file or the memory for the made files cannot be had."""
     import random
 
+    if study.serves:
+        raise ConfigError(Problem("variants of kind 'server' can be checked and not run yet", key="variant"))
     for point in study.points:
         congestion, _ = choose_congestion(point.congestion)
         with closing(open_network(point)) as network:
@@ -87,7 +89,7 @@ def unavailable(study: Study, point: Point) -> dict[str, MechanismUnavailableErr
 
 
 def _probe(variant: Variant, point: Point) -> MechanismUnavailableError | None:
-    mechanism, sink = MECHANISMS[variant.mechanism], SINKS[variant.sink or point.sink]
+    mechanism, sink = mechanism_of(variant), SINKS[variant.sink or point.sink]
     for thing in (mechanism, sink):
         why = thing.probe()
         if why is not None:

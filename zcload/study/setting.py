@@ -14,7 +14,7 @@ from zcload.lane.lane import Lane, set_up
 from zcload.lane.network import Network
 from zcload.lane.rest import wait_for_rest
 from zcload.lane.sender import shares
-from zcload.mechanisms import MECHANISMS
+from zcload.mechanisms import mechanism_of
 from zcload.model import Point, Study, Variant
 from zcload.observe.cache import WARM, FileCache
 from zcload.observe.machine import Machine
@@ -144,7 +144,7 @@ class Setting:
         self.remove(name, error)
 
     def _bring_up(self, variant: Variant, placement: Placement, verify: bool, lanes: dict[str, Lane]) -> None:
-        verify = verify and MECHANISMS[variant.mechanism].moves_payload
+        verify = verify and mechanism_of(variant).moves_payload
         lane = set_up(
             variant,
             self.point,

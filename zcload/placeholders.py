@@ -1,0 +1,33 @@
+"""Placeholders in the texts of a server variant: `{port}` and the like, filled in when the server is started.
+
+A name that is not known is refused, never left as it stands. `{{port}}` stands for `{port}` itself; braces around anything but one
+lower-case word, as programs and their configs are full of, are left alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+PLACEHOLDERS: dict[str, str] = {
+    "port": "the port to listen on",
+    "address": "the address to listen on",
+    "root": "the directory that holds the file, and nothing else",
+    "file": "the file's path",
+    "name": "the file's name in root",
+    "dir": "a directory of the server's own, where its `files` are; removed when it has ended",
+    "user": "the user that zcload runs as",
+    "group": "that user's group",
+    "python": "the Python that zcload runs on",
+}
+_WORD = re.compile(r"\{\{([a-z]+)\}\}|\{([a-z]+)\}")
+
+
+def unknown(text: str) -> list[str]:
+    """Return the names in braces that are no placeholders, in order."""
+    return [match[2] for match in _WORD.finditer(text) if match[2] and match[2] not in PLACEHOLDERS]
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """Put *values* in for the placeholders of *text*; raises KeyError for a name that has none."""
+    return _WORD.sub(lambda match: f"{{{match[1]}}}" if match[1] else values[match[2]], text)
