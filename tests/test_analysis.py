@@ -55,6 +55,8 @@ def test_a_window_is_the_difference_of_its_readings():
         "sender_iterations": 3,
         "sender_syscalls": 3,
         "receiver_syscalls": 7,
+        "sender_call_0": 3,
+        "receiver_call_0": 7,
         "observer_cpu_s": 0.00001,
     }
     assert tally == pytest.approx(expected)

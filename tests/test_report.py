@@ -11,17 +11,20 @@ import io
 import json
 import os
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.golden.fake import PLACE, Cost, Result, example, header, lane
+from tests.golden.fake import A_LATE_COPY, PLACE, TWO_COPIES, Cost, Result, example, header, lane
 from zcload import results
 from zcload.analysis.summary import summarise
+from zcload.analysis.truth import NOT_ZERO_COPY
 from zcload.metrics import METRICS
 from zcload.report import FORMATS, renderer
 from zcload.report.figures import change_text, percent, saving_text, significant, with_error
-from zcload.report.rows import Table, tables
+from zcload.report.rows import tables
+from zcload.report.tabular import Table
 from zcload.report.words import answer, sentence
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -131,7 +134,7 @@ def test_csv_is_tidy():
     summary = summarise(result.end())
     rows = list(csv.DictReader(io.StringIO(rendered("csv", summary))))
     assert len(rows) == 2 * 3 * len(METRICS)
-    assert {len(row) for row in rows} == {31}
+    assert {len(row) for row in rows} == {32}
     assert len({(row["point"], row["variant"], row["metric"]) for row in rows}) == len(rows)
     by_key = {(row["point"], row["variant"], row["metric"]): row for row in rows}
     row = by_key["1", "sendfile", "total_cpu_s_per_gb"]
@@ -170,7 +173,7 @@ def test_markdown_tables_are_whole():
     """Every row of a table has as many cells as its head, whatever the cells hold."""
     text = rendered("markdown", summarise(example()))
     found = re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
-    assert len(found) == 5
+    assert len(found) == 7
     for table in found:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
 
@@ -318,15 +321,86 @@ def test_the_answer_over_veth_of_the_machine():
 def test_what_the_kernel_copied_is_said_first():
     """A variant whose every send was copied after all is named before anything is claimed for it."""
 
-    def change(summary):
-        for variant in summary["points"][0]["variants"]:
-            if variant["name"] == "sendfile":
-                variant["copied_fraction"] = 1.0
+    summary = summarise(zero_copy({"completions": 10, "copied": 10}))
+    assert answer(summary)[0] == "msg_zerocopy: the kernel copied 100 % of it after all: not a zero-copy result."
 
-    assert spoken(change)[0] == "sendfile: the kernel copied 100 % of it after all: not a zero-copy result."
-    summary = golden_summary()
-    change(summary)
-    assert "sendfile [copied]" in rendered("table", summary)
+
+def zero_copy(completions, *, moved=200_000_000, **tcp_info):
+    """Return the records of a study whose contender reports *completions* in every generation."""
+    copies = {"calls": ["send", "recvmsg"], "copies": A_LATE_COPY}
+    result = Result(header([lane("copy", calls=["send"], copies=TWO_COPIES), lane("msg_zerocopy", **copies)]))
+    for number in range(6):
+        result.generation(number, {"copy": Cost(0.4), "msg_zerocopy": Cost(0.5 + 0.01 * number)})
+        result.records.pop()  # the report of a lane without completions
+        result.reports(number, "msg_zerocopy", completions=completions, moved=moved, **tcp_info)
+    return result.end()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_copied_variant_is_labelled_wherever_its_figures_appear(name):
+    """In every format each row, sentence and object with figures of a variant that the kernel copied says so; others' do not."""
+    text = rendered(name, summarise(zero_copy({"completions": 10, "copied": 10})))
+    if name == "csv":
+        rows = list(csv.DictReader(io.StringIO(text)))
+        assert {(row["variant"], row["label"]) for row in rows} == {("copy", ""), ("msg_zerocopy", NOT_ZERO_COPY)}
+    elif name == "json":
+        (point,) = json.loads(text)["points"]
+        assert {(v["name"], v["truth"]["label"]) for v in point["variants"]} == {("copy", None), ("msg_zerocopy", NOT_ZERO_COPY)}
+        assert {c["label"] for c in point["comparisons"]} == {NOT_ZERO_COPY}
+    else:
+        lines = [" ".join(pair) for pair in pairwise(text.splitlines())]
+        figures = [line for line in lines if re.match(r"[ |]*msg\\?_zerocopy\b(?!:)", line) and re.search(r"\d", line)]
+        figures += [line for line in lines if line.lstrip(" -").startswith("On loopback, msg")]
+        assert len(figures) > 6
+        assert not [line for line in figures if NOT_ZERO_COPY not in line]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_variant_that_was_not_copied_has_no_label(name):
+    """A single completion without the copied flag takes the label away."""
+    assert NOT_ZERO_COPY not in rendered(name, summarise(zero_copy({"completions": 10, "copied": 9})))
+
+
+def test_results_of_older_versions_are_labelled_too():
+    """A summary that was made before there was a truth meter or a bill is rendered in every format, with its label."""
+    summary = summarise(zero_copy({"completions": 10, "copied": 10}))
+    (point,) = summary["points"]
+    for variant in point["variants"]:
+        del variant["truth"], variant["bill"]
+        for key in [key for key in variant["metrics"] if key.startswith(("receiver_m", "sender_comp", "sender_pin", "sender_re"))]:
+            del variant["metrics"][key]
+    for c in point["comparisons"]:
+        del c["label"]
+    for name in FORMATS:
+        assert name == "json" or NOT_ZERO_COPY in rendered(name, summary)
+
+
+def test_the_truth_meter():
+    """The meter adds up what all senders of all generations reported, and leaves out what nobody has."""
+    counters = {"completions": 100, "copied": 25, "enobufs": 4, "fallback_sends": 2, "fallback_bytes": 500_000, "pinned_bytes_max": 3 << 20}
+    summary = summarise(zero_copy(counters))
+    (table,) = [table for table in tables(summary, summary["points"][0]) if table.title.startswith("Was it")]
+    assert table.headers == ["variant", "copied share", "completions", "copied", "ENOBUFS", "sent plain", "bytes sent plain", "most pinned"]
+    assert table.rows == [["msg_zerocopy", "25 %", "600", "150", "24", "12", "3 MB", "3 MiB"]]
+
+
+def test_the_bill_of_costs():
+    """The bill shows calls by kind, completions and pinned pages per GB, and copies as documented beside what was observed."""
+    summary = summarise(zero_copy({"completions": 1000, "copied": 500, "fallback_bytes": 50_000_000, "fallback_sends": 1}, total_retrans=4))
+    found = {table.title: table for table in tables(summary, summary["points"][0])}
+    (costs,) = [table for title, table in found.items() if title.startswith("Bill of costs per GB: system calls, ")]
+    row = dict(zip(costs.headers, costs.rows[1], strict=True))
+    assert (row["completions"], row["retransmits"]) == ("5000 ±0%", "20.0 ±0%")
+    assert row["pages pinned"] == "183105 ±0%"  # 150 of 200 MB, in pages of 4 KiB
+    assert row["sender calls"] == "4000 ±0%"
+    assert found["Bill of costs per GB: system calls by kind"].rows == [
+        ["copy", "send 4000", "recv 5000"],
+        ["msg_zerocopy", "send 4000", "recv 5000"],
+    ]
+    assert found["Bill of costs: copies of the payload by the CPU"].rows == [
+        ["copy", "2", "not observable", "1", "not observable", "2"],
+        ["msg_zerocopy", "1 (late)", "0.625 (copied flag of 6000 completions)", "1", "not observable", "0"],
+    ]
 
 
 def test_a_baseline_that_differs_from_itself_is_shouted():
@@ -380,7 +454,7 @@ def test_tables_leave_out_what_is_empty():
         result.generation(number, {"copy": Cost(0.4), "sendfile": Cost(0.2 + 0.01 * number)})
     summary = summarise(result.end())
     found = tables(summary, summary["points"][0])
-    assert [table.title.split(" ")[0] for table in found] == ["CPU", "System", "Savings", "Variants"]
+    assert [table.title.split(" ")[0] for table in found] == ["CPU", "Savings", "Bill", "Variants"]
     assert ["splice" in [row[0] for row in table.rows] for table in found] == [False, False, False, True]
 
 

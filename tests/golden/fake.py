@@ -56,8 +56,17 @@ class Cost:
     late_ns: tuple[int, ...] = ()
 
 
-def lane(name, mechanism=None, *, aa=False, moves_payload=True, chunk=262_144, sink="recv"):
-    """Return the facts of a lane, as the header and the calibration hold them."""
+ONE_COPY = {"card": 1, "local": 1, "note": ""}
+NO_COPY = {"card": 0, "local": 0, "note": ""}
+TWO_COPIES = {"card": 2, "local": 2, "note": ""}
+A_LATE_COPY = {"card": 0, "local": 1, "note": "late"}
+
+
+def lane(name, mechanism=None, *, aa=False, moves_payload=True, chunk=262_144, sink="recv", calls=None, copies=None):
+    """Return the facts of a lane, as the header and the calibration hold them; *calls* and *copies* are not in those of old results."""
+    more = {"calls": {"sender": calls, "receiver": ["recv"]}} if calls else {}
+    if copies:
+        more["copies"] = {"sender": copies, "receiver": ONE_COPY}
     return {
         "name": name,
         "mechanism": mechanism or name,
@@ -66,6 +75,7 @@ def lane(name, mechanism=None, *, aa=False, moves_payload=True, chunk=262_144, s
         "options": {},
         "aa": aa,
         "moves_payload": moves_payload,
+        **more,
     }
 
 
@@ -199,10 +209,12 @@ class Result:
             self.block(groups, generation=number, block=block, purpose=purpose)
         return self.reports(number, *{name for group in groups for name in group})
 
-    def reports(self, generation, *names, completions=None, **tcp_info):
-        """Record what the senders of lanes report at the end of a generation."""
+    def reports(self, generation, *names, completions=None, moved=None, **tcp_info):
+        """Record what the senders of lanes report at the end of a generation; *moved* bytes are not in old results."""
         for name in sorted(names):
             sender = {"tcp_info": {"total_retrans": 0, **tcp_info}, "completions": completions or {}}
+            if moved is not None:
+                sender["bytes"] = moved
             self.event("reports", generation=generation, lane=name, workers=[1, 1], cpus=[1, 1, 2], senders=[sender])
         return self
 
@@ -230,7 +242,12 @@ def example(*, everything=True):
     With *everything* a second group, a lane that fails, and one that moves nothing too.
     """
     extra = lane("copy@64KiB", "read_send", chunk=65_536)
-    lanes = [lane("copy", "read_send"), lane("copy#2", "read_send", aa=True), lane("sendfile"), lane("slurp_send", chunk=None)]
+    lanes = [
+        lane("copy", "read_send", calls=["send"], copies=TWO_COPIES),
+        lane("copy#2", "read_send", aa=True, calls=["send"], copies=TWO_COPIES),
+        lane("sendfile", calls=["sendfile"], copies=NO_COPY),
+        lane("slurp_send", chunk=None),
+    ]
     if everything:
         lanes += [lane("splice"), lane("mmap_send"), lane("null", moves_payload=False)]
     result = Result(header(lanes, cautions=[{"code": "small_file", "message": "a small *file*", "remedy": "a larger_one"}]))

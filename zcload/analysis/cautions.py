@@ -20,6 +20,7 @@ CODES: dict[str, str] = {
     "cold_not_cold": "windows that were to begin with a cold cache found more than 5 % of what they sent in it",
     "copied": "the kernel reports that every zero-copy send was copied after all",
     "estimators_disagree": "the robust estimate and the ratio of sums lie outside each other's intervals",
+    "fallback": "a part of the zero-copy sends went as plain copies, for want of memory that may be pinned",
     "few_generations": "too few generations for an interval that can be trusted",
     "machine_ledger": "the machine's CPU came out below that of the lanes: its idle baseline was disturbed",
     "host_cache": "in a virtual machine a cold file may be warm in the hypervisor's cache",
@@ -27,6 +28,7 @@ CODES: dict[str, str] = {
     "observer_cost": "the coordinator used more than 1 % of the lanes' CPU time inside windows",
     "partial": "the run was interrupted or failed before its end",
     "receiver_bound": "the figure describes the receiver, which was the bottleneck",
+    "retransmits": "more than 0.1 % of the segments were sent again",
     "small_file": "the file is under four times the last-level cache: part of it is sent from there",
     "smt_siblings": "senders and receivers share a physical core",
     "strangers": "connections without the run's secret were refused",
@@ -37,6 +39,8 @@ CODES: dict[str, str] = {
 }
 
 _FEW = 6
+FALLBACK = 0.01  # of the bytes: from there on the figures describe a mixture
+RETRANSMITS = 0.001  # of the segments: each costs as much again as it did the first time, and now and then a timeout
 WARM_READ = 0.001  # of the bytes sent: more than a stray page was not in the cache
 
 
@@ -88,12 +92,7 @@ def point_cautions(
                     "something else ran while the lanes were parked; take no figure of the machine from this run",
                 )
             )
-        if variant.get("copied_fraction") == 1.0:
-            found.append(
-                Caution(
-                    "copied", f"{where}{variant['name']}: the kernel copied 100 % after all: not a zero-copy result", "see docs/metrics.md"
-                )
-            )
+        found += _truth_cautions(where, variant)
         verdict = (variant.get("bottleneck") or {}).get("verdict")
         if verdict == "receiver CPU":
             found.append(
@@ -113,6 +112,23 @@ def point_cautions(
         )
     found += _clock_cautions(where, data)
     return found + _cache_cautions(where, data)
+
+
+def _truth_cautions(where: str, variant: Mapping[str, Any]) -> list[Caution]:
+    """Say that a variant was no zero-copy, that it lost packets, or that a part of it went as plain copies."""
+    found, name, said = [], variant["name"], variant["truth"]
+    if said["label"]:
+        remedy = "a network path that allows it: loopback and veth do not (docs/mechanisms.md)"
+        found.append(Caution("copied", f"{where}{name}: the kernel copied 100 % after all: not a zero-copy result", remedy))
+    elif (said["fallback_fraction"] or 0.0) > FALLBACK:
+        share = 100 * said["fallback_fraction"]
+        text = f"{where}{name}: {share:.1f} % of the bytes went as plain copies: there was no room to pin their pages"
+        found.append(Caution("fallback", text, "a higher RLIMIT_MEMLOCK (ulimit -l) and net.core.optmem_max"))
+    lost, per_gb = variant["retransmitted_fraction"], variant["metrics"]["sender_retransmits_per_gb"]["estimate"]
+    if lost is not None and per_gb is not None and lost > RETRANSMITS:
+        text = f"{where}{name}: {100 * lost:.1f} % of the segments were sent again, {per_gb:.0f} per GB: receive buffers overflowed"
+        found.append(Caution("retransmits", text, 'larger buffers (socket_buffer = "4MiB") or a smaller chunk'))
+    return found
 
 
 def _cache_cautions(where: str, data: PointData) -> list[Caution]:

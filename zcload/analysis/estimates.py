@@ -135,6 +135,8 @@ def _missing(metric: Metric, variant: str, generations: Sequence[Generation]) ->
             return "no machine ledger: lanes ran together, or no payload was moved"
         if metric.denominator == "read_gb":
             return "the kernel does not count what a process has the disk read"
+        if metric.denominator == "completed_gb":
+            return "the mechanism gets no completions"
         return "no sample was taken at rest, or no payload was moved"
     if metric.ticks:
         ticks = sum(total.get(metric.numerator, 0.0) for total in have) * TICKS_PER_S

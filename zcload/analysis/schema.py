@@ -6,6 +6,7 @@ from typing import Any
 
 from zcload.analysis.latency import PERCENTILES
 from zcload.analysis.summary import SCHEMA
+from zcload.analysis.truth import LARGEST, SUMS
 from zcload.metrics import METRICS
 
 _NUMBER, _TEXT = {"type": ["number", "null"]}, {"type": ["string", "null"]}
@@ -36,6 +37,7 @@ def summary_schema() -> dict[str, Any]:
         baseline={"type": "string"},
         headline={"type": "boolean"},
         aa={"type": "boolean"},
+        label=_TEXT,
         half_width_percent=_NUMBER,
         ratio_of_sums=_figure(),
         with_contaminated=_figure(),
@@ -53,6 +55,17 @@ def summary_schema() -> dict[str, Any]:
         mean=_NUMBER,
         curve={"type": "array"},
         lateness={"type": ["object", "null"]},
+    )
+    kinds = {"type": "object", "additionalProperties": metric}
+    counted = {"type": ["integer", "null"], "minimum": 0}
+    truth = _object({**dict.fromkeys((*SUMS, *LARGEST), counted), "copied_fraction": _NUMBER, "fallback_fraction": _NUMBER, "label": _TEXT})
+    side = _object({"card": _INTEGER, "local": _INTEGER, "here": _INTEGER, "note": {"type": "string"}, "observed": _NUMBER, "basis": _TEXT})
+    copies = {**side, "type": ["object", "null"]}
+    bill = _object(
+        {
+            "calls_per_gb": _object({"sender": kinds, "receiver": kinds}),
+            "copies": _object({"sender": copies, "receiver": copies}),
+        }
     )
     variant = _object(
         {
@@ -75,6 +88,9 @@ def summary_schema() -> dict[str, Any]:
         best_chunk={"type": "boolean"},
         receiver_mapped_fraction=_NUMBER,
         retransmits={"type": ["integer", "null"]},
+        retransmitted_fraction=_NUMBER,
+        truth=truth,
+        bill=bill,
         loop_s_per_call=_NUMBER,
         bottleneck={"type": ["object", "null"]},
         latency={"anyOf": [latency, {"type": "null"}]},

@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zcload.analysis.bill import bill
 from zcload.analysis.bottleneck import bottleneck
 from zcload.analysis.cautions import point_cautions
 from zcload.analysis.comparisons import Comparison, aa_outside, compare, judge, keep_family_wise, smallest_saving_percent
 from zcload.analysis.estimates import metric_interval
 from zcload.analysis.latency import describe as describe_latency
 from zcload.analysis.tally import Generation, PointData, idle_cores, sort_out
+from zcload.analysis.truth import truth
 from zcload.metrics import METRICS, headline
 from zcload.model import Caution
 from zcload.stats import Bootstrap
@@ -138,6 +140,7 @@ class _Point:
             interval, why = metric_interval(metric, name, self.generations, self.bootstrap)
             figures = interval.as_dict() if interval else {"estimate": None, "low": None, "high": None}
             metrics[key] = {**figures, "unit": metric.unit, **({} if interval else {"reason": why})}
+        said_truth, mapped = truth(reports), _mapped_fraction(sums)
         cost = sums["sender_cpu_s"] / sums["sender_iterations"] if not moves and sums["sender_iterations"] else None
         return {
             "name": name,
@@ -155,13 +158,16 @@ class _Point:
             "digest": said["verified"][-1]["digest"] if said["verified"] else None,
             "bytes_sent": int(sums["bytes_sent"]),
             "bytes_received": int(sums["bytes"]),
-            "copied_fraction": _copied_fraction(reports),
-            "receiver_mapped_fraction": _mapped_fraction(sums),
+            "copied_fraction": said_truth["copied_fraction"],
+            "truth": said_truth,
+            "receiver_mapped_fraction": mapped,
             "retransmits": sum(r["tcp_info"].get("total_retrans", 0) for r in reports) if reports else None,
+            "retransmitted_fraction": _retransmitted(reports),
             "loop_s_per_call": cost,
             "bottleneck": bottleneck(sums, self.data.cpus, reports) if moves else None,
             "latency": self._latency(name),
             "metrics": metrics,
+            "bill": bill(lane, self.described["point"]["network"], self.generations, self.bootstrap, said_truth, mapped),
         }
 
     def _latency(self, name: str) -> dict[str, Any] | None:
@@ -205,7 +211,7 @@ class _Point:
             "smallest_saving_percent": smallest_saving_percent(self._of_contenders_left(), self.margin),
             "stopped": self.events["stopped"][-1]["reason"] if self.events["stopped"] else None,
             "variants": self.variants,
-            "comparisons": [c.as_dict() for c in self.comparisons],
+            "comparisons": self._dicts(self.comparisons),
             "comparisons_best_chunk": self._best_dicts(),
             "window_check": self.check,
             "network": self._network(),
@@ -220,7 +226,12 @@ class _Point:
         if self.best is None:
             return []
         # Where the baseline's own chunk is the best, the two comparisons are the same one.
-        return [c.as_dict() for c in (self.best_comparisons or self.comparisons)]
+        return self._dicts(self.best_comparisons or self.comparisons)
+
+    def _dicts(self, comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
+        """Return comparisons as data, each with the label of its variant."""
+        labels = {v["name"]: v["truth"]["label"] for v in self.variants}
+        return [{**c.as_dict(), "label": labels[c.variant]} for c in comparisons]
 
 
 def _observer_share(generations: Sequence[Generation]) -> float | None:
@@ -230,9 +241,10 @@ def _observer_share(generations: Sequence[Generation]) -> float | None:
     return sum(total["observer_cpu_s"] for total in sums) / lanes if lanes else None
 
 
-def _copied_fraction(reports: Sequence[Record]) -> float | None:
-    done = sum(report["completions"].get("completions", 0) for report in reports)
-    return sum(report["completions"].get("copied", 0) for report in reports) / done if done else None
+def _retransmitted(reports: Sequence[Record]) -> float | None:
+    """Return the share of the senders' segments that were sent again; None where TCP_INFO does not count them."""
+    segments = sum(report["tcp_info"].get("data_segs_out", 0) for report in reports)
+    return sum(report["tcp_info"].get("total_retrans", 0) for report in reports) / segments if segments else None
 
 
 def _mapped_fraction(sums: Mapping[str, float]) -> float | None:

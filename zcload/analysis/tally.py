@@ -9,7 +9,14 @@ from typing import Any
 
 from zcload.observe.machine import busy_s, capacity_s
 
+PAGE_BYTES = 4096.0  # the unit in which pages are counted, whatever the machine's own are
+
 Tally = dict[str, float]  # name of a sum (see Metric.numerator, denominator) -> value
+
+
+def call_sum(role: str, at: int) -> str:
+    """Return the name of the sum of a role's system calls of the kind that its lane declares at position *at*."""
+    return f"{role}_call_{at}"
 
 
 def window_tally(record: Mapping[str, Any], idle_cores: float | None) -> Tally:
@@ -38,6 +45,9 @@ def window_tally(record: Mapping[str, Any], idle_cores: float | None) -> Tally:
         "receiver_syscalls": float(sum(sum(after[3:]) - sum(before[3:]) for before, after in receivers)),
         "observer_cpu_s": record["observer_cpu_ns"] / 1e9,
     }
+    for role, pairs in (("sender", senders), ("receiver", receivers)):
+        for at in range(len(pairs[0][0]) - 3 if pairs else 0):
+            tally[call_sum(role, at)] = float(sum(after[3 + at] - before[3 + at] for before, after in pairs))
     for name, pairs in record.get("receiver_measures", {}).items():
         tally[f"receiver_{name}"] = float(sum(after - before for before, after in pairs))
     if "transfers" in record:
@@ -121,6 +131,25 @@ def add_samples(generation: Generation, samples: list[Mapping[str, Any]], worker
             total[f"{name}_clock_s"] += seen["cpu_ns"] / 1e9
 
 
+def add_reports(generation: Generation, reports: Mapping[str, list[Mapping[str, Any]]]) -> None:
+    """Add to each variant's sums what its senders reported at the end of the generation, of all that they did in it."""
+    for lane, senders in reports.items():
+        moved = sum(report.get("bytes", 0) for report in senders) / 1e9
+        if lane not in generation.sums or not moved:
+            continue  # no window of it counts, or the result is older than the senders' bytes
+        total = generation.sums[lane]
+        total["reported_gb"] += moved
+        total["retransmits"] += sum(report["tcp_info"].get("total_retrans", 0) for report in senders)
+        counters = [report["completions"] for report in senders if "completions" in report["completions"]]
+        if counters:
+            total["completed_gb"] += moved
+            total["completions"] += sum(each["completions"] for each in counters)
+            # Registered buffers are pinned once for all; else what goes with a zero-copy send is pinned for it.
+            registered = sum(each.get("registered_bytes", 0) for each in counters)
+            sent = moved * 1e9 - sum(each.get("fallback_bytes", 0) for each in counters)
+            total["pinned_pages"] += (registered or sent) / PAGE_BYTES
+
+
 @dataclass(slots=True)
 class PointData:
     """All records of one point, sorted out.
@@ -151,6 +180,7 @@ def sort_out(records: Iterable[Mapping[str, Any]], idle_cores: float | None, pur
     data = PointData()
     pending: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     samples: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    reports: dict[int, dict[str, list[Mapping[str, Any]]]] = defaultdict(dict)
     blocks: dict[int, dict[str, list[tuple[Mapping[str, Any], Tally]]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         kind, number = record["kind"], record.get("generation", -1)
@@ -172,6 +202,7 @@ def sort_out(records: Iterable[Mapping[str, Any]], idle_cores: float | None, pur
             samples[number].append(record)
         elif kind == "reports":
             data.reports[record["lane"]].extend(record["senders"])
+            reports[number].setdefault(record["lane"], []).extend(record["senders"])
             data.workers[record["lane"]] = (record["workers"][0], record["workers"][1])
             data.cpus = tuple(record["cpus"])
     for number, fates in blocks.items():
@@ -182,6 +213,7 @@ def sort_out(records: Iterable[Mapping[str, Any]], idle_cores: float | None, pur
                 for window, tally in fates[fate]:
                     generation.add(window, tally)
             add_samples(generation, samples[number], data.workers)
+            add_reports(generation, reports[number])
             return generation
 
         generation = data.generations[number] = build("counted", "kept")

@@ -66,7 +66,7 @@ def send_file(
                 at += moved
             mechanism.drain()
         elif order == REPORT:
-            tell(control, **_report(sock), completions=mechanism.completions())
+            tell(control, **_report(sock), bytes=load.sent if cls.moves_payload else 0, completions=mechanism.completions())
         elif order == FORGET:
             mechanism.forget()
         elif order == STOP:

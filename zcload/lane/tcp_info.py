@@ -10,6 +10,7 @@ _FIELDS = {  # name: (format, offset in bytes)
     "rtt_us": ("=I", 68),
     "snd_cwnd": ("=I", 80),
     "total_retrans": ("=I", 100),
+    "data_segs_out": ("=I", 156),
     "busy_time_us": ("=Q", 168),
     "rwnd_limited_us": ("=Q", 176),
     "sndbuf_limited_us": ("=Q", 184),

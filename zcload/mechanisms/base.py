@@ -23,6 +23,18 @@ class Unavailable:
     remedy: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """How often the CPU copies the payload on one side, as the documented path has it (docs/mechanisms.md), file in the page cache.
+
+    *card*: with a network card that gathers and computes checksums; *local*: where packets stay on this machine (loopback, veth).
+    """
+
+    card: int
+    local: int
+    note: str = ""
+
+
 class FileEndedEarly(StudyError):
     """The file is shorter than it was when the run began: somebody truncated it."""
 
@@ -44,6 +56,7 @@ class Mechanism:
     moves_payload: ClassVar[bool] = True  # False: no digest, no per-GB figures
     whole_pass: ClassVar[bool] = False  # True: a window ends only where a pass over the file ends
     uses_chunk: ClassVar[bool] = True  # False: the chunk has no meaning for it
+    copies: ClassVar[Copies | None] = None  # those of the sending side, for the bill of costs; None: nobody has said
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
         """Take *sock* (connected, blocking), *fd* (the file, opened for this sender alone), its *size* and the *chunk*, in bytes."""

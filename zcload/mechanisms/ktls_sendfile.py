@@ -15,7 +15,7 @@ import socket
 from zcload.errors import StudyError
 from zcload.linux.ktls import encrypt, is_tls, random_crypto_info, upgrade
 from zcload.linux.loopback import connected_pair
-from zcload.mechanisms.base import Mechanism, Unavailable
+from zcload.mechanisms.base import Copies, Mechanism, Unavailable
 
 _PROBE = b"0123456789"
 
@@ -25,6 +25,7 @@ class KtlsSendfile(Mechanism):
 
     name = "ktls_sendfile"
     summary = "sendfile on a kernel TLS socket: the kernel encrypts page-cache pages, one pass by the CPU"
+    copies = Copies(1, 1, "the encryption")
     calls = ("sendfile",)
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:

@@ -12,7 +12,7 @@ import mmap
 import os
 import socket
 
-from zcload.mechanisms.base import Mechanism
+from zcload.mechanisms.base import Copies, Mechanism
 
 
 class MmapSend(Mechanism):
@@ -20,6 +20,7 @@ class MmapSend(Mechanism):
 
     name = "mmap_send"
     summary = "send from a mapping of the file: one copy by the CPU, plus page faults"
+    copies = Copies(1, 1)
     calls = ("fstat", "fcntl", "mmap", "munmap", "close", "send")
     options = {"keep_mapping": bool}
 

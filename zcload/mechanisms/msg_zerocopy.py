@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 
 from zcload.mechanisms import zero_copy_socket
-from zcload.mechanisms.base import Unavailable
+from zcload.mechanisms.base import Copies, Unavailable
 from zcload.mechanisms.kept_mapping import KeptMapping
 from zcload.mechanisms.trial import trial
 from zcload.mechanisms.zero_copy_socket import DRAIN_TIMEOUT_S, ZeroCopySocket
@@ -21,6 +21,7 @@ class MsgZerocopy(KeptMapping):
 
     name = "msg_zerocopy"
     summary = "send with MSG_ZEROCOPY from a kept mapping: no copy on the way to a network card, a late one on loopback"
+    copies = Copies(0, 1, "late")
     calls = zero_copy_socket.CALLS
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:

@@ -12,7 +12,7 @@ import socket
 
 from zcload.linux.memory import anonymous, slots
 from zcload.mechanisms import zero_copy_socket
-from zcload.mechanisms.base import Mechanism, Unavailable
+from zcload.mechanisms.base import Copies, Mechanism, Unavailable
 from zcload.mechanisms.trial import trial
 from zcload.mechanisms.zero_copy_socket import DRAIN_TIMEOUT_S, ZeroCopySocket
 
@@ -24,6 +24,7 @@ class MsgZerocopyBuffer(Mechanism):
 
     name = "msg_zerocopy_buffer"
     summary = "preadv into a ring of buffers, send with MSG_ZEROCOPY: one copy, a second, late one on loopback"
+    copies = Copies(1, 2, "one of them late")
     calls = (*zero_copy_socket.CALLS, "preadv")
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:

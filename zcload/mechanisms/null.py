@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zcload.mechanisms.base import Mechanism
+from zcload.mechanisms.base import Copies, Mechanism
 
 
 class Null(Mechanism):
@@ -10,6 +10,7 @@ class Null(Mechanism):
 
     name = "null"
     summary = "moves nothing: measures the loop's own cost per call"
+    copies = Copies(0, 0)
     moves_payload = False
 
     @classmethod

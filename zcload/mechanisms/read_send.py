@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 
-from zcload.mechanisms.base import Mechanism
+from zcload.mechanisms.base import Copies, Mechanism
 
 
 class ReadSend(Mechanism):
@@ -16,6 +16,7 @@ class ReadSend(Mechanism):
 
     name = "read_send"
     summary = "preadv into one reused buffer, then send: two copies by the CPU"
+    copies = Copies(2, 2)
     calls = ("preadv", "send")
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from zcload.mechanisms.base import Mechanism
+from zcload.mechanisms.base import Copies, Mechanism
 
 
 class Sendfile(Mechanism):
@@ -16,6 +16,7 @@ class Sendfile(Mechanism):
 
     name = "sendfile"
     summary = "sendfile: pages of the page cache go into the socket, no copy on the sending side"
+    copies = Copies(0, 0)
     calls = ("sendfile",)
 
     @classmethod

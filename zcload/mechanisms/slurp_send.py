@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import socket
 
-from zcload.mechanisms.base import MAX_COUNT, Mechanism
+from zcload.mechanisms.base import MAX_COUNT, Copies, Mechanism
 
 
 class SlurpSend(Mechanism):
@@ -17,6 +17,7 @@ class SlurpSend(Mechanism):
 
     name = "slurp_send"
     summary = "sendall(f.read()): the whole file into fresh memory, then send; mostly page faults"
+    copies = Copies(2, 2, "and the zeroing of every page")
     calls = ("fstat", "lseek", "read", "send")
     whole_pass = True
     uses_chunk = False

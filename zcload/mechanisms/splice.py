@@ -10,7 +10,7 @@ import os
 import socket
 
 from zcload.linux.pipes import sized_pipe
-from zcload.mechanisms.base import Mechanism
+from zcload.mechanisms.base import Copies, Mechanism
 
 
 class Splice(Mechanism):
@@ -18,6 +18,7 @@ class Splice(Mechanism):
 
     name = "splice"
     summary = "splice file -> pipe -> socket: no copy on the sending side, two calls a chunk"
+    copies = Copies(0, 0)
     calls = ("splice",)
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:

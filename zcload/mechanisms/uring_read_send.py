@@ -10,6 +10,7 @@ import socket
 
 from zcload.linux.memory import address_of, anonymous
 from zcload.linux.uring_abi import IOSQE_IO_LINK, READ, SEND
+from zcload.mechanisms.base import Copies
 from zcload.mechanisms.ringed import SEND_FLAGS, Ringed
 
 
@@ -18,6 +19,7 @@ class UringReadSend(Ringed):
 
     name = "uring_read_send"
     summary = "io_uring READ linked to SEND, one buffer: two copies by the CPU, one call a chunk"
+    copies = Copies(2, 2)
     operations = (READ, SEND)
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from zcload.linux.uring_abi import SEND, SEND_ZC, SEND_ZC_REPORT_USAGE
+from zcload.mechanisms.base import Copies
 from zcload.mechanisms.kept_mapping import KeptMapping
 from zcload.mechanisms.ringed import AGAIN, SEND_FLAGS, Notified
 
@@ -19,6 +20,7 @@ class UringSendZc(Notified, KeptMapping):
 
     name = "uring_send_zc"
     summary = "io_uring SEND_ZC from a kept mapping: no copy on the way to a network card, a late one on loopback"
+    copies = Copies(0, 1, "late")
     operations = (SEND, SEND_ZC)
 
     def send(self, offset: int, count: int) -> int:

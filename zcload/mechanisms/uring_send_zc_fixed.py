@@ -13,6 +13,7 @@ import socket
 from zcload.errors import StudyError
 from zcload.linux.memory import address_of, anonymous, slots
 from zcload.linux.uring_abi import IOSQE_IO_LINK, READ_FIXED, RECVSEND_FIXED_BUF, SEND, SEND_ZC, SEND_ZC_REPORT_USAGE
+from zcload.mechanisms.base import Copies
 from zcload.mechanisms.ringed import SEND_FLAGS, Notified
 
 _LARGEST_SLOT = 1 << 29  # a registered buffer is at most 1 GiB (io_uring_register(2)), and it holds two slots
@@ -24,6 +25,7 @@ class UringSendZcFixed(Notified):
 
     name = "uring_send_zc_fixed"
     summary = "io_uring READ_FIXED linked to SEND_ZC, registered buffers: one copy, a second, late one on loopback"
+    copies = Copies(1, 2, "one of them late")
     operations = (READ_FIXED, SEND, SEND_ZC)
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
@@ -96,7 +98,7 @@ class UringSendZcFixed(Notified):
         return sent
 
     def completions(self) -> dict[str, int]:
-        return {**super().completions(), "slots": len(self._sends)}
+        return {**super().completions(), "slots": len(self._sends), "registered_bytes": self._slot * len(self._sends)}
 
     def close(self) -> None:
         super().close()

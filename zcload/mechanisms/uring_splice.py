@@ -11,6 +11,7 @@ import socket
 
 from zcload.linux.pipes import sized_pipe
 from zcload.linux.uring_abi import IOSQE_IO_LINK, SPLICE
+from zcload.mechanisms.base import Copies
 from zcload.mechanisms.ringed import AGAIN, Ringed
 
 _NO_OFFSET = -1
@@ -21,6 +22,7 @@ class UringSplice(Ringed):
 
     name = "uring_splice"
     summary = "io_uring SPLICE file -> pipe linked to SPLICE pipe -> socket: no copy, one call a chunk, worker threads"
+    copies = Copies(0, 0)
     operations = (SPLICE,)
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:

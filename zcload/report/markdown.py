@@ -26,7 +26,7 @@ def _one(summary: Mapping[str, Any]) -> str:
             parts.append(f"### {_plain(point['name'])}")
         for table in tables(summary, point):
             align = ("left", *["right"] * (len(table.headers) - 1))
-            cells = [[_plain(cell).replace("|", "\\|") for cell in row] for row in table.rows]
+            cells = [[_plain(cell).replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in table.rows]
             parts.append(
                 f"**{table.title}**\n\n" + tabulate(cells, table.headers, tablefmt="github", disable_numparse=True, colalign=align)
             )

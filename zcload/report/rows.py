@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from zcload.report.bill import calls_by_kind, copies, costs_per_gb, measured, truth_meter
 from zcload.report.figures import NONE, change_text, saving_text, significant, with_error
+from zcload.report.labels import in_a_cell, labels
+from zcload.report.tabular import Table
 from zcload.units import counted, format_size, human_bytes
 
 Point = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A titled table of text."""
-
-    title: str
-    headers: list[str]
-    rows: list[list[str]]
 
 
 def tables(summary: Mapping[str, Any], point: Point) -> list[Table]:
     """Return the tables of one point, empty ones left out."""
     found = [
         costs(point),
-        counts(point),
         comparisons(point, "comparisons"),
         comparisons(point, "comparisons_best_chunk"),
+        truth_meter(point),
+        costs_per_gb(point),
+        calls_by_kind(point),
+        copies(point),
         state(point),
         check(point),
     ]
@@ -36,15 +32,6 @@ def tables(summary: Mapping[str, Any], point: Point) -> list[Table]:
 
 def _metric(variant: Mapping[str, Any], key: str, scale: float = 1.0) -> str:
     return with_error(variant["metrics"][key], scale)
-
-
-def _measured(point: Point) -> list[Mapping[str, Any]]:
-    return [v for v in point["variants"] if v["windows"]]
-
-
-def labelled(variant: Mapping[str, Any]) -> str:
-    """Return a variant's name, with what must not be missed beside its figures."""
-    return f"{variant['name']} [copied]" if variant["copied_fraction"] == 1.0 else str(variant["name"])
 
 
 def costs(point: Point) -> Table:
@@ -59,37 +46,9 @@ def costs(point: Point) -> Table:
         ("sender_cpu_cores", 1),
         ("receiver_cpu_cores", 1),
     ]
-    rows = [[labelled(v), *(_metric(v, key, scale) for key, scale in keys)] for v in _measured(point)]
+    said = labels(point)
+    rows = [[in_a_cell(v["name"], said), *(_metric(v, key, scale) for key, scale in keys)] for v in measured(point)]
     return Table("CPU seconds per GB, goodput and cores (± half-width of the 95 % interval)", headers, rows)
-
-
-def counts(point: Point) -> Table:
-    """Switches, system calls and faults of each variant; what was read from the disk where the file was cold."""
-    cold = point["point"]["cache"] == "cold"
-    more = [("major faults", "sender_major_faults_per_gb"), ("bytes read", "sender_read_bytes_per_gb")] if cold else []
-    headers = [
-        "variant",
-        "sender calls",
-        "receiver calls",
-        "sender vol.",
-        "sender invol.",
-        "receiver vol.",
-        "receiver invol.",
-        "sender faults",
-        *(title for title, _ in more),
-    ]
-    keys = [
-        "sender_syscalls_per_gb",
-        "receiver_syscalls_per_gb",
-        "sender_voluntary_switches_per_gb",
-        "sender_involuntary_switches_per_gb",
-        "receiver_voluntary_switches_per_gb",
-        "receiver_involuntary_switches_per_gb",
-        "sender_minor_faults_per_gb",
-        *(key for _, key in more),
-    ]
-    rows = [[labelled(v), *(_metric(v, key) for key in keys)] for v in _measured(point)]
-    return Table("System calls, context switches (voluntary, involuntary) and minor faults per GB", headers, rows)
 
 
 def comparisons(point: Point, key: str) -> Table | None:
@@ -102,14 +61,14 @@ def comparisons(point: Point, key: str) -> Table | None:
     baseline = point[key][0]["baseline"]
     if key == "comparisons_best_chunk" and baseline == point["baseline"]:
         return None  # the same comparisons again
-    rows = []
+    rows, said = [], labels(point)
     for name, by_metric in found.items():
         if by_metric["total_cpu_s_per_gb"]["ratio"]["estimate"] is None:
             continue
         headline = next(c for c in by_metric.values() if c["headline"])
         rows.append(
             [
-                f"{name} (A/A)" if headline["aa"] else name,
+                f"{name} (A/A)" if headline["aa"] else in_a_cell(name, said),
                 *(saving_text(by_metric[k]["saving_percent"]) for k in ("sender_cpu_s_per_gb", "receiver_cpu_s_per_gb")),
                 saving_text(by_metric["total_cpu_s_per_gb"]["saving_percent"]),
                 saving_text(by_metric["system_cpu_s_per_gb"]["saving_percent"]),
@@ -133,7 +92,7 @@ def state(point: Point) -> Table:
     maps = any(share is not None for share in shares)
     if maps:
         headers.insert(-2, "mapped")
-    rows = []
+    rows, said = [], labels(point)
     for v, share in zip(point["variants"], shares, strict=True):
         mapped = [NONE if share is None else f"{100 * share:.1f} %"] if maps else []
         verified = {True: "SHA-256", False: "no", None: NONE}[v["verified"]]
@@ -141,7 +100,9 @@ def state(point: Point) -> Table:
         chunk = format_size(v["chunk_bytes"]) if v["chunk_bytes"] else "whole file"
         moved = human_bytes(v["bytes_received"]) if v["bytes_received"] else NONE
         limit = v["bottleneck"]["verdict"] if v["bottleneck"] and v["windows"] else NONE
-        rows.append([v["name"], v["mechanism"], chunk, v["sink"], str(v["windows"]), verified, moved, *mapped, limit, status])
+        rows.append(
+            [in_a_cell(v["name"], said), v["mechanism"], chunk, v["sink"], str(v["windows"]), verified, moved, *mapped, limit, status]
+        )
     return Table("Variants", headers, rows)
 
 
@@ -154,8 +115,10 @@ def check(point: Point) -> Table | None:
     def ratio(figure: Mapping[str, Any] | None) -> str:
         return f"{figure['estimate']:.3f} ({figure['low']:.3f}..{figure['high']:.3f})" if figure else NONE
 
+    said = labels(point)
     rows = [
-        [r["variant"], r["metric"], ratio(r["short"]), ratio(r["long"]), "disagree" if r["disagree"] else "agree"] for r in found["rows"]
+        [in_a_cell(r["variant"], said), r["metric"], ratio(r["short"]), ratio(r["long"]), "disagree" if r["disagree"] else "agree"]
+        for r in found["rows"]
     ]
     return Table(f"Ratios of short windows and of windows of {found['window_s']:g} s", ["variant", "metric", "short", "long", ""], rows)
 

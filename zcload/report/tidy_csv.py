@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from zcload.report.labels import label
 from zcload.results import Result
 
 _COLUMNS = """
     study started point point_name chunk_bytes file_bytes senders rate_bps
-    variant mechanism sink variant_chunk_bytes aa best_chunk status windows copied_fraction
+    variant mechanism sink variant_chunk_bytes aa best_chunk status windows copied_fraction label
     metric unit estimate low high
     baseline ratio ratio_low ratio_high saving_percent saving_low saving_high verdict reason
 """
@@ -32,26 +33,44 @@ def _rows(summary: Mapping[str, Any], index: int, point: Mapping[str, Any]) -> l
     compared = {(c["variant"], c["metric"]): c for c in point["comparisons"]}
     rows = []
     for variant in point["variants"]:
+        facts = {
+            "study": summary["name"],
+            "started": summary["started"],
+            "point": index,
+            "point_name": point["name"],
+            **{name: point["point"][name] for name in ("chunk_bytes", "file_bytes", "senders", "rate_bps")},
+            "variant": variant["name"],
+            "mechanism": variant["mechanism"],
+            "sink": variant["sink"],
+            "variant_chunk_bytes": variant["chunk_bytes"],
+            **{name: variant[name] for name in ("aa", "best_chunk", "status", "windows", "copied_fraction")},
+            "label": label(variant),
+        }
         for key, metric in variant["metrics"].items():
             c = compared.get((variant["name"], key))
-            rows.append(
-                {
-                    "study": summary["name"],
-                    "started": summary["started"],
-                    "point": index,
-                    "point_name": point["name"],
-                    **{name: point["point"][name] for name in ("chunk_bytes", "file_bytes", "senders", "rate_bps")},
-                    "variant": variant["name"],
-                    "mechanism": variant["mechanism"],
-                    "sink": variant["sink"],
-                    "variant_chunk_bytes": variant["chunk_bytes"],
-                    **{name: variant[name] for name in ("aa", "best_chunk", "status", "windows", "copied_fraction")},
-                    "metric": key,
-                    **{name: metric[name] for name in ("unit", "estimate", "low", "high")},
-                    **(_compared(c) if c else {"reason": metric.get("reason")}),
-                }
-            )
+            figures = {name: metric[name] for name in ("unit", "estimate", "low", "high")}
+            rows.append({**facts, "metric": key, **figures, **(_compared(c) if c else {"reason": metric.get("reason")})})
+        rows += [{**facts, "metric": key, **figure} for key, figure in [*_bill(variant), *_truth(variant)]]
     return rows
+
+
+def _bill(variant: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return what the bill has beyond the metrics: calls by kind, and copies."""
+    bill = variant.get("bill", {"calls_per_gb": {}, "copies": {}})
+    for role, calls in bill["calls_per_gb"].items():
+        for kind, figure in calls.items():
+            yield f"{role}_{kind}_calls_per_gb", figure
+    for role, copies in bill["copies"].items():
+        if copies:
+            yield f"{role}_copies_documented", {"unit": "copies", "estimate": copies["here"], "reason": copies["note"] or None}
+            yield f"{role}_copies_observed", {"unit": "copies", "estimate": copies["observed"], "reason": copies["basis"]}
+
+
+def _truth(variant: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return the counters of the truth meter, of all the variant's generations."""
+    for key, value in variant.get("truth", {}).items():
+        if isinstance(value, int | float):
+            yield f"truth_{key}", {"unit": "bytes" if "bytes" in key else "share" if "fraction" in key else "sends", "estimate": value}
 
 
 def _compared(c: Mapping[str, Any]) -> dict[str, Any]:

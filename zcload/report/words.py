@@ -7,6 +7,7 @@ from typing import Any
 
 from zcload.metrics import MACHINE
 from zcload.report.figures import change_text, percent, saving_text
+from zcload.report.labels import in_a_sentence, labels
 from zcload.units import format_size
 
 Comparison = Mapping[str, Any]
@@ -47,13 +48,13 @@ def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
 
 def copied(point: Mapping[str, Any]) -> list[str]:
     """Say which variants were not zero-copy at all: the kernel copied every byte after the fact."""
-    names = [v["name"] for v in point["variants"] if v["copied_fraction"] == 1.0]
+    names = list(labels(point))
     return [f"{', '.join(names)}: the kernel copied 100 % of it after all: not a zero-copy result."] if names else []
 
 
 def sentence(c: Comparison, whose: str) -> str:
     """Say what a headline comparison allows to be said."""
-    name, base, saving = c["variant"], c["baseline"], c["saving_percent"]
+    name, base, saving = in_a_sentence(c["variant"], c.get("label")), c["baseline"], c["saving_percent"]
     what = f"of {whose} CPU per GB against {base}"
     match c["verdict"]:
         case None:
@@ -108,11 +109,12 @@ def _best(summary: Mapping[str, Any], point: Mapping[str, Any], chunk: int, whos
         return [f"{size} is the best chunk of {base} here: the savings above are against the copy at its best."]
     parts = []
     for c in others:
+        name = in_a_sentence(c["variant"], c.get("label"))
         if c["verdict"] is None:
-            parts.append(f"{c['variant']} cannot be compared ({c['reason']})")
+            parts.append(f"{name} cannot be compared ({c['reason']})")
         else:
             decided = c["verdict"] in ("saves", "costs")
-            parts.append(f"{c['variant']} {effect(c['saving_percent'])}" + ("" if decided else f" ({c['verdict']})"))
+            parts.append(f"{name} {effect(c['saving_percent'])}" + ("" if decided else f" ({c['verdict']})"))
     return [f"Against {base} at its best chunk ({size}), of {whose} CPU per GB: {'; '.join(parts)}."]
 
 

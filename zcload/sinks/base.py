@@ -6,9 +6,9 @@ import socket
 from collections.abc import Mapping
 from typing import ClassVar
 
-from zcload.mechanisms.base import Unavailable
+from zcload.mechanisms.base import Copies, Unavailable
 
-__all__ = ["Sink", "Unavailable"]
+__all__ = ["Copies", "Sink", "Unavailable"]
 
 
 class Sink:
@@ -22,6 +22,7 @@ class Sink:
 
     # Not required.
     options: ClassVar[Mapping[str, type]] = {}
+    copies: ClassVar[Copies | None] = None  # those of the receiving side, for the bill of costs; None: nobody has said
     measures: ClassVar[tuple[str, ...]] = ()  # running totals of its own, beside the calls: see `measured`
 
     def __init__(self, chunk: int) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 
-from zcload.sinks.base import Sink
+from zcload.sinks.base import Copies, Sink
 
 
 class Discard(Sink):
@@ -15,6 +15,7 @@ class Discard(Sink):
 
     name = "discard"
     summary = "recv with MSG_TRUNC: the kernel drops the bytes, nobody copies them"
+    copies = Copies(0, 0)
     sees_payload = False
 
     def __init__(self, chunk: int) -> None:

@@ -10,7 +10,7 @@ import os
 import socket
 
 from zcload.linux.memory_file import memory_file
-from zcload.sinks.base import Sink, Unavailable
+from zcload.sinks.base import Copies, Sink, Unavailable
 from zcload.sinks.trial import told, trial
 
 FILE_BYTES = 256 << 20  # beyond the last-level cache of most machines: overwriting less would be cheaper than storing is
@@ -21,6 +21,7 @@ class File(Sink):
 
     name = "file"
     summary = "recv, then pwrite to a file in memory: two copies by the CPU"
+    copies = Copies(2, 2)
     calls = ("recv", "pwrite")
 
     def __init__(self, chunk: int, *, file_bytes: int = FILE_BYTES) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from zcload.sinks.base import Sink
+from zcload.sinks.base import Copies, Sink
 
 
 class Recv(Sink):
@@ -12,6 +12,7 @@ class Recv(Sink):
 
     name = "recv"
     summary = "recv into one reused buffer: one copy by the CPU"
+    copies = Copies(1, 1)
 
     def __init__(self, chunk: int) -> None:
         super().__init__(chunk)

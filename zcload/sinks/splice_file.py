@@ -12,7 +12,7 @@ import socket
 
 from zcload.linux.memory_file import memory_file
 from zcload.linux.pipes import sized_pipe
-from zcload.sinks.base import Sink, Unavailable
+from zcload.sinks.base import Copies, Sink, Unavailable
 from zcload.sinks.file import FILE_BYTES
 from zcload.sinks.trial import told, trial
 
@@ -22,6 +22,7 @@ class SpliceFile(Sink):
 
     name = "splice_file"
     summary = "splice socket -> pipe -> file in memory: one copy by the CPU, none through user space"
+    copies = Copies(1, 1)
     calls = ("splice",)
 
     def __init__(self, chunk: int, *, file_bytes: int = FILE_BYTES) -> None:

@@ -9,7 +9,7 @@ import os
 import socket
 
 from zcload.linux.pipes import sized_pipe
-from zcload.sinks.base import Sink, Unavailable
+from zcload.sinks.base import Copies, Sink, Unavailable
 from zcload.sinks.trial import told, trial
 
 
@@ -18,6 +18,7 @@ class SpliceNull(Sink):
 
     name = "splice_null"
     summary = "splice socket -> pipe -> /dev/null: pages are dropped, nobody copies them"
+    copies = Copies(0, 0)
     calls = ("splice",)
     sees_payload = False
 

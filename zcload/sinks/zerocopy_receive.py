@@ -13,7 +13,7 @@ import socket
 from zcload.errors import StudyError
 from zcload.linux.ktls import is_tls
 from zcload.linux.zerocopy_receive import SocketMapping, whole_pages
-from zcload.sinks.base import Sink, Unavailable
+from zcload.sinks.base import Copies, Sink, Unavailable
 from zcload.sinks.trial import told, trial
 
 
@@ -36,6 +36,7 @@ class ZerocopyReceive(Sink):
 
     name = "zerocopy_receive"
     summary = "TCP_ZEROCOPY_RECEIVE: maps whole pages of the queue, copies the rest with recv"
+    copies = Copies(0, 0, "1 for what is not mapped")
     calls = ("getsockopt", "madvise", "recv", "poll")
     measures = ("mapped_bytes",)
 

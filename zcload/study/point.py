@@ -20,6 +20,7 @@ from zcload.progress import Progress, Viewer
 from zcload.stats import Interval, generations_interval, half_width_percent, narrow_enough
 from zcload.study import calibrate
 from zcload.study.blocks import CONTENDERS_PER_GROUP, Tolerance, groups_of, run_block
+from zcload.study.lane_facts import lane_facts
 from zcload.study.setting import Setting, cpus_of
 from zcload.study.window import LaneFailed
 
@@ -93,7 +94,7 @@ class PointRun:
                 "loop_s_per_call": loop,
                 "best_chunk": calibrate.as_record(costs, best) if best else None,
                 "best_chunk_lane": (extra.name if extra else baseline.name) if best else None,
-                "extra_lane": describe_lane(extra, setting) if extra else None,
+                "extra_lane": lane_facts(extra, setting.point) if extra else None,
                 "check_window_s": self.check_window_s,
             }
         )
@@ -273,22 +274,3 @@ class PointRun:
             intervals=shown,
             left_s=max(0.0, self.stop.max_time_s - self.spent_s),
         )
-
-
-def describe_lane(variant: Variant, setting: Setting) -> dict[str, Any]:
-    """Return a lane as data, with what the point gives it."""
-    return lane_facts(variant, setting.point.chunk, setting.point.sink)
-
-
-def lane_facts(variant: Variant, chunk: int, sink: str) -> dict[str, Any]:
-    """Return a variant as data; *chunk* and *sink* are the point's, for what the variant leaves open."""
-    cls = mechanism_of(variant)
-    return {
-        "name": variant.name,
-        "mechanism": variant.mechanism,
-        "sink": variant.sink or sink,
-        "chunk_bytes": (variant.chunk or chunk) if cls.uses_chunk else None,
-        "options": dict(variant.options),
-        "aa": variant.aa,
-        "moves_payload": cls.moves_payload,
-    }

@@ -31,8 +31,9 @@ from zcload.progress import Progress, Viewer, nobody
 from zcload.results import SCHEMA, WINDOWS, Recorder, Result, StoredRecords, write_summary
 from zcload.source import Source, open_source
 from zcload.study import preflight
+from zcload.study.lane_facts import lane_facts
 from zcload.study.plan import point_name
-from zcload.study.point import PointRun, lane_facts
+from zcload.study.point import PointRun
 from zcload.study.setting import Setting
 
 VETH_MTU = 1500  # what the kernel gives a veth pair: ETH_DATA_LEN, linux/if_ether.h
@@ -104,7 +105,7 @@ def run(
                 {
                     "name": point_name(study, point),
                     "point": point_facts(point),
-                    "lanes": [lane_facts(variant, point.chunk, point.sink) for variant in study.variants],
+                    "lanes": [lane_facts(variant, point) for variant in study.variants],
                 }
                 for point in study.points
             ],

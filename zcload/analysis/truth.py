@@ -1,0 +1,30 @@
+"""Was it zero-copy? What the kernel said of each variant's sends, added up over its senders and generations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+NOT_ZERO_COPY = "copied: not a zero-copy result"
+SUMS = ("completions", "copied", "enobufs", "enomem", "eagain", "waits", "short", "broken_links", "fallback_sends", "fallback_bytes")
+LARGEST = ("pinned_bytes_max",)  # of any one sender
+
+
+def truth(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the counters of all senders' *reports* together, null for what the mechanism does not count, and what follows from them.
+
+    They cover all that the senders did in their generations, warm-ups and repeated blocks too.
+    """
+    counters = [report["completions"] for report in reports]
+    found: dict[str, Any] = {name: _of(counters, name, sum) for name in SUMS} | {name: _of(counters, name, max) for name in LARGEST}
+    done, fallback = found["completions"], found["fallback_bytes"]
+    moved = sum(report.get("bytes", 0) for report in reports)  # not in results of older versions
+    found["copied_fraction"] = found["copied"] / done if done else None
+    found["fallback_fraction"] = fallback / moved if fallback is not None and moved else None
+    found["label"] = NOT_ZERO_COPY if found["copied_fraction"] == 1.0 or found["fallback_fraction"] == 1.0 else None
+    return found
+
+
+def _of(counters: Sequence[Mapping[str, int]], name: str, together: Any) -> int | None:
+    values = [each[name] for each in counters if name in each]
+    return together(values) if values else None

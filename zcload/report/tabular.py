@@ -1,0 +1,14 @@
+"""A table of a report, before anybody draws it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A titled table of text; a cell may hold several lines."""
+
+    title: str
+    headers: list[str]
+    rows: list[list[str]]

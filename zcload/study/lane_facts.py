@@ -1,0 +1,34 @@
+"""A lane as data: what a result says of it before anything is measured."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from zcload.lane.receiver import call_names
+from zcload.mechanisms import mechanism_of
+from zcload.model import Point, Variant
+from zcload.sinks import SINKS
+
+
+def lane_facts(variant: Variant, point: Point) -> dict[str, Any]:
+    """Return *variant* as data; the *point* gives what it leaves open.
+
+    *calls* are the kinds of system calls in the order in which windows count them; *copies* those of the CPU, as documented.
+    """
+    mechanism, sink = mechanism_of(variant), SINKS[variant.sink or point.sink]
+    copies = {"sender": mechanism.copies, "receiver": sink.copies}
+    return {
+        "name": variant.name,
+        "mechanism": variant.mechanism,
+        "sink": sink.name,
+        "chunk_bytes": (variant.chunk or point.chunk) if mechanism.uses_chunk else None,
+        "options": dict(variant.options),
+        "aa": variant.aa,
+        "moves_payload": mechanism.moves_payload,
+        "calls": {
+            "sender": list(mechanism.calls),
+            "receiver": list(call_names(sink.name, -(-point.senders // point.receiver_count))),
+        },
+        "copies": {role: asdict(found) if found else None for role, found in copies.items()},
+    }
