@@ -116,9 +116,9 @@ def traced(tmp_path_factory):
     """Return a function that runs a lane under strace, once for all tests that ask for the same."""
     runs = {}
 
-    def run(case=None, *, name=None, senders=2, sink="recv", raw=()):
+    def run(case=None, *, name=None, senders=2, sink="recv", raw=(), rate_bps=None):
         mechanism, options, pipe = CASES[case] if name is None else (name, {}, "")
-        key = (mechanism, tuple(options), pipe, senders, sink, raw)
+        key = (mechanism, tuple(options), pipe, senders, sink, raw, rate_bps)
         why = MECHANISMS[mechanism].probe()
         why = strace_refuses() or (f"{mechanism}: {why.reason} ({why.remedy})" if why else None)
         if why:
@@ -126,7 +126,7 @@ def traced(tmp_path_factory):
         if key not in runs:
             folder = tmp_path_factory.mktemp("strace")
             verify = MECHANISMS[mechanism].moves_payload
-            asked = {"mechanism": mechanism, "options": options, "pipe": pipe, "senders": senders, "sink": sink}
+            asked = {"mechanism": mechanism, "options": options, "pipe": pipe, "senders": senders, "sink": sink, "rate_bps": rate_bps}
             asked |= {"size": FILE_SIZE, "chunk": CHUNK, "verify": verify}
             command = ["strace", "-ff", "-y", "-s", "16", "-e", "signal=none", "-o", str(folder / "log")]
             command += [part for call in raw for part in ("-e", f"raw={call}")]
@@ -267,6 +267,27 @@ def test_slurp_send_reads_the_whole_file_in_each_window(traced):
         assert read == sum(call.result for call in calls if call.name == "send")
         assert read % FILE_SIZE == 0
         assert read > 0
+
+
+@pytest.mark.parametrize("name", ["read_send", "sendfile", "null"])
+def test_a_paced_sender_makes_its_mechanisms_calls_and_sleeps(name, traced):
+    """At a rate a window has the mechanism's calls and the pacing's sleep, counted apart from them, and no other call."""
+    run = traced(name=name, rate_bps=1e9)
+    slept = 0
+    for sender in range(2):
+        for window, calls in enumerate(run.windows(sender)):
+            made = Counter(call.name for call in calls)
+            assert made.pop("clock_nanosleep", 0) == run.told["records"][window]["pacing"]["sleeps"][sender]
+            assert made == {kind: count for kind, count in run.counted("sender", sender, window).items() if count}
+            slept += len(calls) - sum(made.values())
+    assert slept
+
+
+def test_an_unpaced_sender_never_sleeps(traced):
+    """Without a rate no sender sleeps, and its windows' records say nothing of pacing."""
+    run = traced(name="sendfile")
+    assert not any(call.name == "clock_nanosleep" for sender in range(2) for calls in run.windows(sender) for call in calls)
+    assert not any("pacing" in record for record in run.told["records"])
 
 
 # Receivers.

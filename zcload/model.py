@@ -73,6 +73,11 @@ class Point:
     congestion: str = "auto"
 
     @property
+    def paced(self) -> bool:
+        """Say whether the senders of a stream keep to a rate."""
+        return self.rate_bps is not None and self.transfer == "stream"
+
+    @property
     def receiver_count(self) -> int:
         """How many receiver processes a lane has at this point; never more than it has connections."""
         return self.senders if self.receivers == PER_SENDER else min(int(self.receivers), self.senders)

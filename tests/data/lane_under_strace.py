@@ -37,7 +37,9 @@ def mark(name):
 
 
 senders = asked["senders"]
-point = Point(file_size=asked["size"], chunk=asked["chunk"], senders=senders, sink=asked["sink"], placement="free")
+point = Point(
+    file_size=asked["size"], chunk=asked["chunk"], senders=senders, sink=asked["sink"], placement="free", rate_bps=asked["rate_bps"]
+)
 source = open_source(point, lambda what, fraction: None)
 everywhere = frozenset(os.sched_getaffinity(0))
 placement = Placement((everywhere,) * senders, (everywhere,), everywhere)

@@ -21,6 +21,7 @@ CODES: dict[str, str] = {
     "copied": "the kernel reports that every zero-copy send was copied after all",
     "estimators_disagree": "the robust estimate and the ratio of sums lie outside each other's intervals",
     "fallback": "a part of the zero-copy sends went as plain copies, for want of memory that may be pinned",
+    "few_chunks": "windows hold fewer chunks of a sender than a rate needs to be kept to half a percent",
     "few_generations": "too few generations for an interval that can be trusted",
     "machine_ledger": "the machine's CPU came out below that of the lanes: its idle baseline was disturbed",
     "host_cache": "in a virtual machine a cold file may be warm in the hypervisor's cache",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zcload.config.finding import Finding, Path, near_miss
+from zcload.config.rates import find_slow_rates
 from zcload.config.registries import mechanism_options, moves_payload
 from zcload.config.servers import SERVER_KEYS, find_for_all, find_server
 from zcload.config.whole import KEYS, is_server
@@ -36,6 +37,7 @@ def find_across(tree: Mapping[str, Any]) -> list[Finding]:
         *_too_many_points(tree),
         *_cold(tree),
         *_only_over_veth(tree),
+        *find_slow_rates(tree),
     ]
 
 

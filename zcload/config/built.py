@@ -7,6 +7,5 @@ from __future__ import annotations
 
 # Workload keys of which only these values work so far.
 ONLY = {
-    "rate": ("max",),
     "transfer": ("stream",),
 }

@@ -31,3 +31,10 @@ def moves_payload(name: str) -> bool:
     from zcload.mechanisms import MECHANISMS
 
     return name not in MECHANISMS or MECHANISMS[name].moves_payload
+
+
+def takes_whole_passes(name: str) -> bool:
+    """Return whether the windows of the mechanism called *name* end only where a pass over the file does."""
+    from zcload.mechanisms import MECHANISMS
+
+    return name in MECHANISMS and MECHANISMS[name].whole_pass

@@ -92,7 +92,7 @@ class WorkloadSection(Section):
         "warm",
         "Whether the file is in the page cache when a window opens; verified. 'cold' needs a file on a disk.",
     )
-    rate: Sweep[Annotated[int | None, only_built("rate", RATE)]] = key("max", "Total offered load of a lane; 'max': as fast as it goes.")
+    rate: Sweep[Annotated[int | None, RATE]] = key("max", "Total offered load of a lane, shared by its senders; 'max': as fast as it goes.")
     transfer: Sweep[Annotated[str, only_built("transfer", choice("stream", "per-file"))]] = key(
         "stream", "'stream': the file over and over on one connection; 'per-file': a connection for each pass."
     )

@@ -16,6 +16,7 @@ WORDS_PER_BLOCK = 32
 GATE = 0  # the number of the open window, 0 while the gate is closed: senders look at it before every call
 NUMBER = 1  # the number of the current or last order
 ORDER = 2  # what woken senders are to do
+OPENED_NS = 3  # CLOCK_MONOTONIC of the gate's last opening: what a schedule counts from
 
 # Orders.
 RUN, VERIFY, REPORT, STOP, FORGET = 1, 2, 3, 4, 5

@@ -11,7 +11,7 @@ from typing import Any
 
 from zcload import interrupt
 from zcload.errors import StudyError
-from zcload.lane.board import BYTES, FORGET, GATE, ITERATIONS, LAST_NS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
+from zcload.lane.board import BYTES, FORGET, GATE, ITERATIONS, LAST_NS, NUMBER, OPENED_NS, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
 from zcload.lane.connect import connect
 from zcload.lane.load import Load
 from zcload.lane.network import Network
@@ -108,7 +108,7 @@ class Lane:
         words = self.board.words
         words[NUMBER] = self.number
         words[ORDER] = RUN
-        opened = time.monotonic_ns()
+        opened = words[OPENED_NS] = time.monotonic_ns()
         words[GATE] = self.number
         self._wake()
         return opened

@@ -32,6 +32,7 @@ class Means:
     size: int  # of the file, in bytes
     share: Share
     point: Point
+    chunk: int  # of the lane, in bytes; the mechanism's own is the whole file where it has no use for one
     index: int  # of the sender in its lane, from 0
 
 

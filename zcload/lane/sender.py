@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from zcload.lane.board import BYTES, COUNTS, FORGET, ITERATIONS, MAX_COUNTS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
 from zcload.lane.load import Load, Means, Share
+from zcload.lane.pacing import Paced
 from zcload.lane.stream import Stream
 from zcload.lane.tcp_info import tcp_info
 from zcload.mechanisms import MECHANISMS
@@ -25,7 +26,7 @@ def shares(size: int, senders: int) -> tuple[Share, ...]:
 
 def load_of(point: Point) -> type[Load]:
     """Return how the senders of a lane at *point* offer bytes. Known before anything is forked, as the board has words for it."""
-    return Stream
+    return Paced if point.paced else Stream
 
 
 def send_file(
@@ -49,7 +50,7 @@ def send_file(
     if len(mechanism.counts) > MAX_COUNTS:
         raise AssertionError(f"{cls.name} declares more kinds of calls than the board has words for")
     words, base = board.words, board.base(index)
-    load = load_of(point)(Means(mechanism, words, board.area(index), size, share, point, index))
+    load = load_of(point)(Means(mechanism, words, board.area(index), size, share, point, chunk, index))
     tell(control, ready=True)
     while True:
         os.eventfd_read(gate)

@@ -12,8 +12,10 @@ from zcload.errors import StudyError
 from zcload.lane.lane import Lane
 from zcload.mechanisms import mechanism_of
 from zcload.model import Study, Variant
+from zcload.schedule import LEAST_BURSTS
 from zcload.stats import pseudo_median
 from zcload.study.blocks import CONTENDERS_PER_GROUP
+from zcload.study.pace import chunk_window_s, least_window_s, look_s, may_try
 from zcload.study.setting import Setting
 from zcload.study.window import LaneFailed, measure
 from zcload.units import format_size
@@ -59,13 +61,15 @@ def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, floa
 
     Return it with the longest that they may and the time a window of each lane takes. With a cold cache no sender may come
     to where another began, or to where it began itself: what has been read once is warm from then on. A lane whose window
-    ends with its pass takes as long as that needs, whatever is chosen here.
+    ends with its pass takes as long as that needs, whatever is chosen here. At a rate a window holds so many chunks of every
+    sender that one more or less is nothing.
     """
-    fixed = setting.study.stop.window_s
-    needed, longest, takes = fixed or SHORTEST_S, math.inf, {}
+    fixed, paced = setting.study.stop.window_s, least_window_s(setting.study, setting.point)
+    look = fixed or look_s(paced, SHORTEST_S)
+    needed, longest, takes = max(fixed or SHORTEST_S, paced), math.inf, {}
     for name, lane in list(lanes.items()):
         try:
-            records = [measure(lane, fixed or SHORTEST_S, setting.machine) for _ in range(_CALIBRATION_WINDOWS)]
+            records = [measure(lane, look, setting.machine) for _ in range(_CALIBRATION_WINDOWS)]
         except LaneFailed as error:
             setting.drop([lanes], name, error)
             continue
@@ -84,8 +88,25 @@ def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, floa
         needed = max(needed, tail_s / TAIL_SHARE, open_s * CALLS_PER_WINDOW / max(calls, 1))
     if longest < math.inf:
         longest = max(math.floor(longest * _STEPS_PER_S), 1) / _STEPS_PER_S
-    chosen = fixed or min(math.ceil(min(needed, LONGEST_S) * _STEPS_PER_S) / _STEPS_PER_S, longest)
-    return chosen, longest, {name: max(seconds, seconds - SHORTEST_S + chosen) for name, seconds in takes.items()}
+    chosen = fixed or min(_in_steps(min(needed, max(LONGEST_S, paced))), longest)
+    if chosen < 0.99 * paced:
+        setting.caution(
+            "few_chunks",
+            f"a window of {chosen:g} s holds fewer than {LEAST_BURSTS} chunks of every sender at the rate: the rate cannot be kept exactly",
+            f"windows of {_in_steps(paced):g} s (stop.window), or a smaller chunk",
+        )
+    return chosen, longest, {name: max(seconds, seconds - look + chosen) for name, seconds in takes.items()}
+
+
+def window_for(setting: Setting, chunk: int, chosen_s: float, longest_s: float) -> float:
+    """Return how long windows must be when a lane of *chunk* takes part too, where *chosen_s* does for the others."""
+    if setting.study.stop.window_s:
+        return chosen_s
+    return max(chosen_s, min(_in_steps(chunk_window_s(setting.point, chunk)), longest_s))
+
+
+def _in_steps(seconds: float) -> float:
+    return math.ceil(round(seconds * _STEPS_PER_S, 6)) / _STEPS_PER_S
 
 
 def _half_share_s(setting: Setting, record: dict[str, Any]) -> float:
@@ -111,8 +132,9 @@ def best_chunk(setting: Setting, told: Callable[[str, float], None]) -> tuple[in
     """
     baseline = setting.study.variant(setting.study.baseline)
     own = baseline.chunk or setting.point.chunk
-    sizes = sorted({*(size for size in BEST_CHUNKS if size <= setting.source.size), own})
+    sizes = sorted({*(size for size in BEST_CHUNKS if size <= setting.source.size and may_try(setting.point, size)), own})
     variants = {f"{baseline.name}@{format_size(size)}": size for size in sizes}
+    open_s = {size: look_s(chunk_window_s(setting.point, size), SHORTEST_S) for size in sizes}
     logs: dict[int, list[float]] = {size: [] for size in sizes}
     for generation in range(_CHUNK_GENERATIONS):
         with setting.lanes([[_at(baseline, name, size) for name, size in variants.items()]]) as (lanes,):
@@ -121,7 +143,7 @@ def best_chunk(setting: Setting, told: Callable[[str, float], None]) -> tuple[in
             seen: dict[int, list[float]] = {size: [] for size in sizes}
             for block in range(1 + _CHUNK_BLOCKS):
                 for name in setting.rng.sample(list(lanes), len(lanes)):
-                    tally = window_tally(measure(lanes[name], SHORTEST_S, setting.machine), None)
+                    tally = window_tally(measure(lanes[name], open_s[variants[name]], setting.machine), None)
                     if block and tally["gb"]:
                         seen[variants[name]].append(math.log(tally["total_cpu_s"] / tally["gb"]))
                     interrupt.check()

@@ -38,7 +38,7 @@ def point_name(study: Study, point: Point) -> str:
             continue
         value = getattr(point, "rate_bps" if key == "rate" else key)
         shown = _SHOWN_AS.get(key)
-        parts.append(f"{key}={shown(value) if shown and value is not None else 'auto' if value is None else value}")
+        parts.append(f"{key}={shown(value) if shown and (value is not None or key == 'rate') else 'auto' if value is None else value}")
     return ", ".join(parts)
 
 

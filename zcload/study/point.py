@@ -18,7 +18,7 @@ from zcload.metrics import METRICS
 from zcload.model import Variant
 from zcload.progress import Progress, Viewer
 from zcload.stats import Interval, generations_interval, half_width_percent, narrow_enough
-from zcload.study import calibrate
+from zcload.study import calibrate, pace
 from zcload.study.blocks import CONTENDERS_PER_GROUP, Tolerance, groups_of, run_block
 from zcload.study.lane_facts import lane_facts
 from zcload.study.setting import Setting, cpus_of
@@ -42,7 +42,8 @@ class PointRun:
         self.variants = [v for v in setting.study.variants if v.name not in setting.out]
         self.extra: Variant | None = None
         self.window_s = 0.0
-        self.longest_s = CHECK_WINDOW_S  # a window may last no longer
+        self.warm_up_s: float | None = None  # None: as long as the windows that count
+        self.longest_s = math.inf  # a window may last no longer
         self.block_s = 0.0  # how long a block takes
         self._idle: list[dict[str, Any]] = []
         self.generation = 0
@@ -60,13 +61,17 @@ class PointRun:
         setting = self.setting
         costs: dict[int, float] = {}
         best: int | None = None
-        loop = None
+        loop = pacing = None
+        least_s = pace.least_window_s(setting.study, setting.point)
+        self.warm_up_s = pace.look_s(least_s, calibrate.SHORTEST_S) if least_s else None
         null = [_NULL] if all(mechanism_of(v).moves_payload for v in self.variants) else []
         with setting.lanes([[*self.variants, *null]], verify=True, started=lambda name: self._tell("verifying", name)) as (lanes,):
             idle = lanes.pop(_NULL.name, None)
             try:
                 self._tell("calibrating", "window length, loop")
-                if idle is not None:
+                if idle is not None and self.warm_up_s:
+                    pacing = pace.pacing_cost(setting, idle, self.warm_up_s)
+                elif idle is not None:
                     loop = calibrate.loop_cost(setting, idle)
             finally:
                 if idle is not None:
@@ -81,6 +86,9 @@ class PointRun:
                     pass
                 if self.extra.name not in setting.out:
                     takes[self.extra.name] = takes[baseline.name]
+                    wider = calibrate.window_for(setting, best, self.window_s, self.longest_s)
+                    takes = {name: seconds + wider - self.window_s for name, seconds in takes.items()}
+                    self.window_s = wider
         groups = -(-max(len(takes) - 1, 1) // CONTENDERS_PER_GROUP)
         self.block_s = sum(takes.values()) + (groups - 1) * takes[baseline.name]
         if setting.together:
@@ -92,6 +100,7 @@ class PointRun:
                 "window_s": self.window_s,
                 "block_s": round(self.block_s, 4),
                 "loop_s_per_call": loop,
+                "pacing": pacing,
                 "best_chunk": calibrate.as_record(costs, best) if best else None,
                 "best_chunk_lane": (extra.name if extra else baseline.name) if best else None,
                 "extra_lane": lane_facts(extra, setting.point) if extra else None,
@@ -127,7 +136,7 @@ class PointRun:
     @property
     def check_window_s(self) -> float:
         """Return how long the windows of `run_check` are."""
-        return min(CHECK_WINDOW_S, self.longest_s)
+        return min(max(CHECK_WINDOW_S, self.window_s), self.longest_s)
 
     def check_s(self) -> float:
         """Return about how long `run_check` takes."""
@@ -161,7 +170,7 @@ class PointRun:
                     run_block(
                         groups,
                         label=label,
-                        open_s=self.window_s if warm_up else open_s,
+                        open_s=(self.warm_up_s or self.window_s) if warm_up else open_s,
                         together=setting.together,
                         machine=setting.machine,
                         rng=setting.rng,
