@@ -66,7 +66,7 @@ def _incomplete_beta(a: float, b: float, x: float) -> float:
     return math.exp(a * math.log(x) + b * math.log1p(-x) - _log_beta(a, b)) / a * fraction
 
 
-def t_two_sided_p(t: float, df: int) -> float:
+def t_two_sided_p(t: float, df: float) -> float:
     """Return P(|T| >= |t|) for Student's t with *df* degrees of freedom (NIST Handbook of Mathematical Functions, 8.17)."""
     if math.isinf(t):
         return 0.0
@@ -74,7 +74,7 @@ def t_two_sided_p(t: float, df: int) -> float:
 
 
 @lru_cache(maxsize=1024)
-def t_quantile(confidence: float, df: int) -> float:
+def t_quantile(confidence: float, df: float) -> float:
     """Return the t that |T| exceeds with probability 1 - *confidence*; by bisection, to 1e-10."""
     low, high = 0.0, 1.0
     while t_two_sided_p(high, df) > 1 - confidence:

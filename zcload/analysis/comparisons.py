@@ -100,9 +100,12 @@ def judge(comparisons: Sequence[Comparison], margin: float, aa_outside: bool) ->
 
 
 def _verdict(comparison: Comparison, margin: float) -> tuple[str | None, str | None]:
-    interval, metric = comparison.ratio.interval, comparison.metric
-    if interval is None:
-        return None, comparison.ratio.reason
+    interval = comparison.ratio.interval
+    return verdict(comparison.metric, interval, margin) if interval else (None, comparison.ratio.reason)
+
+
+def verdict(metric: Metric, interval: Interval, margin: float) -> tuple[str | None, str | None]:
+    """Return what the interval of a ratio of *metric* allows to be said, and the reason where that is not what one hopes for."""
     if metric.better == "none":
         return None, None
     if not all(map(math.isfinite, (interval.low, interval.high))):

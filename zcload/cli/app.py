@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from zcload import __version__
 from zcload.errors import ConfigError, Problem, ZcloadError
@@ -119,6 +120,52 @@ def report(
     from zcload.cli.show import show_report
 
     show_report(results, format, out)
+
+
+class _SeveralNew(TyperCommand):
+    """`--new A B` takes both: all that follows it up to the next option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        spread: list[str] = []
+        new = False
+        for word in args:
+            option = word.startswith("-")
+            spread += ["--new", word] if new and not option and spread[-1] != "--new" else [word]
+            new = word.partition("=")[0] == "--new" if option else new
+        return super().parse_args(ctx, spread)
+
+
+@app.command(cls=_SeveralNew)
+def compare(
+    base: Annotated[list[Path], typer.Argument(metavar="BASE...", help="Results to compare with.")],
+    new: Annotated[list[Path] | None, typer.Option("--new", metavar="NEW", help="Results to judge.")] = None,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option("--fail-if", metavar="GATE", help="Exit with 3 if proven: 'sendfile: sender_cpu_s_per_gb > +5%' (repeatable)."),
+    ] = None,
+    fail_if_unproven: Annotated[bool, typer.Option("--fail-if-unproven", help="Also if a gate can be proven neither way.")] = False,
+    allow: Annotated[list[str] | None, typer.Option("--allow", metavar="KEY", help="Compare although KEY differs (repeatable).")] = None,
+    run_spread: Annotated[
+        str | None, typer.Option(metavar="PERCENT", help="How much runs of one thing differ, where under 3 a side show it [default: 2.5%].")
+    ] = None,
+    margin: Annotated[str | None, typer.Option(metavar="PERCENT", help="Changes inside it count as none [default: the study's].")] = None,
+    format: Annotated[str, typer.Option(help="table, markdown or json.")] = "table",
+    out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
+) -> None:
+    """Compare stored results with others, point by point; fail when a gate trips."""
+    from zcload.cli.compare import run_compare
+
+    run_compare(
+        base,
+        new or [],
+        fail_if=fail_if or [],
+        fail_if_unproven=fail_if_unproven,
+        allowed=allow or [],
+        run_spread=run_spread,
+        margin=margin,
+        format=format,
+        out=out,
+    )
 
 
 @app.command()

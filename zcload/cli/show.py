@@ -17,7 +17,11 @@ def show_report(results: list[Path], format: str, out: Path | None) -> None:
         raise ConfigError(Problem("the HTML report is not built yet", key="--format", remedy=f"use {', '.join(FORMATS)}"))
     if format not in FORMATS:
         raise ConfigError(Problem(f"{format!r} is not a format", key="--format", remedy=f"use {', '.join(FORMATS)}"))
-    text = renderer(format)([Result.load(result) for result in results])
+    put(renderer(format)([Result.load(result) for result in results]), out)
+
+
+def put(text: str, out: Path | None) -> None:
+    """Write *text* to stdout, or to the file *out*; raises ConfigError."""
     if out is None:
         print(text, end="")
         return

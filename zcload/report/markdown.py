@@ -18,31 +18,31 @@ def render(results: Sequence[Result]) -> str:
 def _one(summary: Mapping[str, Any]) -> str:
     from tabulate import tabulate
 
-    parts = [f"## {_plain(summary['name'])}" + ("" if summary["complete"] else " (partial result)")]
-    parts.append("\n".join(f"- {_plain(line)}" for line in answer(summary)))
+    parts = [f"## {plain(summary['name'])}" + ("" if summary["complete"] else " (partial result)")]
+    parts.append("\n".join(f"- {plain(line)}" for line in answer(summary)))
     several = len(summary["points"]) > 1
     for point in summary["points"]:
         if several:
-            parts.append(f"### {_plain(point['name'])}")
+            parts.append(f"### {plain(point['name'])}")
         for table in tables(summary, point):
             align = ("left", *["right"] * (len(table.headers) - 1))
-            cells = [[_plain(cell).replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in table.rows]
+            cells = [[plain(cell).replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in table.rows]
             parts.append(
                 f"**{table.title}**\n\n" + tabulate(cells, table.headers, tablefmt="github", disable_numparse=True, colalign=align)
             )
     if summary["cautions"]:
         rows = [
-            f"- `{c['code']}`: {_plain(c['message'])}" + (f" *{_plain(c['remedy'])}*" if c["remedy"] else "") for c in summary["cautions"]
+            f"- `{c['code']}`: {plain(c['message'])}" + (f" *{plain(c['remedy'])}*" if c["remedy"] else "") for c in summary["cautions"]
         ]
         parts.append("**Cautions**\n\n" + "\n".join(rows))
     for point in summary["points"]:
         title = f"How {point['name']} was measured" if several else "How it was measured"
-        facts = "\n".join(f"- {_plain(line)}" for line in method(summary, point))
-        parts.append(f"<details><summary>{_plain(title)}</summary>\n\n{facts}\n\n</details>")
+        facts = "\n".join(f"- {plain(line)}" for line in method(summary, point))
+        parts.append(f"<details><summary>{plain(title)}</summary>\n\n{facts}\n\n</details>")
     return "\n\n".join(parts)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Keep names that a config file chose from becoming markup."""
     for sign in "\\`*_<>[]":
         text = text.replace(sign, "\\" + sign)

@@ -22,7 +22,7 @@ def _one(summary: Mapping[str, Any]) -> str:
     from tabulate import tabulate
 
     parts = [f"{summary['name']}" + ("" if summary["complete"] else " (partial result)")]
-    parts.append("\n".join(_wrap(line) for line in answer(summary)))
+    parts.append("\n".join(wrap(line) for line in answer(summary)))
     several = len(summary["points"]) > 1
     for point in summary["points"]:
         if several:
@@ -34,13 +34,14 @@ def _one(summary: Mapping[str, Any]) -> str:
     if summary["cautions"]:
         parts.append(
             "Cautions\n"
-            + "\n".join(_wrap(f"{c['code']}: {c['message']}" + (f" -> {c['remedy']}" if c["remedy"] else "")) for c in summary["cautions"])
+            + "\n".join(wrap(f"{c['code']}: {c['message']}" + (f" -> {c['remedy']}" if c["remedy"] else "")) for c in summary["cautions"])
         )
     for point in summary["points"]:
         title = f"How {point['name']} was measured" if several else "How it was measured"
-        parts.append(title + "\n" + "\n".join(_wrap(line) for line in method(summary, point)))
+        parts.append(title + "\n" + "\n".join(wrap(line) for line in method(summary, point)))
     return "\n\n".join(parts)
 
 
-def _wrap(line: str) -> str:
+def wrap(line: str) -> str:
+    """Wrap a sentence to the report's width."""
     return textwrap.fill(line, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)

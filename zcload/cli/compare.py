@@ -1,0 +1,70 @@
+"""`zcload compare`: stored results against stored results; a gate that trips is exit code 3, after the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from zcload.cli.show import put
+from zcload.errors import ConfigError, GateTripped, Problem
+
+
+def run_compare(
+    base: Sequence[Path],
+    new: Sequence[Path],
+    *,
+    fail_if: Sequence[str],
+    fail_if_unproven: bool,
+    allowed: Sequence[str],
+    run_spread: str | None,
+    margin: str | None,
+    format: str,
+    out: Path | None,
+) -> None:
+    """Compare and print; raises ConfigError, and GateTripped when a gate says so."""
+    from zcload.compare import gates
+    from zcload.compare.change import RUN_SPREAD
+    from zcload.compare.compare import compare
+    from zcload.compare.render import FORMATS
+    from zcload.results import Result
+
+    if not new:
+        raise ConfigError(Problem("there is nothing to compare with", remedy="zcload compare BASE... --new NEW..."))
+    if format not in FORMATS:
+        raise ConfigError(Problem(f"{format!r} is not a format", key="--format", remedy=f"use {', '.join(FORMATS)}"))
+    if fail_if_unproven and not fail_if:
+        raise ConfigError(Problem("there is no gate to prove", key="--fail-if-unproven", remedy="give one with --fail-if"))
+    parsed = [gates.parse(text) for text in fail_if]
+    found = compare(
+        [Result.load(path) for path in base],
+        [Result.load(path) for path in new],
+        allowed=allowed,
+        run_spread=RUN_SPREAD if run_spread is None else math.log1p(_fraction(run_spread, "--run-spread")),
+        margin=None if margin is None else _fraction(margin, "--margin"),
+    )
+    judged = gates.judge(parsed, found)
+    put(FORMATS[format](found, judged), out)
+    bad = gates.tripped(judged, fail_if_unproven)
+    if bad:
+        raise GateTripped("\n".join(_said(j) for j in bad))
+
+
+def _said(judged: object) -> str:
+    from zcload.compare.gates import Judged
+    from zcload.compare.tables import change_text
+
+    assert isinstance(judged, Judged)
+    where = f" at {judged.row.point}" if judged.row.point else ""
+    how = "tripped" if judged.state == "tripped" else "is not proven to hold"
+    why = f" ({judged.reason})" if judged.reason else ""
+    return f"gate '{judged.gate.text}' {how} by {judged.row.variant}{where}: {change_text(judged.row.change_percent)}{why}"
+
+
+def _fraction(text: str, option: str) -> float:
+    from zcload.units import ValueRefused, parse_percent
+
+    try:
+        return parse_percent(text)
+    except ValueRefused as error:
+        raise ConfigError(Problem(error.what, key=option, remedy=error.remedy)) from None

@@ -1,0 +1,143 @@
+"""A comparison as tables and sentences of text; the formats differ only in how they draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zcload.compare.compare import FEW, Comparison, Row
+from zcload.compare.gates import Judged
+from zcload.metrics import MACHINE, METRICS, TOTAL
+from zcload.report.figures import NONE, percent, significant
+from zcload.report.tabular import Table
+from zcload.stats import Interval
+
+_SHOWN = (TOTAL, "sender_cpu_s_per_gb", "receiver_cpu_s_per_gb", MACHINE, "goodput_bps")
+_SCALE = {"goodput_bps": (1e-9, "Gbit/s")}
+_STATES = {"tripped": "TRIPPED", "unproven": "not proven", "passed": "passed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Everything that a report of a comparison says."""
+
+    title: str
+    answer: list[str]
+    gates: Table | None
+    points: list[tuple[str, list[Table]]]
+    differences: Table | None
+    notes: list[str]
+
+
+def signed(value: float) -> str:
+    """Write a change in percent with its sign: "+5.2", "-12", "0.0"."""
+    text = percent(value)
+    return text if text.startswith("-") or text == "0.0" else f"+{text}"
+
+
+def change_text(change: Interval | None) -> str:
+    """Write a change with its interval: "+5.2 % (+1.1..+9.4)"."""
+    return NONE if change is None else f"{signed(change.estimate)} % ({signed(change.low)}..{signed(change.high)})"
+
+
+def shown(found: Comparison, judged: Sequence[Judged]) -> Shown:
+    """Return what a report of *found* and of the gates says."""
+    names = list(dict.fromkeys(row.point for row in found.rows))
+    return Shown(
+        f"{' '.join(found.new)} against {' '.join(found.base)}",
+        _answer(found),
+        _gates(judged) if judged else None,
+        [(name, [t for t in (_relative(found, name), _absolute(found, name)) if t.rows]) for name in names],
+        _differences(found),
+        _notes(found),
+    )
+
+
+def _answer(found: Comparison) -> list[str]:
+    """Say what has become of each variant's headline, in words."""
+    lines = []
+    for row in found.rows:
+        if not (row.relative and row.headline):
+            continue
+        what = f"{row.point + ': ' if row.point else ''}{row.variant}, {METRICS[row.metric].label} relative to the baseline's:"
+        if row.verdict is None:
+            lines.append(f"{what} cannot be compared; {row.reason}.")
+        else:
+            why = f" ({row.reason})" if row.reason else ""
+            lines.append(f"{what} {row.verdict}{why}, {change_text(row.change_percent)} against the base.")
+    return lines
+
+
+def _gates(judged: Sequence[Judged]) -> Table:
+    rows = [
+        [
+            j.gate.text,
+            j.row.point or NONE,
+            j.row.variant,
+            change_text(j.row.change_percent),
+            _STATES[j.state] + (f": {j.reason}" if j.reason else ""),
+        ]
+        for j in judged
+    ]
+    return Table("Gates", ["gate", "point", "variant", "change", "state"], rows)
+
+
+def _relative(found: Comparison, point: str) -> Table:
+    rows = [row for row in found.rows if row.point == point and row.relative and row.metric in _SHOWN and row.base is not None]
+    cells = [[*_named(row), _number(row.base), _number(row.new), change_text(row.change_percent), _verdict(row)] for row in _ordered(rows)]
+    return Table("Ratios to the own baseline of each run", ["variant", "metric", "base", "new", "change", "verdict"], cells)
+
+
+def _absolute(found: Comparison, point: str) -> Table:
+    rows = [row for row in found.rows if row.point == point and not row.relative and row.metric in _SHOWN and row.base is not None]
+    cells = []
+    for row in _ordered(rows):
+        scale, unit = _SCALE.get(row.metric, (1.0, METRICS[row.metric].unit))
+        change = change_text(row.change_percent) if row.change else _plain_change(row)
+        cells.append([*_named(row), unit, _number(row.base, scale), _number(row.new, scale), change, _verdict(row)])
+    title = "The figures themselves"
+    if any(row.reason == FEW for row in rows):
+        title += ": no verdict, runs differ by more than one of them shows (3 results a side give one)"
+    return Table(title, ["variant", "metric", "unit", "base", "new", "change", "verdict"], cells)
+
+
+def _ordered(rows: Sequence[Row]) -> list[Row]:
+    variants = list(dict.fromkeys(row.variant for row in rows))
+    return sorted(rows, key=lambda row: (variants.index(row.variant), _SHOWN.index(row.metric)))
+
+
+def _named(row: Row) -> list[str]:
+    return [row.variant, METRICS[row.metric].label]
+
+
+def _number(value: float | None, scale: float = 1.0) -> str:
+    return NONE if value is None else significant(value * scale)
+
+
+def _plain_change(row: Row) -> str:
+    return f"{signed(100 * (row.new / row.base - 1))} %" if row.base and row.new is not None else NONE
+
+
+def _verdict(row: Row) -> str:
+    return row.verdict or NONE
+
+
+def _differences(found: Comparison) -> Table | None:
+    rows = [[d.key, d.base, d.new, f"allowed: {d.why}" if d.why else NONE] for d in found.differences]
+    return Table("What else differs", ["what", "base", "new", "effect"], rows) if rows else None
+
+
+def _notes(found: Comparison) -> list[str]:
+    """Say how it was compared, and what was not."""
+    lines = [f"base: {', '.join(found.base)}", f"new: {', '.join(found.new)}"]
+    if found.run_spread is None:
+        lines.append("the intervals come from the spread between the results of each side (Welch's t on logs)")
+    else:
+        lines.append(
+            f"the intervals hold each run's own error and a spread between runs of {100 * found.run_spread:g} %, which is assumed: "
+            "3 results a side show it instead"
+        )
+    lines.append(f"changes inside the margin of {100 * found.margin:g} % count as none; headline verdicts keep 5 % together (Holm)")
+    lines += [f"only in the base results: {text}" for text in found.only_base]
+    lines += [f"only in the new results: {text}" for text in found.only_new]
+    return lines
