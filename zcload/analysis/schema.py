@@ -95,6 +95,17 @@ def summary_schema() -> dict[str, Any]:
         bottleneck={"type": ["object", "null"]},
         latency={"anyOf": [latency, {"type": "null"}]},
     )
+    cause = {"type": "object", "required": ["code", "variant", "baseline"]}
+    side = _object(
+        {
+            "role": {"enum": ["sender", "receiver"]},
+            "effect": {"enum": ["saves", "costs"]},
+            "saving_percent": _figure(),
+            "causes": {"type": "array", "items": cause},
+        }
+    )
+    text = {"type": "string"}
+    why = _object({"variant": text, "baseline": text, "verdict": text, "sides": {"type": "array", "items": side}})
     point = _object(
         {
             "point": _object({"chunk_bytes": _INTEGER, "file_bytes": _INTEGER, "senders": _INTEGER, "rate_bps": _NUMBER}),
@@ -111,6 +122,7 @@ def summary_schema() -> dict[str, Any]:
         window_s=_NUMBER,
         stopped=_TEXT,
         network={"type": ["object", "null"]},
+        why={"type": "array", "items": why},
     )
     caution = _object({"code": {"type": "string"}, "message": {"type": "string"}, "remedy": {"type": "string"}})
     return {

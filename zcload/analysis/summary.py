@@ -14,6 +14,7 @@ from zcload.analysis.estimates import metric_interval
 from zcload.analysis.latency import describe as describe_latency
 from zcload.analysis.tally import Generation, PointData, idle_cores, sort_out
 from zcload.analysis.truth import truth
+from zcload.analysis.why import reasons
 from zcload.metrics import METRICS, headline
 from zcload.model import Caution
 from zcload.stats import Bootstrap
@@ -194,6 +195,7 @@ class _Point:
 
     def as_dict(self) -> dict[str, Any]:
         blocks, repeated, kept = self.counted
+        comparisons = self._dicts(self.comparisons)
         return {
             "point": self.described["point"],
             "name": self.described["name"],
@@ -211,8 +213,9 @@ class _Point:
             "smallest_saving_percent": smallest_saving_percent(self._of_contenders_left(), self.margin),
             "stopped": self.events["stopped"][-1]["reason"] if self.events["stopped"] else None,
             "variants": self.variants,
-            "comparisons": self._dicts(self.comparisons),
+            "comparisons": comparisons,
             "comparisons_best_chunk": self._best_dicts(),
+            "why": reasons(self.variants, comparisons, self.baseline),
             "window_check": self.check,
             "network": self._network(),
         }

@@ -8,6 +8,7 @@ from typing import Any
 from zcload.metrics import MACHINE
 from zcload.report.figures import change_text, percent, saving_text
 from zcload.report.labels import in_a_sentence, labels
+from zcload.report.why import explanations
 from zcload.units import format_size
 
 Comparison = Mapping[str, Any]
@@ -40,6 +41,7 @@ def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
     best = point["best_chunk"]
     if best:
         lines += _best(summary, point, best["chunk_bytes"], whose)
+    lines += explanations(point)
     lines += [_aa(c) for c in headlines if c["aa"] and c["ratio"]["estimate"] is not None]
     if point["smallest_saving_percent"] is not None:
         lines.append(f"The smallest saving this run could have shown is {percent(point['smallest_saving_percent'])} %.")
