@@ -56,7 +56,12 @@ class MechanismUnavailableError(ZcloadError):
 
 
 class StudyError(ZcloadError):
-    """A run, or one lane of it, failed: the message names role, variant, pid and cause where they are known."""
+    """A run, or one lane of it, failed: the message names role, variant, pid and cause where they are known.
+
+    *consequence* says that it only tells of the end of something else: a connection that broke.
+    """
+
+    consequence = False
 
 
 class GateTripped(ZcloadError):

@@ -170,7 +170,7 @@ def _run(body: Body, control: socket.socket, coordinator: int, keep: set[int], c
         body(control)
         code = 0
     except ZcloadError as error:
-        tell(control, error=str(error))
+        tell(control, error=str(error), consequence=isinstance(error, StudyError) and error.consequence)
     except OSError as error:
         tell(control, error=f"{type(error).__name__}: {error.strerror or error}", consequence=isinstance(error, ConnectionError))
     except BaseException as error:

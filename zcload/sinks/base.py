@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 from typing import ClassVar
 
+from zcload.errors import StudyError
 from zcload.mechanisms.base import Copies, Unavailable
 
 __all__ = ["Copies", "Sink", "Unavailable"]
@@ -19,6 +20,7 @@ class Sink:
     summary: ClassVar[str]
     calls: ClassVar[tuple[str, ...]] = ("recv",)
     sees_payload: ClassVar[bool] = True  # False: nobody can look at the bytes afterwards, so only their number can be checked
+    takes_tls: ClassVar[bool] = False  # whether it uses nothing but the socket's own recv_into, which a TLS connection has as well
 
     # Not required.
     options: ClassVar[Mapping[str, type]] = {}
@@ -35,9 +37,16 @@ class Sink:
     def attach(self, sock: socket.socket) -> None:
         """Not required. Set up for the connection *sock*; called once for each, before its first `receive`. Raises OSError, StudyError."""
 
+    def detach(self, sock: socket.socket) -> None:
+        """Not required. Let go of the connection *sock*, which is about to be closed while others go on."""
+
     def receive(self, sock: socket.socket) -> int:
         """Required. Wait for bytes on *sock* and take up to a chunk of them; return their number, 0 at the end of the stream."""
         raise NotImplementedError
+
+    def receive_up_to(self, sock: socket.socket, most: int) -> int:
+        """Not required. The same, but take no more than *most* bytes: what follows them is not payload."""
+        raise StudyError(f"{self.name} cannot stop in the middle of a stream, which a chunked body asks for: take another sink")
 
     @classmethod
     def probe(cls) -> Unavailable | None:

@@ -25,3 +25,7 @@ class Discard(Sink):
     def receive(self, sock: socket.socket) -> int:
         self.counts[0] += 1
         return sock.recv_into(self._buffer, 0, socket.MSG_TRUNC)
+
+    def receive_up_to(self, sock: socket.socket, most: int) -> int:
+        self.counts[0] += 1
+        return sock.recv_into(self._buffer, min(most, self.chunk), socket.MSG_TRUNC)

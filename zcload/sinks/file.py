@@ -23,6 +23,7 @@ class File(Sink):
     summary = "recv, then pwrite to a file in memory: two copies by the CPU"
     copies = Copies(2, 2)
     calls = ("recv", "pwrite")
+    takes_tls = True
 
     def __init__(self, chunk: int, *, file_bytes: int = FILE_BYTES) -> None:
         """Prepare to store what comes in a file of *file_bytes*, over and over."""
@@ -33,9 +34,12 @@ class File(Sink):
         self.payload = memoryview(bytearray(min(chunk, file_bytes)))
 
     def receive(self, sock: socket.socket) -> int:
+        return self.receive_up_to(sock, self._end)
+
+    def receive_up_to(self, sock: socket.socket, most: int) -> int:
         at, view = self._at, self.payload
         # Never across the end of the file: one receive is then one place in it.
-        got = sock.recv_into(view, min(len(view), self._end - at))
+        got = sock.recv_into(view, min(most, len(view), self._end - at))
         self.counts[0] += 1
         stored = 0
         while stored < got:

@@ -13,6 +13,7 @@ class Recv(Sink):
     name = "recv"
     summary = "recv into one reused buffer: one copy by the CPU"
     copies = Copies(1, 1)
+    takes_tls = True
 
     def __init__(self, chunk: int) -> None:
         super().__init__(chunk)
@@ -22,3 +23,7 @@ class Recv(Sink):
     def receive(self, sock: socket.socket) -> int:
         self.counts[0] += 1
         return sock.recv_into(self._buffer)
+
+    def receive_up_to(self, sock: socket.socket, most: int) -> int:
+        self.counts[0] += 1
+        return sock.recv_into(self._buffer, min(most, self.chunk))

@@ -38,8 +38,11 @@ class SpliceFile(Sink):
         self._stored = memoryview(self._map)
 
     def receive(self, sock: socket.socket) -> int:
+        return self.receive_up_to(sock, self._most)
+
+    def receive_up_to(self, sock: socket.socket, most: int) -> int:
         at = self._at
-        got = os.splice(sock.fileno(), self._writer, min(self._most, self._end - at))
+        got = os.splice(sock.fileno(), self._writer, min(most, self._most, self._end - at))
         self.counts[0] += 1
         stored = 0
         while stored < got:

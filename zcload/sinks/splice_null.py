@@ -29,8 +29,11 @@ class SpliceNull(Sink):
         self._most = min(chunk, room)
 
     def receive(self, sock: socket.socket) -> int:
+        return self.receive_up_to(sock, self._most)
+
+    def receive_up_to(self, sock: socket.socket, most: int) -> int:
         # The pipe is empty here, so the first call waits for the socket alone.
-        got = left = os.splice(sock.fileno(), self._writer, self._most)
+        got = left = os.splice(sock.fileno(), self._writer, min(most, self._most))
         self.counts[0] += 1
         while left:
             left -= os.splice(self._reader, self._null, left)

@@ -53,6 +53,12 @@ class ZerocopyReceive(Sink):
         if self._room:
             self._connections[sock] = _Connection(sock, self._room)
 
+    def detach(self, sock: socket.socket) -> None:
+        connection = self._connections.pop(sock, None)
+        if connection is not None:
+            self.payload = memoryview(b"")
+            connection.mapping.close()
+
     def receive(self, sock: socket.socket) -> int:
         if not self._room:
             return self._copy(sock, self.chunk)
