@@ -37,11 +37,12 @@ def smoke(tmp_path_factory):
 
 @pytest.mark.serial
 def test_run_json_is_alone_on_stdout_and_valid(smoke):
-    """`run --json` prints one valid summary on stdout and nothing else there; the result directory holds the same."""
+    """`run --json` prints one valid summary on stdout and nothing else there; the result directory holds the same, and its page."""
     result, done = smoke
     summary = json.loads(done.stdout)
     jsonschema.validate(summary, summary_schema())
     assert json.loads((result / "summary.json").read_text()) == summary
+    assert (result / "report.html").read_text().endswith("</html>\n")
     assert summary["complete"] is True
 
 

@@ -21,7 +21,7 @@ from zcload import results
 from zcload.analysis.summary import summarise
 from zcload.analysis.truth import NOT_ZERO_COPY
 from zcload.metrics import METRICS
-from zcload.report import FORMATS, renderer
+from zcload.report import FORMATS, draw, renderer
 from zcload.report.figures import change_text, percent, saving_text, significant, with_error
 from zcload.report.rows import tables
 from zcload.report.tabular import Table
@@ -29,7 +29,13 @@ from zcload.report.words import answer, sentence
 
 GOLDEN = Path(__file__).with_name("golden")
 REWRITE = os.environ.get("ZCLOAD_REWRITE_GOLDEN") == "1"
-FILES = {"table": "report.txt", "markdown": "report.md", "csv": "report.csv"}
+FILES = {"table": "report.txt", "markdown": "report.md", "csv": "report.csv", "html": "report.html"}
+
+
+@pytest.fixture(autouse=True)
+def no_library(monkeypatch):
+    """Pages here are those without charts: what is drawn has its golden file in test_charts."""
+    monkeypatch.setattr(draw, "available", lambda: False)
 
 
 def golden_summary():
@@ -354,6 +360,8 @@ def test_a_copied_variant_is_labelled_wherever_its_figures_appear(name):
         (point,) = json.loads(text)["points"]
         assert {(v["name"], v["truth"]["label"]) for v in point["variants"]} == {("copy", None), ("msg_zerocopy", NOT_ZERO_COPY)}
         assert {c["label"] for c in point["comparisons"]} == {NOT_ZERO_COPY}
+    elif name == "html":
+        assert NOT_ZERO_COPY in text
     else:
         lines = [" ".join(pair) for pair in pairwise(text.splitlines())]
         figures = [line for line in lines if re.match(r"[ |]*msg\\?_zerocopy\b(?!:)", line) and re.search(r"\d", line)]

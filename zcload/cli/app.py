@@ -47,6 +47,7 @@ def run(
     strict: Annotated[bool, typer.Option("--strict", help="Fail if this host cannot run one of the variants.")] = False,
     check_windows: Annotated[bool, typer.Option("--check-windows", help="Measure windows of 2 s too and compare.")] = False,
     host_name: Annotated[bool, typer.Option("--host-name", help="Store this host's name in the result.")] = False,
+    no_html: Annotated[bool, typer.Option("--no-html", help="Do not write report.html into the result directory.")] = False,
 ) -> None:
     """Run a study, print its report and store the result."""
     from zcload.cli.run import run_study
@@ -64,6 +65,7 @@ def run(
             strict=strict,
             check_windows=check_windows,
             host_name=host_name,
+            page=not no_html,
         )
     )
 
@@ -113,13 +115,14 @@ def send(
 @app.command()
 def report(
     results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Result directories, summary.json or windows.jsonl files.")],
-    format: Annotated[str, typer.Option(help="table, markdown, csv or json.")] = "table",
-    out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
+    format: Annotated[str, typer.Option(help="table, markdown, csv, json or html; svg or png: each chart as a file.")] = "table",
+    out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout; for svg and png the directory.")] = None,
+    chart: Annotated[list[str] | None, typer.Option(help="With svg and png: only this chart (repeatable).")] = None,
 ) -> None:
     """Render stored results."""
     from zcload.cli.show import show_report
 
-    show_report(results, format, out)
+    show_report(results, format, out, chart or [])
 
 
 class _SeveralNew(TyperCommand):

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zcload import interrupt
+from zcload.cli.charts import write_page
 from zcload.cli.live import viewer
+from zcload.cli.show import for_terminal
 from zcload.errors import ConfigError, Problem
 from zcload.model import Point, Study
 from zcload.units import human_bytes, human_duration
@@ -39,6 +41,7 @@ def run_study(
     strict: bool,
     check_windows: bool,
     host_name: bool,
+    page: bool,
 ) -> int:
     """Run the study and print what is to be printed; return the exit code."""
     study = load_study(config, overrides)
@@ -56,9 +59,11 @@ def run_study(
     print(f"{study.name}: {points}{len(planned.lanes)} lanes, at most {human_duration(round(planned.total_s))} in all", file=sys.stderr)
     with viewer(show_progress) as view:
         outcome = run(study, out, seed=seed, strict=strict, check_windows=check_windows, host_name=host_name, view=view)
-    text = renderer("json" if as_json else "table")([outcome.result])
+    text = renderer("json")([outcome.result]) if as_json else for_terminal([outcome.result])
     print(text, end="", flush=True)
     print(f"result: {outcome.directory}", file=sys.stderr)
+    if page:
+        write_page(outcome.result, outcome.directory)
     if outcome.error is not None:
         raise outcome.error
     interrupt.check()

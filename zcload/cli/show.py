@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zcload.errors import ConfigError, Problem
 
+if TYPE_CHECKING:
+    from zcload.results import Result
 
-def show_report(results: list[Path], format: str, out: Path | None) -> None:
-    """Render *results* as *format* to stdout or *out*; raises ConfigError."""
+
+def show_report(results: list[Path], format: str, out: Path | None, charts: list[str]) -> None:
+    """Render *results* as *format* to stdout or *out*, for svg and png into the directory *out*; raises ConfigError."""
+    from zcload.cli.charts import PICTURES, say_what_is_missing, write_charts
     from zcload.report import FORMATS, renderer
     from zcload.results import Result
 
+    if format not in (*FORMATS, *PICTURES):
+        raise ConfigError(Problem(f"{format!r} is not a format", key="--format", remedy=f"use {', '.join((*FORMATS, *PICTURES))}"))
+    if charts and format not in PICTURES:
+        raise ConfigError(Problem("picks charts, and these are drawn as svg or png", key="--chart", remedy="add --format svg"))
+    if format in PICTURES:
+        write_charts([Result.load(result) for result in results], format, out, charts)
+        return
+    loaded = [Result.load(result) for result in results]
+    text = for_terminal(loaded) if format == "table" and out is None else renderer(format)(loaded)
     if format == "html":
-        raise ConfigError(Problem("the HTML report is not built yet", key="--format", remedy=f"use {', '.join(FORMATS)}"))
-    if format not in FORMATS:
-        raise ConfigError(Problem(f"{format!r} is not a format", key="--format", remedy=f"use {', '.join(FORMATS)}"))
-    put(renderer(format)([Result.load(result) for result in results]), out)
+        say_what_is_missing()
+    put(text, out)
 
 
 def put(text: str, out: Path | None) -> None:
@@ -29,6 +42,15 @@ def put(text: str, out: Path | None) -> None:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(Problem(f"cannot write {out}: {(error.strerror or str(error)).lower()}", key="--out")) from None
+
+
+def for_terminal(results: Sequence[Result]) -> str:
+    """Return the report as a table, with the curve where stdout is a terminal that is wide enough."""
+    import shutil
+
+    from zcload.report.table import render
+
+    return render(results, shutil.get_terminal_size().columns if sys.stdout.isatty() else 0)
 
 
 def show_mechanisms() -> None:

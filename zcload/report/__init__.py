@@ -14,6 +14,7 @@ _MODULES = {
     "markdown": "zcload.report.markdown",
     "csv": "zcload.report.tidy_csv",
     "json": "zcload.report.plain_json",
+    "html": "zcload.report.html",
 }
 FORMATS = tuple(_MODULES)
 

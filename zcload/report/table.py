@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zcload.report.plot import curve
 from zcload.report.rows import method, tables
 from zcload.report.words import answer
 from zcload.results import Result
@@ -13,12 +14,12 @@ from zcload.results import Result
 _WIDTH = 100
 
 
-def render(results: Sequence[Result]) -> str:
-    """Render *results* one below the other."""
-    return "\n\n".join(_one(result.summary) for result in results) + "\n"
+def render(results: Sequence[Result], width: int = 0) -> str:
+    """Render *results* one below the other; for a terminal of enough *width* with the curve under the tables."""
+    return "\n\n".join(_one(result.summary, width) for result in results) + "\n"
 
 
-def _one(summary: Mapping[str, Any]) -> str:
+def _one(summary: Mapping[str, Any], width: int) -> str:
     from tabulate import tabulate
 
     parts = [f"{summary['name']}" + ("" if summary["complete"] else " (partial result)")]
@@ -31,6 +32,9 @@ def _one(summary: Mapping[str, Any]) -> str:
             align = ("left", *["right"] * (len(table.headers) - 1))
             drawn = tabulate(table.rows, table.headers, tablefmt="simple", disable_numparse=True, colalign=align)
             parts.append(f"{table.title}\n\n{textwrap.indent(drawn, '  ')}")
+    drawing = curve(summary, width)
+    if drawing:
+        parts.append(drawing)
     if summary["cautions"]:
         parts.append(
             "Cautions\n"

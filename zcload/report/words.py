@@ -44,7 +44,8 @@ def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
     lines += explanations(point)
     lines += [_aa(c) for c in headlines if c["aa"] and c["ratio"]["estimate"] is not None]
     if point["smallest_saving_percent"] is not None:
-        lines.append(f"The smallest saving this run could have shown is {percent(point['smallest_saving_percent'])} %.")
+        here = f" at {point['name']}" if point["name"] else ""
+        lines.append(f"The smallest saving this run could have shown{here} is {percent(point['smallest_saving_percent'])} %.")
     return lines
 
 

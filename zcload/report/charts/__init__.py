@@ -1,0 +1,37 @@
+"""The charts of a report: one file each, one line here. A file says what to draw; `draw` draws it, the page and the files show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from zcload.report.charts import costs, curve, savings, sweep, timeline, windows
+from zcload.report.charts.parts import Chart
+from zcload.report.charts.view import Point, View
+
+
+def study_charts(view: View) -> Iterator[Chart]:
+    """Yield the charts of the study as a whole."""
+    yield from curve.chart(view)
+    yield from sweep.chart(view)
+
+
+def point_charts(view: View, number: int, point: Point) -> Iterator[Chart]:
+    """Yield the charts of one point, the most telling first; with several points their names end in the point's number."""
+    found = (
+        costs.chart(view, point),
+        savings.chart(view, point),
+        savings.chart(view, point, "comparisons_best_chunk"),
+        timeline.chart(view, number, point),
+        windows.chart(view, number, point),
+    )
+    for charts in found:
+        for chart in charts:
+            yield replace(chart, name=f"{chart.name}-{number + 1}") if view.several else chart
+
+
+def all_charts(view: View) -> Iterator[Chart]:
+    """Yield every chart of a result."""
+    yield from study_charts(view)
+    for number, point in view.points:
+        yield from point_charts(view, number, point)

@@ -1,0 +1,96 @@
+"""CPU cores against goodput: what each variant needs at the throughput it reaches, a line for each variant that has several points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from zcload.report.charts.parts import WIDTH, Chart, Panel, beside, layer, literal, points, quantitative, spec, top
+from zcload.report.charts.view import LEDGERS, View, drawn, figure, interval
+from zcload.report.tabular import Table
+
+HEIGHT = 200
+NOTE = (
+    "CPU cores busy (1.0 is one core) against the goodput that was reached, with 95 % intervals of both. Lower is cheaper, further to the "
+    "right is faster; of two marks at the same goodput the lower one needs less."
+)
+
+
+def chart(view: View) -> Iterator[Chart]:
+    """Yield the curve, if anything has both figures."""
+    found = {ledger: values(view, ledger, key) for ledger, _, key in LEDGERS if key}
+    panels = tuple(Panel(ledger, _panel(marks, view)) for ledger, marks in found.items() if marks)
+    if panels:
+        yield Chart("curve", "CPU cores against goodput", NOTE, panels, _table(view))
+
+
+def cores(variant: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
+    """Return the cores of a ledger. Results from before `total_cpu_cores` have the sum of both ends, without an interval."""
+    found = figure(variant, key)
+    if found or key != "total_cpu_cores":
+        return found
+    ends = [figure(variant, end) for end in ("sender_cpu_cores", "receiver_cpu_cores")]
+    return {"estimate": sum(end["estimate"] for end in ends if end), "low": None, "high": None} if all(ends) else None
+
+
+def values(view: View, ledger: str, key: str) -> list[dict[str, Any]]:
+    """Return the marks of one ledger: cores against goodput, in order of the points."""
+    marks = []
+    for step, (_, point) in enumerate(view.points):
+        for variant in drawn(point):
+            x, y = figure(variant, "goodput_bps"), cores(variant, key)
+            if variant["aa"] or not x or not y:
+                continue
+            look = view.looks[variant["name"]]
+            where = f", {point['name']}" if view.several else ""
+            marks.append(
+                {
+                    "n": variant["name"],
+                    "step": step,
+                    "colour": look.colour,
+                    "shape": look.shape,
+                    "x": x["estimate"] / 1e9,
+                    "x1": x["low"] / 1e9,
+                    "x2": x["high"] / 1e9,
+                    "y": y["estimate"],
+                    "y1": y["estimate"] if y["low"] is None else y["low"],
+                    "y2": y["estimate"] if y["high"] is None else y["high"],
+                    "tip": f"{variant['name']}{where}: {ledger} {interval(y)} cores at {interval(x, 1e-9)} Gbit/s",
+                }
+            )
+    return marks
+
+
+def _panel(marks: list[dict[str, Any]], view: View) -> Any:
+    xs, ys = (0.0, top([v["x2"] for v in marks])), (0.0, top([v["y2"] for v in marks]))
+    x, y = quantitative("x", "goodput (Gbit/s)", xs), quantitative("y", "CPU (cores)", ys)
+    plain = [{name: value for name, value in v.items() if name != "tip"} for v in marks]
+    bar = {"type": "rule", "strokeWidth": 1.4, "opacity": 0.8}
+    layers = [
+        layer(plain, bar, x={**x, "field": "x1"}, x2={"field": "x2"}, y=y, color=literal("colour")),
+        layer(plain, bar, x=x, y={**y, "field": "y1"}, y2={"field": "y2"}, color=literal("colour")),
+    ]
+    if view.several:
+        line = {"type": "line", "strokeWidth": 1.6, "interpolate": "linear"}
+        order = {"field": "step", "type": "quantitative"}
+        layers.append(layer(plain, line, x=x, y=y, order=order, color=literal("colour"), detail={"field": "n", "type": "nominal"}))
+    layers.append(points(marks, x, y))
+    last = {v["n"]: (v["n"], v["colour"], v["x"], v["y"]) for v in sorted(marks, key=lambda v: v["x"])}
+    return spec([*layers, *beside(list(last.values()), xs, ys, HEIGHT)], HEIGHT, WIDTH)
+
+
+def _table(view: View) -> Table:
+    rows = [
+        [
+            variant["name"],
+            *([view.labels[step]] if view.several else []),
+            interval(figure(variant, "goodput_bps"), 1e-9),
+            *(interval(cores(variant, key)) for _, _, key in LEDGERS if key),
+        ]
+        for step, (_, point) in enumerate(view.points)
+        for variant in drawn(point)
+        if not variant["aa"]
+    ]
+    rows.sort(key=lambda row: list(view.looks).index(row[0]))
+    headers = ["variant", *([view.swept] if view.several else []), "Gbit/s", *(f"{ledger} cores" for ledger, _, key in LEDGERS if key)]
+    return Table("CPU cores and goodput, with 95 % intervals", headers, rows)

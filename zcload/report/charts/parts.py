@@ -1,0 +1,168 @@
+"""What all charts are made of: a chart and its panels, the look of a variant, axes, and labels that stand beside their marks.
+
+Colours are names of the page's CSS variables, so that one drawing serves light and dark; files get fixed ones in their place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zcload.report.tabular import Table
+
+Spec = dict[str, Any]
+
+WIDTH = 250  # of a panel's plot, in px: with axis and labels it fits a phone, where the page shows one panel a row
+LABEL_PX = 12
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right")
+COLOURS = tuple(f"var(--s{i})" for i in range(7))
+INK, MUTED, GRID, BAND, PAPER = (f"var(--{name})" for name in ("ink", "muted", "grid", "band", "paper"))
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One drawing of a chart: a Vega-Lite *spec* without its frame. *title* says what sets it apart from its neighbours."""
+
+    title: str
+    spec: Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart: a *name* for files and anchors, a *title*, how to read it, its panels, and the same figures as a table."""
+
+    name: str
+    title: str
+    note: str
+    panels: tuple[Panel, ...]
+    table: Table | None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What marks a variant throughout: colour and shape. No two of 49 variants share both, and its name stands beside it."""
+
+    colour: str
+    shape: str
+
+
+def look(index: int) -> Look:
+    """Return the look of the variant with this number."""
+    return Look(COLOURS[index % 7], SHAPES[(index + index // 7) % 7])
+
+
+def short(name: str, most: int = 17) -> str:
+    """Cut a long name for a label; the table has it whole."""
+    return name if len(name) <= most else name[: most - 1] + "\u2026"
+
+
+def top(values: Sequence[float]) -> float:
+    """Return the end of an axis that begins at 0: a little above the greatest value."""
+    return max([*values, 0.0]) * 1.06 or 1.0
+
+
+def quantitative(field: str, title: str, domain: tuple[float, float], **axis: Any) -> Spec:
+    """Return the encoding of a numeric axis with a fixed *domain*, so that the place of every mark is known beforehand."""
+    scale = {"domain": list(domain), "nice": False, "zero": False}
+    return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": {"tickCount": 5, **axis}}
+
+
+def rows_axis(field: str, names: Sequence[str], offset: float = 0.5) -> Spec:
+    """Return the encoding of a vertical axis of named rows; a value of *field* is a row's number, 0 at the top."""
+    labels = json.dumps([short(name) for name in names])
+    axis = {"values": list(range(len(names))), "labelExpr": f"{labels}[datum.value]", "grid": False, "ticks": False, "domain": False}
+    scale = {"domain": [len(names) - 1 + offset, -offset], "nice": False, "zero": False}
+    return {"field": field, "type": "quantitative", "title": None, "scale": scale, "axis": {**axis, "labelColor": INK}}
+
+
+def steps_axis(field: str, title: str, names: Sequence[str]) -> Spec:
+    """Return the encoding of a horizontal axis of named steps at even distances, a value of *field* being a step's number."""
+    last = len(names) - 1
+    labels = json.dumps([short(name, 22) for name in names])
+    long = max(map(len, names), default=0) * len(names) > 40
+    turned = {"labelAngle": -40, "labelAlign": "right"} if long else {}
+    axis = {"values": list(range(len(names))), "labelExpr": f"{labels}[datum.value]", "grid": False, "labelOverlap": True, **turned}
+    scale = {"domain": list(steps_domain(last)), "nice": False, "zero": False}
+    return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": axis}
+
+
+def steps_domain(last: int) -> tuple[float, float]:
+    """Return the ends of a steps axis whose last step has this number."""
+    return -0.25, last + 0.25
+
+
+def literal(field: str) -> Spec:
+    """Return an encoding that takes colour or shape from the data as they are."""
+    return {"field": field, "type": "nominal", "scale": None, "legend": None}
+
+
+def layer(values: Sequence[Mapping[str, Any]], mark: Spec, **encoding: Any) -> Spec:
+    """Return one layer of marks; with a field `tip` each says its figures when pointed at."""
+    tips = bool(values) and "tip" in values[0]
+    described = {"description": {"field": "tip", "type": "nominal"}} if tips else {}
+    return {"data": {"values": list(values)}, "mark": {"aria": tips, **mark}, "encoding": {**encoding, **described}}
+
+
+def points(values: Sequence[Mapping[str, Any]], x: Spec, y: Spec, size: int = 55) -> Spec:
+    """Return a layer of hollow marks, coloured and shaped by the data's `colour` and `shape`."""
+    mark = {"type": "point", "filled": False, "size": size, "strokeWidth": 1.8, "fill": PAPER, "opacity": 1}
+    return layer(values, mark, x=x, y=y, stroke=literal("colour"), shape=literal("shape"))
+
+
+def beside(
+    ends: Sequence[tuple[str, str, float, float]], x: tuple[float, float], y: tuple[float, float], height: int, width: int = WIDTH
+) -> list[Spec]:
+    """Return layers with the names of *ends* (name, colour, x, y in the axes' units) at the right edge, none upon another.
+
+    A thin line leads from each mark to its name.
+    """
+    placed = sorted(
+        (height * (1 - (at - y[0]) / (y[1] - y[0])), name, colour, width * (to - x[0]) / (x[1] - x[0])) for name, colour, to, at in ends
+    )
+    tops = _spread([place[0] for place in placed], height)
+    values = [
+        {"n": short(name), "colour": colour, "x": to, "y": at, "edge": width + 8, "text": width + 11, "label": label}
+        for (at, name, colour, to), label in zip(placed, tops, strict=True)
+    ]
+
+    def pixel(field: str) -> Spec:
+        return {"field": field, "type": "quantitative", "scale": None, "axis": None}
+
+    line = {"type": "rule", "strokeWidth": 1, "opacity": 0.45}
+    text = {"type": "text", "align": "left", "baseline": "middle", "fontSize": 11, "color": INK}
+    return [
+        layer(values, line, x=pixel("x"), y=pixel("y"), x2={"field": "edge"}, y2={"field": "label"}, color=literal("colour")),
+        layer(values, text, x=pixel("text"), y=pixel("label"), text={"field": "n", "type": "nominal"}),
+    ]
+
+
+def _spread(wanted: Sequence[float], height: int) -> list[float]:
+    """Move sorted places apart until labels of LABEL_PX fit, as little as may be, and within the height where they can."""
+    places: list[float] = []
+    for place in wanted:
+        places.append(max(place, places[-1] + LABEL_PX) if places else max(place, 4.0))
+    limit = max(float(height), LABEL_PX * (len(places) - 1) + 4.0)
+    for i in range(len(places) - 1, -1, -1):
+        places[i] = min(places[i], limit)
+        limit = places[i] - LABEL_PX
+    return places
+
+
+def spec(layers: Sequence[Spec], height: int, width: int = WIDTH) -> Spec:
+    """Return layers as a drawing of this size."""
+    return {"width": width, "height": height, "layer": list(layers)}
+
+
+CONFIG: Spec = {
+    "background": None,
+    "font": "sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": MUTED, "titleColor": INK, "gridColor": GRID, "domainColor": MUTED, "tickColor": MUTED,
+        "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "labelLimit": 140, "labelFlush": False, "tickSize": 4,
+        "aria": False,
+    },
+    "title": {"color": INK, "fontSize": 12, "fontWeight": "bold", "anchor": "start", "subtitleColor": MUTED},
+}  # fmt: skip

@@ -1,0 +1,100 @@
+"""Savings of one point as a forest plot: estimate and interval of each comparison, the margin as a band, the verdict in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from zcload.report.charts.parts import BAND, INK, MUTED, Chart, Panel, Spec, layer, quantitative, rows_axis, spec
+from zcload.report.charts.view import Point, View
+from zcload.report.figures import percent, saving_text
+from zcload.report.rows import comparisons
+
+ROW_PX = 26
+PLOT_PX = 150
+LEDGERS = (
+    ("both ends", "total_cpu_s_per_gb"),
+    ("machine", "system_cpu_s_per_gb"),
+    ("sender", "sender_cpu_s_per_gb"),
+    ("receiver", "receiver_cpu_s_per_gb"),
+)
+# Decided verdicts are filled, the others hollow: it can be told without colour.
+SHAPES = {"saves": "circle", "costs": "square", "no difference": "diamond", "inconclusive": "circle"}
+NOTE = (
+    "CPU per GB saved against {baseline}, with 95 % intervals: right of zero is cheaper, left of it dearer. The band is the margin of "
+    "{margin} %, inside which a difference counts as none. Filled marks are decided, hollow ones open or without a difference; only the "
+    "headline ({headline}) carries verdicts that keep one error rate together."
+)
+
+
+def chart(view: View, point: Point, key: str = "comparisons") -> Iterator[Chart]:
+    """Yield the savings of *point* against the baseline, or with another *key* against the baseline at its best chunk."""
+    table = comparisons(point, key)
+    if table is None or not table.rows:
+        return
+    found = {(c["variant"], c["metric"]): c for c in point[key] if c["ratio"]["estimate"] is not None}
+    names = list(dict.fromkeys(variant for variant, _ in found))
+    labels = [f"{name} (A/A)" if any(c["aa"] for c in point[key] if c["variant"] == name) else name for name in names]
+    ends = [c["saving_percent"][end] for (_, metric), c in found.items() for end in ("low", "high") if metric in dict(LEDGERS).values()]
+    margin = view.summary["margin_percent"]
+    domain = min([*ends, -2 * margin]), max([*ends, 2 * margin])
+    pad = 0.04 * (domain[1] - domain[0])
+    headline = view.summary["headline"]
+    panels = tuple(
+        Panel(
+            f"{ledger} (headline)" if metric == headline else ledger,
+            _panel(rows, names, labels, margin, (domain[0] - pad, domain[1] + pad)),
+        )
+        for ledger, metric in sorted(LEDGERS, key=lambda each: each[1] != headline)
+        if (rows := {name: found[name, metric] for name in names if (name, metric) in found})
+    )
+    baseline = point[key][0]["baseline"]
+    note = NOTE.format(baseline=baseline, margin=f"{margin:g}", headline=next(name for name, metric in LEDGERS if metric == headline))
+    best = key != "comparisons"
+    title = f"Savings against {baseline}" + (", its best chunk" if best else "")
+    yield Chart("savings-best-chunk" if best else "savings", title, note, panels, table)
+
+
+def _panel(rows: Mapping[str, Any], names: list[str], labels: list[str], margin: float, domain: tuple[float, float]) -> Spec:
+    values = []
+    for name, c in rows.items():
+        saving, verdict = c["saving_percent"], c["verdict"] or "inconclusive"
+        word = "" if c["aa"] or not c["verdict"] else f" {c['verdict']}"
+        values.append(
+            {
+                "row": names.index(name),
+                "x": saving["estimate"],
+                "low": saving["low"],
+                "high": saving["high"],
+                "shape": SHAPES.get(verdict, "circle"),
+                "fill": "filled" if verdict in ("saves", "costs") and not c["aa"] else "hollow",
+                "edge": PLOT_PX + 8,
+                "text": f"{percent(saving['estimate'])} %{word}",
+                "tip": f"{name}: {saving_text(saving)}{word}",
+            }
+        )
+    plain = [{name: value for name, value in v.items() if name != "tip"} for v in values]
+    x, y = quantitative("x", "saved (%)", domain, tickCount=4), rows_axis("row", labels)
+    band = {"data": {"values": [{"a": -margin, "b": margin}]}, "mark": {"type": "rect", "color": BAND, "aria": False}}
+    zero = {"data": {"values": [{"a": 0}]}, "mark": {"type": "rule", "color": MUTED, "strokeDash": [3, 2], "aria": False}}
+    text = {"type": "text", "align": "left", "color": INK, "fontSize": 11}
+    marks = [
+        layer([v for v in values if v["fill"] == fill],
+              {"type": "point", "size": 60, "stroke": INK, "strokeWidth": 1.6, "fill": paint, "opacity": 1},
+              x=x, y=y, shape={"field": "shape", "type": "nominal", "scale": None, "legend": None})
+        for fill, paint in (("filled", INK), ("hollow", "var(--paper)"))
+    ]  # fmt: skip
+    layers = [
+        {**band, "encoding": {"x": {**x, "field": "a"}, "x2": {"field": "b"}}},
+        {**zero, "encoding": {"x": {**x, "field": "a"}}},
+        layer(plain, {"type": "rule", "color": INK, "strokeWidth": 1.6}, x={**x, "field": "low"}, x2={"field": "high"}, y=y),
+        *[mark for mark in marks if mark["data"]["values"]],
+        layer(
+            plain,
+            text,
+            x={"field": "edge", "type": "quantitative", "scale": None, "axis": None},
+            y=y,
+            text={"field": "text", "type": "nominal"},
+        ),
+    ]
+    return spec(layers, ROW_PX * len(names), PLOT_PX)

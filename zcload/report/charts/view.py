@@ -1,0 +1,74 @@
+"""A result as charts see it: its measured points, the variants to draw, how each looks, what was swept, and the raw view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zcload.report.charts.parts import Look, look
+from zcload.report.figures import NONE, significant
+from zcload.report.raw import PointRaw
+
+Point = Mapping[str, Any]
+Variant = Mapping[str, Any]
+
+LEDGERS = (
+    ("sender", "sender_cpu_s_per_gb", "sender_cpu_cores"),
+    ("receiver", "receiver_cpu_s_per_gb", "receiver_cpu_cores"),
+    ("both ends", "total_cpu_s_per_gb", "total_cpu_cores"),
+    ("machine", "system_cpu_s_per_gb", None),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One result. *points* are those with measured windows, each with its number in the summary; *swept* is the sweep's axis title."""
+
+    summary: Mapping[str, Any]
+    points: tuple[tuple[int, Point], ...]
+    looks: Mapping[str, Look]
+    swept: str
+    labels: tuple[str, ...]
+    raw: Mapping[int, PointRaw]
+
+    @property
+    def several(self) -> bool:
+        """Say whether there is more than one point."""
+        return len(self.points) > 1
+
+
+def view_of(summary: Mapping[str, Any], raw: Mapping[int, PointRaw]) -> View:
+    """Return the view of a summary and what was read of its records."""
+    measured = tuple((i, point) for i, point in enumerate(summary["points"]) if point["generations"])
+    names = list(dict.fromkeys(v["name"] for point in summary["points"] for v in point["variants"]))
+    title, labels = swept([point["name"] for _, point in measured])
+    return View(summary, measured, {name: look(i) for i, name in enumerate(names)}, title, labels, raw)
+
+
+def swept(names: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Return what a sweep's axis is called and its steps: of "chunk=4KiB", "chunk=16KiB" it is chunk, 4KiB and 16KiB."""
+    keys = {name.partition("=")[0] for name in names}
+    if len(keys) == 1 and all("=" in name and "," not in name for name in names):
+        return keys.pop(), tuple(name.partition("=")[2] for name in names)
+    return "point", tuple(name or "the point" for name in names)
+
+
+def drawn(point: Point) -> list[Variant]:
+    """Return the variants of a point that moved payload in measured windows."""
+    return [v for v in point["variants"] if v["windows"] and v.get("moves_payload", True)]
+
+
+def figure(variant: Variant, key: str | None) -> Mapping[str, Any] | None:
+    """Return a metric of a variant if it has a value; results of earlier versions lack some."""
+    found = variant["metrics"].get(key) if key else None
+    return found if found and found["estimate"] is not None else None
+
+
+def interval(found: Mapping[str, Any] | None, scale: float = 1.0) -> str:
+    """Write a figure with the ends of its interval: "12.3 (12.0..12.6)"."""
+    if not found or found["estimate"] is None:
+        return NONE
+    if found["low"] is None:
+        return significant(found["estimate"] * scale)
+    return f"{significant(found['estimate'] * scale)} ({significant(found['low'] * scale)}..{significant(found['high'] * scale)})"

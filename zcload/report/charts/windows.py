@@ -1,0 +1,84 @@
+"""The raw windows of one point: each window's CPU per GB as a point, so that nothing hides behind an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import quantiles
+from typing import Any
+
+from zcload.report.charts.parts import INK, Chart, Panel, Spec, layer, literal, quantitative, rows_axis, spec
+from zcload.report.charts.view import Point, View, drawn, figure, interval
+from zcload.report.figures import significant
+from zcload.report.raw import thinned
+from zcload.report.tabular import Table
+
+ROW_PX = 30
+PLOT_PX = 270
+MOST = 900  # points in the chart
+GOLDEN = 0.6180339887  # steps of it never line up: points of equal cost spread over their row, the same way every time
+NOTE = (
+    "CPU seconds of both ends per GB in each window that counts; the height within a row has no meaning. The bar below a row is the "
+    "estimate with its 95 % interval, which comes from the generations and not from these points.{thinned}"
+)
+
+
+def chart(view: View, number: int, point: Point) -> Iterator[Chart]:
+    """Yield the windows of the point with this *number*, if the records are there."""
+    raw = view.raw.get(number)
+    names = [v["name"] for v in drawn(point) if raw and len(raw.windows.get(v["name"], ()))]
+    if not raw or not names:
+        return
+    whole = {name: list(raw.windows[name]) for name in names}
+    shown = {name: thinned(values, max(20, MOST // len(names))) for name, values in whole.items()}
+    count, left = sum(map(len, whole.values())), sum(map(len, shown.values()))
+    told = (
+        f" {left} of {count} windows are drawn: of each variant every nth by cost, the cheapest and the dearest among them."
+        if left < count
+        else ""
+    )
+    panel = Panel("", _panel(view, point, shown))
+    yield Chart("windows", "Raw windows", NOTE.format(thinned=told), (panel,), _table(whole))
+
+
+def _panel(view: View, point: Point, shown: dict[str, list[float]]) -> Spec:
+    dots: list[dict[str, Any]] = [
+        {"row": row - 0.12 + 0.5 * (i * GOLDEN % 1 - 0.5), "x": float(f"{value:.4g}"), "colour": view.looks[name].colour}
+        for row, (name, values) in enumerate(shown.items())
+        for i, value in enumerate(values)
+    ]
+    found = {v["name"]: figure(v, "total_cpu_s_per_gb") for v in drawn(point)}
+    bars: list[dict[str, Any]] = [
+        {
+            "row": row + 0.3,
+            "x": f["estimate"],
+            "low": f["low"],
+            "high": f["high"],
+            "colour": view.looks[name].colour,
+            "shape": view.looks[name].shape,
+            "tip": f"{name}: {interval(f)} s/GB",
+        }
+        for row, name in enumerate(shown)
+        if (f := found[name])
+    ]
+    ends = [v["x"] for v in dots] + [b[end] for b in bars for end in ("low", "high")]
+    pad = 0.03 * (max(ends) - min(ends)) or 0.1
+    x = quantitative("x", "both ends' CPU in a window (s/GB)", (max(0.0, min(ends) - pad), max(ends) + pad))
+    y = rows_axis("row", list(shown))
+    plain = [{key: value for key, value in b.items() if key != "tip"} for b in bars]
+    layers = [layer(dots, {"type": "circle", "size": 9, "opacity": 0.6}, x=x, y=y, color=literal("colour"))]
+    if bars:
+        mark = {"type": "point", "filled": True, "size": 40, "color": INK, "opacity": 1}
+        layers += [
+            layer(plain, {"type": "rule", "color": INK, "strokeWidth": 2}, x={**x, "field": "low"}, x2={"field": "high"}, y=y),
+            layer(bars, mark, x=x, y=y, shape=literal("shape")),
+        ]
+    return spec(layers, ROW_PX * len(shown), PLOT_PX)
+
+
+def _table(whole: dict[str, list[float]]) -> Table:
+    rows = []
+    for name, values in whole.items():
+        quarters = quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
+        rows.append([name, str(len(values)), *(significant(value) for value in (min(values), *quarters, max(values)))])
+    headers = ["variant", "windows", "least", "lower quarter", "median", "upper quarter", "greatest"]
+    return Table("Both ends' CPU in single windows (s/GB)", headers, rows)

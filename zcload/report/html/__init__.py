@@ -1,0 +1,191 @@
+"""The report as one self-contained page: no script, nothing loaded, charts as inline SVG, each with its table.
+
+Without vl-convert the page has the tables and says how to get the charts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from zcload.report import draw
+from zcload.report.charts import point_charts, study_charts
+from zcload.report.charts.parts import Chart
+from zcload.report.charts.view import Point, View, view_of
+from zcload.report.figures import saving_text
+from zcload.report.raw import read_raw
+from zcload.report.rows import method, tables
+from zcload.report.tabular import Table
+from zcload.report.words import answer
+from zcload.results import Result
+
+DRAWINGS_BYTES = 900_000  # together with the tables and what stands around them the page stays below 1.5 MB
+TABLES_BYTES = 350_000
+PANELS = 240  # drawn at most, by rank: a page of more is not read, and each takes some 50 ms
+SENTENCES = 12  # more of them are folded away behind the table of verdicts
+
+
+@dataclass(slots=True)
+class Figure:
+    """A chart on the page; without *drawings* its table alone."""
+
+    chart: Chart
+    anchor: str
+    drawings: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Section:
+    """One point: its charts, the tables that no chart shows, how it was measured."""
+
+    title: str
+    anchor: str
+    figures: list[Figure]
+    tables: list[Table]
+    method: list[str]
+
+
+@dataclass(slots=True)
+class Study:
+    """One result on the page."""
+
+    summary: Mapping[str, Any]
+    anchor: str
+    answer: list[str]
+    verdicts: Table | None
+    figures: list[Figure]
+    sections: list[Section]
+    environment: list[tuple[str, str]]
+    config: str
+    cautions: list[tuple[str, str | None, list[str]]]
+    left_out: list[str] = field(default_factory=list)  # names of charts for which there was no room
+    untold: int = 0  # points for whose tables there was none
+
+
+def render(results: Sequence[Result]) -> str:
+    """Render *results* on one page."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    several = len(results) > 1
+    studies = [_study(result, f"r{i + 1}-" if several else "", len(results)) for i, result in enumerate(results)]
+    if draw.available():
+        _draw(studies)
+    loader = PackageLoader("zcload.report", "html")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page = environment.get_template("page.html")
+    style = (environment.get_template("style.css")).render()
+    return page.render(studies=studies, style=style, charts=draw.available(), remedy=draw.REMEDY, sentences=SENTENCES) + "\n"
+
+
+def _study(result: Result, prefix: str, shares: int) -> Study:
+    summary = result.summary
+    view = view_of(summary, read_raw(result.records))
+    study = Study(
+        summary,
+        f"{prefix}study",
+        answer(summary),
+        _verdicts(view),
+        [Figure(chart, prefix + chart.name) for chart in study_charts(view)],
+        [],
+        [(name, _fact(value)) for name, value in summary["environment"].items()],
+        json.dumps(summary["config"], indent=2, ensure_ascii=False),
+        _cautions(summary["cautions"]),
+    )
+    room = TABLES_BYTES // shares
+    numbers = {id(point): number for number, point in view.points}
+    for place, point in enumerate(summary["points"]):
+        section = _section(view, numbers.get(id(point)), point, place, prefix)
+        room -= sum(_bytes(table) for table in [*section.tables, *(f.chart.table for f in section.figures if f.chart.table)])
+        if room < 0 and place:
+            study.untold = len(summary["points"]) - place
+            break
+        study.sections.append(section)
+    return study
+
+
+def _section(view: View, number: int | None, point: Point, place: int, prefix: str) -> Section:
+    charts = [] if number is None else list(point_charts(view, number, point))
+    shown = {chart.table.title for chart in charts if chart.table}
+    several = len(view.summary["points"]) > 1
+    return Section(
+        point["name"] or ("The point" if several else "The variants"),
+        f"{prefix}point-{place + 1}",
+        [Figure(chart, prefix + chart.name) for chart in charts],
+        [table for table in tables(view.summary, point) if table.title not in shown],
+        method(view.summary, point),
+    )
+
+
+def _bytes(table: Table) -> int:
+    return sum(len(cell) + 24 for row in table.rows for cell in row)
+
+
+def _verdicts(view: View) -> Table | None:
+    """Return what each contender does at each point, for a study of several."""
+    if not view.several:
+        return None
+    found = {
+        (c["variant"], step): c
+        for step, (_, point) in enumerate(view.points)
+        for c in point["comparisons"]
+        if c["headline"] and not c["aa"]
+    }
+    names = list(dict.fromkeys(name for name, _ in found))
+
+    def cell(name: str, step: int) -> str:
+        c = found.get((name, step))
+        return f"{c['verdict']}: {saving_text(c['saving_percent'])}" if c and c["verdict"] else "-"
+
+    rows = [[label, *(cell(name, step) for name in names)] for step, label in enumerate(view.labels)]
+    baseline = view.points[0][1]["baseline"]
+    return (
+        Table(f"Verdicts on CPU per GB against {baseline}, with what is saved and its 95 % interval", [view.swept, *names], rows)
+        if names
+        else None
+    )
+
+
+def _cautions(cautions: Sequence[Mapping[str, Any]]) -> list[tuple[str, str | None, list[str]]]:
+    """Put together what is said of several points with the same remedy."""
+    found: dict[tuple[str, str | None], list[str]] = {}
+    for caution in cautions:
+        found.setdefault((caution["code"], caution["remedy"]), []).append(caution["message"])
+    return [(code, remedy, messages) for (code, remedy), messages in found.items()]
+
+
+def _fact(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
+
+
+def _draw(studies: Sequence[Study]) -> None:
+    """Draw the charts of all *studies* at once, those of the studies first, then by rank within their points, while there is room."""
+    ranked: list[tuple[int, Study, Figure]] = [(0, study, figure) for study in studies for figure in study.figures]
+    for study in studies:
+        ranked += [(1 + rank, study, figure) for section in study.sections for rank, figure in enumerate(section.figures)]
+    ranked.sort(key=lambda each: each[0])  # stable: points stay in order
+    chosen: list[tuple[Study, Figure]] = []
+    panels = 0
+    for _, study, figure in ranked:
+        panels += len(figure.chart.panels)
+        if panels > PANELS:
+            study.left_out.append(figure.chart.name)
+        else:
+            chosen.append((study, figure))
+    drawings = iter(draw.svg([draw.framed(panel.spec) for _, figure in chosen for panel in figure.chart.panels]))
+    room = DRAWINGS_BYTES
+    for study, figure in chosen:
+        mine = [next(drawings) for _ in figure.chart.panels]
+        size = sum(len(drawing.encode()) for drawing in mine)
+        if size > room:
+            study.left_out.append(figure.chart.name)
+            continue
+        room -= size
+        figure.drawings = mine
