@@ -114,6 +114,14 @@ def _generation_level(metric: Metric, variant: str, generation: Generation) -> f
     return pseudo_median([math.log(value) for value in values]) if values else None
 
 
+def generation_figure(metric: Metric, variant: str, generation: Generation) -> float | None:
+    """Return the metric of *variant* in one generation; None where it does not exist there."""
+    if metric.kind == "sums":
+        return _quotient(metric, generation.sums.get(variant))
+    level = _generation_level(metric, variant, generation)
+    return None if level is None else math.exp(level)
+
+
 def _quotient(metric: Metric, tally: Tally | None) -> float | None:
     """Return numerator over denominator, None where the denominator is missing or zero."""
     if not tally or not tally.get(metric.denominator) or metric.numerator not in tally:

@@ -115,7 +115,13 @@ def send(
 @app.command()
 def report(
     results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Result directories, summary.json or windows.jsonl files.")],
-    format: Annotated[str, typer.Option(help="table, markdown, csv, json or html; svg or png: each chart as a file.")] = "table",
+    format: Annotated[
+        str,
+        typer.Option(
+            help="table, markdown, html, csv, csv-windows, json, benchstat, bencher, github-action-benchmark, openmetrics; "
+            "svg or png: each chart as a file."
+        ),
+    ] = "table",
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout; for svg and png the directory.")] = None,
     chart: Annotated[list[str] | None, typer.Option(help="With svg and png: only this chart (repeatable).")] = None,
 ) -> None:

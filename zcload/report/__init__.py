@@ -13,8 +13,13 @@ _MODULES = {
     "table": "zcload.report.table",
     "markdown": "zcload.report.markdown",
     "csv": "zcload.report.tidy_csv",
+    "csv-windows": "zcload.report.windows_csv",
     "json": "zcload.report.plain_json",
     "html": "zcload.report.html",
+    "benchstat": "zcload.report.benchstat",
+    "bencher": "zcload.report.bencher",
+    "github-action-benchmark": "zcload.report.github_action_benchmark",
+    "openmetrics": "zcload.report.openmetrics",
 }
 FORMATS = tuple(_MODULES)
 

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from zcload.analysis.tidy import figure_rows, variant_facts
 from zcload.report.labels import label
 from zcload.results import Result
 
@@ -29,29 +30,11 @@ def render(results: Sequence[Result]) -> str:
     return text.getvalue()
 
 
-def _rows(summary: Mapping[str, Any], index: int, point: Mapping[str, Any]) -> list[dict[str, Any]]:
-    compared = {(c["variant"], c["metric"]): c for c in point["comparisons"]}
-    rows = []
+def _rows(summary: Mapping[str, Any], index: int, point: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for variant in point["variants"]:
-        facts = {
-            "study": summary["name"],
-            "started": summary["started"],
-            "point": index,
-            "point_name": point["name"],
-            **{name: point["point"][name] for name in ("chunk_bytes", "file_bytes", "senders", "rate_bps")},
-            "variant": variant["name"],
-            "mechanism": variant["mechanism"],
-            "sink": variant["sink"],
-            "variant_chunk_bytes": variant["chunk_bytes"],
-            **{name: variant[name] for name in ("aa", "best_chunk", "status", "windows", "copied_fraction")},
-            "label": label(variant),
-        }
-        for key, metric in variant["metrics"].items():
-            c = compared.get((variant["name"], key))
-            figures = {name: metric[name] for name in ("unit", "estimate", "low", "high")}
-            rows.append({**facts, "metric": key, **figures, **(_compared(c) if c else {"reason": metric.get("reason")})})
-        rows += [{**facts, "metric": key, **figure} for key, figure in [*_bill(variant), *_truth(variant)]]
-    return rows
+        facts = {**variant_facts(summary, index, variant), "label": label(variant)}
+        yield from ({**facts, **figures} for figures in figure_rows(point, variant))
+        yield from ({**facts, "metric": key, **figure} for key, figure in (*_bill(variant), *_truth(variant)))
 
 
 def _bill(variant: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -71,17 +54,3 @@ def _truth(variant: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for key, value in variant.get("truth", {}).items():
         if isinstance(value, int | float):
             yield f"truth_{key}", {"unit": "bytes" if "bytes" in key else "share" if "fraction" in key else "sends", "estimate": value}
-
-
-def _compared(c: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "baseline": c["baseline"],
-        "ratio": c["ratio"]["estimate"],
-        "ratio_low": c["ratio"]["low"],
-        "ratio_high": c["ratio"]["high"],
-        "saving_percent": c["saving_percent"]["estimate"],
-        "saving_low": c["saving_percent"]["low"],
-        "saving_high": c["saving_percent"]["high"],
-        "verdict": c["verdict"],
-        "reason": c["reason"],
-    }
