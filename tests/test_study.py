@@ -25,9 +25,9 @@ from zcload.stats import LOOKS
 from zcload.study import blocks, calibrate, setting, window
 from zcload.study import point as point_module
 from zcload.study.blocks import REPEAT_LIMIT, Tolerance, groups_of, run_block
+from zcload.study.course import rounds
 from zcload.study.plan import plan, point_name
 from zcload.study.point import LEAST_BLOCKS, MOST_BLOCKS, PointRun
-from zcload.study.run import _rounds
 from zcload.study.setting import Setting
 from zcload.study.window import LaneFailed
 
@@ -707,11 +707,11 @@ def test_rounds():
             self.stopped = "done" if not self.left else None
 
     turns = []
-    _rounds([Turn("x", 30), Turn("y", 30), Turn("z", 5)], random.Random(1))
+    rounds([Turn("x", 30), Turn("y", 30), Turn("z", 5)], random.Random(1).shuffle)
     assert Counter(turns) == {"x": 30, "y": 30, "z": 5}
-    rounds = [tuple(turns[i : i + 3]) for i in range(0, 15, 3)]
-    assert all(sorted(each) == ["x", "y", "z"] for each in rounds)
-    assert len(set(rounds)) > 1
+    taken = [tuple(turns[i : i + 3]) for i in range(0, 15, 3)]
+    assert all(sorted(each) == ["x", "y", "z"] for each in taken)
+    assert len(set(taken)) > 1
 
 
 # Windows.

@@ -80,6 +80,7 @@ def test_the_head_of_a_summary():
         "margin_percent": 3.0,
         "target_percent": 3.0,
         "family": 1,
+        "crossing": None,
     }
     assert summary["environment"]["cpu_model"] == "Example CPU"
     assert summary["cautions"] == []

@@ -95,6 +95,19 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Crossover:
+    """A search along the workload key *sweep* for where *contender* starts to beat the baseline; the points are the values to look at.
+
+    *precision* is a fraction: the interval's upper end may be so much above the lower.
+    """
+
+    sweep: str
+    contender: str
+    precision: float = 0.5
+    max_time_s: float = 240.0
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """A config file, checked and resolved: variants x points, a baseline, a stopping rule."""
 
@@ -106,6 +119,7 @@ class Study:
     schedule: Literal["alternate", "together"] = "alternate"
     aa: bool = False
     best_chunk: bool = True
+    crossover: Crossover | None = None
     swept: tuple[str, ...] = ()  # the workload keys that were lists, in the config's order
     config: Mapping[str, Any] = field(default_factory=dict)  # effective values as text that a config file accepts
 

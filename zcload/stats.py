@@ -17,6 +17,7 @@ CONFIDENCE = 0.95
 LOOKS = 3
 _SPENT_ON_LOOKS = 0.3  # of the error that is allowed
 _MOST_SKEWNESS = 0.3  # times sqrt(n): few values show more by chance, and with more their interval would have no end in practice
+_PRIOR_VARIANCE = 4.0  # of an effect, in standard deviations of a generation: decides large effects after 6 to 10 generations
 
 Pick = Callable[[Sequence[float]], tuple[float, ...]]  # one draw: the values of the drawn clusters
 
@@ -106,6 +107,30 @@ def generations_interval(values: Sequence[float], confidence: float = CONFIDENCE
     q = t_quantile(_nominal(confidence), len(values) - 1)
     low, high = (mean - error * _unskewed_inverse(bound, skewness, len(values)) for bound in (q, -q))
     return Interval(mean, low, high)
+
+
+def anytime_interval(values: Sequence[float], alpha: float) -> Interval | None:
+    """Return the mean of *values* with an interval that holds the truth at every look at once, with probability 1 - *alpha*.
+
+    So it may be looked at after each value and acted upon, at the price of being wide. It holds what Student's t, mixed over effects
+    of a normal prior, does not refute (M. Gönen et al., Am. Stat. 59 (2005) 252; that its odds are a test martingale under any
+    stopping: A. Hendriksen, R. de Heide, P. Grünwald, Bayesian Analysis 16 (2021) 961). None where no interval would be finite.
+    """
+    n = len(values)
+    if n < 2:
+        return None
+    mean, error, _ = _moments(values)
+    spread = 1 + n * _PRIOR_VARIANCE
+    bound = (math.sqrt(spread) / alpha) ** (2 / n)
+    if bound >= spread:
+        return None
+    half = error * math.sqrt((n - 1) * (bound - 1) / (1 - bound / spread))
+    return Interval(mean, mean - half, mean + half)
+
+
+def looked_at_quantile(df: int, confidence: float = CONFIDENCE) -> float:
+    """Return Student's quantile for an interval that is looked at after every generation."""
+    return t_quantile(_nominal(confidence), df)
 
 
 def _nominal(confidence: float) -> float:

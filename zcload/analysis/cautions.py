@@ -28,6 +28,7 @@ CODES: dict[str, str] = {
     "not_resident": "the file does not stay in the page cache: the warm case is not warm",
     "observer_cost": "the coordinator used more than 1 % of the lanes' CPU time inside windows",
     "partial": "the run was interrupted or failed before its end",
+    "point_failed": "a point could not be measured, or not to its end",
     "receiver_bound": "the figure describes the receiver, which was the bottleneck",
     "retransmits": "more than 0.1 % of the segments were sent again",
     "small_file": "the file is under four times the last-level cache: part of it is sent from there",

@@ -124,6 +124,26 @@ def summary_schema() -> dict[str, Any]:
         network={"type": ["object", "null"]},
         why={"type": "array", "items": why},
     )
+    numbers = {"type": "array", "items": {"type": "number"}}
+    crossing = _object(
+        {
+            "sweep": {"enum": ["chunk", "file_size", "senders", "rate"]},
+            "unit": {"type": "string"},
+            "contender": {"type": "string"},
+            "baseline": {"type": "string"},
+            "metric": {"enum": list(METRICS)},
+            "confidence": {"type": "number"},
+            "range": numbers,
+            "verdict": {"enum": ["crosses", "several", "always", "never", "no difference", "open"]},
+            "crossings": {"type": "array", "items": _figure(between=numbers, wins={"enum": ["above", "below"]})},
+            "wins": numbers,
+            "loses": numbers,
+            "level": numbers,
+            "undecided": numbers,
+            "precision_percent": {"type": "number"},
+            "stopped": _TEXT,
+        }
+    )
     caution = _object({"code": {"type": "string"}, "message": {"type": "string"}, "remedy": {"type": "string"}})
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -146,5 +166,6 @@ def summary_schema() -> dict[str, Any]:
             margin_percent={"type": "number"},
             target_percent={"type": "number"},
             family=_INTEGER,
+            crossing={"anyOf": [{"type": "null"}, crossing]},
         ),
     }

@@ -10,6 +10,7 @@ from zcload.analysis.bill import bill
 from zcload.analysis.bottleneck import bottleneck
 from zcload.analysis.cautions import point_cautions
 from zcload.analysis.comparisons import Comparison, aa_outside, compare, judge, keep_family_wise, smallest_saving_percent
+from zcload.analysis.crossing import crossing_record
 from zcload.analysis.estimates import metric_interval
 from zcload.analysis.latency import describe as describe_latency
 from zcload.analysis.tally import Generation, PointData, idle_cores, sort_out
@@ -37,13 +38,18 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
     complete = bool(ends and ends[-1]["complete"])
     cautions = [Caution(**c) for c in header["cautions"]]
     cautions += [Caution(r["code"], r["message"], r["remedy"]) for r in by_point[-1] if r["kind"] == "caution"]
-    points, families = [], []
+    points: list[_Point] = []
+    crossover, logs = header.get("crossover"), {}
     margin = header["stop"]["margin"]
     for index, described in enumerate(header["points"]):
+        if crossover and index not in by_point:
+            continue  # a value that the search did not come to
         where = f"{described['name']}: " if len(header["points"]) > 1 else ""
         point = _Point(header, described, by_point[index], key, margin, where)
-        families.append(point)
         points.append(point)
+        if crossover:
+            contender = crossover["contender"]
+            logs[crossover["values"][index]] = next((c.ratio.logs for c in point.comparisons if c.headline and c.variant == contender), ())
     family = keep_family_wise([c for point in points for c in point.all_comparisons], margin)
     for point in points:
         cautions += point.cautions
@@ -66,7 +72,14 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
         "environment": header["environment"],
         "cautions": [caution.as_dict() for caution in cautions],
         "points": [point.as_dict() for point in points],
+        "crossing": crossing_record(crossover, header["baseline"], key, margin, logs, _stopped(points)) if crossover else None,
     }
+
+
+def _stopped(points: Sequence[_Point]) -> str | None:
+    """Return why the points that could be measured ended."""
+    reasons = [event["reason"] for point in points for event in point.events["stopped"]]
+    return next((reason for reason in reasons if not reason.startswith("failed")), None)
 
 
 class _Point:
@@ -181,8 +194,11 @@ class _Point:
     def _cautions(self) -> list[Caution]:
         stopped = self.events["stopped"][-1]["reason"] if self.events["stopped"] else None
         missed = stopped == "time limit"
+        failed = stopped is not None and stopped.startswith("failed")
         found = [Caution(r["code"], self.where + r["message"], r["remedy"]) for r in self.events["caution"]]
         found += point_cautions(self.where, self.data, self.comparisons, self.variants, self.observer_share, missed)
+        if failed:
+            found.append(Caution("point_failed", f"{self.where}{stopped}; the other points went on", "see what failed and run it again"))
         if self.check and self.check["disagree"]:
             text = f"{self.where}windows of {self.check['window_s']:g} s give another ratio for {', '.join(self.check['disagree'])}"
             found.append(Caution("windows_disagree", text, "set stop.window to the longer windows and look for what the short ones miss"))

@@ -71,6 +71,31 @@ def run(
 
 
 @app.command()
+def crossover(
+    names: Annotated[list[str], typer.Argument(metavar="[A B] [CONFIG]", help="Baseline and contender, a config, or both.")],
+    sweep: Annotated[str | None, typer.Option(metavar="KEY", help="Look along chunk, file_size, senders or rate.")] = None,
+    low: Annotated[str | None, typer.Option("--from", metavar="VALUE", help="Least value to look at: 4KiB.")] = None,
+    high: Annotated[str | None, typer.Option("--to", metavar="VALUE", help="Largest value to look at: 1MiB.")] = None,
+    precision: Annotated[str | None, typer.Option(help="How far the interval's upper end may be above the lower: 50%.")] = None,
+    max_time: Annotated[str | None, typer.Option(help="Time for the whole search: 4m.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Result directory [default: results/<utc time>-<study name>].")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a config value (repeatable).")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what the search would take, and exit.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout and nothing else there.")] = False,
+    no_progress: Annotated[bool, typer.Option("--no-progress", help="No live view and no progress lines.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Repeat the random order and CPU roles of another run.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if this host cannot run one of the two.")] = False,
+) -> None:
+    """Find where B starts to beat A: the chunk, file size, senders or rate from which on it pays."""
+    from zcload.cli.crossover import crossover_study
+    from zcload.cli.run import carry_out
+
+    options = {"sweep": sweep, "low": low, "high": high, "precision": precision, "max_time": max_time}
+    study = crossover_study(names, set_ or [], options)
+    raise typer.Exit(carry_out(study, out=out, plan_only=plan, as_json=json, show_progress=not no_progress, seed=seed, strict=strict))
+
+
+@app.command()
 def demo(
     file: Annotated[
         str | None, typer.Argument(metavar="[FILE]", help="The file to send [default: one is made, 2.4 GB if it fits].")

@@ -44,7 +44,34 @@ def run_study(
     page: bool,
 ) -> int:
     """Run the study and print what is to be printed; return the exit code."""
-    study = load_study(config, overrides)
+    return carry_out(
+        load_study(config, overrides),
+        out=out,
+        plan_only=plan_only,
+        as_json=as_json,
+        show_progress=show_progress,
+        seed=seed,
+        strict=strict,
+        check_windows=check_windows,
+        host_name=host_name,
+        page=page,
+    )
+
+
+def carry_out(
+    study: Study,
+    *,
+    out: Path | None,
+    plan_only: bool,
+    as_json: bool,
+    show_progress: bool,
+    seed: int | None,
+    strict: bool,
+    check_windows: bool = False,
+    host_name: bool = False,
+    page: bool = True,
+) -> int:
+    """Run a study that is checked, after telling what it will take; print what is to be printed; return the exit code."""
     from zcload.report import renderer
     from zcload.study import preflight
     from zcload.study.plan import plan
@@ -55,8 +82,10 @@ def run_study(
     if plan_only:
         _show_plan(study, check_windows)
         return 0
-    points = f"{len(planned.points)} points, " if len(planned.points) > 1 else ""
-    print(f"{study.name}: {points}{len(planned.lanes)} lanes, at most {human_duration(round(planned.total_s))} in all", file=sys.stderr)
+    points = f"{len(planned.points)} {'values' if study.crossover else 'points'}, " if len(planned.points) > 1 else ""
+    usual = f"usually about {human_duration(round(planned.typical_s))}, " if planned.typical_s else ""
+    limit = human_duration(round(planned.total_s))
+    print(f"{study.name}: {points}{len(planned.lanes)} lanes, {usual}at most {limit} in all", file=sys.stderr)
     with viewer(show_progress) as view:
         outcome = run(study, out, seed=seed, strict=strict, check_windows=check_windows, host_name=host_name, view=view)
     text = renderer("json")([outcome.result]) if as_json else for_terminal([outcome.result])
@@ -68,6 +97,12 @@ def run_study(
         raise outcome.error
     interrupt.check()
     return outcome.exit_code
+
+
+def _some(names: Sequence[str], most: int = 12) -> str:
+    """List *names*, of very many the first and the last."""
+    shown = names if len(names) <= most else [*names[: most - 2], "...", names[-1]]
+    return "; ".join(shown)
 
 
 def _network(point: Point) -> str:
@@ -98,9 +133,11 @@ def _show_plan(study: Study, check_windows: bool) -> None:
 
     roles = f"senders {cpus(placement.senders)}, receivers {cpus(placement.receivers)}, coordinator {cpus([placement.coordinator])}"
     shuffled = "" if study.points[0].placement == "free" else " (roles are drawn anew for each generation)"
+    search = study.crossover
     facts = {
         "study": study.name,
-        "points": f"{len(planned.points)}: " + "; ".join(planned.points),
+        **({"search": f"where {search.contender} starts to beat {study.baseline}, along {search.sweep}"} if search else {}),
+        "points": f"{len(planned.points)}: {_some(planned.points)}",
         "lanes": ", ".join(planned.lanes) + (" and the baseline at its best chunk" if study.best_chunk else ""),
         "schedule": study.schedule,
         "processes": f"{planned.processes} at once",
@@ -108,7 +145,9 @@ def _show_plan(study: Study, check_windows: bool) -> None:
         "network": "; ".join(dict.fromkeys(_network(point) for point in study.points)),
         "memory": human_bytes(planned.memory_bytes),
         "disk": human_bytes(planned.disk_bytes),
-        "time": f"about {human_duration(round(planned.setup_s))} to set up and verify, at most "
+        "time": f"usually about {human_duration(round(planned.typical_s))}, at most {human_duration(round(planned.total_s))} in all"
+        if planned.typical_s
+        else f"about {human_duration(round(planned.setup_s))} to set up and verify, at most "
         f"{human_duration(round(planned.measure_s + planned.check_s))} to measure",
     }
     for name, fact in facts.items():

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zcload.config.axis import find_crossover
 from zcload.config.finding import Finding, Path, near_miss
 from zcload.config.rates import find_slow_rates
 from zcload.config.registries import mechanism_options, moves_payload
@@ -38,6 +39,7 @@ def find_across(tree: Mapping[str, Any]) -> list[Finding]:
         *_cold(tree),
         *_only_over_veth(tree),
         *find_slow_rates(tree),
+        *find_crossover(tree),
     ]
 
 

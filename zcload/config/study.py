@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from zcload.config.axis import as_search, with_values
 from zcload.config.check import check
 from zcload.config.finding import Finding, Path, dotted
 from zcload.config.overrides import ORIGIN, Overlaid, overlay
@@ -25,7 +26,11 @@ def build(source: Source, overrides: Sequence[str]) -> Study:
     if config is None or findings or overlaid.problems:
         problems = _located(findings, source, overlaid) + overlaid.problems
         raise ConfigError(*sorted(dict.fromkeys(problems), key=lambda problem: (problem.file == ORIGIN, problem.line or 0)))
-    return _resolve(config, overlaid.tree)
+    given = overlaid.tree.get("workload", {})
+    if config.crossover is None:
+        return _resolve(config, given)
+    workload, values = with_values(config.crossover, config.workload, given)
+    return as_search(config.crossover, _resolve(config.model_copy(update={"workload": workload}), values), given)
 
 
 def _located(findings: list[Finding], source: Source, overlaid: Overlaid) -> list[Problem]:
@@ -68,8 +73,7 @@ def _line(path: Path, lines: Lines) -> int | None:
     return lines.get(path)
 
 
-def _resolve(config: Config, tree: Mapping[str, Any]) -> Study:
-    given = tree.get("workload", {})
+def _resolve(config: Config, given: Mapping[str, Any]) -> Study:
     values = {
         key: getattr(config.workload, key) for key in (*given, *(key for key in type(config.workload).model_fields if key not in given))
     }

@@ -207,17 +207,23 @@ def _parse_flag(found: object) -> bool:
 FLAG = Kind(_parse_flag, lambda: {"type": "boolean"})
 
 
-def text(what: str, pattern: str, *examples: str, expected: str) -> Kind:
-    """Return the kind of a text that must match *pattern* throughout; *what* it is and what is *expected* go into the refusal."""
+def text(what: str, pattern: str, *examples: str, expected: str, numbers: bool = False) -> Kind:
+    """Return the kind of a text that must match *pattern* throughout; *what* it is and what is *expected* go into the refusal.
 
-    def parse(found: object) -> str:
+    With *numbers* a whole number is taken too.
+    """
+
+    def parse(found: object) -> Any:
+        if numbers and type(found) is int:
+            return found
         # A line break or a lone surrogate would break a table, a file name or a stream further on.
         if not isinstance(found, str) or not re.fullmatch(pattern, found) or not found.isprintable():
             remedy = f"write '{found}', in quotes" if type(found) is int and 0 <= found < 10**9 else None
             raise ValueRefused(f"{shown(found)} is not {what}: expected {expected}", remedy)
         return found
 
-    return Kind(parse, lambda: {"type": "string", "pattern": f"^(?:{pattern})$", "examples": list(examples)})
+    schema = {"type": ["string", "integer"] if numbers else "string", "pattern": f"^(?:{pattern})$", "examples": list(examples)}
+    return Kind(parse, lambda: dict(schema))
 
 
 def _parse_address(found: object) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
+from zcload.config.axis import CrossoverSection
 from zcload.config.sections import Section, StopSection, StudySection, VariantSection, WorkloadSection, key
 from zcload.config.servers import ServerSection
 
@@ -31,6 +32,7 @@ class Config(Section):
         description="What is sent and how; any key may be a list, and the points are the product of the lists.",
     )
     stop: StopSection = Field(default_factory=StopSection, description="When a point has been measured enough.")
+    crossover: CrossoverSection | None = key(None, "Where does a contender start to beat the baseline? Left out: an ordinary study.")
     variant: list[
         Annotated[
             Annotated[VariantSection, Tag(MECHANISM_TAG)] | Annotated[ServerSection, Tag(SERVER_TAG)],
@@ -40,7 +42,7 @@ class Config(Section):
 
     def tree(self) -> dict[str, Any]:
         """Return the whole config as text that a config file accepts, every workload value in a list."""
-        dumped = self.model_dump(exclude={"variant"})
+        dumped = self.model_dump(exclude={"variant", *(() if self.crossover else ("crossover",))})
         return dumped | {"variant": [variant.model_dump(exclude_unset=True) for variant in self.variant]}
 
 
@@ -48,6 +50,7 @@ KEYS: dict[tuple[str | int, ...], tuple[str, ...]] = {
     (): tuple(Config.model_fields),
     ("study",): tuple(StudySection.model_fields),
     ("workload",): tuple(WorkloadSection.model_fields),
+    ("crossover",): tuple(CrossoverSection.model_fields),
     ("stop",): tuple(StopSection.model_fields),
     ("variant",): tuple(VariantSection.model_fields),
 }

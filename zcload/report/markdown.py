@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zcload.report.rows import method, tables
+from zcload.report.rows import explained, method, sections
 from zcload.report.words import answer
 from zcload.results import Result
 
@@ -20,11 +20,10 @@ def _one(summary: Mapping[str, Any]) -> str:
 
     parts = [f"## {plain(summary['name'])}" + ("" if summary["complete"] else " (partial result)")]
     parts.append("\n".join(f"- {plain(line)}" for line in answer(summary)))
-    several = len(summary["points"]) > 1
-    for point in summary["points"]:
-        if several:
-            parts.append(f"### {plain(point['name'])}")
-        for table in tables(summary, point):
+    for title, shown in sections(summary):
+        if title:
+            parts.append(f"### {plain(title)}")
+        for table in shown:
             align = ("left", *["right"] * (len(table.headers) - 1))
             cells = [[plain(cell).replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in table.rows]
             parts.append(
@@ -35,7 +34,8 @@ def _one(summary: Mapping[str, Any]) -> str:
             f"- `{c['code']}`: {plain(c['message'])}" + (f" *{plain(c['remedy'])}*" if c["remedy"] else "") for c in summary["cautions"]
         ]
         parts.append("**Cautions**\n\n" + "\n".join(rows))
-    for point in summary["points"]:
+    several = len(summary["points"]) > 1
+    for point in explained(summary):
         title = f"How {point['name']} was measured" if several else "How it was measured"
         facts = "\n".join(f"- {plain(line)}" for line in method(summary, point))
         parts.append(f"<details><summary>{plain(title)}</summary>\n\n{facts}\n\n</details>")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from zcload.report import crossing
 from zcload.report.bill import calls_by_kind, copies, costs_per_gb, measured, truth_meter
 from zcload.report.figures import NONE, change_text, saving_text, significant, with_error
 from zcload.report.labels import in_a_cell, labels
@@ -12,6 +13,23 @@ from zcload.report.tabular import Table
 from zcload.units import counted, format_size, human_bytes
 
 Point = Mapping[str, Any]
+
+
+def sections(summary: Mapping[str, Any]) -> list[tuple[str, list[Table]]]:
+    """Return the tables of a report, under a title each where there are several points.
+
+    A search has one table, along its axis: its many points are of interest by their place on it; csv and json hold all of each.
+    """
+    if summary.get("crossing"):
+        return [("", [crossing.along(summary)])]
+    several = len(summary["points"]) > 1
+    return [(point["name"] if several else "", tables(summary, point)) for point in summary["points"]]
+
+
+def explained(summary: Mapping[str, Any]) -> list[Point]:
+    """Return the points of which a report tells how they were measured: those of a search were all measured alike."""
+    measured = [point for point in summary["points"] if point["generations"]]
+    return measured[:1] if summary.get("crossing") else list(summary["points"])
 
 
 def tables(summary: Mapping[str, Any], point: Point) -> list[Table]:

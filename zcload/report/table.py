@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zcload.report.plot import curve
-from zcload.report.rows import method, tables
+from zcload.report.rows import explained, method, sections
 from zcload.report.words import answer
 from zcload.results import Result
 
@@ -24,11 +24,10 @@ def _one(summary: Mapping[str, Any], width: int) -> str:
 
     parts = [f"{summary['name']}" + ("" if summary["complete"] else " (partial result)")]
     parts.append("\n".join(wrap(line) for line in answer(summary)))
-    several = len(summary["points"]) > 1
-    for point in summary["points"]:
-        if several:
-            parts.append(f"== {point['name']}")
-        for table in tables(summary, point):
+    for title, shown in sections(summary):
+        if title:
+            parts.append(f"== {title}")
+        for table in shown:
             align = ("left", *["right"] * (len(table.headers) - 1))
             drawn = tabulate(table.rows, table.headers, tablefmt="simple", disable_numparse=True, colalign=align)
             parts.append(f"{table.title}\n\n{textwrap.indent(drawn, '  ')}")
@@ -40,7 +39,8 @@ def _one(summary: Mapping[str, Any], width: int) -> str:
             "Cautions\n"
             + "\n".join(wrap(f"{c['code']}: {c['message']}" + (f" -> {c['remedy']}" if c["remedy"] else "")) for c in summary["cautions"])
         )
-    for point in summary["points"]:
+    several = len(summary["points"]) > 1
+    for point in explained(summary):
         title = f"How {point['name']} was measured" if several else "How it was measured"
         parts.append(title + "\n" + "\n".join(wrap(line) for line in method(summary, point)))
     return "\n\n".join(parts)

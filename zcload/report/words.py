@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zcload.metrics import MACHINE
+from zcload.report import crossing
 from zcload.report.figures import change_text, percent, saving_text
 from zcload.report.labels import in_a_sentence, labels
 from zcload.report.why import explanations
@@ -20,6 +21,8 @@ def answer(summary: Mapping[str, Any]) -> list[str]:
     measured = [point for point in summary["points"] if point["generations"]]
     if not measured:
         return ["Nothing was measured: there is no answer in this result."]
+    if summary.get("crossing"):
+        return crossing.sentences(summary)
     for point in measured:
         lines += _point(summary, point)
     return lines

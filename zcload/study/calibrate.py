@@ -8,7 +8,6 @@ from typing import Any
 
 from zcload import interrupt
 from zcload.analysis.tally import window_tally
-from zcload.errors import StudyError
 from zcload.lane.lane import Lane
 from zcload.mechanisms import mechanism_of
 from zcload.model import Study, Variant
@@ -16,7 +15,7 @@ from zcload.schedule import LEAST_BURSTS
 from zcload.stats import pseudo_median
 from zcload.study.blocks import CONTENDERS_PER_GROUP
 from zcload.study.pace import chunk_window_s, least_window_s, look_s, may_try
-from zcload.study.setting import Setting
+from zcload.study.setting import PointFailed, Setting
 from zcload.study.window import LaneFailed, measure
 from zcload.units import format_size
 
@@ -139,7 +138,7 @@ def best_chunk(setting: Setting, told: Callable[[str, float], None]) -> tuple[in
     for generation in range(_CHUNK_GENERATIONS):
         with setting.lanes([[_at(baseline, name, size) for name, size in variants.items()]]) as (lanes,):
             if len(lanes) < len(variants):
-                raise StudyError(f"the baseline's best chunk could not be found: {', '.join(setting.out.values())}")
+                raise PointFailed(f"the baseline's best chunk could not be found: {', '.join(setting.out.values())}")
             seen: dict[int, list[float]] = {size: [] for size in sizes}
             for block in range(1 + _CHUNK_BLOCKS):
                 for name in setting.rng.sample(list(lanes), len(lanes)):

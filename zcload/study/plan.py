@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from zcload.analysis.search import COARSE
 from zcload.mechanisms import mechanism_of
 from zcload.model import Point, Study
 from zcload.sinks import SINKS
 from zcload.source import required_memory
 from zcload.study.calibrate import lanes_at_once, lanes_measured
-from zcload.study.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S
+from zcload.study.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S, GENERATION_S
 from zcload.units import format_rate, format_size
 
 
@@ -54,6 +55,7 @@ class Plan:
     memory_bytes: int
     disk_bytes: int
     processes: int
+    typical_s: float | None = None  # of a search: how long it takes where the noise is ordinary
 
     @property
     def total_s(self) -> float:
@@ -77,13 +79,22 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
         )
         for p in study.points
     )
+    search = study.crossover
     return Plan(
         points=tuple(point_name(study, p) or "one point" for p in study.points),
         lanes=lanes,
-        setup_s=setup,
-        measure_s=study.stop.max_time_s * len(study.points),
+        setup_s=0.0 if search else setup,  # a search's own time holds the setting-up of its points
+        measure_s=search.max_time_s if search else study.stop.max_time_s * len(study.points),
         check_s=check,
         memory_bytes=sum({(p.file, p.file_size, p.dir): required_memory(p) for p in study.points}.values()) + private,
         disk_bytes=sum(size for _, size, folder in made if folder is not None),
         processes=running * max(p.senders + p.receiver_count for p in study.points),
+        typical_s=min(search.max_time_s, _search_s(study, setup)) if search else None,
     )
+
+
+def _search_s(study: Study, setup_s: float) -> float:
+    """Estimate how long a search takes: simulated ones measured 5 coarse and about 5 fine values, with 60 to 75 generations in all."""
+    values = min(len(study.points), 2 * COARSE)
+    generations = values * (study.stop.min_generations + 1)
+    return setup_s * values / len(study.points) + generations * GENERATION_S * 1.1

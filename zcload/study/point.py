@@ -11,6 +11,7 @@ from zcload import interrupt
 from zcload.analysis.comparisons import saving
 from zcload.analysis.estimates import generation_log_ratio
 from zcload.analysis.tally import Generation, idle_cores, sort_out
+from zcload.errors import StudyError
 from zcload.lane.lane import Lane
 from zcload.lane.sampler import Sampler
 from zcload.mechanisms import mechanism_of
@@ -49,6 +50,7 @@ class PointRun:
         self.generation = 0
         self.spent_s = 0.0
         self.stopped: str | None = None
+        self.failure: StudyError | None = None
         self.tolerance = Tolerance(setting.interrupts_apart)
         self.logs: dict[str, list[float]] = {}
         self._widths: list[float] = []  # the widest headline half-width after each generation, from the least number on
@@ -120,13 +122,19 @@ class PointRun:
         return [v for v in (*self.variants, self.extra) if v is not None and v.name not in self.setting.out]
 
     def run_generation(self) -> None:
-        """Set up all lanes anew, measure a warm-up block and then blocks for about a second, take them down, and see whether to stop."""
+        """Measure a generation, and see whether to stop."""
+        self.measure_generation()
+        self._decide()
+
+    def measure_generation(self) -> None:
+        """Set up all lanes anew, measure a warm-up block and then blocks for about a second, take them down, take the log-ratios in."""
         start = time.monotonic()
         share = min(GENERATION_S, 0.9 * self.stop.max_time_s / self.stop.min_generations)
         blocks = max(LEAST_BLOCKS, min(MOST_BLOCKS, round(share / self.block_s) - 1))
         self._measure("measure", self.window_s, blocks, deadline=start - self.spent_s + self.stop.max_time_s)
         self.spent_s += time.monotonic() - start
-        self._judge()
+        for generation in sort_out(self._recent, idle_cores(self._idle)).used():
+            self._take_in(generation)
 
     def run_check(self) -> None:
         """Measure generations of long windows, to be held against the short ones."""
@@ -230,22 +238,31 @@ class PointRun:
 
     # Stopping.
 
-    def _judge(self) -> None:
-        """Take the generation's log-ratios in, and stop if all headline intervals are narrow enough or the time is up."""
-        data = sort_out(self._recent, idle_cores(self._idle))
-        for generation in data.used():
-            self._take_in(generation)
+    def end(self, reason: str) -> None:
+        """Measure this point no more, for *reason*."""
+        self.stopped = reason
+        self.setting.record({"kind": "stopped", "reason": reason, "generations": self.generation})
+
+    def fail(self, error: StudyError) -> None:
+        """Measure this point no more, because nothing can be said without what failed; the other points go on."""
+        self.failure = error
+        baseline = self.setting.study.baseline
+        if baseline not in self.setting.out:
+            self.setting.out[baseline] = str(error)
+            self.setting.record({"kind": "failed", "variant": baseline, "reason": str(error)})
+        self.end(f"failed: {error}")
+
+    def _decide(self) -> None:
+        """Stop if all headline intervals are narrow enough or the time is up."""
         lanes, ratios, target = self._headline_lanes(), self.ratios(), 100 * self.stop.target
         if self.generation >= self.stop.min_generations:  # the looks begin here: an earlier one is narrow by luck more often
             self._widths.append(max((half_width_percent(ratios[name]) if name in ratios else math.inf for name in lanes), default=math.inf))
         if not lanes:
-            self.stopped = "nothing to compare"
+            self.end("nothing to compare")
         elif narrow_enough(self._widths, target):
-            self.stopped = "target reached"
+            self.end("target reached")
         elif self.spent_s + self.spent_s / self.generation > self.stop.max_time_s:
-            self.stopped = "target reached" if narrow_enough(self._widths, target, looks=1) else "time limit"
-        if self.stopped:
-            self.setting.record({"kind": "stopped", "reason": self.stopped, "generations": self.generation})
+            self.end("target reached" if narrow_enough(self._widths, target, looks=1) else "time limit")
 
     def _headline_lanes(self) -> list[str]:
         """Return the lanes whose intervals decide when to stop: not the baseline, its own second lanes, or what moves no payload."""

@@ -8,7 +8,7 @@ import random
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,24 +17,20 @@ from zcload import __version__, interrupt
 from zcload.analysis.summary import summarise
 from zcload.errors import ConfigError, StudyError, ZcloadError
 from zcload.lane.connect import choose_congestion
-from zcload.lane.network import Network, address_of, open_network
+from zcload.lane.network import address_of
 from zcload.linux.open_files import room_for_files
-from zcload.metrics import headline
 from zcload.model import Point, Study
-from zcload.observe.cache import FileCache
 from zcload.observe.doctor import cautions as doctor_cautions
 from zcload.observe.doctor import findings
 from zcload.observe.environment import describe
-from zcload.observe.machine import Machine
 from zcload.observe.topology import read_cores
 from zcload.progress import Progress, Viewer, nobody
 from zcload.results import SCHEMA, WINDOWS, Recorder, Result, StoredRecords, write_summary
-from zcload.source import Source, open_source
 from zcload.study import preflight
+from zcload.study.course import run_points, seek, swept_value
+from zcload.study.ground import Ground
 from zcload.study.lane_facts import lane_facts
 from zcload.study.plan import point_name
-from zcload.study.point import PointRun
-from zcload.study.setting import Setting
 
 VETH_MTU = 1500  # what the kernel gives a veth pair: ETH_DATA_LEN, linux/if_ether.h
 
@@ -98,6 +94,7 @@ def run(
             "schedule": study.schedule,
             "baseline": study.baseline,
             "stop": {"target": study.stop.target, "margin": study.stop.margin, "max_time_s": study.stop.max_time_s},
+            "crossover": crossover_facts(study),
             "config": dict(study.config),
             "environment": environment,
             "cautions": [caution.as_dict() for caution in found],
@@ -115,7 +112,8 @@ def run(
     affinity = os.sched_getaffinity(0)
     with interrupt.graceful(), _quiet_collector(), room_for_files(preflight.open_files(study)):
         try:
-            _measure(study, recorder, cores, environment, out, random.Random(seed), view, check_windows)
+            ground = Ground(study, cores=cores, environment=environment, out=out, rng=random.Random(seed), emit=recorder.write, view=view)
+            _measure(ground, check_windows)
         except ZcloadError as caught:
             error = caught
         finally:
@@ -167,6 +165,18 @@ def point_facts(point: Point) -> dict[str, Any]:
     }
 
 
+def crossover_facts(study: Study) -> dict[str, Any] | None:
+    """Return what a search looks for as data; None for an ordinary study. The values are those of the points, in order."""
+    if study.crossover is None:
+        return None
+    least = study.stop.min_generations
+    return {
+        **asdict(study.crossover),
+        "min_generations": least,
+        "values": [swept_value(study, number) for number in range(len(study.points))],
+    }
+
+
 @contextmanager
 def _quiet_collector() -> Iterator[None]:
     """Keep the garbage collector out of windows, and what exists now out of the workers' copies of it."""
@@ -180,68 +190,12 @@ def _quiet_collector() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _measure(
-    study: Study,
-    recorder: Recorder,
-    cores: Any,
-    environment: dict[str, Any],
-    out: list[dict[str, Any]],
-    rng: random.Random,
-    view: Viewer,
-    check_windows: bool,
-) -> None:
-    key = headline(environment.get("irq_time_accounting"), study.schedule)
-    sources: dict[tuple[Any, ...], Source] = {}
-    networks: dict[tuple[Any, ...], Network] = {}
-    machine = Machine()
+def _measure(ground: Ground, check_windows: bool) -> None:
     try:
-        points = []
-        for index, point in enumerate(study.points):
-            identity = (point.file, point.file_size, point.dir)
-            if identity not in sources:
-                sources[identity] = open_source(point, lambda what, fraction: view(Progress(what, fraction=fraction)))
-            source = sources[identity]
-            wires = (point.network, point.address, point.mtu, point.offloads)
-            if wires not in networks:
-                networks[wires] = open_network(point)
-            setting = Setting(
-                study=study,
-                index=index,
-                point=point,
-                source=source,
-                cache=FileCache(source.fd, source.size, point.cache),
-                network=networks[wires],
-                cores=cores,
-                congestion=choose_congestion(point.congestion)[0],
-                machine=machine,
-                rng=rng,
-                interrupts_apart=environment.get("irq_time_accounting") == "yes",
-                emit=recorder.write,
-            )
-            setting.record_network()
-            for name, why in out[index].items():
-                setting.out[name] = str(why)
-                setting.record({"kind": "skipped", "variant": name, "reason": str(why)})
-            points.append(PointRun(setting, key, view, len(study.points)))
-        for point_run in points:
-            point_run.prepare()
-        _rounds(points, rng)
-        if check_windows:
-            for point_run in points:
-                point_run.run_check()
-        for source in sources.values():
-            source.check()
+        if ground.study.crossover is not None:
+            seek(ground, ground.study.crossover)
+        else:
+            run_points(ground, check_windows)
+        ground.check_sources()
     finally:
-        machine.close()
-        for network in networks.values():
-            network.close()
-        for source in sources.values():
-            source.close()
-
-
-def _rounds(points: list[PointRun], rng: random.Random) -> None:
-    """Give every point that may not stop yet one generation a round, in random order, so that drift is not taken for a trend."""
-    while going := [point for point in points if point.stopped is None]:
-        rng.shuffle(going)
-        for point in going:
-            point.run_generation()
+        ground.close()

@@ -28,6 +28,10 @@ from zcload.units import human_bytes
 VERIFY_STALL_S = 10.0
 
 
+class PointFailed(StudyError):
+    """A point cannot be measured; the study's others may go on."""
+
+
 @dataclass(slots=True)
 class Setting:
     """A point of a study on this host. *out* holds the variants that no longer take part, with the reason."""
@@ -76,11 +80,11 @@ class Setting:
             )
 
     def remove(self, name: str, error: ZcloadError) -> None:
-        """Let a failed variant take no further part; raises StudyError if it is the baseline, without which nothing can be said."""
+        """Let a failed variant take no further part; raises PointFailed if it is the baseline, without which nothing can be said."""
         self.out[name] = str(error)
         self.record({"kind": "failed", "variant": name, "reason": str(error)})
         if name == self.study.baseline:
-            raise StudyError(f"the baseline failed: {error}")
+            raise PointFailed(f"the baseline failed: {error}")
 
     def roles(self) -> Placement:
         """Draw the CPU roles of a generation and move the coordinator out of the way."""

@@ -1,0 +1,90 @@
+"""What the points of a study stand on: files, networks, the host's counters, opened when a point first needs them, closed together."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zcload.lane.connect import choose_congestion
+from zcload.lane.network import Network, open_network
+from zcload.metrics import headline
+from zcload.model import Study
+from zcload.observe.cache import FileCache
+from zcload.observe.machine import Machine
+from zcload.observe.topology import Core
+from zcload.progress import Progress, Viewer
+from zcload.source import Source, open_source
+from zcload.study.blocks import Record
+from zcload.study.point import PointRun
+from zcload.study.setting import Setting
+
+
+class Ground:
+    """Makes the points of *study* measurable on this host; *out* says for each which variants it cannot run there, and why."""
+
+    def __init__(
+        self,
+        study: Study,
+        *,
+        cores: tuple[Core, ...],
+        environment: Mapping[str, Any],
+        out: Sequence[Mapping[str, Any]],
+        rng: random.Random,
+        emit: Record,
+        view: Viewer,
+    ) -> None:
+        self.study, self.rng = study, rng
+        self._cores, self._out, self._emit, self._view = cores, out, emit, view
+        self._headline = headline(environment.get("irq_time_accounting"), study.schedule)
+        self._interrupts_apart = environment.get("irq_time_accounting") == "yes"
+        self._machine = Machine()
+        self._sources: dict[tuple[Any, ...], Source] = {}
+        self._networks: dict[tuple[Any, ...], Network] = {}
+
+    def point(self, index: int) -> PointRun:
+        """Return the study's point number *index*, not prepared yet; what it cannot run here is recorded."""
+        point = self.study.points[index]
+        source = self._source(index)
+        wires = (point.network, point.address, point.mtu, point.offloads)
+        if wires not in self._networks:
+            self._networks[wires] = open_network(point)
+        setting = Setting(
+            study=self.study,
+            index=index,
+            point=point,
+            source=source,
+            cache=FileCache(source.fd, source.size, point.cache),
+            network=self._networks[wires],
+            cores=self._cores,
+            congestion=choose_congestion(point.congestion)[0],
+            machine=self._machine,
+            rng=self.rng,
+            interrupts_apart=self._interrupts_apart,
+            emit=self._emit,
+        )
+        setting.record_network()
+        for name, why in self._out[index].items():
+            setting.out[name] = str(why)
+            setting.record({"kind": "skipped", "variant": name, "reason": str(why)})
+        return PointRun(setting, self._headline, self._view, len(self.study.points))
+
+    def _source(self, index: int) -> Source:
+        point = self.study.points[index]
+        identity = (point.file, point.file_size, point.dir)
+        if identity not in self._sources:
+            self._sources[identity] = open_source(point, lambda what, fraction: self._view(Progress(what, fraction=fraction)))
+        return self._sources[identity]
+
+    def check_sources(self) -> None:
+        """Raise StudyError if a file was changed."""
+        for source in self._sources.values():
+            source.check()
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._machine.close()
+        for network in self._networks.values():
+            network.close()
+        for source in self._sources.values():
+            source.close()
