@@ -46,6 +46,8 @@ METRICS: dict[str, Metric] = {
                "CPU clocks of the receiver processes / (last byte - gate opening)"),
         Metric("total_cpu_cores", "both ends' cores", "cores", "none", "windows", "total_cpu_s", "elapsed_s",
                "CPU clocks of senders and receivers / (last byte - gate opening)"),
+        Metric("system_cpu_cores", "machine cores", "cores", "none", "sums", "machine_cpu_s", "machine_elapsed_s",
+               "(CPUs x wall - idle - iowait, less the idle machine's) / (last byte - gate opening)"),
         Metric("sender_user_s_per_gb", "sender user CPU", "s/GB", "lower", "sums", "sender_user_s", "sampled_gb",
                "psutil cpu_times().user of the senders / 10^9 bytes; split by the tick", ticks=True),
         Metric("sender_system_s_per_gb", "sender system CPU", "s/GB", "lower", "sums", "sender_system_s", "sampled_gb",

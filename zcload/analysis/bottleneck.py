@@ -1,4 +1,4 @@
-"""What held a variant's throughput back: the senders' CPUs, the receivers', the window of the other end, or nothing seen."""
+"""What held a variant's throughput back: its rate, the senders' CPUs, the receivers', the window of the other end, or nothing seen."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from zcload.analysis.tally import Tally
 _BUSY = 0.90
 
 
-def bottleneck(tally: Tally | None, cpus: Sequence[int], reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def bottleneck(
+    tally: Tally | None, cpus: Sequence[int], reports: Sequence[Mapping[str, Any]], rate_reached: bool | None = None
+) -> dict[str, Any]:
     """Judge a variant by its sums, by how many *cpus* senders, receivers and both together could use, and by TCP_INFO.
 
     A role is busy by its busiest process or, where several processes share CPUs, by the share of those CPUs that it used.
-    Shares of TCP_INFO's busy time count in jiffies and are None where no report was had.
+    A lane that moves all that it is asked for is held back by nothing but its rate, however busy. Shares of TCP_INFO's busy time
+    count in jiffies and are None where no report was had.
     """
     tally = tally or {}
     span = tally.get("elapsed_s", 0.0)
@@ -38,4 +41,6 @@ def bottleneck(tally: Tally | None, cpus: Sequence[int], reports: Sequence[Mappi
         ("send buffer", limited["sndbuf_limited"], 0.5),
     )
     verdict = next((name for name, share, bound in verdicts if share is not None and share > bound), "unknown")
+    if rate_reached:
+        verdict = "rate"
     return {"verdict": verdict, **busy, **limited}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from zcload.analysis.comparisons import Comparison
+from zcload.analysis.rates import cautions as rate_cautions
 from zcload.analysis.tally import PointData
 from zcload.metrics import MACHINE, TOTAL
 from zcload.model import Caution
@@ -29,6 +30,8 @@ CODES: dict[str, str] = {
     "observer_cost": "the coordinator used more than 1 % of the lanes' CPU time inside windows",
     "partial": "the run was interrupted or failed before its end",
     "point_failed": "a point could not be measured, or not to its end",
+    "rate_missed": "a lane did not reach the rate that was asked for",
+    "rate_unequal": "lanes that reached the rate were more than 2 % off it, or apart",
     "receiver_bound": "the figure describes the receiver, which was the bottleneck",
     "retransmits": "more than 0.1 % of the segments were sent again",
     "small_file": "the file is under four times the last-level cache: part of it is sent from there",
@@ -104,6 +107,7 @@ def point_cautions(
                     'compare CPU per GB, or take the receiver out of the picture with sink = "discard"',
                 )
             )
+    found += rate_cautions(where, {v["name"]: v["rate"] for v in variants if v.get("rate") and v["moves_payload"]})
     if observer_share is not None and observer_share > 0.01:
         found.append(
             Caution(

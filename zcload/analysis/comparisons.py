@@ -28,6 +28,7 @@ class Comparison:
     aa: bool
     verdict: str | None = None
     reason: str | None = None
+    difference: Interval | None = None  # in the metric's unit, where both moved the same
 
     def p(self, margin: float) -> float | None:
         """Return the level at which this comparison is decided; None if it has no estimate."""
@@ -49,6 +50,7 @@ class Comparison:
             "ratio_of_sums": self.ratio.sums.as_dict() if self.ratio.sums else _nothing(),
             "with_contaminated": self.everything.as_dict() if self.everything else _nothing(),
             "without_contaminated": self.clean.as_dict() if self.clean else _nothing(),
+            "difference": self.difference.as_dict() if self.difference else None,
             "generation_sd": statistics.stdev(self.ratio.logs) if len(self.ratio.logs) > 1 else None,
         }
 

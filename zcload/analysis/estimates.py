@@ -81,6 +81,36 @@ def ratio_to(
     return Ratio(interval.map(math.exp), logs, beside)
 
 
+def difference_to(
+    metric: Metric, variant: str, baseline: str, generations: Sequence[Generation], reference: str, bootstrap: Bootstrap
+) -> Interval | None:
+    """Return *variant*'s metric less *baseline*'s, in the metric's unit, paired as in `ratio_to`; None if there is none."""
+    if _missing(metric, variant, generations) or _missing(metric, baseline, generations):
+        return None
+    if metric.kind == "sums":
+        columns = (*_columns(metric, variant, generations), *_columns(metric, baseline, generations))
+        top, bottom, base_top, base_bottom = map(sum, columns)
+        draws = zip(*map(bootstrap.sums, columns), strict=True)
+        return bootstrap.interval(top / bottom - base_top / base_bottom, [a / b - c / d for a, b, c, d in draws if b and d])
+    values = []
+    for generation in generations:
+        ours, theirs = (_less_reference(metric, name, generation, reference) for name in (variant, baseline))
+        pairs = [more - theirs[block] for block, more in ours.items() if block in theirs]
+        if pairs:
+            values.append(pseudo_median(pairs))
+    return generations_interval(values)
+
+
+def _less_reference(metric: Metric, variant: str, generation: Generation, reference: str) -> dict[float, float]:
+    """Return, by block, what the variant's window has more than the reference's of the same group."""
+    found = {}
+    for (block, _), windows in generation.windows.items():
+        a, b = _quotient(metric, windows.get(variant)), _quotient(metric, windows.get(reference))
+        if a is not None and b is not None:
+            found[block] = a - b
+    return found
+
+
 def generation_log_ratio(metric: Metric, variant: str, baseline: str, generation: Generation, reference: str) -> float | None:
     """Return one generation's robust log-ratio (pseudo-median over blocks), for sums the log of their ratio; None if there is none."""
     if metric.kind == "sums":
@@ -139,7 +169,7 @@ def _missing(metric: Metric, variant: str, generations: Sequence[Generation]) ->
             return "a stream has no transfers to count" if metric.numerator != "machine_cpu_s" else "a stream, or no machine ledger"
         if metric.denominator in ("gb", "elapsed_s"):
             return "no payload was moved"
-        if metric.denominator == "machine_gb":
+        if metric.denominator in ("machine_gb", "machine_elapsed_s"):
             return "no machine ledger: lanes ran together, or no payload was moved"
         if metric.denominator == "read_gb":
             return "the kernel does not count what a process has the disk read"

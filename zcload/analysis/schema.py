@@ -41,6 +41,7 @@ def summary_schema() -> dict[str, Any]:
         half_width_percent=_NUMBER,
         ratio_of_sums=_figure(),
         with_contaminated=_figure(),
+        difference={"anyOf": [_figure(), {"type": "null"}]},
         generation_sd=_NUMBER,
     )
     metric = _figure(unit={"type": "string"}, reason=_TEXT)
@@ -56,6 +57,7 @@ def summary_schema() -> dict[str, Any]:
         curve={"type": "array"},
         lateness={"type": ["object", "null"]},
     )
+    rate = _object({"asked_bps": _NUMBER, "achieved_bps": _figure(), "reached": {"type": ["boolean", "null"]}}, lateness={"type": "object"})
     kinds = {"type": "object", "additionalProperties": metric}
     counted = {"type": ["integer", "null"], "minimum": 0}
     truth = _object({**dict.fromkeys((*SUMS, *LARGEST), counted), "copied_fraction": _NUMBER, "fallback_fraction": _NUMBER, "label": _TEXT})
@@ -93,6 +95,7 @@ def summary_schema() -> dict[str, Any]:
         bill=bill,
         loop_s_per_call=_NUMBER,
         bottleneck={"type": ["object", "null"]},
+        rate={"anyOf": [rate, {"type": "null"}]},
         latency={"anyOf": [latency, {"type": "null"}]},
     )
     cause = {"type": "object", "required": ["code", "variant", "baseline"]}
@@ -121,6 +124,7 @@ def summary_schema() -> dict[str, Any]:
         observer_share=_NUMBER,
         window_s=_NUMBER,
         stopped=_TEXT,
+        pacing={"type": ["object", "null"]},
         network={"type": ["object", "null"]},
         why={"type": "array", "items": why},
     )

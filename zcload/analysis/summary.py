@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zcload.analysis import rates
 from zcload.analysis.bill import bill
 from zcload.analysis.bottleneck import bottleneck
 from zcload.analysis.cautions import point_cautions
 from zcload.analysis.comparisons import Comparison, aa_outside, compare, judge, keep_family_wise, smallest_saving_percent
 from zcload.analysis.crossing import crossing_record
-from zcload.analysis.estimates import metric_interval
+from zcload.analysis.estimates import difference_to, metric_interval
 from zcload.analysis.latency import describe as describe_latency
 from zcload.analysis.tally import Generation, PointData, idle_cores, sort_out
 from zcload.analysis.truth import truth
@@ -103,6 +104,7 @@ class _Point:
         outside = aa_outside(self.comparisons, margin)
         for comparisons in (self.comparisons, self.best_comparisons):
             judge(comparisons, margin, outside)
+        self.rates = self._rates()
         self.check = _window_check(records, self)
         self.variants = [self._variant(lane) for lane in self.lanes]
         self.observer_share = _observer_share(self.generations)
@@ -137,12 +139,25 @@ class _Point:
             contenders = [(name, aa) for name, aa in contenders if not aa and name != self.baseline]
         return compare(contenders, baseline, self.baseline, self.generations, self.bootstrap, self.key, everything=everything, clean=clean)
 
+    def _rates(self) -> dict[str, dict[str, Any]]:
+        """Return what became of the point's rate by variant, none without one; hold it against the comparisons."""
+        asked = self.described["point"].get("rate_bps")
+        if asked is None:
+            return {}
+        names = [lane["name"] for lane in self.lanes if lane["moves_payload"]]
+        found = {name: rates.describe(asked, name, self.generations, self.bootstrap) for name in names}
+        rates.only_at_equal_throughput(self.all_comparisons, rates.missed(found))
+        for c in self.all_comparisons:
+            if c.metric.unit == "cores":
+                c.difference = difference_to(c.metric, c.variant, c.baseline, self.generations, self.baseline, self.bootstrap)
+        return found
+
     def _variant(self, lane: Record) -> dict[str, Any]:
         name = lane["name"]
         said = {kind: [r for r in self.events[kind] if r["variant"] == name] for kind in ("skipped", "failed", "verified")}
         status = "failed" if said["failed"] else "skipped" if said["skipped"] else "ok"
         reason = (said["failed"] or said["skipped"] or [{"reason": None}])[-1]["reason"]
-        moves = lane["moves_payload"]
+        moves, rate = lane["moves_payload"], self.rates.get(name)
         totals = [g.sums[name] for g in self.data.all_blocks.values() if name in g.sums]
         reports = self.data.reports[name]
         sums: dict[str, float] = defaultdict(float)
@@ -178,8 +193,9 @@ class _Point:
             "retransmits": sum(r["tcp_info"].get("total_retrans", 0) for r in reports) if reports else None,
             "retransmitted_fraction": _retransmitted(reports),
             "loop_s_per_call": cost,
-            "bottleneck": bottleneck(sums, self.data.cpus, reports) if moves else None,
+            "bottleneck": bottleneck(sums, self.data.cpus, reports, bool(rate and rate["reached"])) if moves else None,
             "latency": self._latency(name),
+            "rate": rate,
             "metrics": metrics,
             "bill": bill(lane, self.described["point"]["network"], self.generations, self.bootstrap, said_truth, mapped),
         }
@@ -225,6 +241,7 @@ class _Point:
             "observer_share": self.observer_share,
             "idle_cores": self.idle_cores,
             "loop_s_per_call": self._loop(),
+            "pacing": self.calibrated.get("pacing"),
             "best_chunk": self.calibrated.get("best_chunk"),
             "smallest_saving_percent": smallest_saving_percent(self._of_contenders_left(), self.margin),
             "stopped": self.events["stopped"][-1]["reason"] if self.events["stopped"] else None,

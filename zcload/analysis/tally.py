@@ -58,7 +58,7 @@ def window_tally(record: Mapping[str, Any], idle_cores: float | None) -> Tally:
     if record["machine"] is not None and idle_cores is not None:
         before, after = record["machine"]
         tally["machine_cpu_s"] = busy_s(before, after) - idle_cores * (after[0] - before[0]) / 1e9
-        tally["machine_gb"] = tally["gb"]
+        tally["machine_gb"], tally["machine_elapsed_s"] = tally["gb"], elapsed_s
         if "transfers" in tally:
             tally["machine_transfers"] = tally["transfers"]
     return tally
@@ -84,6 +84,7 @@ class Generation:
     logs: dict[tuple[str, str, str], dict[float, float]] = field(default_factory=dict)  # what the estimates keep: see ratio_to
     latencies: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # by variant: the windows' values, packed
     lateness: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    pacing: dict[str, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))  # by variant: the windows' records of it
 
     def groups_of(self, lane: str) -> int:
         """Return in how many groups the variant called *lane* had a lane."""
@@ -95,6 +96,8 @@ class Generation:
         total = self.sums[record["lane"]]
         for name, value in tally.items():
             total[name] += value
+        if "pacing" in record:
+            self.pacing[record["lane"]].append(record["pacing"])
         for values, name in ((self.latencies, "latency_ns"), (self.lateness, "late_ns")):
             if text := record.get("transfers", {}).get(name):
                 values[record["lane"]].append(text)

@@ -1,0 +1,80 @@
+"""What became of an asked rate: was it reached, how late were the chunks, and what may be compared with what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from zcload.analysis.comparisons import Comparison
+from zcload.analysis.estimates import metric_interval
+from zcload.analysis.tally import Generation
+from zcload.metrics import METRICS
+from zcload.model import Caution
+from zcload.schedule import percentile_ns
+from zcload.stats import Bootstrap
+from zcload.units import human_rate
+
+WITHIN = 0.02  # of the asked rate, and of each other: closer than that, lanes moved the same
+_GOODPUT = METRICS["goodput_bps"]
+
+
+def describe(asked_bps: float, name: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> dict[str, Any]:
+    """Return what the variant called *name* made of a rate of *asked_bps*, as the summary has it."""
+    achieved, _ = metric_interval(_GOODPUT, name, generations, bootstrap)
+    late: dict[int, int] = {}
+    sleeps = bursts = latest_ns = 0
+    for told in (told for g in generations for told in g.pacing.get(name, ())):
+        sleeps, bursts, latest_ns = sleeps + sum(told["sleeps"]), bursts + sum(told["bursts"]), max(latest_ns, told["late_max_ns"])
+        for number, count in told["late"].items():
+            late[int(number)] = late.get(int(number), 0) + count
+    gb = sum(g.sums[name]["gb"] for g in generations if name in g.sums)
+    at = {
+        key: min(ns, latest_ns) / 1e9 if (ns := percentile_ns(late, level)) is not None else None
+        for key, level in (("p50", 0.5), ("p99", 0.99))
+    }
+    return {
+        "asked_bps": asked_bps,
+        "achieved_bps": achieved.as_dict() if achieved else {"estimate": None, "low": None, "high": None},
+        "reached": achieved.estimate >= (1 - WITHIN) * asked_bps if achieved else None,
+        "sleeps_per_gb": sleeps / gb if gb else None,
+        "bursts": bursts,
+        "lateness": {**at, "max": latest_ns / 1e9 if bursts else None, "unit": "s"},
+    }
+
+
+def only_at_equal_throughput(comparisons: Iterable[Comparison], missed: Mapping[str, str]) -> None:
+    """Take back verdicts about CPU where a lane missed the rate (*missed*: the reason by variant): it did less in the same time.
+
+    That one moved more than the other stands: it is what the rate showed.
+    """
+    for comparison in comparisons:
+        reasons = [missed[name] for name in (comparison.variant, comparison.baseline) if name in missed]
+        if reasons and comparison.verdict is not None and comparison.metric is not _GOODPUT:
+            comparison.verdict = "inconclusive"
+            comparison.reason = f"not at equal throughput: {' and '.join(reasons)}"
+
+
+def missed(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return the variants that did not reach their rate, and say so; *facts* are `describe`'s by name."""
+    return {
+        name: f"{name} reached {human_rate(rate['achieved_bps']['estimate'])} of {human_rate(rate['asked_bps'])}"
+        for name, rate in facts.items()
+        if rate["reached"] is False
+    }
+
+
+def cautions(where: str, facts: Mapping[str, Mapping[str, Any]]) -> list[Caution]:
+    """Return what is to be said of a point's rate: who missed it, and who reached it without keeping to it."""
+    found = [
+        Caution("rate_missed", f"{where}{text}", "a finding, no error: compare at rates that all reach; the others show what each can do")
+        for text in missed(facts).values()
+    ]
+    reached = {name: rate["achieved_bps"]["estimate"] for name, rate in facts.items() if rate["reached"]}
+    if not reached:
+        return found
+    asked = next(iter(facts.values()))["asked_bps"]
+    low, high = min(reached, key=reached.__getitem__), max(reached, key=reached.__getitem__)
+    if reached[high] > (1 + WITHIN) * asked or reached[high] > (1 + WITHIN) * reached[low]:
+        text = f"{where}at {human_rate(asked)} {low} made {human_rate(reached[low])} and {high} {human_rate(reached[high])}"
+        found.append(Caution("rate_unequal", f"{text}: more than 2 % apart", "longer windows (stop.window), or a quieter machine"))
+    return found
