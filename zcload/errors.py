@@ -10,6 +10,7 @@ ZcloadError                     the command line prints "zcload: error: ..." and
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class ZcloadError(Exception):
     """Base of every error that is reported without a traceback."""
 
     exit_code = 1
+    result: Any = None  # what a run had measured until it ended with this error: a zcload.results.Result
 
 
 class ConfigError(ZcloadError):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import select
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from zcload.errors import ZcloadError
@@ -50,11 +52,36 @@ class graceful:
 
     def __enter__(self) -> None:
         global _graceful
-        _graceful = True
+        self._before, _graceful = _graceful, True
 
     def __exit__(self, *exc: object) -> None:
         global _graceful
-        _graceful = False
+        _graceful = self._before
+
+
+@contextmanager
+def lent() -> Iterator[None]:
+    """Within somebody else's program: catch both signals gracefully for the block, then give them back as they were.
+
+    In the command, which has them for good, this does nothing.
+    """
+    global requested, _reader, _writer
+    if _reader >= 0:
+        yield
+        return
+    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    wakeup = signal.set_wakeup_fd(-1)
+    try:
+        with graceful():
+            install()
+            yield
+    finally:
+        for signum, handler in handlers.items():
+            signal.signal(signum, signal.SIG_DFL if handler is None else handler)
+        signal.set_wakeup_fd(wakeup)
+        os.close(_reader)
+        os.close(_writer)
+        requested, _reader, _writer = None, -1, -1
 
 
 def pause(seconds: float) -> bool:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from zcload.errors import ConfigError, Problem, StudyError
 
@@ -148,6 +148,27 @@ class Result:
         windows = place if place.suffix == ".jsonl" else directory / WINDOWS if directory else None
         records = StoredRecords(windows) if windows and windows.exists() else ()
         return cls(_summary_of(place), directory, records)
+
+    @property
+    def failed(self) -> list[str]:
+        """The reasons of lanes that failed while the run went on, each beginning with its point and variant."""
+        return [
+            ": ".join(filter(None, (point["name"], variant["name"], variant["reason"])))
+            for point in self.summary["points"]
+            for variant in point["variants"]
+            if variant["status"] == "failed"
+        ]
+
+    def to_rows(self, of: Literal["metrics", "generations", "windows"] = "metrics") -> list[dict[str, Any]]:
+        """Return the result as tidy rows, for a data frame: one for each point, variant and metric; generation; or window.
+
+        Rows of generations and windows come from the records: there are none without a windows.jsonl. docs/python-api.md has the columns.
+        """
+        from zcload.analysis import tidy
+
+        if of == "metrics":
+            return list(tidy.metric_rows(self.summary))
+        return list((tidy.generation_rows if of == "generations" else tidy.window_rows)(self.records))
 
 
 def load_summary(result: Path) -> Mapping[str, Any]:

@@ -10,23 +10,9 @@ from zcload import interrupt
 from zcload.cli.charts import write_page
 from zcload.cli.live import viewer
 from zcload.cli.show import for_terminal
-from zcload.errors import ConfigError, Problem
+from zcload.errors import ZcloadError
 from zcload.model import Point, Study
 from zcload.units import human_bytes, human_duration
-
-
-def load_study(config: str, overrides: Sequence[str]) -> Study:
-    """Load a config file, or the config that a result was made with; raises ConfigError."""
-    from zcload.config import from_tree, load
-    from zcload.results import SUMMARY, WINDOWS, read_records
-
-    path = Path(config)
-    stored = path / WINDOWS if path.is_dir() else path if path.name == WINDOWS else path.parent / WINDOWS if path.name == SUMMARY else None
-    if stored is None:
-        return load(path, overrides)
-    if not stored.exists():
-        raise ConfigError(Problem(f"is a directory without a {WINDOWS}: neither a config nor a result", file=config))
-    return from_tree(read_records(stored)[0]["config"], str(stored), overrides)
 
 
 def run_study(
@@ -44,8 +30,10 @@ def run_study(
     page: bool,
 ) -> int:
     """Run the study and print what is to be printed; return the exit code."""
+    from zcload import api
+
     return carry_out(
-        load_study(config, overrides),
+        api.study_of(Path(config), overrides),
         out=out,
         plan_only=plan_only,
         as_json=as_json,
@@ -72,10 +60,10 @@ def carry_out(
     page: bool = True,
 ) -> int:
     """Run a study that is checked, after telling what it will take; print what is to be printed; return the exit code."""
+    from zcload import api
     from zcload.report import renderer
     from zcload.study import preflight
     from zcload.study.plan import plan
-    from zcload.study.run import run
 
     study = preflight.resolve(study)
     planned = plan(study, check_windows)
@@ -86,17 +74,23 @@ def carry_out(
     usual = f"usually about {human_duration(round(planned.typical_s))}, " if planned.typical_s else ""
     limit = human_duration(round(planned.total_s))
     print(f"{study.name}: {points}{len(planned.lanes)} lanes, {usual}at most {limit} in all", file=sys.stderr)
+    error: ZcloadError | None = None
     with viewer(show_progress) as view:
-        outcome = run(study, out, seed=seed, strict=strict, check_windows=check_windows, host_name=host_name, view=view)
-    text = renderer("json")([outcome.result]) if as_json else for_terminal([outcome.result])
+        try:
+            result = api.run(study, out=out, seed=seed, strict=strict, check_windows=check_windows, host_name=host_name, view=view)
+        except ZcloadError as caught:
+            if caught.result is None:
+                raise
+            result, error = caught.result, caught
+    text = renderer("json")([result]) if as_json else for_terminal([result])
     print(text, end="", flush=True)
-    print(f"result: {outcome.directory}", file=sys.stderr)
-    if page:
-        write_page(outcome.result, outcome.directory)
-    if outcome.error is not None:
-        raise outcome.error
+    print(f"result: {result.directory}", file=sys.stderr)
+    if page and result.directory is not None:
+        write_page(result, result.directory)
+    if error is not None:
+        raise error
     interrupt.check()
-    return outcome.exit_code
+    return int(bool(result.failed))
 
 
 def _some(names: Sequence[str], most: int = 12) -> str:

@@ -53,7 +53,7 @@ class Outcome:
         """0 done, 1 a lane failed or the run did, 130 or 143 interrupted."""
         if self.error is not None:
             return self.error.exit_code
-        return int(any(v["status"] == "failed" for p in self.summary["points"] for v in p["variants"]))
+        return int(bool(self.result.failed))
 
 
 def run(
@@ -180,13 +180,15 @@ def crossover_facts(study: Study) -> dict[str, Any] | None:
 @contextmanager
 def _quiet_collector() -> Iterator[None]:
     """Keep the garbage collector out of windows, and what exists now out of the workers' copies of it."""
+    enabled = gc.isenabled()
     gc.collect()
     gc.freeze()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if enabled:
+            gc.enable()
         gc.unfreeze()
 
 

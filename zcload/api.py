@@ -1,0 +1,103 @@
+"""The Python API: run a study from a program, load a stored result. docs/python-api.md; the command line uses it too."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zcload import interrupt
+from zcload.errors import ConfigError, Problem, StudyError
+from zcload.progress import Viewer, nobody
+from zcload.results import SUMMARY, WINDOWS, Result, read_records
+
+if TYPE_CHECKING:
+    from zcload.model import Study
+
+__all__ = ["Result", "load", "run", "study_of"]
+
+TASKS = "/proc/self/task"
+
+
+def load(path: str | os.PathLike[str]) -> Result:
+    """Load a stored result: its directory, its summary.json or its windows.jsonl; raises ConfigError."""
+    return Result.load(path)
+
+
+def study_of(config: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()) -> Study:
+    """Check a config: a file, the text of one in TOML, a tree of sections, or a stored result, whose config it then is.
+
+    A text is what has a line end in it. *overrides* are as --set takes them, "workload.chunk=64KiB". Raises ConfigError.
+    """
+    from zcload import config as configs
+
+    if isinstance(config, Mapping):
+        return configs.from_tree(config, None, overrides)
+    if isinstance(config, str) and "\n" in config:
+        return configs.loads(config, "toml", None, overrides)
+    path = Path(config)
+    stored = path / WINDOWS if path.is_dir() else path if path.name == WINDOWS else path.parent / WINDOWS if path.name == SUMMARY else None
+    if stored is None:
+        return configs.load(path, overrides)
+    if not stored.exists():
+        raise ConfigError(Problem(f"is a directory without a {WINDOWS}: neither a config nor a result", file=str(config)))
+    return configs.from_tree(read_records(stored)[0]["config"], str(stored), overrides)
+
+
+def run(
+    config: str | os.PathLike[str] | Mapping[str, Any] | Study,
+    *,
+    overrides: Sequence[str] = (),
+    out: str | os.PathLike[str] | None = None,
+    seed: int | None = None,
+    strict: bool = False,
+    check_windows: bool = False,
+    host_name: bool = False,
+    view: Viewer = nobody,
+) -> Result:
+    """Run a study as `zcload run` does, print nothing, and return its result, which is stored in *out* (default results/...).
+
+    *config* is what `study_of` takes, or a Study. *view* is handed a Progress now and then, never while a window is open.
+
+    Raises ConfigError and MechanismUnavailableError before anything is measured; StudyError, or Interrupted after a SIGINT or
+    SIGTERM, when the run ends early: what was measured until then is stored, and is the error's *result*. A lane that fails while
+    others go on raises nothing: see `Result.failed`.
+    """
+    from zcload.model import Study
+    from zcload.study.run import run as run_study
+
+    _check_alone()
+    study = config if isinstance(config, Study) else study_of(config, overrides)
+    with interrupt.lent():
+        outcome = run_study(
+            study,
+            None if out is None else Path(out),
+            seed=seed,
+            strict=strict,
+            check_windows=check_windows,
+            host_name=host_name,
+            view=view,
+        )
+    if outcome.error is not None:
+        outcome.error.result = outcome.result
+        raise outcome.error
+    return outcome.result
+
+
+def _check_alone() -> None:
+    """Raise StudyError if this process has more than one thread: a lock that another one holds would stay locked in a forked worker."""
+    others = [thread.name for thread in threading.enumerate() if thread is not threading.current_thread()]
+    try:
+        count = len(os.listdir(TASKS)) - 1
+    except OSError:
+        count = len(others)
+    if others or count > 0:
+        named = f" ({', '.join(others)})" if others else ", of a library such as a BLAS"
+        count = max(count, len(others))
+        raise StudyError(
+            f"zcload forks its workers, and this process has {count} more thread(s){named}: a lock that one of them holds "
+            "would stay locked in a worker for ever. Run the study in a process of its own: "
+            "subprocess.run([sys.executable, '-m', 'zcload', 'run', CONFIG, '--out', DIRECTORY]), then zcload.load(DIRECTORY)"
+        )
