@@ -149,11 +149,14 @@ def report(
     ] = "table",
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout; for svg and png the directory.")] = None,
     chart: Annotated[list[str] | None, typer.Option(help="With svg and png: only this chart (repeatable).")] = None,
+    with_: Annotated[
+        list[Path] | None, typer.Option("--with", metavar="FILE", help="Show what iperf3 -J or netperf has printed below it (repeatable).")
+    ] = None,
 ) -> None:
     """Render stored results."""
     from zcload.cli.show import show_report
 
-    show_report(results, format, out, chart or [])
+    show_report(results, format, out, chart or [], with_ or [])
 
 
 class _SeveralNew(TyperCommand):

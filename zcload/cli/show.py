@@ -13,20 +13,31 @@ if TYPE_CHECKING:
     from zcload.results import Result
 
 
-def show_report(results: list[Path], format: str, out: Path | None, charts: list[str]) -> None:
-    """Render *results* as *format* to stdout or *out*, for svg and png into the directory *out*; raises ConfigError."""
+def show_report(results: list[Path], format: str, out: Path | None, charts: list[str], others: list[Path]) -> None:
+    """Render *results* as *format* to stdout or *out*, for svg and png into the directory *out*; raises ConfigError.
+
+    *others* are outputs of other tools, shown below the last result.
+    """
+    from dataclasses import replace
+
     from zcload.cli.charts import PICTURES, say_what_is_missing, write_charts
-    from zcload.report import FORMATS, renderer
+    from zcload.imported import read_foreign
+    from zcload.report import FORMATS, imported, renderer
     from zcload.results import Result
 
     if format not in (*FORMATS, *PICTURES):
         raise ConfigError(Problem(f"{format!r} is not a format", key="--format", remedy=f"use {', '.join((*FORMATS, *PICTURES))}"))
     if charts and format not in PICTURES:
         raise ConfigError(Problem("picks charts, and these are drawn as svg or png", key="--chart", remedy="add --format svg"))
+    if others and format not in imported.FORMATS:
+        raise ConfigError(Problem(f"is not shown in the format {format}", key="--with", remedy=f"use {', '.join(imported.FORMATS)}"))
     if format in PICTURES:
         write_charts([Result.load(result) for result in results], format, out, charts)
         return
     loaded = [Result.load(result) for result in results]
+    if others:
+        last = loaded[-1]
+        loaded[-1] = replace(last, summary={**last.summary, "imported": [read_foreign(other) for other in others]})
     text = for_terminal(loaded) if format == "table" and out is None else renderer(format)(loaded)
     if format == "html":
         say_what_is_missing()

@@ -8,6 +8,7 @@ from typing import Any
 from zcload.report import crossing
 from zcload.report.bill import calls_by_kind, copies, costs_per_gb, measured, truth_meter
 from zcload.report.figures import NONE, change_text, saving_text, significant, with_error
+from zcload.report.imported import imported
 from zcload.report.labels import in_a_cell, labels
 from zcload.report.tabular import Table
 from zcload.units import counted, format_size, human_bytes
@@ -20,10 +21,11 @@ def sections(summary: Mapping[str, Any]) -> list[tuple[str, list[Table]]]:
 
     A search has one table, along its axis: its many points are of interest by their place on it; csv and json hold all of each.
     """
+    more = [("", imported(summary))] if summary.get("imported") else []
     if summary.get("crossing"):
-        return [("", [crossing.along(summary)])]
+        return [("", [crossing.along(summary)]), *more]
     several = len(summary["points"]) > 1
-    return [(point["name"] if several else "", tables(summary, point)) for point in summary["points"]]
+    return [*((point["name"] if several else "", tables(summary, point)) for point in summary["points"]), *more]
 
 
 def explained(summary: Mapping[str, Any]) -> list[Point]:
