@@ -505,3 +505,17 @@ def test_the_table_fits_a_terminal_where_it_is_prose():
     prose = [line for line in lines if not re.search(r"---|  .*\S {2,}\S", line)]
     assert len(prose) > 20
     assert max(map(len, prose)) <= 100
+
+
+def test_cautions_with_one_remedy_are_one():
+    """What several variants or points are cautioned of is told once, with every message and the remedy they share."""
+    summary = golden_summary()
+    summary["cautions"] = [
+        {"code": "retransmits", "message": "one: lost", "remedy": "larger buffers"},
+        {"code": "partial", "message": "ended", "remedy": ""},
+        {"code": "retransmits", "message": "two: lost", "remedy": "larger buffers"},
+    ]
+    for name in ("table", "markdown"):
+        text = renderer(name)([results.Result(summary, None, ())])
+        assert text.count("larger buffers") == 1
+        assert "one: lost; two: lost" in text

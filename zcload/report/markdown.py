@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zcload.report.rows import explained, method, sections
-from zcload.report.words import answer
+from zcload.report.words import answer, cautions
 from zcload.results import Result
 
 
@@ -31,7 +31,7 @@ def _one(summary: Mapping[str, Any]) -> str:
             )
     if summary["cautions"]:
         rows = [
-            f"- `{c['code']}`: {plain(c['message'])}" + (f" *{plain(c['remedy'])}*" if c["remedy"] else "") for c in summary["cautions"]
+            f"- `{code}`: {plain('; '.join(said))}" + (f" *{plain(remedy)}*" if remedy else "") for code, remedy, said in cautions(summary)
         ]
         parts.append("**Cautions**\n\n" + "\n".join(rows))
     several = len(summary["points"]) > 1

@@ -8,7 +8,7 @@ from typing import Any
 
 from zcload.report.plot import curve
 from zcload.report.rows import explained, method, sections
-from zcload.report.words import answer
+from zcload.report.words import answer, cautions
 from zcload.results import Result
 
 _WIDTH = 100
@@ -35,10 +35,8 @@ def _one(summary: Mapping[str, Any], width: int) -> str:
     if drawing:
         parts.append(drawing)
     if summary["cautions"]:
-        parts.append(
-            "Cautions\n"
-            + "\n".join(wrap(f"{c['code']}: {c['message']}" + (f" -> {c['remedy']}" if c["remedy"] else "")) for c in summary["cautions"])
-        )
+        told = [f"{code}: {'; '.join(said)}" + (f" -> {remedy}" if remedy else "") for code, remedy, said in cautions(summary)]
+        parts.append("Cautions\n" + "\n".join(map(wrap, told)))
     several = len(summary["points"]) > 1
     for point in explained(summary):
         title = f"How {point['name']} was measured" if several else "How it was measured"

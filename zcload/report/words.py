@@ -28,6 +28,14 @@ def answer(summary: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def cautions(summary: Mapping[str, Any]) -> list[tuple[str, str | None, list[str]]]:
+    """Return the cautions as (code, remedy, messages): what is said of several variants or points with the same remedy is one."""
+    found: dict[tuple[str, str | None], list[str]] = {}
+    for caution in summary["cautions"]:
+        found.setdefault((caution["code"], caution["remedy"]), []).append(caution["message"])
+    return [(code, remedy, messages) for (code, remedy), messages in found.items()]
+
+
 def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
     where = {"loopback": "On loopback", "veth": "Over veth"}[point["point"]["network"]]
     if point["point"]["cache"] == "cold":

@@ -18,7 +18,7 @@ from zcload.report.figures import saving_text
 from zcload.report.raw import read_raw
 from zcload.report.rows import method, tables
 from zcload.report.tabular import Table
-from zcload.report.words import answer
+from zcload.report.words import answer, cautions
 from zcload.results import Result
 
 DRAWINGS_BYTES = 900_000  # together with the tables and what stands around them the page stays below 1.5 MB
@@ -91,7 +91,7 @@ def _study(result: Result, prefix: str, shares: int) -> Study:
         [],
         [(name, _fact(value)) for name, value in summary["environment"].items()],
         json.dumps(summary["config"], indent=2, ensure_ascii=False),
-        _cautions(summary["cautions"]),
+        cautions(summary),
     )
     room = TABLES_BYTES // shares
     numbers = {id(point): number for number, point in view.points}
@@ -145,14 +145,6 @@ def _verdicts(view: View) -> Table | None:
         if names
         else None
     )
-
-
-def _cautions(cautions: Sequence[Mapping[str, Any]]) -> list[tuple[str, str | None, list[str]]]:
-    """Put together what is said of several points with the same remedy."""
-    found: dict[tuple[str, str | None], list[str]] = {}
-    for caution in cautions:
-        found.setdefault((caution["code"], caution["remedy"]), []).append(caution["message"])
-    return [(code, remedy, messages) for (code, remedy), messages in found.items()]
 
 
 def _fact(value: Any) -> str:
