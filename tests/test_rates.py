@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.golden.fake import PLACE, Cost, Result, header, lane
 from zcload.analysis.summary import summarise
+from zcload.report import renderer
+from zcload.report.rate import table as rate_table
+from zcload.report.words import answer
+from zcload.results import Result as Stored
 from zcload.schedule import bucket
 
 ASKED = 16e9  # 0.1 GB in 50 ms
@@ -113,7 +119,7 @@ def test_a_missed_rate_is_a_finding(which):
     headline = compared(point, "total_cpu_s_per_gb")
     assert headline["verdict"] == "inconclusive"
     assert "not at equal throughput" in headline["reason"]
-    assert "reached 14.4 Gbit/s of 16.0 Gbit/s" in headline["reason"] or "reached 14.4 Gbit/s of 16 Gbit/s" in headline["reason"]
+    assert "reached 14.4 Gbit/s of 16 Gbit/s" in headline["reason"]
     assert headline["ratio"]["estimate"] is not None
     missed = [c for c in summary["cautions"] if c["code"] == "rate_missed"]
     assert len(missed) == (2 if which == "both" else 1)
@@ -151,3 +157,48 @@ def test_what_was_not_measured_has_not_missed_its_rate():
     summary = summarise(Result(head).end(complete=False))
     assert of(summary["points"][0], "copy")["rate"]["reached"] is None
     assert not [c for c in summary["cautions"] if c["code"] == "rate_missed"]
+
+
+# Reports.
+
+
+def test_the_answer_in_operators_units():
+    """At a rate that all reach the report says the cores each needs and the difference with its interval."""
+    summary, _ = at_rate({"copy": COPY, "sendfile": SENDFILE})
+    first = answer(summary)[0]
+    assert re.fullmatch(
+        r"At 16 Gbit/s: copy needs 1\.20 cores at both ends, sendfile 0\.80\d* \(0\.4 of a core less: 0\.3\d*\.\.0\.4\d*\)\.", first
+    ), first
+
+
+def test_the_answer_names_who_cannot_keep_up():
+    """A variant that misses the rate is named with what it reaches, and no difference is told to one that missed it."""
+    summary, _ = at_rate({"copy": SLOW, "sendfile": SENDFILE})
+    said = answer(summary)
+    assert "copy cannot keep up with 16 Gbit/s: it reaches 14.4 Gbit/s." in said
+    assert said[0].startswith("At 16 Gbit/s: sendfile needs 0.80")
+    assert "of a core" not in said[0]
+
+
+def test_more_cores_are_said_as_more():
+    """A variant that needs more than the baseline is said to."""
+    summary, _ = at_rate({"copy": SENDFILE, "sendfile": COPY})
+    assert "0.4 of a core more: 0." in answer(summary)[0]
+
+
+@pytest.mark.parametrize("name", ["table", "markdown"])
+def test_reports_have_a_table_of_the_rate(name):
+    """The terminal's and the Markdown report show achieved rate, cores, difference and lateness, and what the pacing costs by itself."""
+    summary, _ = at_rate({"copy": SLOW, "sendfile": SENDFILE, "splice": SENDFILE})
+    summary["points"][0]["pacing"] = {"cpu_s_per_sleep": 1.75e-5, "cpu_s_per_gb": 0.134, "sleeps_per_gb": 7642.0, "cpu_cores": 0.0833}
+    text = renderer(name)([Stored(summary)])
+    assert "At 16 Gbit/s offered" in text
+    assert re.search(r"copy +\|? +14\.4 \(14\.4\.\.14\.4\) +\|? +no ", text)
+    assert "17.5 us a wake-up" in text
+
+
+def test_a_report_without_a_rate_has_no_such_table():
+    """Without a rate nothing is said of one."""
+    summary, point = at_rate({"copy": COPY, "sendfile": SENDFILE}, asked=None, pacing=None)
+    assert rate_table(summary, point) is None
+    assert not [line for line in answer(summary) if line.startswith("At ")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zcload.report import crossing
+from zcload.report import crossing, rate
 from zcload.report.bill import calls_by_kind, copies, costs_per_gb, measured, truth_meter
 from zcload.report.figures import NONE, change_text, saving_text, significant, with_error
 from zcload.report.imported import imported
@@ -37,6 +37,7 @@ def explained(summary: Mapping[str, Any]) -> list[Point]:
 def tables(summary: Mapping[str, Any], point: Point) -> list[Table]:
     """Return the tables of one point, empty ones left out."""
     found = [
+        rate.table(summary, point),
         costs(point),
         comparisons(point, "comparisons"),
         comparisons(point, "comparisons_best_chunk"),
@@ -168,6 +169,7 @@ def method(summary: Mapping[str, Any], point: Point) -> list[str]:
     if point["loop_s_per_call"]:
         chunk, loop = p["chunk_bytes"], point["loop_s_per_call"]
         lines.append(f"the loop itself costs {1e9 * loop:.0f} ns a call: {significant(loop * 1e9 / chunk)} s/GB at {format_size(chunk)}")
+    lines += rate.method(point)
     if point["idle_cores"] is not None:
         lines.append(f"the idle machine used {point['idle_cores']:.3f} cores, taken off the machine ledger")
     regime = {"yes": "kept apart from processes", "no": "charged to whoever runs"}.get(env.get("irq_time_accounting"), "unknown")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zcload.metrics import MACHINE
-from zcload.report import crossing
+from zcload.report import crossing, rate
 from zcload.report.figures import change_text, percent, saving_text
 from zcload.report.labels import in_a_sentence, labels
 from zcload.report.why import explanations
@@ -45,6 +45,7 @@ def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
     lines = copied(point)
     whose = "the machine's" if summary["headline"] == MACHINE else "both ends'"
     headlines = [c for c in point["comparisons"] if c["headline"]]
+    lines += rate.sentences(summary, point)
     for c in headlines:
         if c["aa"] or _other_role(point, c["variant"]):
             continue
