@@ -9,7 +9,6 @@ import random
 import re
 import shutil
 import socket
-import subprocess
 import threading
 import time
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from zcload.errors import StudyError
 from zcload.http import connection as connection_module
 from zcload.http import probe as probe_module
 from zcload.http import receiver as receiver_module
+from zcload.http.certificate import CERTIFICATE, KEY, make_certificate
 from zcload.http.connect import connect_to
 from zcload.http.probe import probe
 from zcload.http.receiver import call_names, fetch_file
@@ -429,11 +429,8 @@ def certificate(tmp_path_factory):
     if shutil.which("openssl") is None:
         pytest.skip("no openssl to make a certificate with: apt-get install openssl")
     folder = tmp_path_factory.mktemp("tls")
-    paths = str(folder / "cert.pem"), str(folder / "key.pem")
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-out", paths[0], "-keyout", paths[1]]
-    subprocess.run(command, check=True, capture_output=True)
-    return paths
+    make_certificate(folder, "localhost")
+    return str(folder / CERTIFICATE), str(folder / KEY)
 
 
 @pytest.mark.parametrize("connections", [1, 3])
@@ -459,6 +456,24 @@ def test_a_plain_port_is_no_https(certificate, leaks, monkeypatch):
     monkeypatch.setattr(probe_module, "SILENCE_S", 0.5)
     with serving(DATA) as server, pytest.raises(StudyError, match="no TLS handshake"):
         fetch_target(server, tls=Trust("localhost", certificate[0]))
+
+
+def test_a_certificate_may_be_for_an_address(tmp_path):
+    """A certificate for a numeric address serves requests to that address."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with: apt-get install openssl")
+    trust = make_certificate(tmp_path, "127.0.0.1")
+    with serving(DATA, good, (tmp_path / CERTIFICATE, tmp_path / KEY)) as server:
+        assert fetch_target(server, tls=trust, host="127.0.0.1").tls == trust
+
+
+def test_without_openssl_the_remedy_is_told(tmp_path, monkeypatch):
+    """Where there is no openssl command the error says what to install; what openssl says of a failure is passed on."""
+    with pytest.raises(StudyError, match="openssl could not make a certificate: "):
+        make_certificate(tmp_path / "missing", "localhost")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StudyError, match="there is no openssl command to make one with: apt-get install openssl"):
+        make_certificate(tmp_path, "localhost")
 
 
 @pytest.mark.parametrize("sink", [name for name, sink in SINKS.items() if not sink.takes_tls])
