@@ -141,8 +141,11 @@ def process_state(pid: int) -> str:
         return "unknown"
 
 
-def spawn(lane: str, role: str, index: int, body: Body, keep: Iterable[int], cpus: frozenset[int] | None) -> Worker:
-    """Fork a worker that runs *body(control)* on *cpus* with no descriptor open but standard ones and *keep*."""
+def spawn(lane: str, role: str, index: int, body: Body, keep: Iterable[int], cpus: frozenset[int] | None, outlives: bool = False) -> Worker:
+    """Fork a worker that runs *body(control)* on *cpus* with no descriptor open but standard ones and *keep*.
+
+    It dies with the coordinator, unless it *outlives* it, to clean up: then it must end by itself when *control* does.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     coordinator = os.getpid()
     try:
@@ -152,17 +155,20 @@ def spawn(lane: str, role: str, index: int, body: Body, keep: Iterable[int], cpu
         theirs.close()
         raise
     if not pid:
-        _run(body, theirs, coordinator, {*keep, theirs.fileno()}, cpus)
+        _run(body, theirs, None if outlives else coordinator, {*keep, theirs.fileno()}, cpus)
     theirs.close()
     return Worker(lane, role, index, pid, ours)
 
 
-def _run(body: Body, control: socket.socket, coordinator: int, keep: set[int], cpus: frozenset[int] | None) -> NoReturn:
+def _run(body: Body, control: socket.socket, coordinator: int | None, keep: set[int], cpus: frozenset[int] | None) -> NoReturn:
     """Be the worker: whatever happens, leave by _exit, so that nothing of the coordinator's is unwound a second time."""
     code = 1
     try:
         interrupt.forget_in_child()
-        die_with_parent(coordinator)
+        if coordinator is None:
+            os.setsid()  # what ends the coordinator's session must not end this one
+        else:
+            die_with_parent(coordinator)
         gc.disable()  # a collection in a window would be the collector's time, not the mechanism's
         _close_others(keep)
         if cpus:

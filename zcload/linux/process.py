@@ -1,4 +1,4 @@
-"""prctl(2): a worker that dies with its parent."""
+"""prctl(2): a worker that dies with its parent, and one that inherits orphans."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ctypes
 import os
 import signal
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 
 
 def die_with_parent(parent: int) -> None:
@@ -19,3 +19,10 @@ def die_with_parent(parent: int) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:  # it ended between the fork and the prctl
         os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Have every descendant whose parent ends become this process's child, however often it has forked; raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")

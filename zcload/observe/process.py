@@ -50,6 +50,15 @@ class ObservedProcess:
             return fields[0] in (b"S", b"D")
         return all(_thread_blocked(self.pid, tid) for tid in os.listdir(f"/proc/{self.pid}/task"))
 
+    def waited_ticks(self) -> int:
+        """Return the CPU time of the children that the process has waited for, in ticks: cutime and cstime of proc_pid_stat(5)."""
+        fields = self._fields()
+        return int(fields[13]) + int(fields[14])
+
+    def members(self) -> list[ObservedProcess]:
+        """Return the processes that are observed: this one. A tree has others."""
+        return [self]
+
     def counters(self) -> ProcessCounters:
         """Read the counters that the kernel keeps for the process as a whole."""
         fields = self._fields()

@@ -1,0 +1,101 @@
+"""The document root: a directory that holds the files of a study and nothing else, gone with the run, however that ends.
+
+A janitor process removes it when nobody holds its life line any more: the coordinator, and the supervisors, whose servers use it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from zcload.errors import ConfigError, Problem
+from zcload.linux.pagecache import memory_file_system
+from zcload.units import human_bytes
+from zcload.worker import Worker, spawn
+
+_SHARED_MEMORY = "/dev/shm"  # where Linux systems mount a tmpfs: shm_overview(7)
+_END_S = 10.0
+
+
+def place_of_roots() -> str:
+    """Return the directory in which roots are made: in memory where there is any that has names."""
+    if os.access(_SHARED_MEMORY, os.W_OK | os.X_OK) and memory_file_system(_SHARED_MEMORY):
+        return _SHARED_MEMORY
+    return tempfile.gettempdir()
+
+
+def check_room(wanted: int) -> None:
+    """Raise ConfigError if files of *wanted* bytes in all do not fit where roots are made."""
+    place = place_of_roots()
+    room = os.statvfs(place)
+    free = room.f_bavail * room.f_frsize
+    if wanted > free:
+        what = f"{human_bytes(wanted)} of files that servers can open do not fit into {place}: {human_bytes(free)} are free"
+        raise ConfigError(Problem(what, key="workload.file_size", remedy="a smaller file_size, or workload.dir on another file system"))
+
+
+class DocumentRoot:
+    """The directory *root*, for the files, and beside it one of each server's own."""
+
+    def __init__(self) -> None:
+        """Make it; raises ConfigError."""
+        self.base = Path(place_of_roots()) / f"zcload-{secrets.token_hex(8)}"
+        self.root = self.base / "root"
+        self.group = self.base.name  # a name of the run's own, for control groups
+        self._made = 0
+        reader, self.life_line = os.pipe2(os.O_CLOEXEC)
+        try:
+            # Servers that give up their privileges must find the file too; the name is not to be guessed.
+            for directory, mode in ((self.base, 0o711), (self.root, 0o755)):
+                directory.mkdir()
+                directory.chmod(mode)
+            base = self.base
+            self._janitor: Worker = spawn(
+                "files", "janitor", 0, lambda control: _wait_and_remove(reader, base), [reader], None, outlives=True
+            )
+        except OSError as error:
+            os.close(self.life_line)
+            shutil.rmtree(self.base, ignore_errors=True)
+            raise ConfigError(Problem(f"cannot make {self.root}: {(error.strerror or str(error)).lower()}", key="variant")) from None
+        finally:
+            os.close(reader)
+
+    def directory(self) -> Path:
+        """Make a directory for one start of a server; its supervisor removes it."""
+        self._made += 1
+        made = self.base / f"server-{self._made}"
+        made.mkdir()
+        made.chmod(0o755)
+        return made
+
+    def show(self, path: str) -> str:
+        """Make the user's file at *path* reachable in the root; return its name there."""
+        target = Path(path).absolute()
+        link, number = self.root / target.name, 1
+        while link.is_symlink() and link.readlink() != target:
+            link, number = self.root / f"{number}-{target.name}", number + 1
+        if not link.is_symlink():
+            link.symlink_to(target)
+        return link.name
+
+    def close(self) -> None:
+        """Remove it all; harmless when called twice."""
+        if self.life_line < 0:
+            return
+        os.close(self.life_line)
+        self.life_line = -1
+        deadline = time.monotonic() + _END_S
+        while self._janitor.alive() and time.monotonic() < deadline:
+            time.sleep(0.002)
+        self._janitor.end()
+        shutil.rmtree(self.base, ignore_errors=True)  # had somebody killed the janitor
+
+
+def _wait_and_remove(reader: int, base: Path) -> None:
+    while os.read(reader, 64):
+        pass
+    shutil.rmtree(base, ignore_errors=True)

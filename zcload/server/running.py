@@ -1,0 +1,253 @@
+"""One running server, from the coordinator's side: started or attached to, asked until it serves the file, watched, and stopped."""
+
+from __future__ import annotations
+
+import errno
+import grp
+import mmap
+import os
+import pwd
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from zcload import interrupt
+from zcload.errors import MechanismUnavailableError, StudyError
+from zcload.model import Server
+from zcload.observe.cgroup import GroupClock
+from zcload.observe.tree import ObservedTree
+from zcload.placeholders import fill
+from zcload.server.root import DocumentRoot
+from zcload.server.supervisor import ENDED, OUTPUT, REAPED_NS, STOP, Start, supervise
+from zcload.worker import Worker, spawn
+
+_LOOK_S = 0.01
+_SETTLE_S = 1.0  # how long a server that takes connections may still answer wrongly: it may be reading its config
+_LAST_LINES = 4
+_LINE = 200
+_FORK_S = 20.0
+_KILL_S = 15.0  # beyond the grace, for the supervisor to say that all is over
+
+Probe = Callable[[int], Any]  # asks the server at a port for the file; raises StudyError
+
+
+class RunningServer:
+    """A server that runs. *pid* is its first process, *tree* all of it as one, *port* where it listens."""
+
+    def __init__(self, name: str, server: Server, port: int) -> None:
+        self.name, self.server, self.port = name, server, port
+        self.pid = 0
+        self.tree: ObservedTree | None = None
+        self.blind: list[str] = []  # what could not be looked at, for want of privileges
+        self._supervisor: Worker | None = None
+        self._memory = mmap.mmap(-1, 4096)
+        self._words = memoryview(self._memory).cast("q")
+        self._group: GroupClock | None = None
+        self._output: Path | None = None
+        self._ended: int | None = None
+
+    @property
+    def reaped(self) -> int:
+        """How many of its processes have ended and were nobody else's to wait for."""
+        return self._words[ENDED]
+
+    def launch(self, root: DocumentRoot, values: Mapping[str, str], cpus: frozenset[int] | None) -> None:
+        """Start it on *cpus* with *values* for its placeholders; raises StudyError."""
+        directory = root.directory()
+        everything = {**values, "port": str(self.port), "dir": str(directory), "root": str(root.root)}
+        for name, text in self.server.files.items():
+            (directory / name).write_text(fill(text, everything), encoding="utf-8")
+        environment = {**os.environ, **{name: fill(text, everything) for name, text in self.server.environment.items()}}
+        argv = tuple(fill(word, everything) for word in self.server.command)
+        group = f"{root.group}-{directory.name}"
+        stop_signal = signal.Signals[self.server.stop_signal]
+        start = Start(argv, environment, directory, stop_signal, self.server.grace_s, cpus, group)
+        self._output = directory / OUTPUT
+        words = self._words
+        self._supervisor = spawn(
+            self.name, "supervisor", 0, lambda control: supervise(control, start, words), [root.life_line], None, outlives=True
+        )
+        said = self._supervisor.hear(_FORK_S, "starting the server")
+        if "started" not in said:
+            hint = f" ({self.server.install})" if said.get("errno") == errno.ENOENT and self.server.install else ""
+            raise StudyError(f"server {self.name}: {argv[0]} cannot be started: {str(said.get('refused')).lower()}{hint}")
+        self.pid = said["started"]
+        if said["cgroup"]:
+            try:
+                self._group = GroupClock(Path(said["cgroup"]))
+            except OSError:
+                pass
+        self.tree = ObservedTree(self._supervisor.pid, own=False, group=self._group, reaped_ns=lambda: words[REAPED_NS])
+
+    def attach(self) -> None:
+        """Take the process that runs already, and all below it; raises StudyError. Nothing of it is changed."""
+        assert self.server.attach is not None
+        self.pid = self.server.attach
+        try:
+            self.tree = ObservedTree(self.pid, own=True)
+            self.tree.cpu_ns()
+        except OSError as error:
+            gone = isinstance(error, ProcessLookupError) or error.errno in (errno.ESRCH, errno.EINVAL)
+            why = "there is no such process" if gone else f"its CPU clock cannot be read ({(error.strerror or str(error)).lower()})"
+            raise StudyError(f"server {self.name}: process {self.pid} cannot be attached to: {why}") from None
+        for name, what in (("io", "the bytes it reads from the disk"), ("environ", "its environment")):
+            try:
+                Path(f"/proc/{self.pid}/{name}").read_bytes()
+            except OSError:
+                self.blind.append(what)
+
+    def wait_ready(self, address: str, probe: Probe) -> Any:
+        """Wait until the server takes connections and the *probe* gets the file; return what the probe does. Raises StudyError."""
+        began = time.monotonic()
+        deadline = began + self.server.ready_s
+        connected: float | None = None
+        last = "it takes no connections"
+        while True:
+            interrupt.check()
+            self.check()
+            now = time.monotonic()
+            if connected is None and _listens(address, self.port):
+                connected = now
+            if connected is not None:
+                try:
+                    found = probe(self.port)
+                    self.check()  # somebody else may be listening where it could not
+                    return found
+                except StudyError as error:
+                    self.check()
+                    last = str(error)
+                    if now > connected + _SETTLE_S:
+                        raise StudyError(f"server {self.name}: {last}{self.last_words()}") from None
+            if now > deadline:
+                late = f"was not ready within {self.server.ready_s:g} s at {address} port {self.port}"
+                raise StudyError(f"server {self.name} {late}: {last}{self.last_words()}")
+            interrupt.pause(_LOOK_S)
+
+    def check(self) -> None:
+        """Raise StudyError if the server has ended."""
+        error = self.failure()
+        if error is not None:
+            raise error
+
+    def failure(self) -> StudyError | None:
+        """Return what is wrong with the server: it has ended, or its supervisor has; None while it runs."""
+        if self._supervisor is None:
+            return None if os.path.exists(f"/proc/{self.pid}") else StudyError(f"server {self.name} (pid {self.pid}) has ended")
+        try:
+            while (said := self._supervisor.told()) is not None:
+                self._ended = said.get("ended", self._ended)
+        except StudyError as error:
+            return error
+        # One that has put itself into the background lives on in its children.
+        if self._ended is not None and (self._ended or not self._alive()):
+            return StudyError(f"server {self.name} (pid {self.pid}) {_ending(self._ended)}{self.last_words()}")
+        return self._supervisor.failure()
+
+    def _alive(self) -> bool:
+        return self.tree is not None and bool(self.tree.members())
+
+    def last_words(self) -> str:
+        """Return the last lines that the server wrote on stdout or stderr, for messages."""
+        if self._output is None:
+            return ""
+        try:
+            with open(self._output, "rb") as output:
+                output.seek(max(0, output.seek(0, os.SEEK_END) - 4096))
+                lines = output.read().decode(errors="replace").split("\n")
+        except OSError:
+            return ""
+        said = [line.strip()[:_LINE] for line in lines if line.strip()][-_LAST_LINES:]
+        return "; it said: " + " | ".join("".join(c if c.isprintable() else " " for c in line) for line in said) if said else ""
+
+    def stop(self) -> str | None:
+        """End the server, all of it; return what was odd about that, None if nothing was. Harmless when called twice; never raises."""
+        odd = None
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            odd = self._stop(supervisor)
+        if self.tree is not None:
+            self.tree.close()
+        if self._group is not None:
+            self._group.close()
+        self.tree = self._group = None
+        return odd
+
+    def _stop(self, supervisor: Worker) -> str | None:
+        try:
+            supervisor.control.send(STOP)
+            deadline = time.monotonic() + self.server.grace_s + _KILL_S
+            while time.monotonic() < deadline:
+                said = supervisor.told()
+                if said is not None and "stopped" in said:
+                    while supervisor.alive() and time.monotonic() < deadline:
+                        time.sleep(0.001)
+                    return self._oddity(said)
+                if not supervisor.alive() and said is None:
+                    break
+                time.sleep(0.002)
+        except (OSError, StudyError):
+            pass
+        finally:
+            supervisor.end()
+        return None
+
+    def _oddity(self, said: Mapping[str, Any]) -> str | None:
+        if said["left"]:
+            return f"{len(said['left'])} of its processes could not be killed: {', '.join(map(str, said['left'][:5]))}"
+        if said["killed"] and self.server.stop_signal != "SIGKILL":
+            return f"it did not end within {self.server.grace_s:g} s of {self.server.stop_signal} and was killed"
+        return None
+
+
+def _ending(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return f"was killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"exited with status {os.waitstatus_to_exitcode(status)}"
+
+
+def _listens(address: str, port: int) -> bool:
+    try:
+        with socket.create_connection((address, port), timeout=1.0):
+            return True
+    except OSError:
+        return False
+
+
+def free_port(address: str, family: socket.AddressFamily) -> int:
+    """Return a port of *address* on which nobody listens at this moment; raises OSError."""
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address, 0))
+        return int(sock.getsockname()[1])
+
+
+def values_of(address: str, path: str, name: str) -> dict[str, str]:
+    """Return what the placeholders stand for that are the same for every server."""
+    try:
+        user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+    except KeyError:  # a container's user may have no name
+        user, group = str(os.getuid()), str(os.getgid())
+    return {"address": address, "file": path, "name": name, "user": user, "group": group, "python": sys.executable}
+
+
+def missing(name: str, server: Server) -> MechanismUnavailableError | None:
+    """Return why this host cannot run *server*: its program is not there, or the process to attach to; None if it can be tried."""
+    if server.attach is not None:
+        running = RunningServer(name, server, server.port)
+        try:
+            running.attach()
+        except StudyError as error:
+            return MechanismUnavailableError(name, str(error), "attach takes the pid of a process that runs")
+        finally:
+            running.stop()
+        return None
+    program = server.command[0]
+    if "{" in program or shutil.which(program, path=server.environment.get("PATH")):
+        return None
+    remedy = server.install or f"install it, or name it with its whole path in the command of variant {name}"
+    return MechanismUnavailableError(name, f"{program}: command not found", remedy)
