@@ -155,7 +155,16 @@ class FakeProcess:
 def fake_lane(*processes, parked=lambda: True, sent=lambda: 100, received=lambda: 100, failure=lambda: None):
     """Return what `wait_for_rest` needs of a lane."""
     return SimpleNamespace(
-        name="fake", observed=list(processes) or [FakeProcess()], workers=[], parked=parked, sent=sent, received=received, failure=failure
+        name="fake",
+        patience_s=None,
+        rests=0,
+        loose=0,
+        observed=list(processes) or [FakeProcess()],
+        workers=[],
+        parked=parked,
+        sent=sent,
+        received=received,
+        failure=failure,
     )
 
 

@@ -90,6 +90,7 @@ class Lane:
     """A lane without processes: it counts, and notes what is asked of it."""
 
     strangers = silent = 0
+    odd, parts = None, ()
     observed = observed_senders = observed_receivers = ()
 
     def __init__(self, variant, placement=None, told=None):
@@ -123,6 +124,9 @@ class Lane:
 
     def report(self):
         return [{"tcp_info": {}, "completions": {}}]
+
+    def facts(self):
+        return {}
 
     def tear_down(self):
         self.told.append(("tear down", self.name))

@@ -51,8 +51,9 @@ class Source:
     def share_digests(self, parts: tuple[tuple[int, int], ...], progress: Progress) -> tuple[str, ...]:
         """Return the SHA-256 of each part (start, end) of the file."""
         if parts not in self._shares:
-            whole = parts == ((0, self.size),)
-            self._shares[parts] = (self.digest,) if whole else tuple(_digest(self.fd, a, b, self.size, progress) for a, b in parts)
+            known = {(0, self.size): self.digest}
+            known |= {part: _digest(self.fd, *part, self.size, progress) for part in dict.fromkeys(parts) if part not in known}
+            self._shares[parts] = tuple(known[part] for part in parts)
         return self._shares[parts]
 
     def check(self) -> None:
@@ -72,11 +73,16 @@ def required_memory(point: Point) -> int:
     return point.file_size if point.file is None and point.dir is None else 0
 
 
-def open_source(point: Point, progress: Progress) -> Source:
-    """Open the point's file, or make it; raises ConfigError if it cannot be, Interrupted on a signal."""
+def open_source(point: Point, progress: Progress, folder: Path | None = None) -> Source:
+    """Open the point's file, or make it: in memory, or in *folder* if others must find it there by name.
+
+    Raises ConfigError if it cannot be, Interrupted on a signal.
+    """
     if point.file is not None:
         return _open_own(point.file, progress)
     check_room([point])
+    if point.dir is None and folder is not None:
+        return _shown(point, folder, progress)
     if point.dir is None:
         fd = os.memfd_create("zcload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
@@ -161,6 +167,17 @@ def _require(wanted: int, available: int, where: str, key: str, remedy: str) -> 
 
 def _made_path(point: Point) -> Path:
     return Path(point.dir or "") / f"zcload-{point.file_size}.dat"
+
+
+def _shown(point: Point, folder: Path, progress: Progress) -> Source:
+    """Make the point's file in *folder*, readable for everybody; whoever made the folder removes it."""
+    path = folder / f"zcload-{point.file_size}.dat"
+    try:
+        digest = _make_named(folder, path, point.file_size, progress)
+        path.chmod(0o444)
+        return _source(os.open(path, os.O_RDONLY | os.O_CLOEXEC), digest, str(path))
+    except OSError as error:
+        raise ConfigError(Problem(f"cannot make {path}: {(error.strerror or str(error)).lower()}", key="workload.dir")) from None
 
 
 def _named(point: Point, folder: Path, progress: Progress) -> Source:

@@ -34,6 +34,7 @@ CODES: dict[str, str] = {
     "rate_unequal": "lanes that reached the rate were more than 2 % off it, or apart",
     "receiver_bound": "the figure describes the receiver, which was the bottleneck",
     "retransmits": "more than 1 % of the segments were sent again",
+    "server_end": "a server did not end when asked, and was killed",
     "small_file": "the file is under four times the last-level cache: part of it is sent from there",
     "smt_siblings": "senders and receivers share a physical core",
     "strangers": "connections without the run's secret were refused",

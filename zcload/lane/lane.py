@@ -20,7 +20,7 @@ from zcload.lane.sender import load_of, send_file, shares
 from zcload.mechanisms import mechanism_of
 from zcload.model import Point, Variant
 from zcload.observe.cache import FileCache
-from zcload.observe.process import ObservedProcess
+from zcload.observe.process import Observed, ObservedProcess
 from zcload.placement import Placement
 from zcload.sinks import SINKS
 from zcload.worker import Worker, process_state, spawn
@@ -39,14 +39,18 @@ class Lane:
     board: Board
     senders: list[Worker] = field(default_factory=list)
     receivers: list[Worker] = field(default_factory=list)
-    observed_senders: list[ObservedProcess] = field(default_factory=list)
-    observed_receivers: list[ObservedProcess] = field(default_factory=list)
+    observed_senders: list[Observed] = field(default_factory=list)
+    observed_receivers: list[Observed] = field(default_factory=list)
     gates: list[int] = field(default_factory=list)
     number: int = 0  # of the last order given
     silent: int = 0  # how many orders were to move nothing, so that no receiver woke for them
     strangers: int = 0
+    rests: int = 0  # how often the lane came to rest
+    loose: int = 0  # how often of these it was not quite at rest: see `patience_s`
+    odd: str | None = None  # what was unusual about its end
     cache: FileCache | None = None  # of the file, where windows must see to its state
     receiver_calls: tuple[str, ...] = ()
+    parts: tuple[tuple[int, int], ...] = ()  # start and end of what each connection brings when the lane is verified
 
     @property
     def name(self) -> str:
@@ -80,17 +84,27 @@ class Lane:
         return [*self.placement.senders, *self.placement.receivers]
 
     @property
+    def gated(self) -> list[Worker]:
+        """Return the workers that wait at the gate, carry out orders and park: the senders."""
+        return self.senders
+
+    @property
+    def patience_s(self) -> float | None:
+        """Return how long the lane may take to be at rest once it moves nothing; None: as long as it takes, since all of it is ours."""
+        return None
+
+    @property
     def workers(self) -> list[Worker]:
         return [*self.senders, *self.receivers]
 
     @property
-    def observed(self) -> list[ObservedProcess]:
+    def observed(self) -> list[Observed]:
         return [*self.observed_senders, *self.observed_receivers]
 
     # What the coordinator orders.
 
     def order(self, order: int) -> int:
-        """Wake every sender to carry out *order*; return the order's number."""
+        """Wake every gated worker to carry out *order*; return the order's number."""
         self.number += 1
         words = self.board.words
         words[NUMBER] = self.number
@@ -129,9 +143,9 @@ class Lane:
     # What the board says.
 
     def parked(self) -> bool:
-        """Say whether every sender has carried out the last order."""
+        """Say whether every gated worker has carried out the last order."""
         words, number = self.board.words, self.number
-        return all(words[Board.base(i) + PARKED] == number for i in range(len(self.senders)))
+        return all(words[Board.base(i) + PARKED] == number for i in range(len(self.gated)))
 
     def sent(self) -> int:
         """Return the bytes that all senders have sent since set-up, as of the last time each parked."""
@@ -201,8 +215,8 @@ class Lane:
         return message
 
     def verify(self, expected: Sequence[str], timeout_s: float) -> None:
-        """Have the senders send the file once, split among them, and hold the receivers' digests against *expected*; raises StudyError."""
-        for worker in self.senders:
+        """Have the file sent once, split into `parts`, and hold the receivers' digests against *expected*; raises StudyError."""
+        for worker in self.gated:
             self._expect(worker, "ready", "setting up")
         self.order(VERIFY)
         heard: dict[int, str] = {}
@@ -250,9 +264,13 @@ class Lane:
         self.order(REPORT)
         return [self._expect(worker, "tcp_info", "reporting") for worker in self.senders]
 
+    def facts(self) -> dict[str, Any]:
+        """Return what the report of a generation says of the lane beyond its senders' own words."""
+        return {}
+
     def tear_down(self) -> None:
         """End every worker and give back all that the lane holds; harmless when called twice, never raises for a worker's sake."""
-        if self.senders:
+        if self.gated:
             self.close_gate()
             self.order(STOP)
         deadline = time.monotonic() + 1.0
@@ -300,6 +318,7 @@ def set_up(
     except OSError as error:
         connections.close()
         raise StudyError(f"lane {variant.name}: its connections could not be prepared: {error.strerror or error}") from None
+    lane.parts = tuple((part.start, part.end) for part in parts)
     lane.receiver_calls = call_names(lane.sink, -(-point.senders // receivers))
     try:
         for r in range(receivers):

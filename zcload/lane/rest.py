@@ -3,6 +3,9 @@
 A lane is at rest when every sender has parked for this order, as many bytes have been received as were sent, every thread of
 every process is blocked, and two readings of every CPU clock half a millisecond apart are equal. Then no work of the window is
 left anywhere: acknowledgements, completions and the receivers' share are inside, and the clocks are exact.
+
+A process that is not ours may never be still: servers have timers of their own. A lane with such a one has patience for a time, and then
+is taken for at rest once nothing moves; how often is counted.
 """
 
 from __future__ import annotations
@@ -36,13 +39,19 @@ def wait_for_rest(lane: Lane, stall_s: float = STALL_S) -> list[int]:
     look_at = time.monotonic() + _LOOK_AFTER_WORKERS_S
     bytes_seen, cpu_seen = -1, -1
     moved_at = busy_at = time.monotonic()
+    patience_s, still_since = lane.patience_s, None
     while True:
         if lane.parked() and lane.sent() == lane.received():
+            still_since = still_since or time.monotonic()
             first = clocks(lane)
             interrupt.pause(_APART_S)
             second = clocks(lane)
             try:
                 if first == second and all(process.blocked() for process in lane.observed) and lane.sent() == lane.received():
+                    lane.rests += 1
+                    return second
+                if patience_s is not None and time.monotonic() - still_since > patience_s and lane.failure() is None:
+                    lane.rests, lane.loose = lane.rests + 1, lane.loose + 1
                     return second
             except (OSError, IndexError):
                 raise lane.failure() or StudyError(f"lane {lane.name}: a process of it has ended") from None

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from zcload.lane.lane import Lane
-from zcload.observe.process import ObservedProcess
+from zcload.observe.process import Observed, ObservedProcess
 
 MIN_INTERVAL_NS = 100_000_000
 
@@ -23,7 +23,8 @@ class Sampler:
 
     def __init__(self, groups: Iterable[Mapping[str, Lane]]) -> None:
         self._lanes = [lane for group in groups for lane in group.values()]
-        self._processes = {process.pid: psutil.Process(process.pid) for lane in self._lanes for process in lane.observed}
+        self._processes: dict[int, psutil.Process] = {}
+        self._seen: dict[tuple[int, str, int], dict[str, float]] = {}  # the last sample of a process, by its lane, role and pid
         self._last_ns = 0
         self.cost_ns = 0  # CPU time the sampling has taken
         self.taken = 0
@@ -40,43 +41,62 @@ class Sampler:
         start = time.thread_time_ns()
         self._last_ns = time.monotonic_ns()
         lanes: dict[str, Any] = {}
-        for lane in self._lanes:
+        for number, lane in enumerate(self._lanes):
             seen = lanes.setdefault(lane.name, {"orders": 0, "silent": 0, "bytes": 0, "senders": Counter(), "receivers": Counter()})
             seen["orders"] += lane.number
             seen["silent"] += lane.silent
             seen["bytes"] += lane.received()
-            seen["senders"].update(self._sum(lane.observed_senders))
-            seen["receivers"].update(self._sum(lane.observed_receivers))
-            seen["senders"].update(self._read_bytes(lane.observed_senders))
+            seen["senders"].update(self._sum(number, "senders", lane.observed_senders))
+            seen["receivers"].update(self._sum(number, "receivers", lane.observed_receivers))
         times = psutil.cpu_times()
         machine = {name: getattr(times, name, 0.0) for name in ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")}
         self.taken += 1
         self.cost_ns += time.thread_time_ns() - start
         return {"t_ns": self._last_ns, "lanes": lanes, "machine": machine}
 
-    def _read_bytes(self, processes: list[ObservedProcess]) -> dict[str, int]:
-        """Return how many bytes the processes had the disk read (read_bytes of /proc/PID/io); nothing where the kernel does not count."""
-        try:
-            return {"read_bytes": sum(self._processes[observed.pid].io_counters().read_bytes for observed in processes)}
-        except (AttributeError, NotImplementedError, psutil.AccessDenied, FileNotFoundError):  # without CONFIG_TASK_IO_ACCOUNTING
-            return {}
-
-    def _sum(self, processes: list[ObservedProcess]) -> dict[str, float]:
-        total = {"user_s": 0.0, "system_s": 0.0, "voluntary": 0, "involuntary": 0, "minor_faults": 0, "major_faults": 0, "cpu_ns": 0}
-        for observed in processes:
-            process = self._processes[observed.pid]
-            with process.oneshot():
-                times = process.cpu_times()
-                switches = [process.num_ctx_switches()]
-            counters = observed.counters()
-            if counters.threads > 1:
-                # num_ctx_switches reads /proc/PID/status, which is the main thread's alone: ask every thread.
-                switches = [psutil.Process(thread.id).num_ctx_switches() for thread in process.threads()]
-            total["user_s"] += times.user
-            total["system_s"] += times.system
-            total["voluntary"] += sum(each.voluntary for each in switches)
-            total["involuntary"] += sum(each.involuntary for each in switches)
-            total["minor_faults"] += counters.minor_faults
-            total["major_faults"] += counters.major_faults
-            total["cpu_ns"] += observed.cpu_ns()
+    def _sum(self, lane: int, role: str, observed: Iterable[Observed]) -> Counter[str]:
+        """Return the sums over all processes that a role of lane number *lane* ever had; one that has ended keeps its last sample."""
+        for each in observed:
+            for process in each.members():
+                try:
+                    self._seen[lane, role, process.pid] = self._look(process, role)
+                except (psutil.NoSuchProcess, OSError, IndexError):
+                    pass  # it ends at this moment
+        total: Counter[str] = Counter()
+        for (number, its, _), found in self._seen.items():
+            if (number, its) == (lane, role):
+                total.update(found)
+        if any("read_bytes" not in found for key, found in self._seen.items() if key[:2] == (lane, role)):
+            total.pop("read_bytes", None)  # of some it is not known
         return total
+
+    def _look(self, observed: ObservedProcess, role: str) -> dict[str, float]:
+        process = self._processes.get(observed.pid)
+        if process is None:
+            process = self._processes[observed.pid] = psutil.Process(observed.pid)
+        with process.oneshot():
+            times = process.cpu_times()
+            switches = [process.num_ctx_switches()]
+        counters = observed.counters()
+        if counters.threads > 1:
+            # num_ctx_switches reads /proc/PID/status, which is the main thread's alone: ask every thread.
+            switches = [psutil.Process(thread.id).num_ctx_switches() for thread in process.threads()]
+        return {
+            "user_s": times.user,
+            "system_s": times.system,
+            "voluntary": sum(each.voluntary for each in switches),
+            "involuntary": sum(each.involuntary for each in switches),
+            "minor_faults": counters.minor_faults,
+            "major_faults": counters.major_faults,
+            "cpu_ns": observed.cpu_ns(),
+            **(_read_bytes(process) if role == "senders" else {}),
+        }
+
+
+def _read_bytes(process: psutil.Process) -> dict[str, int]:
+    """Return how many bytes the process had the disk read (read_bytes of /proc/PID/io); nothing where that is not to be had."""
+    try:
+        return {"read_bytes": process.io_counters().read_bytes}
+    # Without CONFIG_TASK_IO_ACCOUNTING there is no such file, and somebody else's may not be read.
+    except (AttributeError, NotImplementedError, psutil.AccessDenied, FileNotFoundError):
+        return {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,24 @@ class ProcessCounters:
     minor_faults: int
     major_faults: int
     threads: int
+
+
+class Observed(Protocol):
+    """What a lane's ledger is read from: a process, or a tree of processes as one."""
+
+    pid: int
+
+    def cpu_ns(self) -> int:
+        """Return the CPU time used, ns; raises OSError when it has ended."""
+
+    def blocked(self) -> bool:
+        """Say whether every thread is blocked; raises OSError when it has ended."""
+
+    def members(self) -> list[ObservedProcess]:
+        """Return the processes that there are now."""
+
+    def close(self) -> None:
+        """Give back what it takes; harmless when called twice."""
 
 
 class ObservedProcess:

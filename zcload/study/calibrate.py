@@ -79,8 +79,8 @@ def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, floa
             continue
         if setting.cache.cold:
             longest = min(longest, _half_share_s(setting, last))
-        if fixed:
-            continue
+        if fixed or lane.variant.server is not None:
+            continue  # the answers that a server's receivers wait for are whole, however short the window was: it lasts as long as they do
         calls = min(after[2] - before[2] for before, after in last["senders"])
         open_s = (last["close_ns"] - last["open_ns"]) / 1e9
         tail_s = max(0, last["last_byte_ns"] - last["close_ns"]) / 1e9

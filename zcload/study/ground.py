@@ -14,6 +14,8 @@ from zcload.observe.cache import FileCache
 from zcload.observe.machine import Machine
 from zcload.observe.topology import Core
 from zcload.progress import Progress, Viewer
+from zcload.server.lane import show
+from zcload.server.root import DocumentRoot
 from zcload.source import Source, open_source
 from zcload.study.blocks import Record
 from zcload.study.point import PointRun
@@ -41,6 +43,7 @@ class Ground:
         self._machine = Machine()
         self._sources: dict[tuple[Any, ...], Source] = {}
         self._networks: dict[tuple[Any, ...], Network] = {}
+        self._root = DocumentRoot() if study.serves else None
 
     def point(self, index: int) -> PointRun:
         """Return the study's point number *index*, not prepared yet; what it cannot run here is recorded."""
@@ -57,11 +60,12 @@ class Ground:
             cache=FileCache(source.fd, source.size, point.cache),
             network=self._networks[wires],
             cores=self._cores,
-            congestion=choose_congestion(point.congestion)[0],
+            congestion=None if self.study.serves else choose_congestion(point.congestion)[0],
             machine=self._machine,
             rng=self.rng,
             interrupts_apart=self._interrupts_apart,
             emit=self._emit,
+            served=show(self._root, source.path, source.size) if self._root else None,
         )
         setting.record_network()
         for name, why in self._out[index].items():
@@ -73,7 +77,8 @@ class Ground:
         point = self.study.points[index]
         identity = (point.file, point.file_size, point.dir)
         if identity not in self._sources:
-            self._sources[identity] = open_source(point, lambda what, fraction: self._view(Progress(what, fraction=fraction)))
+            folder = self._root.root if self._root else None
+            self._sources[identity] = open_source(point, lambda what, fraction: self._view(Progress(what, fraction=fraction)), folder)
         return self._sources[identity]
 
     def check_sources(self) -> None:
@@ -88,3 +93,5 @@ class Ground:
             network.close()
         for source in self._sources.values():
             source.close()
+        if self._root is not None:
+            self._root.close()

@@ -232,6 +232,7 @@ class PointRun:
                     "workers": [len(lane.senders), len(lane.receivers)],
                     "cpus": cpus_of(lane.placement),
                     "senders": lane.report(),
+                    **lane.facts(),
                 }
             )
         self.setting.record({"kind": "sampler", "generation": generation, "samples": sampler.taken, "cpu_ns": sampler.cost_ns})

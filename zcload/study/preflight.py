@@ -17,6 +17,9 @@ from zcload.mechanisms import mechanism_of
 from zcload.model import Caution, Point, Study, Variant
 from zcload.observe.topology import Core
 from zcload.placement import place
+from zcload.server.lane import check_port
+from zcload.server.root import check_room as check_root
+from zcload.server.running import missing
 from zcload.sinks import SINKS
 from zcload.source import MEMORY_RESERVE, available_memory, check_own, check_room, required_memory
 from zcload.study.calibrate import lanes_at_once
@@ -39,15 +42,18 @@ def check_host(study: Study, cores: tuple[Core, ...]) -> None:
     """Raise ConfigError if a network, an address, a port, a placement, a cold file or the memory for the made files cannot be had."""
     import random
 
-    if study.serves:
-        raise ConfigError(Problem("variants of kind 'server' can be checked and not run yet", key="variant"))
     for point in study.points:
-        congestion, _ = choose_congestion(point.congestion)
+        congestion = None if study.serves else choose_congestion(point.congestion)[0]
         with closing(open_network(point)) as network:
             listen(point, congestion, 1, network).close()
+            for variant in study.variants:
+                if variant.server is not None:
+                    check_port(variant.server, network.address)
         place(point.placement, point.senders, point.receiver_count, cores, random.Random(0))
         _check_cold(point)
     check_room(study.points)
+    if study.serves:
+        check_root(sum({(p.file, p.file_size, p.dir): required_memory(p) for p in study.points}.values()))
     most, needed = most_open_files(), open_files(study)
     if most is not None and needed > most:
         what = f"{lanes_at_once(study)} lanes at once need {needed} open files, and {most} are allowed"
@@ -90,6 +96,8 @@ def unavailable(study: Study, point: Point) -> dict[str, MechanismUnavailableErr
 
 def _probe(variant: Variant, point: Point) -> MechanismUnavailableError | None:
     mechanism, sink = mechanism_of(variant), SINKS[variant.sink or point.sink]
+    if variant.server is not None and (absent := missing(variant.name, variant.server)) is not None:
+        return absent
     for thing in (mechanism, sink):
         why = thing.probe()
         if why is not None:
@@ -142,7 +150,16 @@ def cautions(study: Study, environment: Mapping[str, Any]) -> list[Caution]:
                 "take times and goodput of cold reads for this machine's alone; CPU per GB holds",
             )
         )
-    for point in study.points:
+    default = environment.get("congestion_default")
+    if study.serves and default not in (None, "cubic", "reno"):
+        found.append(
+            Caution(
+                "congestion",
+                f"beside a server all lanes have the system's congestion control, and {default} may pace, which costs CPU of its own",
+                "sysctl net.ipv4.tcp_congestion_control=cubic, unless that is what you run",
+            )
+        )
+    for point in () if study.serves else study.points:
         wanted, system = choose_congestion(point.congestion)
         if wanted is None:
             found.append(

@@ -101,7 +101,7 @@ def run(
             "points": [
                 {
                     "name": point_name(study, point),
-                    "point": point_facts(point),
+                    "point": point_facts(point, environment["congestion_default"] if study.serves else None),
                     "lanes": [lane_facts(variant, point) for variant in study.variants],
                 }
                 for point in study.points
@@ -141,8 +141,11 @@ def _store(recorder: Recorder, record: dict[str, Any], error: ZcloadError | None
     return error
 
 
-def point_facts(point: Point) -> dict[str, Any]:
-    """Return a point as data, with units in its keys; null where a value is automatic or unlimited."""
+def point_facts(point: Point, system_congestion: str | None = None) -> dict[str, Any]:
+    """Return a point as data, with units in its keys; null where a value is automatic or unlimited.
+
+    *system_congestion* is what its connections have if none is set.
+    """
     return {
         "chunk_bytes": point.chunk,
         "file_bytes": point.file_size,
@@ -159,7 +162,7 @@ def point_facts(point: Point) -> dict[str, Any]:
         "offloads": point.offloads if point.network == "veth" else None,
         "address": address_of(point),
         "socket_buffer_bytes": point.socket_buffer,
-        "congestion": choose_congestion(point.congestion)[1],
+        "congestion": system_congestion or choose_congestion(point.congestion)[1],
         "file": "auto" if point.file is None else point.file,
         "dir": "auto" if point.dir is None else point.dir,
     }

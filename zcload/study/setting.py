@@ -13,13 +13,13 @@ from zcload.errors import StudyError, ZcloadError
 from zcload.lane.lane import Lane, set_up
 from zcload.lane.network import Network
 from zcload.lane.rest import wait_for_rest
-from zcload.lane.sender import shares
 from zcload.mechanisms import mechanism_of
 from zcload.model import Point, Study, Variant
 from zcload.observe.cache import WARM, FileCache
 from zcload.observe.machine import Machine
 from zcload.observe.topology import Core
 from zcload.placement import Placement, place
+from zcload.server.lane import Served, set_up_server
 from zcload.source import Source
 from zcload.study.blocks import Record
 from zcload.study.window import let_go
@@ -48,6 +48,7 @@ class Setting:
     rng: random.Random
     interrupts_apart: bool
     emit: Record
+    served: Served | None = None  # the file as servers find it, where there are any
     out: dict[str, str] = field(default_factory=dict)
     cautioned: set[str] = field(default_factory=set)
     cached: float | None = None  # which share of the file was cached before the lanes were last set up
@@ -121,7 +122,7 @@ class Setting:
         finally:
             for group in lanes:
                 for lane in group.values():
-                    lane.tear_down()
+                    self._take_down(lane)
 
     def _settle(self) -> None:
         """See to the file's cache state, and say where it cannot be what it should be."""
@@ -143,13 +144,32 @@ class Setting:
         """Tear down the lane of a variant that failed and remove it; a file that was changed is the cause, and everybody's."""
         for group in lanes:
             if name in group:
-                group.pop(name).tear_down()
+                self._take_down(group.pop(name))
         self.source.check()
         self.remove(name, error)
 
     def _bring_up(self, variant: Variant, placement: Placement, verify: bool, lanes: dict[str, Lane]) -> None:
         verify = verify and mechanism_of(variant).moves_payload
-        lane = set_up(
+        lane = self._set_up(variant, placement, verify)
+        lane.cache = self.cache
+        lanes[variant.name] = lane
+        if lane.strangers:
+            self.caution("strangers", f"{lane.strangers} connections without the run's secret were refused", "somebody else uses this port")
+        if verify:
+            lane.verify(self.source.share_digests(lane.parts, lambda what, fraction: None), VERIFY_STALL_S)
+        else:
+            lane.ready()
+        wait_for_rest(lane)  # what setting up has started must not end in the first window
+        if verify:
+            if self.cache.cold:
+                let_go(lane)
+            self.record({"kind": "verified", "variant": variant.name, "digest": self.source.digest, "bytes": self.source.size})
+
+    def _set_up(self, variant: Variant, placement: Placement, verify: bool) -> Lane:
+        if variant.server is not None:
+            assert self.served is not None
+            return set_up_server(variant, self.point, self.served, placement, self.network)
+        return set_up(
             variant,
             self.point,
             fd=self.source.fd,
@@ -159,24 +179,11 @@ class Setting:
             verify=verify,
             network=self.network,
         )
-        lane.cache = self.cache
-        lanes[variant.name] = lane
-        if lane.strangers:
-            self.caution("strangers", f"{lane.strangers} connections without the run's secret were refused", "somebody else uses this port")
-        if verify:
-            lane.verify(self.share_digests(), VERIFY_STALL_S)
-        else:
-            lane.ready()
-        wait_for_rest(lane)  # what setting up has started must not end in the first window
-        if verify:
-            if self.cache.cold:
-                let_go(lane)
-            self.record({"kind": "verified", "variant": variant.name, "digest": self.source.digest, "bytes": self.source.size})
 
-    def share_digests(self) -> tuple[str, ...]:
-        """Return the SHA-256 of each sender's share of the file."""
-        parts = tuple((share.start, share.end) for share in shares(self.source.size, self.point.senders))
-        return self.source.share_digests(parts, lambda what, fraction: None)
+    def _take_down(self, lane: Lane) -> None:
+        lane.tear_down()
+        if lane.odd:
+            self.caution("server_end", f"{lane.name}: {lane.odd}", "see stop_signal and grace in docs/servers.md")
 
 
 def cpus_of(placement: Placement) -> list[int]:

@@ -1,0 +1,220 @@
+"""A lane whose senders are a server: its HTTP receivers hold the gate, and the senders' ledger is the server's whole tree.
+
+What a server has sent is what its receivers have asked for and got: they park only when every answer has come in whole.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zcload.errors import ConfigError, Problem, StudyError
+from zcload.http.connect import connect_to
+from zcload.http.probe import probe
+from zcload.http.receiver import call_names, fetch_file
+from zcload.http.target import Target
+from zcload.lane.board import REPORT, Board
+from zcload.lane.lane import Lane
+from zcload.lane.load import Load
+from zcload.lane.network import Network, family_of
+from zcload.model import Point, Server, Variant
+from zcload.observe.process import ObservedProcess
+from zcload.placeholders import fill
+from zcload.placement import Placement
+from zcload.server.root import DocumentRoot
+from zcload.server.running import RunningServer, free_port, values_of
+from zcload.worker import Worker, spawn
+
+PATIENCE_S = 0.1  # a server's timers are seldom closer together than this
+_CAUSE_S = 0.25  # how long a broken connection waits for the news that the server has ended
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The file that servers serve: it is called *name* in *root* and *path* on the host, and has *size* bytes."""
+
+    root: DocumentRoot
+    name: str
+    path: str
+    size: int
+
+
+@dataclass(slots=True)
+class ServerLane(Lane):
+    """A server at a point, running, and the receivers that ask it for the file."""
+
+    server: RunningServer | None = None
+    target: Target | None = None
+    said: list[dict[str, Any]] = field(default_factory=list)  # what the receivers last reported
+
+    @property
+    def gated(self) -> list[Worker]:
+        """Return the receivers: they ask, so they are what a window starts and stops."""
+        return self.receivers
+
+    @property
+    def patience_s(self) -> float | None:
+        return PATIENCE_S
+
+    @property
+    def load(self) -> type[Load]:
+        """Return the load that adds nothing to a window's record: there are no senders to offer one."""
+        return Load
+
+    def sent(self) -> int:
+        """Return what the receivers have got: once they are parked, nothing is under way."""
+        return self.received()
+
+    def tallies(self) -> tuple[list[list[int]], list[list[int]]]:
+        """Return [bytes, answers] of the server, and [bytes, answers, system calls by kind...] of each receiver."""
+        # Named in full: a class with slots is made anew, and the short form would not find it.
+        _, receivers = Lane.tallies(self)
+        return [[sum(each[0] for each in receivers), sum(each[1] for each in receivers)]], receivers
+
+    def areas(self) -> list[list[int]]:
+        return []
+
+    def failure(self) -> StudyError | None:
+        """Return what is wrong: the server's end before the receivers' broken connections."""
+        assert self.server is not None
+        error = self.server.failure() or Lane.failure(self)
+        if isinstance(error, StudyError) and error.consequence:
+            deadline = time.monotonic() + _CAUSE_S
+            while (cause := self.server.failure()) is None and time.monotonic() < deadline:
+                time.sleep(0.005)
+            return cause or error
+        return error
+
+    def report(self) -> list[dict[str, Any]]:
+        """Ask the receivers for their counters, which `facts` tells; a server reports nothing of itself."""
+        self.order(REPORT)
+        self.said = [self._expect(worker, "tcp_info", "reporting") for worker in self.receivers]
+        return []
+
+    def facts(self) -> dict[str, Any]:
+        server, target = self.server, self.target
+        assert server is not None
+        assert server.tree is not None
+        assert target is not None
+        return {
+            "server": {
+                "cpu_from": server.tree.source,
+                "processes": len(server.tree.members()),
+                "processes_ended": server.tree.ended,
+                "rests": self.rests,
+                "rests_loose": self.loose,
+                "version": target.version,
+                "keep_alive": target.keep_alive,
+                "ranges": target.ranges,
+                "request_bytes": target.size if target.whole else target.bytes_per_request,
+                "not_seen": server.blind,
+            },
+            "receivers": self.said,
+        }
+
+    def tear_down(self) -> None:
+        """End the receivers, then the server; harmless when called twice."""
+        Lane.tear_down(self)
+        if self.server is not None:
+            self.odd = self.server.stop() or self.odd
+
+
+def set_up_server(variant: Variant, point: Point, served: Served, placement: Placement, network: Network) -> ServerLane:
+    """Start the server of *variant*, or attach to it, and connect its receivers; `ready` or `verify` must follow.
+
+    Raises StudyError.
+    """
+    assert variant.server is not None
+    lane = ServerLane(variant, point, placement, Board(point.receiver_count))
+    try:
+        _start(lane, variant.server, served, network)
+        _connect(lane, network)
+        return lane
+    except OSError as error:
+        lane.tear_down()
+        raise StudyError(f"lane {variant.name}: cannot be set up: {(error.strerror or str(error)).lower()}") from None
+    except BaseException:
+        lane.tear_down()
+        raise
+
+
+def _start(lane: ServerLane, server: Server, served: Served, network: Network) -> None:
+    address = network.address
+    values = values_of(address, served.path, served.name)
+    port = server.port or free_port(address, family_of(address))
+    lane.server = running = RunningServer(lane.name, server, port)
+    if server.attach is not None:
+        running.attach()
+    else:
+        running.launch(served.root, values, frozenset().union(*lane.placement.senders))
+    path = fill(server.path, {**values, "port": str(port), "root": str(served.root.root), "dir": ""})
+    host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+    def ask(at: int) -> Target:
+        wanted = server.request_bytes or served.size
+        return probe(address, at, host=host, path=path, size=served.size, bytes_per_request=wanted, connections=lane.point.senders)
+
+    lane.target = running.wait_ready(address, ask)
+    assert running.tree is not None
+    lane.observed_senders = [running.tree]
+
+
+def _connect(lane: ServerLane, network: Network) -> None:
+    """Make the lane's connections and fork the receivers that share them."""
+    point, target = lane.point, lane.target
+    assert target is not None
+    receivers = point.receiver_count
+    lane.parts = tuple((part.start, part.end) for part in map(target.part, range(point.senders)))
+    lane.receiver_calls = call_names(lane.sink)
+    # A server that closes after each answer is connected to when it is asked; until then it would only wait.
+    socks = connect_to(*target.address, point.senders) if target.keep_alive else [None] * point.senders
+    try:
+        for r in range(receivers):
+            own = [(c, socks[c]) for c in range(r, point.senders, receivers)]
+            gate = os.eventfd(0)
+            lane.gates.append(gate)
+
+            def fetch(control: Any, r: int = r, own: Any = own, gate: int = gate) -> None:
+                fetch_file(
+                    control,
+                    board=lane.board,
+                    index=r,
+                    sink=lane.sink,
+                    chunk=point.receive_chunk,
+                    connections=own,
+                    target=target,
+                    gate=gate,
+                )
+
+            keep = [gate, *(sock.fileno() for _, sock in own if sock is not None)]
+            lane.receivers.append(spawn(lane.name, "receiver", r, fetch, keep, lane.placement.receivers[r]))
+        lane.observed_receivers = [ObservedProcess(worker.pid) for worker in lane.receivers]
+    finally:
+        for sock in socks:
+            if sock is not None:
+                sock.close()
+
+
+def check_port(server: Server, address: str) -> None:
+    """Raise ConfigError if the fixed port of *server* is somebody else's."""
+    import socket
+
+    if not server.port or server.attach is not None:
+        return
+    with socket.socket(family_of(address), socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((address, server.port))
+        except OSError as error:
+            what = f"port {server.port} cannot be had on {address}: {(error.strerror or str(error)).lower()}"
+            raise ConfigError(Problem(what, key="variant.port", remedy="port = 0 takes any free one")) from None
+
+
+def show(root: DocumentRoot, path: str | None, size: int) -> Served:
+    """Make the file at *path* reachable for servers in *root*."""
+    assert path is not None
+    name = Path(path).name if Path(path).parent == root.root else root.show(path)
+    return Served(root, name, str(root.root / name), size)
