@@ -16,17 +16,13 @@ import sys
 from collections.abc import Callable
 
 from zcload.linux import uring
-from zcload.linux.uring_abi import IOSQE_IO_LINK, NOP
+from zcload.linux.uring_abi import NOP
 from zcload.mechanisms.null import Null
-from zcload.mechanisms.ringed import Ringed
+from zcload.mechanisms.uring_null import UringNull
 
 
-class Nops(Ringed):
+class Nops(UringNull):
     """As many linked operations a call as *linked* says, through the same code as the mechanisms' `send`."""
-
-    name = "nops"
-    summary = "moves nothing through io_uring"
-    operations = (NOP,)
 
     def __init__(self, linked: int) -> None:
         self.linked = linked
@@ -34,13 +30,6 @@ class Nops(Ringed):
         self._results = {}
         self._tag = 0
         self._ring = uring.Ring()
-
-    def send(self, offset: int, count: int) -> int:
-        for number in range(self.linked, 0, -1):
-            self._tag += 1
-            self._ring.prepare(NOP, -1, 0, 0, tag=self._tag, entry_flags=IOSQE_IO_LINK if number > 1 else 0)
-        self._run(self.linked)
-        return count
 
 
 def loop(send: Callable[[int, int], int], calls: int) -> None:

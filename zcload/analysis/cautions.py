@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from zcload.analysis.comparisons import Comparison
+from zcload.analysis.own_cost import distortion
 from zcload.analysis.rates import cautions as rate_cautions
 from zcload.analysis.tally import PointData
 from zcload.metrics import MACHINE, TOTAL
@@ -27,6 +28,7 @@ CODES: dict[str, str] = {
     "machine_ledger": "the machine's CPU came out below that of the lanes: its idle baseline was disturbed",
     "host_cache": "in a virtual machine a cold file may be warm in the hypervisor's cache",
     "not_resident": "the file does not stay in the page cache: the warm case is not warm",
+    "own_cost": "zcload's own code, its io_uring binding above all, shifts a comparison by more than the margin",
     "observer_cost": "the coordinator used more than 1 % of the lanes' CPU time inside windows",
     "partial": "the run was interrupted or failed before its end",
     "point_failed": "a point could not be measured, or not to its end",
@@ -57,6 +59,7 @@ def point_cautions(
     variants: Iterable[Mapping[str, Any]],
     observer_share: float | None,
     missed: bool,
+    margin: float,
 ) -> list[Caution]:
     """Return the cautions of one point; *where* names it in messages when there are several."""
     found = []
@@ -117,8 +120,27 @@ def point_cautions(
                 "longer windows (stop.window)",
             )
         )
+    found += _own_cost_cautions(where, comparisons, variants, margin)
     found += _clock_cautions(where, data)
     return found + _cache_cautions(where, data)
+
+
+def _own_cost_cautions(
+    where: str, comparisons: Sequence[Comparison], variants: Sequence[Mapping[str, Any]], margin: float
+) -> list[Caution]:
+    """Say where zcload's own code, which one variant runs and the other does not, moves their ratio by more than the margin."""
+    found, by_name = [], {v["name"]: v for v in variants}
+    for c in comparisons:
+        ours = by_name[c.variant]
+        shift = distortion(ours, by_name[c.baseline]) if c.headline else None
+        if shift is not None and abs(shift) > margin:
+            own = ours["own_cost"]
+            text = (
+                f"{where}{c.variant}: zcload's own code takes {own['s_per_gb']:.3f} s/GB of it, which shifts it by "
+                f"{100 * shift:.1f} points against {c.baseline}: {1e9 * own['s_per_call']:.0f} ns a call"
+            )
+            found.append(Caution("own_cost", text, "compare it at larger chunks, where calls are few"))
+    return found
 
 
 def _truth_cautions(where: str, variant: Mapping[str, Any]) -> list[Caution]:

@@ -94,6 +94,7 @@ def summary_schema() -> dict[str, Any]:
         truth=truth,
         bill=bill,
         loop_s_per_call=_NUMBER,
+        own_cost={"type": ["object", "null"]},
         bottleneck={"type": ["object", "null"]},
         rate={"anyOf": [rate, {"type": "null"}]},
         latency={"anyOf": [latency, {"type": "null"}]},

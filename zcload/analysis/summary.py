@@ -14,6 +14,7 @@ from zcload.analysis.comparisons import Comparison, aa_outside, compare, judge, 
 from zcload.analysis.crossing import crossing_record
 from zcload.analysis.estimates import difference_to, metric_interval
 from zcload.analysis.latency import describe as describe_latency
+from zcload.analysis.own_cost import LOOP, cost_per_call, costs_per_call, own_cost
 from zcload.analysis.tally import Generation, PointData, idle_cores, sort_out
 from zcload.analysis.truth import truth
 from zcload.analysis.why import reasons
@@ -106,6 +107,7 @@ class _Point:
             judge(comparisons, margin, outside)
         self.rates = self._rates()
         self.check = _window_check(records, self)
+        self.per_call = costs_per_call(self.lanes, self.calibrated, list(self.data.all_blocks.values()))
         self.variants = [self._variant(lane) for lane in self.lanes]
         self.observer_share = _observer_share(self.generations)
         lengths = [w["open_s"] for g in self.generations for lanes in g.windows.values() for w in lanes.values()]
@@ -170,7 +172,6 @@ class _Point:
             figures = interval.as_dict() if interval else {"estimate": None, "low": None, "high": None}
             metrics[key] = {**figures, "unit": metric.unit, **({} if interval else {"reason": why})}
         said_truth, mapped = truth(reports), _mapped_fraction(sums)
-        cost = sums["sender_cpu_s"] / sums["sender_iterations"] if not moves and sums["sender_iterations"] else None
         return {
             "name": name,
             "mechanism": lane["mechanism"],
@@ -192,7 +193,8 @@ class _Point:
             "receiver_mapped_fraction": mapped,
             "retransmits": sum(r["tcp_info"].get("total_retrans", 0) for r in reports) if reports else None,
             "retransmitted_fraction": _retransmitted(reports),
-            "loop_s_per_call": cost,
+            "loop_s_per_call": None if moves else cost_per_call(sums),
+            "own_cost": own_cost(lane, self.per_call, sums, metrics),
             "bottleneck": bottleneck(sums, self.data.cpus, reports, bool(rate and rate["reached"])) if moves else None,
             "latency": self._latency(name),
             "rate": rate,
@@ -212,18 +214,13 @@ class _Point:
         missed = stopped == "time limit"
         failed = stopped is not None and stopped.startswith("failed")
         found = [Caution(r["code"], self.where + r["message"], r["remedy"]) for r in self.events["caution"]]
-        found += point_cautions(self.where, self.data, self.comparisons, self.variants, self.observer_share, missed)
+        found += point_cautions(self.where, self.data, self.comparisons, self.variants, self.observer_share, missed, self.margin)
         if failed:
             found.append(Caution("point_failed", f"{self.where}{stopped}; the other points went on", "see what failed and run it again"))
         if self.check and self.check["disagree"]:
             text = f"{self.where}windows of {self.check['window_s']:g} s give another ratio for {', '.join(self.check['disagree'])}"
             found.append(Caution("windows_disagree", text, "set stop.window to the longer windows and look for what the short ones miss"))
         return found
-
-    def _loop(self) -> float | None:
-        """Return what a turn of the loop costs: calibrated, or measured as a variant of its own."""
-        measured = (v["loop_s_per_call"] for v in self.variants if v["loop_s_per_call"])
-        return self.calibrated.get("loop_s_per_call") or next(measured, None)
 
     def as_dict(self) -> dict[str, Any]:
         blocks, repeated, kept = self.counted
@@ -240,7 +237,8 @@ class _Point:
             "window_open_s": self.open_s,
             "observer_share": self.observer_share,
             "idle_cores": self.idle_cores,
-            "loop_s_per_call": self._loop(),
+            "loop_s_per_call": self.per_call.get(LOOP),
+            "own_s_per_call": self.per_call,
             "pacing": self.calibrated.get("pacing"),
             "best_chunk": self.calibrated.get("best_chunk"),
             "smallest_saving_percent": smallest_saving_percent(self._of_contenders_left(), self.margin),

@@ -13,6 +13,7 @@ from zcload.analysis.cautions import RETRANSMITS
 
 ROLES = ("sender", "receiver")
 LEAST_CHANGE = 0.1  # of the baseline's system calls: fewer are no reason for anything that could be measured
+LEAST_OWN = 0.01  # of the baseline's sender CPU
 LEAST_PER_GB = 500.0  # faults, switches: at some microseconds each the least that CPU seconds per GB show
 
 Facts = Mapping[str, Any]
@@ -47,7 +48,8 @@ def _side(role: str, ours: Facts, theirs: Facts, metrics: Mapping[str, Facts]) -
     better = _sign(saving)
     if not better:
         return None
-    causes = [*_copies(role, better, ours, theirs), *_counts(role, better, ours, theirs, metrics), *_of_its_own(role, better, ours, theirs)]
+    sides = (role, better, ours, theirs)
+    causes = [*_copies(*sides), *_counts(*sides, metrics), *_own_code(*sides), *_of_its_own(*sides)]
     return {"role": role, "effect": "saves" if better > 0 else "costs", "saving_percent": saving, "causes": causes}
 
 
@@ -105,6 +107,13 @@ def _of_its_own(role: str, better: int, ours: Facts, theirs: Facts) -> Iterator[
     mapped = ours["receiver_mapped_fraction"]
     if role == "receiver" and mapped and better > 0:
         yield {"code": "mapped", "variant": mapped, "baseline": theirs["receiver_mapped_fraction"]}
+
+
+def _own_code(role: str, better: int, ours: Facts, theirs: Facts) -> Iterator[dict[str, Any]]:
+    """Tell of zcload's own code in the senders where one variant runs more of it than the other, by a share that shows."""
+    a, b, usual = ours["own_cost"], theirs["own_cost"], theirs["metrics"]["sender_cpu_s_per_gb"]["estimate"]
+    if role == "sender" and a and b and (b["s_per_gb"] - a["s_per_gb"]) * better > LEAST_OWN * usual:
+        yield {"code": "own_code", "variant": a["s_per_gb"], "baseline": b["s_per_gb"]}
 
 
 def _figure(metric: Facts) -> dict[str, Any]:

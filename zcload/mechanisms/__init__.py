@@ -13,6 +13,7 @@ from zcload.mechanisms.read_send import ReadSend
 from zcload.mechanisms.sendfile import Sendfile
 from zcload.mechanisms.slurp_send import SlurpSend
 from zcload.mechanisms.splice import Splice
+from zcload.mechanisms.uring_null import UringNull
 from zcload.mechanisms.uring_read_send import UringReadSend
 from zcload.mechanisms.uring_send_zc import UringSendZc
 from zcload.mechanisms.uring_send_zc_fixed import UringSendZcFixed
@@ -35,6 +36,7 @@ MECHANISMS: dict[str, type[Mechanism]] = {
         UringSplice,
         KtlsSendfile,
         Null,
+        UringNull,
     )
 }
 

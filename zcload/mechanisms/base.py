@@ -56,6 +56,7 @@ class Mechanism:
     moves_payload: ClassVar[bool] = True  # False: no digest, no per-GB figures
     whole_pass: ClassVar[bool] = False  # True: a window ends only where a pass over the file ends
     uses_chunk: ClassVar[bool] = True  # False: the chunk has no meaning for it
+    overhead: ClassVar[str | None] = "null"  # the mechanism that moves nothing by the same code of zcload's: what a call costs by itself
     copies: ClassVar[Copies | None] = None  # those of the sending side, for the bill of costs; None: nobody has said
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:

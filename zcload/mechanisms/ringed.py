@@ -28,6 +28,7 @@ class Ringed(Mechanism):
     """Hand chunks to a ring of one's own; `counts` has the io_uring_enter calls."""
 
     calls: ClassVar[tuple[str, ...]] = ("io_uring_enter",)
+    overhead = "uring_null"
     operations: ClassVar[tuple[int, ...]]  # Required: what `send` submits
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:

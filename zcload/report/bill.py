@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zcload.analysis.own_cost import LOOP
 from zcload.report.figures import NONE, significant, with_error
 from zcload.report.labels import in_a_cell, labels
 from zcload.report.tabular import Table
-from zcload.units import human_bytes
+from zcload.units import format_size, human_bytes
 
 Point = Mapping[str, Any]
 Variant = Mapping[str, Any]
@@ -84,9 +85,24 @@ def costs_per_gb(point: Point) -> Table:
     variants, said = measured(point), labels(point)
     always = [(title, key) for title, key in ALWAYS if all(key in v["metrics"] for v in variants)]
     columns = [*always, *((title, key) for title, key in WHERE_THERE_ARE_ANY if _any(variants, key))]
-    rows = [[in_a_cell(v["name"], said), *(with_error(v["metrics"][key]) for _, key in columns)] for v in variants]
+    rows = [[in_a_cell(v["name"], said), *(with_error(v["metrics"][key]) for _, key in columns), *_own(v)] for v in variants]
     title = "Bill of costs per GB: system calls, context switches (voluntary, involuntary), page faults and more"
-    return Table(title, ["variant", *(title for title, _ in columns)], rows)
+    return Table(title, ["variant", *(title for title, _ in columns), "zcload's own s"], rows)
+
+
+def _own(variant: Variant) -> list[str]:
+    own = variant.get("own_cost")
+    return [significant(own["s_per_gb"]) if own else NONE]
+
+
+def own_code(point: Point) -> list[str]:
+    """Say what zcload's own code costs per call, and per GB at the point's chunk."""
+    chunk, lines = point["point"]["chunk_bytes"], []
+    loop = point["loop_s_per_call"]
+    for name, cost in (point.get("own_s_per_call") or ({LOOP: loop} if loop else {})).items():
+        what = "the loop itself costs" if name == LOOP else f"a call that moves nothing ({name}) costs"
+        lines.append(f"{what} {1e9 * cost:.0f} ns a call: {significant(cost * 1e9 / chunk)} s/GB at {format_size(chunk)}")
+    return lines
 
 
 def calls_by_kind(point: Point) -> Table | None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from zcload.report import crossing, rate
-from zcload.report.bill import calls_by_kind, copies, costs_per_gb, measured, truth_meter
-from zcload.report.figures import NONE, change_text, saving_text, significant, with_error
+from zcload.report.bill import calls_by_kind, copies, costs_per_gb, measured, own_code, truth_meter
+from zcload.report.figures import NONE, change_text, saving_text, with_error
 from zcload.report.imported import imported
 from zcload.report.labels import in_a_cell, labels
 from zcload.report.tabular import Table
@@ -166,9 +166,7 @@ def method(summary: Mapping[str, Any], point: Point) -> list[str]:
         )
     if point["observer_share"] is not None:
         lines.append(f"the coordinator used {100 * point['observer_share']:.2f} % of the lanes' CPU time inside windows")
-    if point["loop_s_per_call"]:
-        chunk, loop = p["chunk_bytes"], point["loop_s_per_call"]
-        lines.append(f"the loop itself costs {1e9 * loop:.0f} ns a call: {significant(loop * 1e9 / chunk)} s/GB at {format_size(chunk)}")
+    lines += own_code(point)
     lines += rate.method(point)
     if point["idle_cores"] is not None:
         lines.append(f"the idle machine used {point['idle_cores']:.3f} cores, taken off the machine ledger")

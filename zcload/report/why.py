@@ -58,6 +58,7 @@ _CAUSES: dict[str, Callable[[Facts], str]] = {
     "faults": _counted("page faults"),
     "voluntary": _counted("voluntary switches"),
     "involuntary": _counted("involuntary switches"),
+    "own_code": lambda cause: f"{significant(cause['variant'])} s/GB of zcload's own code instead of {significant(cause['baseline'])}",
     "retransmits": lambda cause: f"{percent(100 * cause['variant'])} % of the segments were sent again",
     "mapped": lambda cause: f"{percent(100 * cause['variant'])} % of the bytes were mapped, not copied",
 }

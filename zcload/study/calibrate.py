@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from zcload import interrupt
@@ -19,6 +19,7 @@ from zcload.study.setting import PointFailed, Setting
 from zcload.study.window import LaneFailed, measure
 from zcload.units import format_size
 
+LOOP = "null"  # the mechanism whose cost per call is that of the loop itself
 SHORTEST_S = 0.040  # 25..50 ms give the tightest intervals for their time; below 40 ms the coordinator's own share nears 1 %
 LONGEST_S = 1.0
 _STEPS_PER_S = 200  # chosen lengths are multiples of 5 ms, the least that stop.window takes
@@ -113,6 +114,12 @@ def _half_share_s(setting: Setting, record: dict[str, Any]) -> float:
     span_s = (record["last_byte_ns"] - record["open_ns"]) / 1e9
     most = max(after[1] - before[1] for before, after in record["senders"])
     return float(span_s * setting.source.size / setting.point.senders / 2 / max(most, 1))
+
+
+def bare_variants(variants: Sequence[Variant]) -> list[Variant]:
+    """Return variants that move nothing by the code that *variants* go through, but for those that are among them."""
+    overheads = dict.fromkeys(mechanism_of(v).overhead for v in variants)
+    return [Variant(f"#{name}", name) for name in overheads if name and name not in {v.mechanism for v in variants}]
 
 
 def loop_cost(setting: Setting, lane: Lane) -> float | None:

@@ -26,6 +26,7 @@ def lane_facts(variant: Variant, point: Point) -> dict[str, Any]:
         "options": dict(variant.options),
         "aa": variant.aa,
         "moves_payload": mechanism.moves_payload,
+        "overhead": mechanism.overhead,
         "calls": {
             "sender": list(mechanism.calls),
             "receiver": list(call_names(sink.name, -(-point.senders // point.receiver_count))),

@@ -29,8 +29,6 @@ GENERATION_S = 1.0  # long enough that setting up is a few percent, short enough
 LEAST_BLOCKS, MOST_BLOCKS = 2, 12
 CHECK_WINDOW_S, CHECK_GENERATIONS, CHECK_BLOCKS = 2.0, 4, 2
 
-_NULL = Variant("loop", "null")
-
 
 class PointRun:
     """A point being measured."""
@@ -63,21 +61,22 @@ class PointRun:
         setting = self.setting
         costs: dict[int, float] = {}
         best: int | None = None
-        loop = pacing = None
+        pacing = None
+        own: dict[str, float | None] = {}
         least_s = pace.least_window_s(setting.study, setting.point)
         self.warm_up_s = pace.look_s(least_s, calibrate.SHORTEST_S) if least_s else None
-        null = [_NULL] if all(mechanism_of(v).moves_payload for v in self.variants) else []
-        with setting.lanes([[*self.variants, *null]], verify=True, started=lambda name: self._tell("verifying", name)) as (lanes,):
-            idle = lanes.pop(_NULL.name, None)
+        bare = calibrate.bare_variants(self.variants)
+        with setting.lanes([[*self.variants, *bare]], verify=True, started=lambda name: self._tell("verifying", name)) as (lanes,):
+            idle = {v.mechanism: lanes.pop(v.name) for v in bare if v.name in lanes}
             try:
                 self._tell("calibrating", "window length, loop")
-                if idle is not None and self.warm_up_s:
-                    pacing = pace.pacing_cost(setting, idle, self.warm_up_s)
-                elif idle is not None:
-                    loop = calibrate.loop_cost(setting, idle)
+                if self.warm_up_s:
+                    pacing = pace.pacing_cost(setting, idle[calibrate.LOOP], self.warm_up_s) if calibrate.LOOP in idle else None
+                else:
+                    own = {name: calibrate.loop_cost(setting, lane) for name, lane in idle.items()}
             finally:
-                if idle is not None:
-                    idle.tear_down()
+                for lane in idle.values():
+                    lane.tear_down()
             self.window_s, self.longest_s, takes = calibrate.window_length(setting, lanes)
         baseline = setting.study.variant(setting.study.baseline)
         if setting.study.best_chunk and mechanism_of(baseline).uses_chunk:
@@ -101,7 +100,8 @@ class PointRun:
                 "kind": "calibrated",
                 "window_s": self.window_s,
                 "block_s": round(self.block_s, 4),
-                "loop_s_per_call": loop,
+                "loop_s_per_call": own.get(calibrate.LOOP),
+                "own_s_per_call": own,
                 "pacing": pacing,
                 "best_chunk": calibrate.as_record(costs, best) if best else None,
                 "best_chunk_lane": (extra.name if extra else baseline.name) if best else None,

@@ -1,0 +1,52 @@
+"""How much of a variant's CPU is zcload's own: the senders' loop, or its io_uring binding, per call as measured with what moves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from zcload.analysis.tally import Generation, Tally
+from zcload.metrics import TOTAL
+
+LOOP = "null"  # the mechanism whose cost per call is that of the loop itself
+
+Facts = Mapping[str, Any]
+
+
+def cost_per_call(tally: Tally) -> float | None:
+    """Return the senders' CPU seconds per turn of their loop."""
+    return tally["sender_cpu_s"] / tally["sender_iterations"] if tally.get("sender_iterations") else None
+
+
+def costs_per_call(lanes: Iterable[Facts], calibrated: Facts, generations: Sequence[Generation]) -> dict[str, float]:
+    """Return by mechanism what a call costs that moves nothing: calibrated, or measured as a variant of its own."""
+    found = {LOOP: calibrated.get("loop_s_per_call"), **calibrated.get("own_s_per_call", {})}
+    for lane in lanes:
+        if lane["moves_payload"] or found.get(lane["mechanism"]):
+            continue
+        sums = [g.sums[lane["name"]] for g in generations if lane["name"] in g.sums]
+        together = {key: sum(each.get(key, 0.0) for each in sums) for key in ("sender_cpu_s", "sender_iterations")}
+        found[lane["mechanism"]] = cost_per_call(together)
+    return {name: cost for name, cost in found.items() if cost}
+
+
+def own_cost(lane: Facts, per_call: Mapping[str, float], sums: Tally, metrics: Mapping[str, Facts]) -> dict[str, Any] | None:
+    """Return what zcload itself costs in a variant, per call and per GB, and its share of both ends' CPU; None if that was not measured.
+
+    *mechanism* is the one that moves nothing by the same code.
+    """
+    name = str(lane.get("overhead"))  # results of older versions do not say
+    total = metrics[TOTAL]["estimate"]
+    if name not in per_call or not lane["moves_payload"] or not sums["gb"]:
+        return None
+    per_gb = per_call[name] * sums["sender_iterations"] / sums["gb"]
+    return {"mechanism": name, "s_per_call": per_call[name], "s_per_gb": per_gb, "share": per_gb / total if total else None}
+
+
+def distortion(ours: Facts, theirs: Facts) -> float | None:
+    """Return by how much zcload's own cost shifts the ratio of a variant to the baseline, as a fraction of the baseline's cost.
+
+    What both pay alike shifts nothing; what only one of them pays is taken for a cost of its mechanism.
+    """
+    a, b, total = ours["own_cost"], theirs["own_cost"], theirs["metrics"][TOTAL]["estimate"]
+    return (a["s_per_gb"] - b["s_per_gb"]) / total if a and b and total else None
