@@ -107,6 +107,15 @@ MANY_FAULTS = (240_000, 239_000, 241_000)
         ),
         # Both sides, and memory that nobody has warmed.
         (variant("v", copies=0), "saves", LOWER, HIGHER, {}, {"sender": ("saves", "copies"), "receiver": ("costs", "cold_memory")}),
+        # Nor where the sender's threads switch so often that they may be the cause.
+        (
+            variant("v", copies=0, sender_voluntary=(60_000, 59_000, 61_000)),
+            "saves",
+            LOWER,
+            HIGHER,
+            {},
+            {"sender": ("saves", "copies"), "receiver": ("costs",)},
+        ),
         # No word of cold memory where the receiver copies nothing, or differs itself.
         (
             variant("v", copies=0, receiver_copies=0, sink="discard"),

@@ -13,6 +13,7 @@ from zcload.analysis.cautions import RETRANSMITS
 
 ROLES = ("sender", "receiver")
 LEAST_CHANGE = 0.1  # of the baseline's system calls: fewer are no reason for anything that could be measured
+MANY_PER_GB = 5000.0  # switches: more than one for every 200 kB
 LEAST_OWN = 0.01  # of the baseline's sender CPU
 LEAST_PER_GB = 500.0  # faults, switches: at some microseconds each the least that CPU seconds per GB show
 
@@ -75,8 +76,14 @@ def _copies(role: str, better: int, ours: Facts, theirs: Facts) -> Iterator[dict
         sent, usual = _documented(ours, "sender"), _documented(theirs, "sender")
         if ours["truth"]["label"]:
             yield {"code": "late_copy_here", "variant": ours["copied_fraction"], "baseline": None}
-        elif sent and usual and sent["here"] < usual["here"] and ours["sink"] == theirs["sink"]:
+        elif sent and usual and sent["here"] < usual["here"] and ours["sink"] == theirs["sink"] and not _more_switches(ours, theirs):
             yield {"code": "cold_memory", "variant": sent["here"], "baseline": usual["here"]}
+
+
+def _more_switches(ours: Facts, theirs: Facts) -> bool:
+    """Say whether the sender switches so much more that its threads may be what costs the receiver, and not the memory."""
+    keys = [f"sender_{kind}_switches_per_gb" for kind in ("voluntary", "involuntary")]
+    return sum((ours["metrics"][key]["estimate"] or 0.0) - (theirs["metrics"][key]["estimate"] or 0.0) for key in keys) > MANY_PER_GB
 
 
 def _counts(role: str, better: int, ours: Facts, theirs: Facts, metrics: Mapping[str, Facts]) -> Iterator[dict[str, Any]]:
