@@ -83,7 +83,7 @@ def test_charts_of_several_results_do_not_overwrite_each_other(result, tmp_path)
         (("--format", "svg"), "--out: is needed for svg: the directory for the charts (--out charts)"),
         (("--format", "png", "--out", "c", "--chart", "pie"), "--chart: 'pie' is not a chart of this result"),
         (("--format", "table", "--chart", "curve"), "--chart: picks charts, and these are drawn as svg or png"),
-        (("--format", "pdf"), "--format: 'pdf' is not a format (use table, markdown, csv, json, html, "),
+        (("--format", "pdf"), "--format: 'pdf' is not a format (use table, markdown, "),
         (("--format", "html", "--out", "no/such/folder/page.html"), "cannot write no/such/folder/page.html: no such file or directory"),
     ],
 )

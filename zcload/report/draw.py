@@ -32,7 +32,10 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]
 _DROPPED = {
     "role", "aria-roledescription", "aria-hidden", "aria-label", "class", "pointer-events", "version", "font-family", "stroke-miterlimit",
 }  # fmt: skip
+_PLACES = ("transform", "x", "y", "x1", "x2", "y1", "y2", "width", "height")
 _DEFAULTS = {
+    "x2": "0",
+    "y2": "0",
     "opacity": "1",
     "stroke-width": "1",
     "font-weight": "normal",
@@ -129,6 +132,8 @@ def _strip(element: ElementTree.Element) -> None:
         if unseen or (child.tag == f"{{{SVG}}}g" and not len(child)):
             element.remove(child)
     for name in list(element.attrib):
+        if name in _PLACES:  # a tenth of a pixel is as fine as anybody sees
+            element.attrib[name] = re.sub(r"-?\d+\.\d+(?:e-?\d+)?", _tenths, element.attrib[name])
         if name in _DROPPED or _DEFAULTS.get(name) == element.attrib[name]:
             del element.attrib[name]
     if label and symbol:
@@ -140,7 +145,7 @@ def _share(root: ElementTree.Element, prefix: str) -> None:
     marks: dict[tuple[tuple[str, str], ...], list[ElementTree.Element]] = {}
     for element in root.iter(f"{{{SVG}}}path"):
         place = re.fullmatch(r"translate\(([-\d.]+),([-\d.]+)\)", element.get("transform", ""))
-        if place and not len(element):
+        if place:
             marks.setdefault(tuple(sorted((k, v) for k, v in element.attrib.items() if k != "transform")), []).append(element)
     repeated = [(key, found) for key, found in marks.items() if len(found) > 3]
     if not repeated:
@@ -153,12 +158,13 @@ def _share(root: ElementTree.Element, prefix: str) -> None:
             x, y = element.attrib["transform"][len("translate(") : -1].split(",")
             element.attrib.clear()
             element.tag = f"{{{SVG}}}use"
-            element.attrib.update(href=f"#{name}", x=_tenths(x), y=_tenths(y))
+            element.attrib.update(href=f"#{name}", x=x, y=y)
     root.insert(0, defs)
 
 
-def _tenths(number: str) -> str:
-    return f"{float(number):.1f}".removesuffix(".0")
+def _tenths(number: re.Match[str]) -> str:
+    text = f"{float(number[0]):.1f}".removesuffix(".0")
+    return "0" if text == "-0" else text
 
 
 def standing(text: str, name: str) -> str:

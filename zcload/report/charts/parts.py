@@ -161,7 +161,8 @@ CONFIG: Spec = {
     "view": {"stroke": None},
     "axis": {
         "labelColor": MUTED, "titleColor": INK, "gridColor": GRID, "domainColor": MUTED, "tickColor": MUTED,
-        "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "labelLimit": 140, "labelFlush": False, "tickSize": 4,
+        "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal",
+        "titlePadding": 8, "labelLimit": 140, "labelFlush": False, "tickSize": 4,
         "aria": False,
     },
     "title": {"color": INK, "fontSize": 12, "fontWeight": "bold", "anchor": "start", "subtitleColor": MUTED},

@@ -36,7 +36,7 @@ def chart(view: View, number: int, point: Point) -> Iterator[Chart]:
     if not raw or not names:
         return
     whole = {name: raw.stretches[name] for name in names}
-    shown = {name: merged(found, max(12, MOST // len(names))) for name, found in whole.items()}
+    shown = {name: merged(found, max(12, view.share(MOST) // len(names))) for name, found in whole.items()}
     count, left = sum(map(len, whole.values())), sum(map(len, shown.values()))
     thinned = THINNED.format(shown=left, all=count) if left < count else ""
     panels = tuple(Panel(title, _panel(view, shown, field, label, scale)) for title, field, label, scale in SERIES)

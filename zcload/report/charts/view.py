@@ -37,6 +37,10 @@ class View:
         """Say whether there is more than one point."""
         return len(self.points) > 1
 
+    def share(self, most: int) -> int:
+        """Return how many of at most so many marks one point's chart may have: fewer when many points have one each."""
+        return max(most // 3, most // max(1, len(self.points)))
+
 
 def view_of(summary: Mapping[str, Any], raw: Mapping[int, PointRaw]) -> View:
     """Return the view of a summary and what was read of its records."""

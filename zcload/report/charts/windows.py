@@ -29,7 +29,7 @@ def chart(view: View, number: int, point: Point) -> Iterator[Chart]:
     if not raw or not names:
         return
     whole = {name: list(raw.windows[name]) for name in names}
-    shown = {name: thinned(values, max(20, MOST // len(names))) for name, values in whole.items()}
+    shown = {name: thinned(values, max(20, view.share(MOST) // len(names))) for name, values in whole.items()}
     count, left = sum(map(len, whole.values())), sum(map(len, shown.values()))
     told = (
         f" {left} of {count} windows are drawn: of each variant every nth by cost, the cheapest and the dearest among them."

@@ -23,7 +23,7 @@ from zcload.results import Result
 
 DRAWINGS_BYTES = 900_000  # together with the tables and what stands around them the page stays below 1.5 MB
 TABLES_BYTES = 350_000
-PANELS = 240  # drawn at most, by rank: a page of more is not read, and each takes some 50 ms
+PANELS = 160  # drawn at most, by rank: a page of more is not read, and each takes some 50 ms
 SENTENCES = 12  # more of them are folded away behind the table of verdicts
 
 
