@@ -206,6 +206,36 @@ def compare(
 
 
 @app.command()
+def history(
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where the results are; all below it are found.")] = Path("results"),
+    metric: Annotated[str | None, typer.Option(help="Show how this metric went, instead of the list of results.")] = None,
+    relative: Annotated[bool, typer.Option("--relative", help="The metric as a ratio to each run's own baseline.")] = False,
+    by: Annotated[str, typer.Option(help="date: result by result; kernel: all results of a kernel together.")] = "date",
+    study: Annotated[str | None, typer.Option(help="Only results of this study.")] = None,
+    point: Annotated[str | None, typer.Option(help="Only points with this in their name: chunk=64KiB.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Only this variant.")] = None,
+    format: Annotated[str, typer.Option(help="table or json.")] = "table",
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Read all results again.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
+) -> None:
+    """List the results of a directory, or show how a metric went."""
+    from zcload.cli.history import run_history
+
+    run_history(
+        directory,
+        metric=metric,
+        relative=relative,
+        by=by,
+        study=study,
+        point=point,
+        variant=variant,
+        format=format,
+        rebuild=rebuild,
+        out=out,
+    )
+
+
+@app.command()
 def mechanisms() -> None:
     """List every mechanism and sink, and whether this host can run it."""
     from zcload.cli.show import show_mechanisms

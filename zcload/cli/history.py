@@ -1,0 +1,104 @@
+"""`zcload history`: the results of a directory tree, and how a figure went."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from zcload.cli.show import put
+from zcload.errors import ConfigError, Problem
+from zcload.history.index import Entry, Index
+from zcload.history.trend import By, Series, drawn, series
+
+FORMATS = ("table", "json")
+
+
+def run_history(
+    root: Path,
+    *,
+    metric: str | None,
+    relative: bool,
+    by: str,
+    study: str | None,
+    point: str | None,
+    variant: str | None,
+    format: str,
+    rebuild: bool,
+    out: Path | None,
+) -> None:
+    """List the results below *root*, or the trend of *metric*; raises ConfigError."""
+    from zcload.metrics import METRICS
+
+    if format not in FORMATS:
+        raise ConfigError(Problem(f"{format!r} is not a format", key="--format", remedy=f"use {', '.join(FORMATS)}"))
+    ways: dict[str, By] = {"date": "date", "kernel": "kernel"}
+    if by not in ways:
+        raise ConfigError(Problem(f"{by!r} is no order", key="--by", remedy=f"use {', '.join(ways)}"))
+    if metric is not None and metric not in METRICS:
+        near = [key for key in METRICS if key.startswith(f"{metric}_")] or difflib.get_close_matches(metric, METRICS, n=1, cutoff=0.5)
+        raise ConfigError(
+            Problem(
+                f"{metric!r} is not a metric", key="--metric", remedy=f"did you mean {near[0]!r}?" if near else "docs/metrics.md lists them"
+            )
+        )
+    if metric is None and (relative or point is not None or variant is not None):
+        raise ConfigError(Problem("--relative, --point and --variant are about the trend of a metric", remedy="name one with --metric"))
+    with closing(Index(root, rebuild=rebuild)) as index:
+        entries = index.entries(study)
+        if not entries:
+            raise ConfigError(Problem("there is no result here" + (f" of the study {study!r}" if study else ""), file=str(root)))
+        found = None
+        if metric is not None:
+            found = series(index.figures(metric, relative=relative, study=study, point=point, variant=variant), ways[by])
+            if not found:
+                raise ConfigError(
+                    Problem(f"no result here has a figure of {metric} that fits", file=str(root), remedy="zcload history lists them")
+                )
+        put(_json(entries, found) if format == "json" else _table(entries, found), out)
+
+
+def _json(entries: Sequence[Entry], found: Sequence[Series] | None) -> str:
+    names = ("path", "study", "started", "kernel", "cpu", "zcload", "complete", "points")
+    tree: dict[str, Any] = {
+        "results": [{name: getattr(entry, name) for name in names} for entry in entries if entry.error is None],
+        "unreadable": [{"path": entry.path, "reason": entry.error} for entry in entries if entry.error is not None],
+    }
+    if found is not None:
+        tree["series"] = [one.as_dict() for one in found]
+    return json.dumps(tree, indent=1, allow_nan=False) + "\n"
+
+
+def _table(entries: Sequence[Entry], found: Sequence[Series] | None) -> str:
+    from tabulate import tabulate
+
+    parts = []
+    readable = [entry for entry in entries if entry.error is None]
+    if found is not None:
+        parts += ["\n".join(drawn(one)) for one in found]
+    elif readable:
+        rows = [
+            [
+                e.started.replace("T", " ").removesuffix("Z"),
+                e.study,
+                str(e.points),
+                e.kernel,
+                e.zcload,
+                "" if e.complete else "partial",
+                _folder(e),
+            ]
+            for e in readable
+        ]
+        headers = ["started (UTC)", "study", "points", "kernel", "zcload", "", "result"]
+        parts.append(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
+    bad = [f"  {entry.path}: {entry.error}" for entry in entries if entry.error is not None]
+    if bad:
+        parts.append("\n".join(["Not readable", *bad]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _folder(entry: Entry) -> str:
+    return str(Path(entry.path).parent)
