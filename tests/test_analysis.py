@@ -11,8 +11,9 @@ from tests.golden.fake import CPUS, Cost, Result, header, lane
 from zcload.analysis.bottleneck import bottleneck
 from zcload.analysis.cautions import CODES
 from zcload.analysis.estimates import generation_log_ratio, metric_interval, ratio_to
+from zcload.analysis.sorting import sort_out
 from zcload.analysis.summary import summarise
-from zcload.analysis.tally import idle_cores, sort_out, window_tally
+from zcload.analysis.tally import idle_cores, window_tally
 from zcload.metrics import METRICS
 from zcload.stats import Bootstrap, generations_interval
 

@@ -16,8 +16,8 @@ from tests.golden.fake import Cost, example, header, lane
 from tests.golden.fake import Result as Recorded
 from tests.test_report import zero_copy
 from zcload.analysis.estimates import metric_interval
+from zcload.analysis.sorting import sort_out
 from zcload.analysis.summary import summarise
-from zcload.analysis.tally import sort_out
 from zcload.analysis.truth import NOT_ZERO_COPY
 from zcload.errors import ConfigError
 from zcload.metrics import METRICS

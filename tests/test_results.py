@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 
 import pytest
 
+from benchmarks.scale import make
 from tests.golden.fake import Cost, Result, header, lane
 from zcload import results
 from zcload.analysis.summary import summarise
@@ -318,3 +320,22 @@ def test_a_result_reads_no_more_than_it_must(tmp_path):
     result = results.Result.load(tmp_path)
     assert result.summary["name"] == "example"
     assert problem(list, result.records).line == 1
+
+
+@pytest.mark.parametrize("points", [1, 4])
+def test_memory_of_a_summary_grows_no_faster_than_its_windows(tmp_path, points):
+    """Twice the windows take at most twice the memory, and less than 8 KiB a window: records are read and not kept."""
+    peaks = []
+    for count in (2000, 4000):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        make(folder, count, points)
+        tracemalloc.start()
+        try:
+            summary = results.load_summary(folder)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        assert sum(v["windows"] for p in summary["points"] for v in p["variants"]) >= count
+    assert peaks[1] < 2.2 * peaks[0]
+    assert (peaks[1] - peaks[0]) / 2000 < 8192

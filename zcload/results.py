@@ -188,7 +188,7 @@ def _summary_of(result: Path) -> dict[str, Any]:
     if result.suffix == ".jsonl":
         from zcload.analysis.summary import summarise
 
-        return summarise(read_records(result))
+        return summarise(each_record(result))
     return _read_summary(result)
 
 

@@ -212,7 +212,7 @@ class Bootstrap:
 
 @lru_cache(maxsize=64)  # the points of a study tend to have alike numbers of generations
 def _draws(clusters: int, draws: int, seed: int) -> list[Pick]:
-    rng, population = random.Random(seed), range(clusters)
+    rng, population = random.Random(seed), list(range(clusters))  # a list: the draws share its numbers, else most of their memory
     return [itemgetter(*rng.choices(population, k=clusters)) for _ in range(draws)]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from zcload.analysis.comparisons import Comparison
 from zcload.analysis.own_cost import distortion
 from zcload.analysis.rates import cautions as rate_cautions
-from zcload.analysis.tally import PointData
+from zcload.analysis.sorting import PointData
 from zcload.metrics import MACHINE, TOTAL
 from zcload.model import Caution
 from zcload.units import counted

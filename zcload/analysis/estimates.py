@@ -126,16 +126,14 @@ def generation_log_ratio(metric: Metric, variant: str, baseline: str, generation
 
 
 def _against_reference(metric: Metric, variant: str, generation: Generation, reference: str) -> dict[float, float]:
-    """Return, by block, the variant's log-ratio to the reference's window of the same group; kept, as several comparisons use it."""
-    key = (metric.key, variant, reference)
-    if key not in generation.logs:
-        logs = generation.logs[key] = {}
-        for (block, _), windows in generation.windows.items():
-            if variant in windows:
-                a, b = _quotient(metric, windows[variant]), _quotient(metric, windows.get(reference))
-                if a and b:
-                    logs[block] = math.log(a / b)
-    return generation.logs[key]
+    """Return, by block, the variant's log-ratio to the reference's window of the same group."""
+    logs = {}
+    for (block, _), windows in generation.windows.items():
+        if variant in windows:
+            a, b = _quotient(metric, windows[variant]), _quotient(metric, windows.get(reference))
+            if a and b:
+                logs[block] = math.log(a / b)
+    return logs
 
 
 def _generation_level(metric: Metric, variant: str, generation: Generation) -> float | None:

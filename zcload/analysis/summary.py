@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from zcload.analysis import rates
@@ -15,7 +15,8 @@ from zcload.analysis.crossing import crossing_record
 from zcload.analysis.estimates import difference_to, metric_interval
 from zcload.analysis.latency import describe as describe_latency
 from zcload.analysis.own_cost import LOOP, cost_per_call, costs_per_call, own_cost
-from zcload.analysis.tally import Generation, PointData, idle_cores, sort_out
+from zcload.analysis.sorting import PointData, Sorting
+from zcload.analysis.tally import Generation, idle_cores
 from zcload.analysis.truth import truth
 from zcload.analysis.why import reasons
 from zcload.metrics import METRICS, headline
@@ -29,17 +30,18 @@ SCHEMA = "zcload.summary/1"
 Record = Mapping[str, Any]
 
 
-def summarise(records: Sequence[Record]) -> dict[str, Any]:
-    """Return the summary of *records*: a header, then what was recorded, complete or not."""
-    header = records[0]
-    by_point: dict[int, list[Record]] = defaultdict(list)
-    for record in records[1:]:
-        by_point[record.get("point", -1)].append(record)
+def summarise(records: Iterable[Record]) -> dict[str, Any]:
+    """Return the summary of *records*: a header, then what was recorded, complete or not; each is read once and not kept."""
+    stream = iter(records)
+    header = next(stream)
+    by_point: dict[int, _Sorted] = defaultdict(_Sorted)
+    for record in stream:
+        by_point[record.get("point", -1)].take(record)
     key = headline(header["environment"].get("irq_time_accounting"), header["schedule"])
-    ends = [record for record in by_point[-1] if record["kind"] == "end"]
+    ends = by_point[-1].events["end"]
     complete = bool(ends and ends[-1]["complete"])
     cautions = [Caution(**c) for c in header["cautions"]]
-    cautions += [Caution(r["code"], r["message"], r["remedy"]) for r in by_point[-1] if r["kind"] == "caution"]
+    cautions += [Caution(r["code"], r["message"], r["remedy"]) for r in by_point[-1].events["caution"]]
     points: list[_Point] = []
     crossover, logs = header.get("crossover"), {}
     margin = header["stop"]["margin"]
@@ -47,7 +49,7 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
         if crossover and index not in by_point:
             continue  # a value that the search did not come to
         where = f"{described['name']}: " if len(header["points"]) > 1 else ""
-        point = _Point(header, described, by_point[index], key, margin, where)
+        point = _Point(header, described, by_point.pop(index, _Sorted()), key, margin, where)
         points.append(point)
         if crossover:
             contender = crossover["contender"]
@@ -84,17 +86,31 @@ def _stopped(points: Sequence[_Point]) -> str | None:
     return next((reason for reason in reasons if not reason.startswith("failed")), None)
 
 
+class _Sorted:
+    """The records of one point on their way: windows become sums, events are kept."""
+
+    _HEAVY = frozenset(("window", "block", "sample", "sampler", "generation", "reports"))
+
+    def __init__(self) -> None:
+        self.events: dict[str, list[Record]] = defaultdict(list)
+        self.measured, self.checked = Sorting(), Sorting("check")
+
+    def take(self, record: Record) -> None:
+        self.measured.take(record)
+        self.checked.take(record)
+        if record["kind"] not in self._HEAVY:
+            self.events[record["kind"]].append(record)
+
+
 class _Point:
     """One point on its way from records to its part of the summary."""
 
-    def __init__(self, header: Record, described: Record, records: Sequence[Record], key: str, margin: float, where: str) -> None:
+    def __init__(self, header: Record, described: Record, records: _Sorted, key: str, margin: float, where: str) -> None:
         self.header, self.described, self.key, self.margin, self.where = header, described, key, margin, where
-        self.events: dict[str, list[Record]] = defaultdict(list)
-        for record in records:
-            self.events[record["kind"]].append(record)
+        self.events = records.events
         self.calibrated: Record = self.events["calibrated"][-1] if self.events["calibrated"] else {}
         self.idle_cores = idle_cores(self.events["idle"])
-        self.data = sort_out(records, self.idle_cores)
+        self.data = records.measured.finish(self.idle_cores)
         self.generations = self.data.used()
         self.bootstrap = Bootstrap(len(self.generations))
         self.lanes = self._lanes()
@@ -106,7 +122,7 @@ class _Point:
         for comparisons in (self.comparisons, self.best_comparisons):
             judge(comparisons, margin, outside)
         self.rates = self._rates()
-        self.check = _window_check(records, self)
+        self.check = _window_check(records.checked.finish(self.idle_cores), self)
         self.per_call = costs_per_call(self.lanes, self.calibrated, list(self.data.all_blocks.values()))
         self.variants = [self._variant(lane) for lane in self.lanes]
         self.observer_share = _observer_share(self.generations)
@@ -287,9 +303,8 @@ def _mapped_fraction(sums: Mapping[str, float]) -> float | None:
     return mapped / sums["bytes"] if mapped is not None and sums["bytes"] else None
 
 
-def _window_check(records: Sequence[Record], point: _Point) -> dict[str, Any] | None:
+def _window_check(data: PointData, point: _Point) -> dict[str, Any] | None:
     """Compare the ratios of the long windows of --check-windows with the short ones'; None if none were measured."""
-    data: PointData = sort_out(records, point.idle_cores, purpose="check")
     generations = data.used()
     if not generations:
         return None

@@ -7,9 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zcload.metrics import METRICS
 from zcload.observe.machine import busy_s, capacity_s
 
 PAGE_BYTES = 4096.0  # the unit in which pages are counted, whatever the machine's own are
+
+_OF_EACH_WINDOW = (
+    *dict.fromkeys(name for metric in METRICS.values() if metric.kind == "windows" for name in (metric.numerator, metric.denominator)),
+    "open_s",
+)
 
 Tally = dict[str, float]  # name of a sum (see Metric.numerator, denominator) -> value
 
@@ -63,6 +69,7 @@ def window_tally(record: Mapping[str, Any], idle_cores: float | None) -> Tally:
     if record["machine"] is not None and idle_cores is not None:
         before, after = record["machine"]
         tally["machine_cpu_s"] = busy_s(before, after) - idle_cores * (after[0] - before[0]) / 1e9
+        tally["machine_wall_s"] = (after[0] - before[0]) / 1e9
         tally["machine_gb"], tally["machine_elapsed_s"] = tally["gb"], elapsed_s
         if "transfers" in tally:
             tally["machine_transfers"] = tally["transfers"]
@@ -86,7 +93,6 @@ class Generation:
     number: int
     windows: dict[tuple[float, int], dict[str, Tally]] = field(default_factory=lambda: defaultdict(dict))
     sums: dict[str, Tally] = field(default_factory=lambda: defaultdict(lambda: defaultdict(float)))
-    logs: dict[tuple[str, str, str], dict[float, float]] = field(default_factory=dict)  # what the estimates keep: see ratio_to
     latencies: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # by variant: the windows' values, packed
     lateness: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     pacing: dict[str, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))  # by variant: the windows' records of it
@@ -97,7 +103,8 @@ class Generation:
 
     def add(self, record: Mapping[str, Any], tally: Tally) -> None:
         """Take in a window that counts. The baseline has one window in each group of a block."""
-        self.windows[record["block"], record["group"]][record["lane"]] = tally
+        # Of 100,000 windows every sum of each would be 200 MB; single windows are asked for no more than these.
+        self.windows[record["block"], record["group"]][record["lane"]] = {name: tally[name] for name in _OF_EACH_WINDOW if name in tally}
         total = self.sums[record["lane"]]
         for name, value in tally.items():
             total[name] += value
@@ -106,6 +113,17 @@ class Generation:
         for values, name in ((self.latencies, "latency_ns"), (self.lateness, "late_ns")):
             if text := record.get("transfers", {}).get(name):
                 values[record["lane"]].append(text)
+
+    def merge(self, other: Generation) -> None:
+        """Take in the windows and sums of another part of the same generation."""
+        for key, windows in other.windows.items():
+            self.windows[key].update(windows)
+        for lane, total in other.sums.items():
+            for name, value in total.items():
+                self.sums[lane][name] += value
+        for mine, theirs in ((self.latencies, other.latencies), (self.lateness, other.lateness)):
+            for lane, texts in theirs.items():
+                mine[lane].extend(texts)
 
 
 def add_samples(generation: Generation, samples: list[Mapping[str, Any]], workers: Mapping[str, tuple[int, int]]) -> None:
@@ -156,79 +174,6 @@ def add_reports(generation: Generation, reports: Mapping[str, list[Mapping[str, 
             registered = sum(each.get("registered_bytes", 0) for each in counters)
             sent = moved * 1e9 - sum(each.get("fallback_bytes", 0) for each in counters)
             total["pinned_pages"] += (registered or sent) / PAGE_BYTES
-
-
-@dataclass(slots=True)
-class PointData:
-    """All records of one point, sorted out.
-
-    *generations* hold the blocks that count: the uncontaminated ones and those kept because too many had to be repeated.
-    *all_blocks* have the repeated ones too, *clean_blocks* only the uncontaminated. A generation in which that makes no
-    difference is the same object in all three; one without a clean block is missing from *clean_blocks*.
-    """
-
-    generations: dict[int, Generation] = field(default_factory=dict)
-    all_blocks: dict[int, Generation] = field(default_factory=dict)
-    clean_blocks: dict[int, Generation] = field(default_factory=dict)
-    blocks: int = 0
-    repeated: int = 0
-    kept_contaminated: int = 0
-    windows: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    reports: dict[str, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))
-    workers: dict[str, tuple[int, int]] = field(default_factory=dict)
-    cpus: tuple[int, ...] = ()  # how many CPUs senders, receivers and both together may use
-
-    def used(self) -> list[Generation]:
-        """Return the generations that hold at least one block, in order."""
-        return [self.generations[number] for number in sorted(self.generations) if self.generations[number].windows]
-
-
-def sort_out(records: Iterable[Mapping[str, Any]], idle_cores: float | None, purpose: str = "measure") -> PointData:
-    """Sort the records of one point: only blocks of *purpose* count, abandoned ones never, repeated ones only in `all_blocks`."""
-    data = PointData()
-    pending: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
-    samples: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
-    reports: dict[int, dict[str, list[Mapping[str, Any]]]] = defaultdict(dict)
-    blocks: dict[int, dict[str, list[tuple[Mapping[str, Any], Tally]]]] = defaultdict(lambda: defaultdict(list))
-    for record in records:
-        kind, number = record["kind"], record.get("generation", -1)
-        if kind == "window":
-            pending[number].append(record)
-        elif kind == "block":
-            windows, pending[number] = pending[number], []
-            if record["purpose"] != purpose or record["fate"] == "abandoned":
-                continue
-            data.blocks += 1
-            data.repeated += record["fate"] == "repeated"
-            data.kept_contaminated += record["fate"] == "kept"
-            for window in windows:
-                data.windows[window["lane"]] += 1
-                if record["fate"] == "repeated":  # it shares its number with its repetition: keep both, under keys that differ
-                    window = {**window, "block": window["block"] + 0.001 * (1 + record["attempt"])}
-                blocks[number][record["fate"]].append((window, window_tally(window, idle_cores)))
-        elif kind == "sample" and record["purpose"] == purpose:
-            samples[number].append(record)
-        elif kind == "reports":
-            data.reports[record["lane"]].extend(record["senders"])
-            reports[number].setdefault(record["lane"], []).extend(record["senders"])
-            data.workers[record["lane"]] = (record["workers"][0], record["workers"][1])
-            data.cpus = tuple(record["cpus"])
-    for number, fates in blocks.items():
-
-        def build(*wanted: str, number: int = number, fates: Any = fates) -> Generation:
-            generation = Generation(number)
-            for fate in wanted:
-                for window, tally in fates[fate]:
-                    generation.add(window, tally)
-            add_samples(generation, samples[number], data.workers)
-            add_reports(generation, reports[number])
-            return generation
-
-        generation = data.generations[number] = build("counted", "kept")
-        data.all_blocks[number] = build("counted", "kept", "repeated") if fates["repeated"] else generation
-        if fates["counted"]:
-            data.clean_blocks[number] = build("counted") if fates["kept"] else generation
-    return data
 
 
 def idle_cores(records: Iterable[Mapping[str, Any]]) -> float | None:

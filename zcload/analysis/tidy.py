@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from zcload.analysis.estimates import generation_figure
-from zcload.analysis.tally import idle_cores, sort_out, window_tally
+from zcload.analysis.sorting import sort_out
+from zcload.analysis.tally import idle_cores, window_tally
 from zcload.metrics import METRICS
 
 Record = Mapping[str, Any]

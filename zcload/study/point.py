@@ -10,7 +10,8 @@ from typing import Any
 from zcload import interrupt
 from zcload.analysis.comparisons import saving
 from zcload.analysis.estimates import generation_log_ratio
-from zcload.analysis.tally import Generation, idle_cores, sort_out
+from zcload.analysis.sorting import sort_out
+from zcload.analysis.tally import Generation, idle_cores
 from zcload.errors import StudyError
 from zcload.lane.lane import Lane
 from zcload.lane.sampler import Sampler

@@ -1,0 +1,122 @@
+"""The records of a point sorted out as they come: what counts becomes sums at once, so that a result need not fit into memory."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from zcload.analysis.tally import Generation, add_reports, add_samples, window_tally
+
+Record = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class PointData:
+    """All records of one point, sorted out.
+
+    *generations* hold the blocks that count: the uncontaminated ones and those kept because too many had to be repeated.
+    *all_blocks* have the repeated ones too, *clean_blocks* only the uncontaminated. A generation in which that makes no
+    difference is the same object in all three; one without a clean block is missing from *clean_blocks*.
+    """
+
+    generations: dict[int, Generation] = field(default_factory=dict)
+    all_blocks: dict[int, Generation] = field(default_factory=dict)
+    clean_blocks: dict[int, Generation] = field(default_factory=dict)
+    blocks: int = 0
+    repeated: int = 0
+    kept_contaminated: int = 0
+    windows: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    reports: dict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))
+    workers: dict[str, tuple[int, int]] = field(default_factory=dict)
+    cpus: tuple[int, ...] = ()  # how many CPUs senders, receivers and both together may use
+
+    def used(self) -> list[Generation]:
+        """Return the generations that hold at least one block, in order."""
+        return [self.generations[number] for number in sorted(self.generations) if self.generations[number].windows]
+
+
+class Sorting:
+    """Takes the records of one point: only blocks of *purpose* count, abandoned ones never, repeated ones only in `all_blocks`."""
+
+    def __init__(self, purpose: str = "measure") -> None:
+        self._purpose = purpose
+        self._data = PointData()
+        self._pending: dict[int, list[Record]] = defaultdict(list)  # windows of blocks that are not over
+        self._samples: dict[int, list[Record]] = defaultdict(list)  # the first and the last of a generation: the others say no more
+        self._reports: dict[int, dict[str, list[Record]]] = defaultdict(dict)
+        self._fates: dict[int, dict[str, Generation]] = defaultdict(dict)
+
+    def take(self, record: Record) -> None:
+        """Take in the next record."""
+        kind, number = record["kind"], record.get("generation", -1)
+        if kind == "window":
+            self._pending[number].append(record)
+        elif kind == "block":
+            self._judge(record, number, self._pending.pop(number, []))
+        elif kind == "sample" and record["purpose"] == self._purpose:
+            self._samples[number][1:] = [record] if self._samples[number] else []
+            self._samples[number] = self._samples[number] or [record]
+        elif kind == "reports":
+            self._data.reports[record["lane"]].extend(record["senders"])
+            self._reports[number].setdefault(record["lane"], []).extend(record["senders"])
+            self._data.workers[record["lane"]] = (record["workers"][0], record["workers"][1])
+            self._data.cpus = tuple(record["cpus"])
+
+    def _judge(self, block: Record, number: int, windows: list[Record]) -> None:
+        fate = block["fate"]
+        if block["purpose"] != self._purpose or fate == "abandoned":
+            return
+        self._data.blocks += 1
+        self._data.repeated += fate == "repeated"
+        self._data.kept_contaminated += fate == "kept"
+        generation = self._fates[number].setdefault(fate, Generation(number))
+        for window in windows:
+            self._data.windows[window["lane"]] += 1
+            tally = window_tally(window, 0.0)  # what the idle machine uses is known at the end
+            if fate == "repeated":  # it shares its number with its repetition: keep both, under keys that differ
+                window = {**window, "block": window["block"] + 0.001 * (1 + window["attempt"])}
+            generation.add(window, tally)
+
+    def finish(self, idle_cores: float | None) -> PointData:
+        """Return all that was taken in, sorted; *idle_cores* is what the machine uses when idle, None if it is not known."""
+        data = self._data
+        for number, fates in self._fates.items():
+            for generation in fates.values():
+                _less_idle(generation, idle_cores)
+            counted = [fates[fate] for fate in ("counted", "kept") if fate in fates]
+            everything = [*counted, *([fates["repeated"]] if "repeated" in fates else [])]
+            built = {len(parts): self._whole(number, parts) for parts in (counted, everything)}
+            data.generations[number], data.all_blocks[number] = built[len(counted)], built[len(everything)]
+            if "counted" in fates:
+                data.clean_blocks[number] = self._whole(number, counted[:1]) if len(counted) > 1 else built[len(counted)]
+        return data
+
+    def _whole(self, number: int, parts: list[Generation]) -> Generation:
+        """Return the generation that *parts* make up, with what was sampled and reported of all of it."""
+        whole = Generation(number)
+        for part in parts:
+            whole.merge(part)
+        add_samples(whole, self._samples[number], self._data.workers)
+        add_reports(whole, self._reports[number])
+        return whole
+
+
+def _less_idle(generation: Generation, idle_cores: float | None) -> None:
+    for total in generation.sums.values():
+        if "machine_cpu_s" not in total:
+            continue
+        if idle_cores is None:
+            for name in [name for name in total if name.startswith("machine_")]:
+                total.pop(name, None)
+        else:
+            total["machine_cpu_s"] -= idle_cores * total["machine_wall_s"]
+
+
+def sort_out(records: Iterable[Record], idle_cores: float | None, purpose: str = "measure") -> PointData:
+    """Sort the *records* of one point at once."""
+    sorting = Sorting(purpose)
+    for record in records:
+        sorting.take(record)
+    return sorting.finish(idle_cores)
