@@ -22,7 +22,7 @@ from tabulate import tabulate
 from zcload import interrupt
 from zcload.analysis.tally import window_tally
 from zcload.lane import lane as lanes
-from zcload.lane import sender
+from zcload.lane import sender, set_up
 from zcload.lane.connect import choose_congestion
 from zcload.lane.load import Load, Means
 from zcload.lane.pacing import Paced
@@ -83,10 +83,10 @@ def switches(pid: int) -> int:
 def trial(method: str, mechanism: str, point: Point, fd: int, seconds: float, rng: random.Random) -> dict[str, float]:
     """Run a fresh lane for a warm-up and a window; return what it came to."""
     load = METHODS[method]
-    sender.load_of = lanes.load_of = lambda _: load  # type: ignore[assignment]
+    sender.load_of = lanes.load_of = set_up.load_of = lambda _: load  # type: ignore[assignment]
     placement = place("spread", point.senders, point.receiver_count, read_cores(), rng)
     os.sched_setaffinity(0, placement.coordinator)
-    lane = lanes.set_up(
+    lane = set_up.set_up(
         Variant(method, mechanism),
         point,
         fd=fd,

@@ -14,7 +14,7 @@ import time
 
 from zcload import interrupt
 from zcload.lane.connect import choose_congestion
-from zcload.lane.lane import set_up
+from zcload.lane.set_up import set_up
 from zcload.model import Point, Variant
 from zcload.observe.topology import read_cores
 from zcload.placement import place

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import psutil
 import pytest
 
-from zcload.lane.lane import set_up
 from zcload.lane.rest import wait_for_rest
 from zcload.lane.sender import shares
+from zcload.lane.set_up import set_up
+from zcload.lane.terms import expected_digests
 from zcload.model import Point, Variant
 from zcload.placement import Placement
 
@@ -139,7 +140,7 @@ def lane_of(source_file):
         lane = set_up(variant, point, fd=file.fd, size=file.size, placement=placement or free, congestion=None, verify=verify)
         lanes.append(lane)
         if start and verify:
-            lane.verify(file.digests(point.senders), 10.0)
+            lane.verify(expected_digests(point, file.fd, file.size) if lane.terms else file.digests(point.senders), 10.0)
         elif start:
             lane.ready()
         if start:

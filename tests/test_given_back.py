@@ -11,9 +11,9 @@ import pytest
 
 from tests.test_veth_study import namespaces_held
 from zcload.errors import ConfigError
-from zcload.lane.lane import set_up
 from zcload.lane.network import open_network
 from zcload.lane.rest import wait_for_rest
+from zcload.lane.set_up import set_up
 from zcload.linux import memory
 from zcload.mechanisms import MECHANISMS
 from zcload.model import Point, Variant

@@ -28,6 +28,7 @@ import zcload
 from zcload import interrupt
 from zcload.errors import StudyError, ZcloadError
 from zcload.lane import lane as lane_module
+from zcload.lane import set_up as set_up_module
 from zcload.lane.lane import Lane
 from zcload.lane.network import Network
 from zcload.lane.rest import wait_for_rest
@@ -319,7 +320,7 @@ def say(*packets):
 @pytest.mark.parametrize(("role", "body"), [("sender", "send_file"), ("receiver", "receive_file")])
 def test_a_worker_that_says_the_wrong_thing_is_named(role, body, packet, lane_of, monkeypatch, patience, impatience):
     """What is not a worker's message, or not the one that is due, gives a StudyError with lane, role and PID, never a traceback."""
-    monkeypatch.setattr(lane_module, body, say(packet))
+    monkeypatch.setattr(set_up_module, body, say(packet))
     lane = lane_of(start=False, verify=False, name="v")
     worker = lane.senders[0] if role == "sender" else lane.receivers[0]
     with pytest.raises(StudyError) as caught:
@@ -329,7 +330,7 @@ def test_a_worker_that_says_the_wrong_thing_is_named(role, body, packet, lane_of
 
 def test_a_report_that_is_none_is_an_error(lane_of, monkeypatch, patience, impatience):
     """A worker that answers the order to report with something else gives a StudyError that names it."""
-    monkeypatch.setattr(lane_module, "send_file", say(b'{"ready": true}', b'{"ready": true}'))
+    monkeypatch.setattr(set_up_module, "send_file", say(b'{"ready": true}', b'{"ready": true}'))
     lane = lane_of(verify=False, name="v")
     with pytest.raises(StudyError) as caught:
         lane.report()
@@ -603,7 +604,7 @@ def test_a_sender_opens_the_file_for_itself(lane_of):
 
 COORDINATOR = """
 import os, signal, sys, time
-from zcload.lane.lane import set_up
+from zcload.lane.set_up import set_up
 from zcload.model import Point, Variant
 from zcload.placement import Placement
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zcload.lane.lane import set_up
+from zcload.lane.set_up import set_up
 from zcload.mechanisms import MECHANISMS
 from zcload.model import Point, Variant
 from zcload.observe.machine import Machine

@@ -164,6 +164,7 @@ def fake_lane(*processes, parked=lambda: True, sent=lambda: 100, received=lambda
         parked=parked,
         sent=sent,
         received=received,
+        all_arrived=lambda: sent() == received(),
         failure=failure,
     )
 

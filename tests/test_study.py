@@ -122,6 +122,11 @@ class Lane:
     def verify(self, expected, timeout_s):
         self.told.append(("verify", self.name))
 
+    terms = None
+
+    def late_strangers(self):
+        return 0
+
     def report(self):
         return [{"tcp_info": {}, "completions": {}}]
 

@@ -49,6 +49,14 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
+class Sizes:
+    """Sizes of files in bytes, each as likely as the next: one, or several, or those of *path*, which are read before the run."""
+
+    values: tuple[int, ...]
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """One setting of the workload values: sizes in bytes, rates in bit/s of the whole lane, None where a value is automatic."""
 
@@ -64,6 +72,10 @@ class Point:
     cache: Literal["warm", "cold"] = "warm"
     rate_bps: float | None = None  # None: max
     transfer: Literal["stream", "per-file"] = "stream"
+    transfer_size: Sizes | None = None  # None: streams have no size
+    connection: Literal["persistent", "fresh"] = "persistent"
+    arrivals: Literal["closed", "constant", "poisson"] = "closed"
+    transfers_per_s: float | None = None  # of the whole lane; None: as many as a closed loop makes
     network: Literal["loopback", "veth"] = "loopback"
     mtu: int | None = None  # of the veth pair in bytes; None: the kernel's default
     offloads: bool = True  # of the veth pair: segmentation left to the device
@@ -81,6 +93,11 @@ class Point:
     def receiver_count(self) -> int:
         """How many receiver processes a lane has at this point; never more than it has connections."""
         return self.senders if self.receivers == PER_SENDER else min(int(self.receivers), self.senders)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The sizes of the point's transfers in bytes; none for a stream, or before a file of sizes has been read."""
+        return self.transfer_size.values if self.transfer_size else ()
 
 
 @dataclass(frozen=True, slots=True)

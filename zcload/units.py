@@ -31,11 +31,13 @@ SIZE_PATTERN = f"{_NUMBER}(?:{_alternatives(_SIZE_UNITS)})"
 RATE_PATTERN = f"max|{_NUMBER}(?:{_alternatives(_RATE_UNITS)})"
 DURATION_PATTERN = "(?=.)" + "".join(f"(?:{_NUMBER}{unit})?" for unit in _TIME_UNITS)
 PERCENT_PATTERN = f"{_NUMBER}%"
+FREQUENCY_PATTERN = f"max|{_NUMBER}/s"
 
 SIZE_EXPECTED = "expected a size such as '64KiB', '2.4GB' or '512B'"
 RATE_EXPECTED = "expected a rate such as '10Gbit/s', '500MB/s' or 'max'"
 DURATION_EXPECTED = "expected a duration such as '250ms', '2s' or '1m30s'"
 PERCENT_EXPECTED = "expected a percentage such as '3%'"
+FREQUENCY_EXPECTED = "expected a number a second such as '500/s', or 'max'"
 
 
 class ValueRefused(ValueError):
@@ -102,6 +104,24 @@ def parse_percent(value: object) -> float:
     if fraction >= LIMIT:
         raise ValueRefused(f"{shown(value)} is too large: {PERCENT_EXPECTED}")
     return float(fraction)
+
+
+def parse_frequency(value: object) -> float | None:
+    """Return the times a second that *value* ("500/s", "2.5/s") stands for, None for "max"; raises ValueRefused."""
+    if value == "max":
+        return None
+    text = _text(value, "frequency", FREQUENCY_EXPECTED, ("/s",))
+    if not re.fullmatch(f"{_NUMBER}/s", text):
+        raise ValueRefused(f"{shown(value)} is not a frequency: {FREQUENCY_EXPECTED}", _near_miss(text, {"/s": 1}))
+    return float(text[:-2])
+
+
+def format_frequency(per_s: float | None) -> str:
+    """Write *per_s* (None for no limit) so that parse_frequency returns it again."""
+    if per_s is None:
+        return "max"
+    text = f"{Decimal(repr(float(per_s))):f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) + "/s"
 
 
 def format_size(size: int) -> str:

@@ -8,8 +8,8 @@ import os
 import sys
 
 from zcload.lane import rest
-from zcload.lane.lane import set_up
 from zcload.lane.sender import shares
+from zcload.lane.set_up import set_up
 from zcload.linux import pipes
 from zcload.model import Point, Variant
 from zcload.observe.machine import Machine

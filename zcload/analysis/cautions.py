@@ -17,6 +17,7 @@ CODES: dict[str, str] = {
     "aa_differs": "the baseline's two lanes differ from each other",
     "congestion": "the congestion control is one that costs CPU of its own and could not be changed",
     "contaminated": "blocks with foreign CPU time or steal were kept because too many had to be repeated",
+    "arrivals_missed": "fewer small files were served in a second than were asked for",
     "cache_unverified": "the kernel does not say whether the file is in the page cache",
     "clocks_disagree": "psutil's CPU times and the exact CPU clocks differ by more than ticks explain",
     "cold_not_cold": "windows that were to begin with a cold cache found more than 5 % of what they sent in it",
@@ -157,6 +158,19 @@ def _truth_cautions(where: str, variant: Mapping[str, Any]) -> list[Caution]:
     if lost is not None and per_gb is not None and lost > RETRANSMITS:
         text = f"{where}{name}: {100 * lost:.1f} % of the segments were sent again, {per_gb:.0f} per GB: receive buffers overflowed"
         found.append(Caution("retransmits", text, 'larger buffers (socket_buffer = "4MiB") or a smaller chunk'))
+    return found
+
+
+def arrivals_missed(where: str, asked_per_s: float | None, variants: Iterable[Mapping[str, Any]]) -> list[Caution]:
+    """Return a caution for each variant that served surely less than 98 % of the small files that the schedule had."""
+    found = []
+    for variant in variants:
+        served = variant["metrics"]["transfers_per_s"]
+        if asked_per_s and served["high"] is not None and served["high"] < 0.98 * asked_per_s:
+            text = f"{where}{variant['name']}: {served['estimate']:.0f} small files a second were served, {asked_per_s:g} were asked for"
+            found.append(
+                Caution("arrivals_missed", text, "its latencies are those of a queue that grows as long as the window lasts: a lower rate")
+            )
     return found
 
 

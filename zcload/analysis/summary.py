@@ -9,7 +9,7 @@ from typing import Any
 from zcload.analysis import rates
 from zcload.analysis.bill import bill
 from zcload.analysis.bottleneck import bottleneck
-from zcload.analysis.cautions import point_cautions
+from zcload.analysis.cautions import arrivals_missed, point_cautions
 from zcload.analysis.comparisons import Comparison, aa_outside, compare, judge, keep_family_wise, smallest_saving_percent
 from zcload.analysis.crossing import crossing_record
 from zcload.analysis.estimates import difference_to, metric_interval
@@ -233,10 +233,16 @@ class _Point:
         found += point_cautions(self.where, self.data, self.comparisons, self.variants, self.observer_share, missed, self.margin)
         if failed:
             found.append(Caution("point_failed", f"{self.where}{stopped}; the other points went on", "see what failed and run it again"))
+        found += arrivals_missed(self.where, self.described["point"].get("transfers_per_s"), self.variants)
         if self.check and self.check["disagree"]:
             text = f"{self.where}windows of {self.check['window_s']:g} s give another ratio for {', '.join(self.check['disagree'])}"
             found.append(Caution("windows_disagree", text, "set stop.window to the longer windows and look for what the short ones miss"))
         return found
+
+    def _idle_transfer(self) -> float | None:
+        """Return what a small file costs that is not sent, where that was measured as a variant of its own."""
+        costs = [v["metrics"]["sender_cpu_s_per_transfer"]["estimate"] for v in self.variants if not v["moves_payload"]]
+        return next((cost for cost in costs if cost), None)
 
     def as_dict(self) -> dict[str, Any]:
         blocks, repeated, kept = self.counted
@@ -256,6 +262,7 @@ class _Point:
             "loop_s_per_call": self.per_call.get(LOOP),
             "own_s_per_call": self.per_call,
             "pacing": self.calibrated.get("pacing"),
+            "loop_s_per_transfer": self.calibrated.get("loop_s_per_transfer") or self._idle_transfer(),
             "best_chunk": self.calibrated.get("best_chunk"),
             "smallest_saving_percent": smallest_saving_percent(self._of_contenders_left(), self.margin),
             "stopped": self.events["stopped"][-1]["reason"] if self.events["stopped"] else None,

@@ -83,7 +83,9 @@ def _transfer_sums(record: Mapping[str, Any], elapsed_s: float) -> Tally:
     """
     told = record["transfers"]
     planned_s = (told["until_ns"] - record["open_ns"]) / 1e9 if told.get("until_ns") else 0.0
-    return {"transfers": float(sum(after - before for before, after in told["sent"])), "transfer_span_s": max(elapsed_s, planned_s)}
+    lead_s = (told["origin_ns"] - record["open_ns"]) / 1e9 if "origin_ns" in told else 0.0
+    count = float(sum(after - before for before, after in told["sent"]))
+    return {"transfers": count, "transfer_span_s": max(elapsed_s, planned_s) - lead_s}
 
 
 @dataclass(slots=True)

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zcload.config.arrivals import find_transfers
 from zcload.config.axis import find_crossover
 from zcload.config.finding import Finding, Path, near_miss
 from zcload.config.rates import find_slow_rates
 from zcload.config.registries import mechanism_options, moves_payload
 from zcload.config.servers import SERVER_KEYS, find_for_all, find_server
+from zcload.config.swept import holds, values_of
 from zcload.config.whole import KEYS, is_server
 from zcload.units import shown
 
@@ -40,6 +42,7 @@ def find_across(tree: Mapping[str, Any]) -> list[Finding]:
         *_only_over_veth(tree),
         *find_slow_rates(tree),
         *find_crossover(tree),
+        *find_transfers(tree),
     ]
 
 
@@ -145,23 +148,12 @@ def _too_many_points(tree: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(("workload",), f"the lists make {shown(points)} points: expected at most {MOST_POINTS}")
 
 
-def _values(table: Mapping[str, Any], key: str, default: object) -> list[tuple[Path, Any]]:
-    """Return the values of a workload key with their paths, the default if it is not there."""
-    found = table.get(key, default)
-    path: Path = ("workload", key)
-    return [((*path, index), value) for index, value in enumerate(found)] if isinstance(found, list) else [(path, found)]
-
-
-def _holds(table: Mapping[str, Any], key: str, default: object, value: object) -> bool:
-    return any(found == value for _, found in _values(table, key, default))
-
-
 def _cold(tree: Mapping[str, Any]) -> Iterator[Finding]:
     workload = _table(tree, "workload")
-    for path, value in _values(workload, "cache", "warm"):
+    for path, value in values_of(workload, "cache", "warm"):
         if value != "cold":
             continue
-        if _holds(workload, "file", "auto", "auto") and _holds(workload, "dir", "auto", "auto"):
+        if holds(workload, "file", "auto", "auto") and holds(workload, "dir", "auto", "auto"):
             yield Finding(path, "a file in memory cannot be cold", "set workload.dir to a directory on a disk, or workload.file to a file")
         if _table(tree, "study").get("schedule") == "together":
             yield Finding(path, "lanes that run together warm the file for each other", "schedule = 'alternate'")
@@ -169,8 +161,8 @@ def _cold(tree: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _only_over_veth(tree: Mapping[str, Any]) -> Iterator[Finding]:
     workload = _table(tree, "workload")
-    if _holds(workload, "network", "loopback", "veth"):
+    if holds(workload, "network", "loopback", "veth"):
         return
     for key, default in (("mtu", "auto"), ("offloads", True)):
-        wrong = [path for path, value in _values(workload, key, default) if value != default]
+        wrong = [path for path, value in values_of(workload, key, default) if value != default]
         yield from (Finding(path, "only a veth pair has this", "network = 'veth'") for path in wrong[:1])

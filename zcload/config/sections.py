@@ -7,7 +7,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from zcload.config.registries import mechanism_names, sink_names
-from zcload.config.values import ADDRESS, FLAG, RATE, Swept, choice, duration, only_built, or_word, percent, registered, size, text, whole
+from zcload.config.transfers import TRANSFER_RATE, TRANSFER_SIZE
+from zcload.config.values import ADDRESS, FLAG, RATE, Swept, choice, duration, or_word, percent, registered, size, text, whole
+from zcload.model import Sizes
 
 MOST_PROCESSES = 4096  # of either role in a lane: beyond it the scheduler is measured, and pids run out
 # Characters that a name may not have: "#" marks zcload's own lanes, the others break a table, a line or a path.
@@ -93,8 +95,26 @@ class WorkloadSection(Section):
         "Whether the file is in the page cache when a window opens; verified. 'cold' needs a file on a disk.",
     )
     rate: Sweep[Annotated[int | None, RATE]] = key("max", "Total offered load of a lane, shared by its senders; 'max': as fast as it goes.")
-    transfer: Sweep[Annotated[str, only_built("transfer", choice("stream", "per-file"))]] = key(
-        "stream", "'stream': the file over and over on one connection; 'per-file': a connection for each pass."
+    transfer: Sweep[Annotated[str, choice("stream", "per-file")]] = key(
+        "stream", "'stream': the file over and over; 'per-file': many small files, each opened, sent and closed, with their latencies."
+    )
+    transfer_size: Sweep[Annotated[Sizes, TRANSFER_SIZE]] = key(
+        "64KiB",
+        "Size of the files: one; 'mix: 4KiB 4KiB 1MiB', each as likely as the next; or 'file: PATH', a text with a size a line. "
+        "For transfer = 'per-file' only.",
+    )
+    connection: Sweep[Annotated[str, choice("persistent", "fresh")]] = key(
+        "persistent",
+        "'persistent': all files of a sender go over one connection; 'fresh': a new one for each, as HTTP/1.0 does. "
+        "For transfer = 'per-file' only.",
+    )
+    arrivals: Sweep[Annotated[str, choice("closed", "constant", "poisson")]] = key(
+        "closed",
+        "'closed': a sender begins the next file when the receiver has said that it has the last; 'constant' and 'poisson': files are "
+        "begun by a schedule of transfer_rate, whatever became of those before. For transfer = 'per-file' only.",
+    )
+    transfer_rate: Sweep[Annotated[float | None, TRANSFER_RATE]] = key(
+        "max", "Files that a lane is to send in a second; needed where arrivals are 'constant' or 'poisson', and only there."
     )
     network: Sweep[Annotated[str, choice("loopback", "veth")]] = key(
         "loopback",

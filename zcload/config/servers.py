@@ -151,3 +151,6 @@ def find_for_all(tree: Mapping[str, Any], servers: Sequence[tuple[Path, Mapping[
             if value != "auto":
                 yield Finding(("workload", option), f"{shown(value)} cannot be had beside a server: {why}", 'leave it out, or write "auto"')
                 break
+    found = given.get("transfer", "stream")
+    if "per-file" in (found if isinstance(found, list) else [found]):
+        yield Finding(("workload", "transfer"), f"{name} sends what it is asked for, not zcload's small files", "transfer = 'stream'")

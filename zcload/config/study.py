@@ -84,16 +84,16 @@ def _resolve(config: Config, given: Mapping[str, Any]) -> Study:
     variants = [Variant(name, name) for name in config.study.variants] + [_variant(section) for section in config.variant]
     if any(variant.server for variant in variants):  # a foreign server's sockets are not ours to set, so no lane's are set
         values["socket_buffer"], written["workload"]["socket_buffer"] = [None], "auto"
+    # Loopback has no MTU of its own and a stream no arrivals: where those are swept over veth or files, its points come once.
+    combinations = itertools.product(*values.values())
+    points = tuple(dict.fromkeys(_point(dict(zip(values, combination, strict=True))) for combination in combinations))
     study = written["study"]
     written["variant"] = [{"name": name, "mechanism": name} for name in study.pop("variants")] + written["variant"]
     return Study(
         name=config.study.name,
         baseline=config.study.baseline,
         variants=tuple(_with_second_lane(variants, config.study.baseline) if config.study.aa else variants),
-        # Loopback has no MTU and no offloads of its own: where those are swept over veth, its points come once.
-        points=tuple(
-            dict.fromkeys(_point(dict(zip(values, combination, strict=True))) for combination in itertools.product(*values.values()))
-        ),
+        points=points,
         stop=Stop(
             target=config.stop.target,
             margin=config.stop.margin,
@@ -103,7 +103,8 @@ def _resolve(config: Config, given: Mapping[str, Any]) -> Study:
         ),
         schedule="together" if config.study.schedule == "together" else "alternate",
         aa=config.study.aa,
-        best_chunk=config.study.best_chunk,
+        # Of small files a chunk is mostly all: there is no best one to look for.
+        best_chunk=config.study.best_chunk and any(point.transfer == "stream" for point in points),
         swept=swept,
         config=written,
     )
@@ -136,5 +137,9 @@ def _with_second_lane(variants: list[Variant], baseline: str) -> Iterator[Varian
 
 
 def _point(values: dict[str, Any]) -> Point:
-    point = Point(rate_bps=values.pop("rate"), **values)
-    return point if point.network == "veth" else replace(point, mtu=None, offloads=True)
+    point = Point(rate_bps=values.pop("rate"), transfers_per_s=values.pop("transfer_rate"), **values)
+    if point.network != "veth":
+        point = replace(point, mtu=None, offloads=True)
+    if point.transfer == "stream":
+        return replace(point, transfer_size=None, connection="persistent", arrivals="closed", transfers_per_s=None)
+    return replace(point, rate_bps=None, transfers_per_s=None if point.arrivals == "closed" else point.transfers_per_s)

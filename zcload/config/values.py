@@ -5,13 +5,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from zcload.config import built
 from zcload.config.finding import near_miss
 from zcload.units import (
     DURATION_PATTERN,
@@ -82,21 +81,6 @@ def _distinct(values: list[Any]) -> list[Any]:
             raise ValueRefused(f"value {index} of the list is the same as value {first[value]}: each may be listed once")
         first[value] = index
     return values
-
-
-def only_built(key: str, kind: Kind) -> Kind:
-    """Return *kind* narrowed to what is built of the workload's *key*; the rest is refused with "not yet", wrong values as ever."""
-    allowed = built.ONLY.get(key)
-    if allowed is None:
-        return kind
-
-    def parse(found: object) -> Any:
-        value = kind.parse(found)
-        if found not in allowed:
-            raise ValueRefused(f"{shown(found)} is designed but not built yet: this version takes {_either(allowed)}")
-        return value
-
-    return replace(kind, parse=parse, schema=lambda: {"enum": list(allowed)})
 
 
 def choice(*allowed: str) -> Kind:

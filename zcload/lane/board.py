@@ -17,6 +17,7 @@ GATE = 0  # the number of the open window, 0 while the gate is closed: senders l
 NUMBER = 1  # the number of the current or last order
 ORDER = 2  # what woken senders are to do
 OPENED_NS = 3  # CLOCK_MONOTONIC of the gate's last opening: what a schedule counts from
+UNTIL_NS = 4  # when the window is to end: arrivals that are due before belong to it
 
 # Orders.
 RUN, VERIFY, REPORT, STOP, FORGET = 1, 2, 3, 4, 5
@@ -28,7 +29,9 @@ ITERATIONS = 2  # turns of the loop
 LAST_NS = 3  # CLOCK_MONOTONIC of the last byte received
 MEASURES = 4  # from here on: what the sink measures, in the order it declares; receivers only
 COUNTS = 8  # from here on: system calls by kind, in the order the mechanism or sink declares
-MAX_MEASURES, MAX_COUNTS = COUNTS - MEASURES, WORDS_PER_BLOCK - COUNTS
+TRANSFERS = 30  # small files sent or received since the lane was set up
+STRANGERS = 31  # connections that a receiver refused since then
+MAX_MEASURES, MAX_COUNTS = COUNTS - MEASURES, TRANSFERS - COUNTS
 
 
 class Board:

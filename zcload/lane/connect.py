@@ -46,7 +46,7 @@ def listen(point: Point, congestion: str | None, backlog: int, network: Network)
         raise _refused(network.address, point.port, error) from None
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the port's earlier connections may still be in TIME_WAIT
-        _prepare(sock, point, congestion)  # before listen: the window scale is agreed with the first packet
+        prepare(sock, point, congestion)  # before listen: the window scale is agreed with the first packet
         sock.bind((network.address, point.port))
         sock.listen(backlog)
     except OSError as error:
@@ -72,8 +72,11 @@ def _refused(address: str, port: int, error: OSError) -> ConfigError:
     return ConfigError(Problem(f"cannot listen on {address} port {port}: {error.strerror or error}", key="workload.address"))
 
 
-def _prepare(sock: socket.socket, point: Point, congestion: str | None) -> None:
+def prepare(sock: socket.socket, point: Point, congestion: str | None) -> None:
     """Set the options that all lanes share. SO_RCVLOWAT is never set: it changes wake-ups, and with them the answer."""
+    if point.transfer == "per-file":
+        # The end of a small file must not wait for an acknowledgement (RFC 896); file servers switch that off, and so do all lanes here.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if point.socket_buffer is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, point.socket_buffer)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, point.socket_buffer)
@@ -96,7 +99,7 @@ def connect(point: Point, count: int, congestion: str | None, network: Network |
             portion = {}
             clients += network.sockets("sender", listener.family, min(_PORTION, count - start))
             for number, client in enumerate(clients[start:], start):
-                _prepare(client, point, congestion)
+                prepare(client, point, congestion)
                 client.setblocking(False)
                 client.connect_ex(where)  # in progress: what became of it shows when it is writable
                 portion[client] = _GREETING.pack(secret, number)

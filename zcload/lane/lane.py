@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Sequence
@@ -11,19 +10,35 @@ from typing import Any
 
 from zcload import interrupt
 from zcload.errors import StudyError
-from zcload.lane.board import BYTES, FORGET, GATE, ITERATIONS, LAST_NS, NUMBER, OPENED_NS, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
-from zcload.lane.connect import connect
+from zcload.lane.board import (
+    BYTES,
+    FORGET,
+    GATE,
+    ITERATIONS,
+    LAST_NS,
+    NUMBER,
+    OPENED_NS,
+    ORDER,
+    PARKED,
+    REPORT,
+    RUN,
+    STOP,
+    STRANGERS,
+    TRANSFERS,
+    UNTIL_NS,
+    VERIFY,
+    Board,
+)
 from zcload.lane.load import Load
-from zcload.lane.network import Network
-from zcload.lane.receiver import call_names, receive_file
-from zcload.lane.sender import load_of, send_file, shares
+from zcload.lane.sender import load_of
+from zcload.lane.terms import Terms
 from zcload.mechanisms import mechanism_of
 from zcload.model import Point, Variant
 from zcload.observe.cache import FileCache
-from zcload.observe.process import Observed, ObservedProcess
+from zcload.observe.process import Observed
 from zcload.placement import Placement
 from zcload.sinks import SINKS
-from zcload.worker import Worker, process_state, spawn
+from zcload.worker import Worker, process_state
 
 _SETUP_S = 20.0
 _CAUSE_S = 0.25  # how long a broken connection waits for the one who broke it to be found
@@ -49,6 +64,7 @@ class Lane:
     loose: int = 0  # how often of these it was not quite at rest: see `patience_s`
     odd: str | None = None  # what was unusual about its end
     cache: FileCache | None = None  # of the file, where windows must see to its state
+    terms: Terms | None = None  # of transfers; None for streams
     receiver_calls: tuple[str, ...] = ()
     parts: tuple[tuple[int, int], ...] = ()  # start and end of what each connection brings when the lane is verified
 
@@ -66,7 +82,7 @@ class Lane:
 
     @property
     def sender_calls(self) -> tuple[str, ...]:
-        return mechanism_of(self.variant).calls
+        return mechanism_of(self.variant).calls + self.load.calls(self.point)
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -116,13 +132,14 @@ class Lane:
         for gate in self.gates:
             os.eventfd_write(gate, 1)
 
-    def open(self) -> int:
-        """Open the gate for one window; return the instant (CLOCK_MONOTONIC, ns)."""
+    def open(self, open_s: float = 0.0) -> int:
+        """Open the gate for one window that is to last *open_s*; return the instant (CLOCK_MONOTONIC, ns)."""
         self.number += 1
         words = self.board.words
         words[NUMBER] = self.number
         words[ORDER] = RUN
-        opened = words[OPENED_NS] = time.monotonic_ns()
+        opened = time.monotonic_ns()
+        words[OPENED_NS], words[UNTIL_NS] = opened, opened + round(open_s * 1e9)
         words[GATE] = self.number
         self._wake()
         return opened
@@ -156,6 +173,28 @@ class Lane:
         """Return the bytes that all receivers have taken since set-up."""
         words, first = self.board.words, len(self.senders)
         return sum(words[Board.base(first + i) + BYTES] for i in range(len(self.receivers)))
+
+    def transfers(self) -> tuple[list[int], list[int]]:
+        """Return how many small files each sender has sent and each receiver has had since set-up."""
+        words, first = self.board.words, len(self.senders)
+        numbers = [words[Board.base(i) + TRANSFERS] for i in range(first + len(self.receivers))]
+        return numbers[:first], numbers[first:]
+
+    def all_arrived(self) -> bool:
+        """Say whether as many bytes, and as many small files, have been received as were sent, as of the senders' last park."""
+        if self.sent() != self.received():
+            return False
+        if self.terms is None or not mechanism_of(self.variant).moves_payload:
+            return True
+        sent, received = self.transfers()
+        return sum(sent) == sum(received)
+
+    def late_strangers(self) -> int:
+        """Return how many connections without the secret came while the lane was at work."""
+        if self.terms is None:
+            return 0
+        first = len(self.senders)
+        return sum(self.board.words[Board.base(first + i) + STRANGERS] for i in range(len(self.receivers)))
 
     def last_byte_ns(self) -> int:
         """Return when a receiver last took bytes (CLOCK_MONOTONIC)."""
@@ -284,95 +323,11 @@ class Lane:
             os.close(gate)
         self.senders, self.receivers, self.observed_senders, self.observed_receivers, self.gates = [], [], [], [], []
         self.board.close()
+        if self.terms:
+            self.terms.log.close()
 
 
 def posture(lane: Lane) -> str:
     """Describe what a lane that does not move is doing, for messages."""
     workers = ", ".join(f"{worker.role} {worker.index} (pid {worker.pid}) {process_state(worker.pid)}" for worker in lane.workers[:6])
     return f"{lane.sent()} bytes sent as of the last park, {lane.received()} received; {workers}"
-
-
-def set_up(
-    variant: Variant,
-    point: Point,
-    *,
-    fd: int,
-    size: int,
-    placement: Placement,
-    congestion: str | None,
-    verify: bool,
-    network: Network | None = None,
-) -> Lane:
-    """Connect and fork one lane over *network* (None: the coordinator's own); `ready` or, with *verify*, `verify` must follow.
-
-    Raises StudyError, ConfigError.
-    """
-    parts = shares(size, point.senders)
-    receivers = point.receiver_count
-    lane = Lane(variant, point, placement, Board(point.senders + receivers, point.senders, load_of(point).area_words(point)))
-    connections = connect(point, point.senders, congestion, network)
-    lane.strangers = connections.strangers
-    try:
-        for client, server in zip(connections.clients, connections.servers, strict=True):
-            mechanism_of(variant).prepare(client, server)
-    except OSError as error:
-        connections.close()
-        raise StudyError(f"lane {variant.name}: its connections could not be prepared: {error.strerror or error}") from None
-    lane.parts = tuple((part.start, part.end) for part in parts)
-    lane.receiver_calls = call_names(lane.sink, -(-point.senders // receivers))
-    try:
-        for r in range(receivers):
-            own = [(c, connections.servers[c]) for c in range(r, point.senders, receivers)]
-            expected = {c: parts[c].end - parts[c].start for c, _ in own} if verify and mechanism_of(variant).moves_payload else {}
-
-            def receive(control: Any, r: int = r, own: Any = own, expected: Any = expected) -> None:
-                receive_file(
-                    control,
-                    board=lane.board,
-                    index=point.senders + r,
-                    sink=lane.sink,
-                    chunk=point.receive_chunk,
-                    connections=own,
-                    expected=expected,
-                )
-
-            keep = [sock.fileno() for _, sock in own]
-            lane.receivers.append(spawn(variant.name, "receiver", r, receive, keep, placement.receivers[r]))
-        for s in range(point.senders):
-            gate = os.eventfd(0)
-            lane.gates.append(gate)
-            sock = connections.clients[s]
-
-            def send(control: Any, s: int = s, sock: Any = sock, gate: int = gate) -> None:
-                send_file(
-                    control,
-                    board=lane.board,
-                    index=s,
-                    variant=variant,
-                    point=point,
-                    chunk=lane.chunk,
-                    size=size,
-                    share=parts[s],
-                    sock=sock,
-                    fd=fd,
-                    gate=gate,
-                )
-
-            lane.senders.append(spawn(variant.name, "sender", s, send, [sock.fileno(), fd, gate], placement.senders[s]))
-        lane.observed_senders = [ObservedProcess(worker.pid) for worker in lane.senders]
-        lane.observed_receivers = [ObservedProcess(worker.pid) for worker in lane.receivers]
-        return lane
-    except OSError as error:
-        lane.tear_down()
-        raise StudyError(f"lane {variant.name}: cannot be set up: {(error.strerror or str(error)).lower()}{_limit_hint(error)}") from None
-    except BaseException:
-        lane.tear_down()
-        raise
-    finally:
-        connections.close()
-
-
-def _limit_hint(error: OSError) -> str:
-    """Name the limit behind an error that is one."""
-    hints = {errno.EMFILE: " (see `ulimit -n`)", errno.ENFILE: " (see fs.file-max)", errno.EAGAIN: " (see `ulimit -u`)"}
-    return hints.get(error.errno or 0, "")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zcload.lane.terms import Terms
 from zcload.mechanisms.base import Mechanism
 from zcload.model import Point
 
@@ -34,6 +35,7 @@ class Means:
     point: Point
     chunk: int  # of the lane, in bytes; the mechanism's own is the whole file where it has no use for one
     index: int  # of the sender in its lane, from 0
+    terms: Terms | None = None  # of transfers; None for streams
 
 
 class Load:
@@ -47,6 +49,23 @@ class Load:
         self.means = means
         self.sent = 0  # payload bytes since the lane was set up
         self.iterations = 0
+        self.transfers = 0  # small files since the lane was set up; a stream has none
+        self.counts: list[int] = []  # system calls of its own, by kind: see `calls`
+
+    # Not required: system calls that the load makes beside the mechanism's, whose counts follow the mechanism's on the board.
+    @classmethod
+    def calls(cls, point: Point) -> tuple[str, ...]:
+        """Return their kinds, in the order of `counts`."""
+        return ()
+
+    def verify(self) -> None:
+        """Not required. Send what the receivers are to digest: the sender's share of the file."""
+        at, end, mechanism = self.means.share.start, self.means.share.end, self.means.mechanism
+        while at < end:
+            moved = mechanism.send(at, min(mechanism.chunk, end - at))
+            self.iterations += 1
+            self.sent += moved
+            at += moved
 
     # Not required: words of its own on the board for each sender, and what the coordinator makes of them.
     @classmethod

@@ -38,7 +38,7 @@ def receive_file(
     tell(control, ready=True)
     if len(connections) == 1:
         sock = connections[0][1]
-        receive, now = _publishing(taker, board, index), time.monotonic_ns
+        receive, now = publishing(taker, board, index), time.monotonic_ns
         bytes_at, last_at, iterations_at, calls_at = base + BYTES, base + LAST_NS, base + ITERATIONS, base + COUNTS
         kinds, counts = len(taker.counts), taker.counts
         turns = 0
@@ -61,7 +61,7 @@ def receive_file(
 
 def _drain_many(taker: Sink, socks: list[socket.socket], board: Board, index: int) -> None:
     """Drain several connections in turn as they become readable (epoll, level-triggered: a receive after it never waits)."""
-    receive, counts = _publishing(taker, board, index), taker.counts
+    receive, counts = publishing(taker, board, index), taker.counts
     kinds = len(counts)
     words, base, now = board.words, board.base(index), time.monotonic_ns
     bytes_at, last_at, iterations_at, calls_at = base + BYTES, base + LAST_NS, base + ITERATIONS, base + COUNTS
@@ -90,7 +90,7 @@ def _drain_many(taker: Sink, socks: list[socket.socket], board: Board, index: in
     poller.close()
 
 
-def _publishing(taker: Sink, board: Board, index: int) -> Callable[[socket.socket], int]:
+def publishing(taker: Sink, board: Board, index: int) -> Callable[[socket.socket], int]:
     """Return what receives through *taker*: its own method, wrapped only if it measures something that the board must show.
 
     The measures are written before the loop writes the bytes they belong to, so whoever sees the bytes sees them too.

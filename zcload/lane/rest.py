@@ -41,13 +41,13 @@ def wait_for_rest(lane: Lane, stall_s: float = STALL_S) -> list[int]:
     moved_at = busy_at = time.monotonic()
     patience_s, still_since = lane.patience_s, None
     while True:
-        if lane.parked() and lane.sent() == lane.received():
+        if lane.parked() and lane.all_arrived():
             still_since = still_since or time.monotonic()
             first = clocks(lane)
             interrupt.pause(_APART_S)
             second = clocks(lane)
             try:
-                if first == second and all(process.blocked() for process in lane.observed) and lane.sent() == lane.received():
+                if first == second and all(process.blocked() for process in lane.observed) and lane.all_arrived():
                     lane.rests += 1
                     return second
                 if patience_s is not None and time.monotonic() - still_since > patience_s and lane.failure() is None:

@@ -8,11 +8,28 @@ import socket
 import time
 from itertools import pairwise
 
-from zcload.lane.board import BYTES, COUNTS, FORGET, ITERATIONS, MAX_COUNTS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
+from zcload.lane.board import (
+    BYTES,
+    COUNTS,
+    FORGET,
+    ITERATIONS,
+    MAX_COUNTS,
+    NUMBER,
+    ORDER,
+    PARKED,
+    REPORT,
+    RUN,
+    STOP,
+    TRANSFERS,
+    VERIFY,
+    Board,
+)
 from zcload.lane.load import Load, Means, Share
 from zcload.lane.pacing import Paced
 from zcload.lane.stream import Stream
 from zcload.lane.tcp_info import tcp_info
+from zcload.lane.terms import Terms
+from zcload.lane.transfers import Transfers
 from zcload.mechanisms import MECHANISMS
 from zcload.model import Point, Variant
 from zcload.worker import tell
@@ -26,6 +43,8 @@ def shares(size: int, senders: int) -> tuple[Share, ...]:
 
 def load_of(point: Point) -> type[Load]:
     """Return how the senders of a lane at *point* offer bytes. Known before anything is forked, as the board has words for it."""
+    if point.transfer == "per-file":
+        return Transfers
     return Paced if point.paced else Stream
 
 
@@ -42,15 +61,16 @@ def send_file(
     sock: socket.socket,
     fd: int,
     gate: int,
+    terms: Terms | None = None,
 ) -> None:
     """Carry out the coordinator's orders until it says stop. *index* is the worker's block on the board, *gate* its eventfd."""
     cls = MECHANISMS[variant.mechanism]
     own = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY)  # an open file of its own: read-ahead is kept per open file, not per file
     mechanism = cls(sock, own, size, chunk if cls.uses_chunk else size, **variant.options)
-    if len(mechanism.counts) > MAX_COUNTS:
-        raise AssertionError(f"{cls.name} declares more kinds of calls than the board has words for")
     words, base = board.words, board.base(index)
-    load = load_of(point)(Means(mechanism, words, board.area(index), size, share, point, chunk, index))
+    load = load_of(point)(Means(mechanism, words, board.area(index), size, share, point, chunk, index, terms))
+    if len(mechanism.counts) + len(load.counts) > MAX_COUNTS:
+        raise AssertionError(f"{cls.name} declares more kinds of calls than the board has words for")
     tell(control, ready=True)
     while True:
         os.eventfd_read(gate)
@@ -59,12 +79,7 @@ def send_file(
             load.run(number)
             mechanism.drain()
         elif order == VERIFY:
-            at = share.start
-            while at < share.end:
-                moved = mechanism.send(at, min(mechanism.chunk, share.end - at))
-                load.iterations += 1
-                load.sent += moved
-                at += moved
+            load.verify()
             mechanism.drain()
         elif order == REPORT:
             tell(control, **_report(sock), bytes=load.sent if cls.moves_payload else 0, completions=mechanism.completions())
@@ -74,7 +89,8 @@ def send_file(
             break
         words[base + BYTES] = load.sent if cls.moves_payload else 0
         words[base + ITERATIONS] = load.iterations
-        for kind, count in enumerate(mechanism.counts):
+        words[base + TRANSFERS] = load.transfers
+        for kind, count in enumerate((*mechanism.counts, *load.counts)):
             words[base + COUNTS + kind] = count
         words[base + PARKED] = number  # last: whoever sees it sees the rest
     mechanism.close()

@@ -6,7 +6,14 @@ import ctypes
 import os
 import signal
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+PR_SET_PDEATHSIG, PR_SET_TIMERSLACK, PR_SET_CHILD_SUBREAPER = 1, 29, 36  # linux/prctl.h
+
+
+def wake_on_time() -> None:
+    """Have the kernel end this thread's sleeps at once when they are over: by default it may let 50 us pass (prctl(2))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_TIMERSLACK, ctypes.c_ulong(1), 0, 0, 0):  # ns
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_TIMERSLACK)")
 
 
 def die_with_parent(parent: int) -> None:

@@ -58,6 +58,7 @@ class Mechanism:
     uses_chunk: ClassVar[bool] = True  # False: the chunk has no meaning for it
     overhead: ClassVar[str | None] = "null"  # the mechanism that moves nothing by the same code of zcload's: what a call costs by itself
     copies: ClassVar[Copies | None] = None  # those of the sending side, for the bill of costs; None: nobody has said
+    reconnects: ClassVar[bool] = True  # False: it cannot go on over another connection
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
         """Take *sock* (connected, blocking), *fd* (the file, opened for this sender alone), its *size* and the *chunk*, in bytes."""
@@ -87,6 +88,19 @@ class Mechanism:
     @classmethod
     def prepare(cls, sender: socket.socket, receiver: socket.socket) -> None:
         """Not required. Set up both ends of a connection before the workers are forked and a byte has moved; raises OSError."""
+
+    def begin(self, fd: int, offset: int, count: int) -> None:
+        """Not required. Prepare for a small file, as a server that has just opened it: what `send` is asked for next are *count* bytes
+        from *offset* (at a page) of *fd*, another open file of the same large one.
+        """
+        self.fd = fd
+
+    def end(self) -> None:
+        """Not required. Let go of what `begin` made: all bytes of the small file were accepted, and its *fd* is closed next."""
+
+    def reconnect(self, sock: socket.socket) -> None:
+        """Not required. Go on over *sock*, a new connection; over the old one all was drained."""
+        self.sock = sock
 
     def drain(self) -> None:
         """Not required. Wait until the kernel has let go of every buffer handed to it; called before the lane comes to rest."""

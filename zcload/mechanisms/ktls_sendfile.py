@@ -27,6 +27,7 @@ class KtlsSendfile(Mechanism):
     summary = "sendfile on a kernel TLS socket: the kernel encrypts page-cache pages, one pass by the CPU"
     copies = Copies(1, 1, "the encryption")
     calls = ("sendfile",)
+    reconnects = False  # a new connection would need new keys on both ends
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
         super().__init__(sock, fd, size, chunk)

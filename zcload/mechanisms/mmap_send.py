@@ -1,8 +1,8 @@
 """send(2) from a mapping of the file: page cache -> socket buffer, one copy by the CPU, and the page faults of the mapping.
 
 Linux maps up to 64 KiB around a fault (fault_around_bytes), so a pass over a fresh mapping takes a fault for each 16 pages.
-The mapping is made and dropped once per pass, as a server does it that maps a file, sends it and unmaps it; the option
-`keep_mapping` keeps one mapping for good, as a server with a cache of mappings does. Unmapping falls into the window in
+The mapping is made and dropped once per pass, or for each small file, as a server does it that maps a file, sends it and unmaps
+it; the option `keep_mapping` keeps one mapping for good, as a server with a cache of mappings does. Unmapping falls into the window in
 which the pass ends: medians over windows leave it out, the ratio of sums has it.
 """
 
@@ -29,30 +29,42 @@ class MmapSend(Mechanism):
         self._keep = keep_mapping
         self._map: mmap.mmap | None = None
         self._view = memoryview(b"")
+        self._start = 0  # of the mapping in the file
 
     @classmethod
     def private_bytes(cls, size: int, chunk: int) -> int:
         """None: the mapping is the page cache itself."""
         return 0
 
-    def _open(self) -> None:
+    def _open(self, start: int, size: int) -> None:
         try:
-            self._map = mmap.mmap(self.fd, self.size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+            self._map = mmap.mmap(self.fd, size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ, offset=start)
         except ValueError:  # CPython's: the file is shorter; mapped beyond its end, touching it would be a SIGBUS
             raise self.ended_early(os.fstat(self.fd).st_size) from None
-        self._view = memoryview(self._map)
+        self._view, self._start = memoryview(self._map), start
         for kind in range(3):  # mmap.mmap asks for the size and duplicates the descriptor (CPython Modules/mmapmodule.c)
             self.counts[kind] += 1
 
     def send(self, offset: int, count: int) -> int:
         if self._map is None:
-            self._open()
+            self._open(0, self.size)
         self.counts[5] += 1
         # The kernel reads the mapping, so a truncated file gives EFAULT here and never a SIGBUS.
-        sent = self.sock.send(self._view[offset : offset + count])
+        start = offset - self._start
+        sent = self.sock.send(self._view[start : start + count])
         if offset + sent == self.size and not self._keep:
             self.close()
         return sent
+
+    def begin(self, fd: int, offset: int, count: int) -> None:
+        self.fd = fd
+        if not self._keep:
+            self.close()
+            self._open(offset, count)
+
+    def end(self) -> None:
+        if not self._keep:
+            self.close()
 
     def forget(self) -> None:
         # The mapping stays; only its page table entries go, as they do when the kernel reclaims the pages (madvise(2)).

@@ -39,6 +39,10 @@ class MsgZerocopy(KeptMapping):
         except OSError as error:
             raise self._explained(error) from None
 
+    def reconnect(self, sock: socket.socket) -> None:
+        super().reconnect(sock)
+        self._zc.move_to(sock)
+
     def drain(self, timeout_s: float = DRAIN_TIMEOUT_S) -> None:
         self._zc.drain(timeout_s)
 

@@ -70,6 +70,10 @@ class MsgZerocopyBuffer(Mechanism):
         self._part = self._slots[at][:count]
         return self._part
 
+    def reconnect(self, sock: socket.socket) -> None:
+        super().reconnect(sock)
+        self._zc.move_to(sock)
+
     def drain(self, timeout_s: float = DRAIN_TIMEOUT_S) -> None:
         self._zc.drain(timeout_s)
 

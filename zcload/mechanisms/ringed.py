@@ -46,6 +46,9 @@ class Ringed(Mechanism):
             return Unavailable(*why)
         return trial(cls, Unavailable("io_uring of this kernel lacks a flag that is needed", "Linux 6.2 or newer"))
 
+    def reconnect(self, sock: socket.socket) -> None:
+        self.sock, self._out = sock, sock.fileno()
+
     def _run(self, number: int) -> None:
         """Submit what is prepared and wait for the results of *number* operations; they are in `_results`, by tag."""
         ring, results = self._ring, self._results

@@ -7,6 +7,7 @@ copies do. Its unit is therefore a whole pass: a window that left out the read w
 from __future__ import annotations
 
 import io
+import os
 import socket
 
 from zcload.mechanisms.base import MAX_COUNT, Copies, Mechanism
@@ -26,6 +27,7 @@ class SlurpSend(Mechanism):
         super().__init__(sock, fd, size, chunk)
         self._file = io.FileIO(fd, closefd=False)
         self._view: memoryview | None = None
+        self._start, self._small = 0, False  # what of the file the view begins with, and whether it is a small file's
 
     @classmethod
     def private_bytes(cls, size: int, chunk: int) -> int:
@@ -42,12 +44,29 @@ class SlurpSend(Mechanism):
             raise self.ended_early(len(data))
         return memoryview(data)
 
+    def begin(self, fd: int, offset: int, count: int) -> None:
+        parts, at = [], offset
+        while at < offset + count:
+            self.counts[2] += 1
+            part = os.pread(fd, offset + count - at, at)  # as read, but for the offset: the small file is a part of a large one
+            if not part:
+                raise self.ended_early(at)
+            parts.append(part)
+            at += len(part)
+        self._view, self._start = memoryview(parts[0] if len(parts) == 1 else b"".join(parts)), offset
+        self._small = True
+
+    def end(self) -> None:
+        self._view, self._start, self._small = None, 0, False
+
     def send(self, offset: int, count: int) -> int:
-        if offset == 0 or self._view is None:
+        if not self._small and (offset == 0 or self._view is None):
             self._view = None  # the old pass goes before the new one comes: the need is one file, not two
             self._view = self._slurp()
         self.counts[3] += 1
-        sent = self.sock.send(self._view[offset : offset + count])
+        assert self._view is not None
+        start = offset - self._start
+        sent = self.sock.send(self._view[start : start + count])
         if offset + sent == self.size:
             self._view = None
         return sent

@@ -33,15 +33,27 @@ class ZeroCopySocket:
 
     def __init__(self, sock: socket.socket, counts: list[int]) -> None:
         """Switch the socket to zero copy; raises OSError where it cannot be."""
+        self.counts = counts
+        self.enobufs = self.eagain = self.short = self.fallback_sends = self.fallback_bytes = self.waits = 0
+        self._done = self._copied = self._pinned_max = 0  # over the connections before this one
+        self._take(sock)
+
+    def _take(self, sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)  # without it the kernel ignores the flag, and says nothing
         self.sock = sock
-        self.counts = counts
         self.ledger = ledger_of(sock)
-        self.enobufs = self.eagain = self.short = self.fallback_sends = self.fallback_bytes = self.waits = 0
         self._before = self.ledger.completions, self.ledger.copied
         self._sends = 0
         self._poll = select.poll()
         self._poll.register(sock.fileno(), 0)  # POLLERR is reported unasked
+
+    def move_to(self, sock: socket.socket) -> None:
+        """Go on over *sock*; nothing may be out over the old connection. Raises OSError."""
+        done, copied = self._before
+        self._done += self.ledger.completions - done
+        self._copied += self.ledger.copied - copied
+        self._pinned_max = max(self._pinned_max, self.ledger.pinned_bytes_max)
+        self._take(sock)
 
     def send(self, view: memoryview) -> tuple[int, int | None]:
         """Send from *view*; return (bytes accepted, id). The memory must not change until the id is completed; no id: it is free now."""
@@ -133,8 +145,8 @@ class ZeroCopySocket:
         """Return what the kernel reported since this object was made, and what it took to send."""
         done, copied = self._before
         return {
-            "completions": self.ledger.completions - done,
-            "copied": self.ledger.copied - copied,
-            "pinned_bytes_max": self.ledger.pinned_bytes_max,
+            "completions": self._done + self.ledger.completions - done,
+            "copied": self._copied + self.ledger.copied - copied,
+            "pinned_bytes_max": max(self._pinned_max, self.ledger.pinned_bytes_max),
             **{name: getattr(self, name) for name in self.counters},
         }

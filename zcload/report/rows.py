@@ -11,6 +11,7 @@ from zcload.report.figures import NONE, change_text, saving_text, with_error
 from zcload.report.imported import imported
 from zcload.report.labels import in_a_cell, labels
 from zcload.report.tabular import Table
+from zcload.report.transfers import across, facts, latencies, per_transfer
 from zcload.units import counted, format_size, human_bytes
 
 Point = Mapping[str, Any]
@@ -25,7 +26,9 @@ def sections(summary: Mapping[str, Any]) -> list[tuple[str, list[Table]]]:
     if summary.get("crossing"):
         return [("", [crossing.along(summary)]), *more]
     several = len(summary["points"]) > 1
-    return [*((point["name"] if several else "", tables(summary, point)) for point in summary["points"]), *more]
+    whole = across(summary)
+    first = [("", [whole])] if whole else []
+    return [*first, *((point["name"] if several else "", tables(summary, point)) for point in summary["points"]), *more]
 
 
 def explained(summary: Mapping[str, Any]) -> list[Point]:
@@ -39,6 +42,8 @@ def tables(summary: Mapping[str, Any], point: Point) -> list[Table]:
     found = [
         rate.table(summary, point),
         costs(point),
+        per_transfer(point),
+        latencies(point),
         comparisons(point, "comparisons"),
         comparisons(point, "comparisons_best_chunk"),
         truth_meter(point),
@@ -167,6 +172,7 @@ def method(summary: Mapping[str, Any], point: Point) -> list[str]:
     if point["observer_share"] is not None:
         lines.append(f"the coordinator used {100 * point['observer_share']:.2f} % of the lanes' CPU time inside windows")
     lines += own_code(point)
+    lines += facts(point)
     lines += rate.method(point)
     if point["idle_cores"] is not None:
         lines.append(f"the idle machine used {point['idle_cores']:.3f} cores, taken off the machine ledger")

@@ -9,6 +9,7 @@ from zcload.metrics import MACHINE
 from zcload.report import crossing, rate
 from zcload.report.figures import change_text, percent, saving_text
 from zcload.report.labels import in_a_sentence, labels
+from zcload.report.transfers import difference
 from zcload.report.why import explanations
 from zcload.units import format_size
 
@@ -49,7 +50,9 @@ def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
     for c in headlines:
         if c["aa"] or _other_role(point, c["variant"]):
             continue
-        lines.append(f"{where}, {sentence(c, whose)}{_alone(point['comparisons'], c)}{_throughput(point['comparisons'], c)}")
+        lines.append(
+            f"{where}, {sentence(c, whose)}{difference(point, c)}{_alone(point['comparisons'], c)}{_throughput(point['comparisons'], c)}"
+        )
     best = point["best_chunk"]
     if best:
         lines += _best(summary, point, best["chunk_bytes"], whose)

@@ -9,6 +9,7 @@ from typing import Any
 from zcload import interrupt
 from zcload.analysis.tally import window_tally
 from zcload.lane.lane import Lane
+from zcload.lane.terms import longest_window_s
 from zcload.mechanisms import mechanism_of
 from zcload.model import Study, Variant
 from zcload.schedule import LEAST_BURSTS
@@ -66,7 +67,7 @@ def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, floa
     """
     fixed, paced = setting.study.stop.window_s, least_window_s(setting.study, setting.point)
     look = fixed or look_s(paced, SHORTEST_S)
-    needed, longest, takes = max(fixed or SHORTEST_S, paced), math.inf, {}
+    needed, longest, takes = max(fixed or SHORTEST_S, paced), longest_window_s(setting.point), {}
     for name, lane in list(lanes.items()):
         try:
             records = [measure(lane, look, setting.machine) for _ in range(_CALIBRATION_WINDOWS)]
@@ -123,12 +124,15 @@ def bare_variants(variants: Sequence[Variant]) -> list[Variant]:
 
 
 def loop_cost(setting: Setting, lane: Lane) -> float | None:
-    """Measure what a turn of the senders' loop costs by itself, in CPU seconds, with the null mechanism."""
+    """Measure what the senders' loop costs by itself with the null mechanism: CPU seconds a turn, or a small file that is opened
+    and closed; None if it could not be had.
+    """
     try:
         tallies = [window_tally(measure(lane, SHORTEST_S, setting.machine), None) for _ in range(_CALIBRATION_WINDOWS)]
     except LaneFailed:
         return None
-    return min(t["sender_cpu_s"] / t["sender_iterations"] for t in tallies if t["sender_iterations"])
+    per = "transfers" if setting.point.transfer == "per-file" else "sender_iterations"
+    return min((t["sender_cpu_s"] / t[per] for t in tallies if t[per]), default=None)
 
 
 def best_chunk(setting: Setting, told: Callable[[str, float], None]) -> tuple[int, dict[int, float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from zcload.lane.receiver import call_names
+from zcload.lane.set_up import receiver_calls, sender_calls
 from zcload.mechanisms import mechanism_of
 from zcload.model import Point, Variant
 from zcload.sinks import SINKS
@@ -28,8 +28,8 @@ def lane_facts(variant: Variant, point: Point) -> dict[str, Any]:
         "moves_payload": mechanism.moves_payload,
         "overhead": mechanism.overhead,
         "calls": {
-            "sender": list(mechanism.calls),
-            "receiver": list(call_names(sink.name, -(-point.senders // point.receiver_count))),
+            "sender": list(sender_calls(variant, point)),
+            "receiver": list(receiver_calls(sink.name, point)),
         },
         "copies": {role: asdict(found) if found else None for role, found in copies.items()},
     }

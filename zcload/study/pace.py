@@ -10,12 +10,17 @@ from zcload.schedule import LEAST_BURSTS, LONGEST_WINDOW_S, burst_bytes, window_
 from zcload.study.setting import Setting
 from zcload.study.window import LaneFailed, measure
 
+LEAST_ARRIVALS = 50  # of a lane in a window: with fewer, windows would differ by chance alone
 _LOOK_BURSTS = 20  # of every sender in a window that only calibrates or warms up
 _COST_WINDOWS = 3
 
 
 def least_window_s(study: Study, point: Point) -> float:
-    """Return how long the windows of *point* must be for its rate, 0.0 without one: long enough for the lane with the largest bursts."""
+    """Return how long the windows of *point* must be for its rate, 0.0 without one: long enough for the lane with the largest bursts,
+    or for as many small files.
+    """
+    if point.transfers_per_s is not None:
+        return min(LEAST_ARRIVALS / point.transfers_per_s, LONGEST_WINDOW_S)
     return max(chunk_window_s(point, variant.chunk or point.chunk) for variant in study.variants)
 
 

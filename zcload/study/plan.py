@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from zcload.analysis.search import COARSE
 from zcload.mechanisms import mechanism_of
 from zcload.model import Point, Study
 from zcload.sinks import SINKS
+from zcload.sizes import format_sizes
 from zcload.source import required_memory
 from zcload.study.calibrate import lanes_at_once, lanes_measured
 from zcload.study.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S, GENERATION_S
-from zcload.units import format_rate, format_size
+from zcload.units import format_frequency, format_rate, format_size
 
 
 def _word(flag: bool) -> str:
@@ -19,11 +22,13 @@ def _word(flag: bool) -> str:
     return str(flag).lower()
 
 
-_SHOWN_AS = {
+_SHOWN_AS: dict[str, Callable[[Any], str]] = {
     "file_size": format_size,
     "chunk": format_size,
     "receive_chunk": format_size,
     "rate": format_rate,
+    "transfer_size": format_sizes,
+    "transfer_rate": format_frequency,
     "offloads": _word,
 }
 _FILE_BYTES_PER_S = 0.5e9  # a made file is hashed out at about this rate a CPU; an order of magnitude, for the plan only
@@ -31,13 +36,24 @@ _VERIFY_BYTES_PER_S = 0.8e9
 _CALIBRATE_S = 6.0
 
 
+_FIELDS = {"rate": "rate_bps", "transfer_rate": "transfers_per_s"}  # of a point, where they are not the keys
+
+
+def _idle_keys(point: Point) -> tuple[str, ...]:
+    """Return the keys that mean nothing at *point*."""
+    keys: tuple[str, ...] = () if point.network == "veth" else ("mtu", "offloads")
+    if point.transfer == "stream":
+        return (*keys, "transfer_size", "connection", "arrivals", "transfer_rate")
+    return (*keys, "rate") if point.arrivals != "closed" else (*keys, "rate", "transfer_rate")
+
+
 def point_name(study: Study, point: Point) -> str:
     """Return what sets *point* apart from the study's others: "chunk=64KiB, senders=4"; empty when there is only one."""
     parts = []
     for key in study.swept:
-        if key in ("mtu", "offloads") and point.network != "veth":
+        if key in _idle_keys(point):
             continue
-        value = getattr(point, "rate_bps" if key == "rate" else key)
+        value = getattr(point, _FIELDS.get(key, key))
         shown = _SHOWN_AS.get(key)
         parts.append(f"{key}={shown(value) if shown and (value is not None or key == 'rate') else 'auto' if value is None else value}")
     return ", ".join(parts)

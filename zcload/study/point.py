@@ -71,7 +71,7 @@ class PointRun:
             idle = {v.mechanism: lanes.pop(v.name) for v in bare if v.name in lanes}
             try:
                 self._tell("calibrating", "window length, loop")
-                if self.warm_up_s:
+                if setting.point.paced and self.warm_up_s:
                     pacing = pace.pacing_cost(setting, idle[calibrate.LOOP], self.warm_up_s) if calibrate.LOOP in idle else None
                 else:
                     own = {name: calibrate.loop_cost(setting, lane) for name, lane in idle.items()}
@@ -80,7 +80,8 @@ class PointRun:
                     lane.tear_down()
             self.window_s, self.longest_s, takes = calibrate.window_length(setting, lanes)
         baseline = setting.study.variant(setting.study.baseline)
-        if setting.study.best_chunk and mechanism_of(baseline).uses_chunk:
+        stream = setting.point.transfer == "stream"
+        if setting.study.best_chunk and mechanism_of(baseline).uses_chunk and stream:
             best, costs = calibrate.best_chunk(setting, self._tell)
             self.extra = calibrate.best_chunk_variant(setting, best)
             if self.extra is not None:
@@ -101,8 +102,9 @@ class PointRun:
                 "kind": "calibrated",
                 "window_s": self.window_s,
                 "block_s": round(self.block_s, 4),
-                "loop_s_per_call": own.get(calibrate.LOOP),
-                "own_s_per_call": own,
+                "loop_s_per_call": own.get(calibrate.LOOP) if stream else None,
+                "loop_s_per_transfer": None if stream else own.get(calibrate.LOOP),
+                "own_s_per_call": own if stream else {},
                 "pacing": pacing,
                 "best_chunk": calibrate.as_record(costs, best) if best else None,
                 "best_chunk_lane": (extra.name if extra else baseline.name) if best else None,
@@ -225,6 +227,8 @@ class PointRun:
 
     def _report(self, groups: list[dict[str, Lane]], generation: int, sampler: Sampler) -> None:
         for lane in (lane for group in groups for lane in group.values()):
+            if lane.late_strangers():
+                self.setting.strangers(lane.late_strangers())
             self.setting.record(
                 {
                     "kind": "reports",

@@ -11,6 +11,7 @@ from typing import Any
 from zcload.errors import ConfigError, MechanismUnavailableError, Problem
 from zcload.lane.connect import choose_congestion, listen
 from zcload.lane.network import open_network
+from zcload.lane.terms import longest_window_s
 from zcload.linux.open_files import most_open_files
 from zcload.linux.pagecache import memory_file_system
 from zcload.mechanisms import mechanism_of
@@ -21,9 +22,10 @@ from zcload.server.lane import check_port
 from zcload.server.root import check_room as check_root
 from zcload.server.running import missing
 from zcload.sinks import SINKS
+from zcload.sizes import read_sizes
 from zcload.source import MEMORY_RESERVE, available_memory, check_own, check_room, required_memory
-from zcload.study.calibrate import lanes_at_once
-from zcload.units import human_bytes
+from zcload.study.calibrate import SHORTEST_S, lanes_at_once
+from zcload.units import format_frequency, format_size, human_bytes, human_duration
 
 _OWN_FILES = 128  # standard streams, the result, files that are sent, networks, imports under way
 _PROCESS_BYTES = 12 << 20  # private memory of a forked worker, beside its buffers
@@ -35,7 +37,20 @@ def resolve(study: Study) -> Study:
 
 
 def _resolved(point: Point) -> Point:
-    return point if point.file is None else replace(point, file_size=check_own(point.file))
+    if point.file is not None:
+        point = replace(point, file_size=check_own(point.file))
+    if point.transfer_size is None:
+        return point
+    sizes = read_sizes(point.transfer_size)
+    if max(sizes.values) > point.file_size:
+        raise ConfigError(
+            Problem(
+                f"a transfer of {format_size(max(sizes.values))} is more than the file of {format_size(point.file_size)}",
+                key="workload.transfer_size",
+                remedy="a larger file_size: the small files are parts of that one, laid side by side",
+            )
+        )
+    return replace(point, transfer_size=sizes)
 
 
 def check_host(study: Study, cores: tuple[Core, ...]) -> None:
@@ -50,6 +65,7 @@ def check_host(study: Study, cores: tuple[Core, ...]) -> None:
                 if variant.server is not None:
                     check_port(variant.server, network.address)
         place(point.placement, point.senders, point.receiver_count, cores, random.Random(0))
+        _check_arrivals(study, point)
         _check_cold(point)
     check_room(study.points)
     if study.serves:
@@ -68,6 +84,20 @@ def open_files(study: Study) -> int:
     """
     most = max((3 * p.senders + 2 * p.receiver_count) * lanes_at_once(study) + 2 * p.senders for p in study.points)
     return most + _OWN_FILES
+
+
+def _check_arrivals(study: Study, point: Point) -> None:
+    """Raise ConfigError if more small files are due in a window than a lane can keep the latencies of."""
+    longest = longest_window_s(point)
+    if (study.stop.window_s or SHORTEST_S) > longest:
+        raise ConfigError(
+            Problem(
+                f"a window of {human_duration(study.stop.window_s or SHORTEST_S)} has more arrivals than a lane keeps latencies of: "
+                f"at {format_frequency(point.transfers_per_s)} expected at most {human_duration(longest)}",
+                key="stop.window" if study.stop.window_s else "workload.transfer_rate",
+                remedy="a shorter window or a lower rate",
+            )
+        )
 
 
 def _check_cold(point: Point) -> None:
@@ -102,6 +132,8 @@ def _probe(variant: Variant, point: Point) -> MechanismUnavailableError | None:
         why = thing.probe()
         if why is not None:
             return MechanismUnavailableError(thing.name, why.reason, why.remedy)
+    if point.connection == "fresh" and not mechanism.reconnects:
+        return MechanismUnavailableError(mechanism.name, "its connections are set up beforehand", "connection = 'persistent'")
     need = point.senders * (mechanism.private_bytes(point.file_size, variant.chunk or point.chunk) + _PROCESS_BYTES)
     need += point.receiver_count * (sink.private_bytes(point.receive_chunk) + _PROCESS_BYTES)
     room = available_memory() - MEMORY_RESERVE - required_memory(point)

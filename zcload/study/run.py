@@ -26,6 +26,7 @@ from zcload.observe.environment import describe
 from zcload.observe.topology import read_cores
 from zcload.progress import Progress, Viewer, nobody
 from zcload.results import SCHEMA, WINDOWS, Recorder, Result, StoredRecords, write_summary
+from zcload.sizes import format_sizes
 from zcload.study import preflight
 from zcload.study.course import run_points, seek, swept_value
 from zcload.study.ground import Ground
@@ -157,6 +158,12 @@ def point_facts(point: Point, system_congestion: str | None = None) -> dict[str,
         "placement": point.placement,
         "cache": point.cache,
         "transfer": point.transfer,
+        "transfer_size": format_sizes(point.transfer_size) if point.transfer_size else None,
+        "transfer_bytes": sum(point.sizes) / len(point.sizes) if point.sizes else None,
+        "transfer_sizes": len(point.sizes) or None,
+        "connection": point.connection if point.sizes else None,
+        "arrivals": point.arrivals if point.sizes else None,
+        "transfers_per_s": point.transfers_per_s,
         "network": point.network,
         "mtu_bytes": (point.mtu or VETH_MTU) if point.network == "veth" else None,
         "offloads": point.offloads if point.network == "veth" else None,

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zcload.errors import StudyError, ZcloadError
-from zcload.lane.lane import Lane, set_up
+from zcload.lane.lane import Lane
 from zcload.lane.network import Network
 from zcload.lane.rest import wait_for_rest
+from zcload.lane.set_up import set_up
+from zcload.lane.terms import expected_digests
 from zcload.mechanisms import mechanism_of
 from zcload.model import Point, Study, Variant
 from zcload.observe.cache import WARM, FileCache
@@ -51,6 +53,8 @@ class Setting:
     served: Served | None = None  # the file as servers find it, where there are any
     out: dict[str, str] = field(default_factory=dict)
     cautioned: set[str] = field(default_factory=set)
+    digests: tuple[str, ...] = ()  # of the small files that verification sends
+    seed: int = 0  # of random arrivals, drawn anew for each generation and the same in all of its lanes
     cached: float | None = None  # which share of the file was cached before the lanes were last set up
 
     @property
@@ -66,6 +70,10 @@ class Setting:
         if code not in self.cautioned:
             self.cautioned.add(code)
             self.record({"kind": "caution", "code": code, "message": message, "remedy": remedy})
+
+    def strangers(self, count: int) -> None:
+        """Caution of connections that were not ours."""
+        self.caution("strangers", f"{count} connections without the run's secret were refused", "somebody else uses this port")
 
     def record_network(self) -> None:
         """Record what the point's network is like, if it was made for the run, and what sets it apart from the host's own."""
@@ -105,6 +113,8 @@ class Setting:
         go on. *started* is told each variant's name before its turn.
         """
         placement = self.roles()
+        if self.point.arrivals != "closed":
+            self.seed = self.rng.getrandbits(32)
         self.source.check()
         self._settle()
         lanes: list[dict[str, Lane]] = [{} for _ in groups]
@@ -154,16 +164,24 @@ class Setting:
         lane.cache = self.cache
         lanes[variant.name] = lane
         if lane.strangers:
-            self.caution("strangers", f"{lane.strangers} connections without the run's secret were refused", "somebody else uses this port")
+            self.strangers(lane.strangers)
         if verify:
-            lane.verify(self.source.share_digests(lane.parts, lambda what, fraction: None), VERIFY_STALL_S)
+            lane.verify(self._expected(lane), VERIFY_STALL_S)
         else:
             lane.ready()
         wait_for_rest(lane)  # what setting up has started must not end in the first window
         if verify:
             if self.cache.cold:
                 let_go(lane)
-            self.record({"kind": "verified", "variant": variant.name, "digest": self.source.digest, "bytes": self.source.size})
+            self.record({"kind": "verified", "variant": variant.name, "digest": self.source.digest, "bytes": lane.received()})
+
+    def _expected(self, lane: Lane) -> tuple[str, ...]:
+        """Return the SHA-256 of what each connection brings in verification: a share of the file, or some small files."""
+        if lane.terms is None:
+            return self.source.share_digests(lane.parts, lambda what, fraction: None)
+        if not self.digests:
+            self.digests = expected_digests(self.point, self.source.fd, self.source.size)
+        return self.digests
 
     def _set_up(self, variant: Variant, placement: Placement, verify: bool) -> Lane:
         if variant.server is not None:
@@ -178,6 +196,7 @@ class Setting:
             congestion=self.congestion,
             verify=verify,
             network=self.network,
+            seed=self.seed,
         )
 
     def _take_down(self, lane: Lane) -> None:

@@ -11,9 +11,12 @@ from typing import Any
 
 from zcload import interrupt
 from zcload.errors import StudyError
+from zcload.lane.arrivals import LEAD_NS
 from zcload.lane.lane import Lane
 from zcload.lane.rest import clocks, wait_for_rest
+from zcload.mechanisms import mechanism_of
 from zcload.observe.machine import Machine
+from zcload.packed import pack
 
 
 class LaneFailed(StudyError):
@@ -40,7 +43,7 @@ def measure_together(lanes: Sequence[Lane], open_s: float, machine: Machine) -> 
     before = [_Reading(lane, _of(lane, clocks)) for lane in lanes]
     machine_before = machine.read().as_list()
     observer = time.thread_time_ns()
-    opened = [lane.open() for lane in lanes]
+    opened = [lane.open(open_s) for lane in lanes]
     interrupt.pause(open_s)
     closed = [lane.close_gate() for lane in lanes]
     at_rest = [(_of(lane, wait_for_rest), time.monotonic_ns()) for lane in lanes]
@@ -61,6 +64,7 @@ def measure_together(lanes: Sequence[Lane], open_s: float, machine: Machine) -> 
             "observer_cpu_ns": observer // len(lanes),
             **_measures(lane.measures, before[i], after[i]),
             **lane.load.record(before[i].areas, after[i].areas),
+            **_transfers(lane, before[i], after[i], opened[i], open_s),
         }
         for i, lane in enumerate(lanes)
     ]
@@ -87,12 +91,13 @@ def _of(lane: Lane, reading: Callable[[Lane], list[int]]) -> list[int]:
 class _Reading:
     """The counters of every process of a lane at a rest."""
 
-    __slots__ = ("areas", "last_byte_ns", "measured", "receivers", "senders")
+    __slots__ = ("areas", "last_byte_ns", "measured", "receivers", "senders", "transfers")
 
     def __init__(self, lane: Lane, cpu_ns: Sequence[int]) -> None:
         self.last_byte_ns = lane.last_byte_ns()
         senders, receivers = lane.tallies()
         self.areas = lane.areas()
+        self.transfers = lane.transfers() if lane.terms else ([], [])
         self.measured = lane.measured() if lane.measures else []
         count = len(senders)
         self.senders = [[cpu, *tally] for cpu, tally in zip(cpu_ns[:count], senders, strict=True)]
@@ -110,3 +115,26 @@ def _measures(names: Sequence[str], before: _Reading, after: _Reading) -> dict[s
         return {}
     pairs = list(zip(before.measured, after.measured, strict=True))
     return {"receiver_measures": {name: [[a[kind], b[kind]] for a, b in pairs] for kind, name in enumerate(names)}}
+
+
+def _transfers(lane: Lane, before: _Reading, after: _Reading, opened_ns: int, open_s: float) -> dict[str, Any]:
+    """Return {"transfers": how many small files went and came, and the raw latency of each}, or nothing for a stream."""
+    terms = lane.terms
+    if terms is None:
+        return {}
+    (sent, received), (sent_after, received_after) = before.transfers, after.transfers
+    told: dict[str, Any] = {
+        "sent": _both(sent, sent_after),
+        "received": _both(received, received_after),
+        "until_ns": None if terms.closed else opened_ns + round(open_s * 1e9),
+    }
+    if mechanism_of(lane.variant).moves_payload:
+        told["latency_ns"] = pack(terms.log.latencies(sent, sent_after))
+    if not terms.closed:
+        told["origin_ns"] = opened_ns + LEAD_NS
+        told["late_ns"] = pack(terms.log.lateness(sent, sent_after))
+    return {"transfers": told}
+
+
+def _both(before: Sequence[int], after: Sequence[int]) -> list[list[int]]:
+    return [[a, b] for a, b in zip(before, after, strict=True)]
