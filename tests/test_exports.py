@@ -18,6 +18,7 @@ from tests.test_report import zero_copy
 from zcload.analysis.estimates import metric_interval
 from zcload.analysis.sorting import sort_out
 from zcload.analysis.summary import summarise
+from zcload.analysis.tidy import generation_rows
 from zcload.analysis.truth import NOT_ZERO_COPY
 from zcload.errors import ConfigError
 from zcload.metrics import METRICS
@@ -305,4 +306,7 @@ def test_generations_are_those_of_the_estimates():
     interval, _ = metric_interval(METRICS["goodput_bps"], "sendfile", data.used(), Bootstrap(2))
     _, _, found = parsed_benchmarks(render("benchstat", Result(summarise(records), None, records)))
     values = [values["goodput_bps"] for name, _, values in found if "variant=sendfile/" in name]
+    rows = [(row["point"], row["generation"], row["variant"]) for row in generation_rows(records)]
+    assert len(set(rows)) == len(rows)
+    assert any(record["kind"] == "failed" for record in records), "an event in the midst of a generation"
     assert math.exp(math.fsum(map(math.log, values)) / len(values)) == pytest.approx(interval.estimate, rel=1e-5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from zcload.analysis.estimates import generation_figure
@@ -71,21 +71,39 @@ def _compared(c: Record) -> Row:
 
 
 def generation_rows(records: Iterable[Record]) -> Iterator[Row]:
-    """Return one row for each point, variant and generation: its own figures, without those that hold too few ticks in one."""
-    by_point: dict[int, list[Record]] = defaultdict(list)
+    """Return one row for each generation and variant, in the order measured: its own figures, without those of too few ticks in one.
+
+    *records* are iterated twice and never held but for one generation: what the idle machine uses is known at the end only.
+    """
     header: Record = {}
+    idle: dict[int, list[Record]] = defaultdict(list)
     for record in records:
-        header = record if record["kind"] == "header" else header
-        by_point[record.get("point", -1)].append(record)
-    for index, described in enumerate(header.get("points", ())):
-        of_point = by_point.pop(index, [])
-        for generation in sort_out(of_point, idle_cores(of_point)).used():
-            for name, total in sorted(generation.sums.items()):
-                found = {key: generation_figure(metric, name, generation) for key, metric in METRICS.items() if not metric.ticks}
-                figures = {key: value for key, value in found.items() if value is not None}
-                if figures:
-                    at = {"point": index, "point_name": described["name"], "generation": generation.number, "variant": name}
-                    yield {**at, "windows": int(total["windows"]), **figures}
+        if record["kind"] == "header":
+            header = record
+        elif record["kind"] == "idle":
+            idle[record["point"]].append(record)
+    cores = {point: idle_cores(of_point) for point, of_point in idle.items()}
+    now, held = (-1, -1), list[Record]()
+    for record in records:
+        if "generation" not in record:  # an event of the point, in the midst of a generation perhaps
+            continue
+        at = (record["point"], record["generation"])
+        if at != now:
+            yield from _generation(header, now[0], held, cores)
+            now, held = at, []
+        held.append(record)
+    yield from _generation(header, now[0], held, cores)
+
+
+def _generation(header: Record, point: int, records: Sequence[Record], cores: Mapping[int, float | None]) -> Iterator[Row]:
+    """Return the rows of one generation; none for records that belong to none."""
+    for generation in sort_out(records, cores.get(point)).used():
+        for name, total in sorted(generation.sums.items()):
+            found = {key: generation_figure(metric, name, generation) for key, metric in METRICS.items() if not metric.ticks}
+            figures = {key: value for key, value in found.items() if value is not None}
+            if figures:
+                at = {"point": point, "point_name": header["points"][point]["name"], "generation": generation.number, "variant": name}
+                yield {**at, "windows": int(total["windows"]), **figures}
 
 
 def window_rows(records: Iterable[Record]) -> Iterator[Row]:
