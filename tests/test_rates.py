@@ -88,6 +88,22 @@ def test_reached_means_within_two_percent(gb, reached):
     assert of(point, "sendfile")["rate"]["reached"] is reached
 
 
+def test_a_noisy_lane_below_its_rate_has_not_missed_it():
+    """A lane whose estimate lies below the rate but whose interval does not may have reached it: it is open, and nothing is compared."""
+    head = header([lane("copy"), lane("sendfile")])
+    head["points"][0]["point"] = {**PLACE, "rate_bps": ASKED}
+    result = Result(head)
+    for number, gb in enumerate((0.1, 0.08, 0.1, 0.1, 0.09, 0.1)):
+        result.generation(number, {"copy": COPY, "sendfile": Cost(0.2, 0.2, gb=gb)})
+    summary = summarise(result.end())
+    (point,) = summary["points"]
+    assert [v["rate"]["reached"] for v in point["variants"]] == [True, None]
+    assert compared(point, "total_cpu_s_per_gb")["verdict"] == "inconclusive"
+    assert {c["code"] for c in summary["cautions"] if c["code"].startswith("rate")} == {"rate_unequal"}
+    assert any(line.startswith("It is open whether sendfile keeps up with 16 Gbit/s: it made 15") for line in answer(summary))
+    assert "open" in str(rate_table(summary, point).rows)
+
+
 def test_the_difference_is_that_of_the_cores():
     """At 16 Gbit/s, 2 GB/s, a copy at 0.6 s/GB needs 1.2 cores and sendfile at 0.4 s/GB 0.8: 0.4 of a core less, with an interval."""
     _, point = at_rate({"copy": COPY, "sendfile": SENDFILE})

@@ -34,7 +34,7 @@ CODES: dict[str, str] = {
     "partial": "the run was interrupted or failed before its end",
     "point_failed": "a point could not be measured, or not to its end",
     "rate_missed": "a lane did not reach the rate that was asked for",
-    "rate_unequal": "lanes that reached the rate were more than 2 % off it, or apart",
+    "rate_unequal": "lanes were more than 2 % off the rate or apart, and it is not that they could not reach it",
     "receiver_bound": "the figure describes the receiver, which was the bottleneck",
     "retransmits": "more than 1 % of the segments were sent again",
     "server_end": "a server did not end when asked, and was killed",

@@ -11,7 +11,7 @@ from zcload.analysis.tally import Generation
 from zcload.metrics import METRICS
 from zcload.model import Caution
 from zcload.schedule import percentile_ns
-from zcload.stats import Bootstrap
+from zcload.stats import Bootstrap, Interval
 from zcload.units import human_rate
 
 WITHIN = 0.02  # of the asked rate, and of each other: closer than that, lanes moved the same
@@ -35,11 +35,16 @@ def describe(asked_bps: float, name: str, generations: Sequence[Generation], boo
     return {
         "asked_bps": asked_bps,
         "achieved_bps": achieved.as_dict() if achieved else {"estimate": None, "low": None, "high": None},
-        "reached": achieved.estimate >= (1 - WITHIN) * asked_bps if achieved else None,
+        "reached": _reached(achieved, (1 - WITHIN) * asked_bps) if achieved else None,
         "sleeps_per_gb": sleeps / gb if gb else None,
         "bursts": bursts,
         "lateness": {**at, "max": latest_ns / 1e9 if bursts else None, "unit": "s"},
     }
+
+
+def _reached(achieved: Interval, least_bps: float) -> bool | None:
+    """Say whether a rate was reached; None where the estimate lies below and the interval leaves it open."""
+    return True if achieved.estimate >= least_bps else False if achieved.high < least_bps else None
 
 
 def only_at_equal_throughput(comparisons: Iterable[Comparison], missed: Mapping[str, str]) -> None:
@@ -55,26 +60,31 @@ def only_at_equal_throughput(comparisons: Iterable[Comparison], missed: Mapping[
 
 
 def missed(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return the variants that did not reach their rate, and say so; *facts* are `describe`'s by name."""
+    """Return the variants that are not known to have reached their rate, and say so; *facts* are `describe`'s by name."""
     return {
-        name: f"{name} reached {human_rate(rate['achieved_bps']['estimate'])} of {human_rate(rate['asked_bps'])}"
+        name: f"{name} {'reached' if rate['reached'] is False else 'made about'} {human_rate(rate['achieved_bps']['estimate'])} "
+        f"of {human_rate(rate['asked_bps'])}"
         for name, rate in facts.items()
-        if rate["reached"] is False
+        if not rate["reached"] and rate["achieved_bps"]["estimate"] is not None
     }
 
 
 def cautions(where: str, facts: Mapping[str, Mapping[str, Any]]) -> list[Caution]:
-    """Return what is to be said of a point's rate: who missed it, and who reached it without keeping to it."""
+    """Return what is to be said of a point's rate: who missed it, and who neither did nor kept to it."""
+    said = missed(facts)
     found = [
         Caution("rate_missed", f"{where}{text}", "a finding, no error: compare at rates that all reach; the others show what each can do")
-        for text in missed(facts).values()
+        for name, text in said.items()
+        if facts[name]["reached"] is False
     ]
+    uneven = [text for name, text in said.items() if facts[name]["reached"] is None]
     reached = {name: rate["achieved_bps"]["estimate"] for name, rate in facts.items() if rate["reached"]}
-    if not reached:
-        return found
-    asked = next(iter(facts.values()))["asked_bps"]
-    low, high = min(reached, key=reached.__getitem__), max(reached, key=reached.__getitem__)
-    if reached[high] > (1 + WITHIN) * asked or reached[high] > (1 + WITHIN) * reached[low]:
-        text = f"{where}at {human_rate(asked)} {low} made {human_rate(reached[low])} and {high} {human_rate(reached[high])}"
-        found.append(Caution("rate_unequal", f"{text}: more than 2 % apart", "longer windows (stop.window), or a quieter machine"))
+    if reached:
+        asked = next(iter(facts.values()))["asked_bps"]
+        low, high = min(reached, key=reached.__getitem__), max(reached, key=reached.__getitem__)
+        if reached[high] > (1 + WITHIN) * asked or reached[high] > (1 + WITHIN) * reached[low]:
+            uneven.append(f"at {human_rate(asked)} {low} made {human_rate(reached[low])} and {high} {human_rate(reached[high])}")
+    if uneven:
+        text = f"{where}{'; '.join(uneven)}: more than 2 % apart"
+        found.append(Caution("rate_unequal", text, "longer windows (stop.window), more time, or a quieter machine"))
     return found

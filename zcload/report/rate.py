@@ -20,7 +20,7 @@ def _cores_key(summary: Mapping[str, Any]) -> str:
 
 def _at_rate(point: Point) -> list[Mapping[str, Any]]:
     """Return the variants of which something is known at the point's rate."""
-    return [v for v in point["variants"] if v.get("rate") and v["rate"]["reached"] is not None]
+    return [v for v in point["variants"] if v.get("rate") and v["rate"]["achieved_bps"]["estimate"] is not None]
 
 
 def _differences(point: Point, key: str) -> dict[str, Mapping[str, Any]]:
@@ -34,8 +34,7 @@ def sentences(summary: Mapping[str, Any], point: Point) -> list[str]:
         return []
     key, asked = _cores_key(summary), human_rate(point["point"]["rate_bps"])
     whose = "of the machine" if key == "system_cpu_cores" else "at both ends"
-    lines = [f"{v['name']} cannot keep up with {asked}: it reaches {human_rate(v['rate']['achieved_bps']['estimate'])}." for v in known
-             if not v["rate"]["reached"]]  # fmt: skip
+    lines = [_not_there(v, asked) for v in known if not v["rate"]["reached"]]
     reached = {v["name"]: v["metrics"][key] for v in known if v["rate"]["reached"] and v["metrics"][key]["estimate"] is not None}
     base = reached.pop(point["baseline"], None)
     needs = [
@@ -47,6 +46,16 @@ def sentences(summary: Mapping[str, Any], point: Point) -> list[str]:
     elif needs:
         needs[0] = needs[0].replace(" ", " needs ", 1) + f" cores {whose}"
     return ([f"At {asked}: {', '.join(needs)}."] if needs else []) + lines
+
+
+def _not_there(variant: Mapping[str, Any], asked: str) -> str:
+    name, achieved = variant["name"], variant["rate"]["achieved_bps"]
+    made = human_rate(achieved["estimate"])
+    if variant["rate"]["reached"] is False:
+        return f"{name} cannot keep up with {asked}: it reaches {made}."
+    return (
+        f"It is open whether {name} keeps up with {asked}: it made {made} ({human_rate(achieved['low'])}..{human_rate(achieved['high'])})."
+    )
 
 
 def _less(difference: Mapping[str, Any] | None) -> str:
@@ -76,7 +85,7 @@ def table(summary: Mapping[str, Any], point: Point) -> Table | None:
             [
                 in_a_cell(v["name"], said),
                 f"{significant(achieved['estimate'] / 1e9)} ({significant(achieved['low'] / 1e9)}..{significant(achieved['high'] / 1e9)})",
-                "yes" if rate["reached"] else "no",
+                {True: "yes", False: "no", None: "open"}[rate["reached"]],
                 NONE if cores["estimate"] is None else f"{significant(cores['estimate'])}",
                 f"{more['estimate']:+.3f} ({more['low']:+.3f}..{more['high']:+.3f})" if comparable and more else NONE,
                 *late,

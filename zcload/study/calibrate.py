@@ -11,7 +11,7 @@ from zcload.analysis.tally import window_tally
 from zcload.lane.lane import Lane
 from zcload.lane.terms import longest_window_s
 from zcload.mechanisms import mechanism_of
-from zcload.model import Study, Variant
+from zcload.model import Point, Study, Variant
 from zcload.schedule import LEAST_BURSTS
 from zcload.stats import pseudo_median
 from zcload.study.blocks import CONTENDERS_PER_GROUP
@@ -23,6 +23,7 @@ from zcload.units import format_size
 LOOP = "null"  # the mechanism whose cost per call is that of the loop itself
 SHORTEST_S = 0.040  # 25..50 ms give the tightest intervals for their time; below 40 ms the coordinator's own share nears 1 %
 LONGEST_S = 1.0
+SHORTEST_PACED_S = 0.2  # at a rate: a sender that was held up for some milliseconds is to catch up before its window ends
 _STEPS_PER_S = 200  # chosen lengths are multiples of 5 ms, the least that stop.window takes
 CALLS_PER_WINDOW = 20  # of every sender: a window of few calls is mostly its edges
 TAIL_SHARE = 0.5  # what is still on its way when the gate closes may take half as long as the gate was open
@@ -42,6 +43,15 @@ def lanes_measured(study: Study) -> int:
 def lanes_at_once(study: Study) -> int:
     """Return how many lanes of a point run at once, at most: in a generation, with the idle loop, or one for each chunk tried."""
     return max(lanes_measured(study), len(study.variants) + 1, len(BEST_CHUNKS) + 1 if study.best_chunk else 0)
+
+
+def extra_s(study: Study, point: Point) -> float:
+    """Return how much longer the calibration of *point* takes for its rate: windows of all lanes, of the loop, of the chunks tried."""
+    lanes = _CALIBRATION_WINDOWS * (len(study.variants) + 1) * look_s(least_window_s(study, point), 0.0)
+    if not study.best_chunk:
+        return lanes
+    tried = sum(look_s(chunk_window_s(point, size), 0.0) for size in BEST_CHUNKS if may_try(point, size))
+    return lanes + _CHUNK_GENERATIONS * (1 + _CHUNK_BLOCKS) * tried
 
 
 def watch_idle(setting: Setting) -> list[list[int]] | None:
@@ -67,7 +77,7 @@ def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, floa
     """
     fixed, paced = setting.study.stop.window_s, least_window_s(setting.study, setting.point)
     look = fixed or look_s(paced, SHORTEST_S)
-    needed, longest, takes = max(fixed or SHORTEST_S, paced), longest_window_s(setting.point), {}
+    needed, longest, takes = max(fixed or SHORTEST_S, paced, SHORTEST_PACED_S if paced else 0.0), longest_window_s(setting.point), {}
     for name, lane in list(lanes.items()):
         try:
             records = [measure(lane, look, setting.machine) for _ in range(_CALIBRATION_WINDOWS)]

@@ -12,8 +12,9 @@ from zcload.model import Point, Study
 from zcload.sinks import SINKS
 from zcload.sizes import format_sizes
 from zcload.source import required_memory
-from zcload.study.calibrate import lanes_at_once, lanes_measured
-from zcload.study.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S, GENERATION_S
+from zcload.study.calibrate import SHORTEST_PACED_S, extra_s, lanes_at_once, lanes_measured
+from zcload.study.pace import least_window_s
+from zcload.study.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S, GENERATION_S, LEAST_BLOCKS
 from zcload.units import format_frequency, format_rate, format_size
 
 
@@ -86,7 +87,8 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
     own = {p.file_size for p in study.points if p.file is not None}
     setup = sum(size / _FILE_BYTES_PER_S / 2 for _, size, _ in made) + sum(size / 1.5e9 for size in own)
     setup += sum(measured * p.file_size / _VERIFY_BYTES_PER_S + (_CALIBRATE_S if study.best_chunk else 2.0) for p in study.points)
-    check = CHECK_GENERATIONS * CHECK_BLOCKS * CHECK_WINDOW_S * measured * len(study.points) if check_windows else 0.0
+    setup += sum(extra_s(study, p) for p in study.points)
+    check = sum(CHECK_GENERATIONS * CHECK_BLOCKS * max(CHECK_WINDOW_S, least_window_s(study, p)) * measured for p in study.points)
     private = max(
         sum(
             p.senders * mechanism_of(v).private_bytes(p.file_size, v.chunk or p.chunk)
@@ -100,13 +102,19 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
         points=tuple(point_name(study, p) or "one point" for p in study.points),
         lanes=lanes,
         setup_s=0.0 if search else setup,  # a search's own time holds the setting-up of its points
-        measure_s=search.max_time_s if search else study.stop.max_time_s * len(study.points),
-        check_s=check,
+        measure_s=search.max_time_s if search else sum(max(study.stop.max_time_s, _generation_s(study, p)) for p in study.points),
+        check_s=check if check_windows else 0.0,
         memory_bytes=sum({(p.file, p.file_size, p.dir): required_memory(p) for p in study.points}.values()) + private,
         disk_bytes=sum(size for _, size, folder in made if folder is not None),
         processes=running * max(p.senders + p.receiver_count for p in study.points),
         typical_s=min(search.max_time_s, _search_s(study, setup)) if search else None,
     )
+
+
+def _generation_s(study: Study, point: Point) -> float:
+    """Return how long the windows of the shortest generation at a rate take: a point has one, whatever its limit; 0.0 without a rate."""
+    least = study.stop.window_s or max(least_window_s(study, point), SHORTEST_PACED_S)
+    return LEAST_BLOCKS * least * (1 if study.schedule == "together" else lanes_measured(study)) if point.paced else 0.0
 
 
 def _search_s(study: Study, setup_s: float) -> float:
