@@ -7,7 +7,7 @@ from typing import Any
 
 from zcload.analysis.comparisons import Comparison
 from zcload.analysis.estimates import metric_interval
-from zcload.analysis.tally import Generation
+from zcload.analysis.tally import Generation, Pacing
 from zcload.metrics import METRICS
 from zcload.model import Caution
 from zcload.schedule import percentile_ns
@@ -21,24 +21,22 @@ _GOODPUT = METRICS["goodput_bps"]
 def describe(asked_bps: float, name: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> dict[str, Any]:
     """Return what the variant called *name* made of a rate of *asked_bps*, as the summary has it."""
     achieved, _ = metric_interval(_GOODPUT, name, generations, bootstrap)
-    late: dict[int, int] = {}
-    sleeps = bursts = latest_ns = 0
-    for told in (told for g in generations for told in g.pacing.get(name, ())):
-        sleeps, bursts, latest_ns = sleeps + sum(told["sleeps"]), bursts + sum(told["bursts"]), max(latest_ns, told["late_max_ns"])
-        for number, count in told["late"].items():
-            late[int(number)] = late.get(int(number), 0) + count
+    paced = Pacing()
+    for generation in generations:
+        if name in generation.pacing:
+            paced.take_in(generation.pacing[name])
     gb = sum(g.sums[name]["gb"] for g in generations if name in g.sums)
     at = {
-        key: min(ns, latest_ns) / 1e9 if (ns := percentile_ns(late, level)) is not None else None
+        key: min(ns, paced.latest_ns) / 1e9 if (ns := percentile_ns(paced.late, level)) is not None else None
         for key, level in (("p50", 0.5), ("p99", 0.99))
     }
     return {
         "asked_bps": asked_bps,
         "achieved_bps": achieved.as_dict() if achieved else {"estimate": None, "low": None, "high": None},
         "reached": _reached(achieved, (1 - WITHIN) * asked_bps) if achieved else None,
-        "sleeps_per_gb": sleeps / gb if gb else None,
-        "bursts": bursts,
-        "lateness": {**at, "max": latest_ns / 1e9 if bursts else None, "unit": "s"},
+        "sleeps_per_gb": paced.sleeps / gb if gb else None,
+        "bursts": paced.bursts,
+        "lateness": {**at, "max": paced.latest_ns / 1e9 if paced.bursts else None, "unit": "s"},
     }
 
 

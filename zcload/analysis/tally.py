@@ -89,6 +89,24 @@ def _transfer_sums(record: Mapping[str, Any], elapsed_s: float) -> Tally:
 
 
 @dataclass(slots=True)
+class Pacing:
+    """How a variant kept its rate: its sleeps, its bursts, and of these how many were begun how late, by bucket (zcload.schedule)."""
+
+    sleeps: int = 0
+    bursts: int = 0
+    latest_ns: int = 0
+    late: dict[int, int] = field(default_factory=dict)
+
+    def take_in(self, other: Pacing) -> None:
+        """Add the figures of more windows."""
+        self.sleeps += other.sleeps
+        self.bursts += other.bursts
+        self.latest_ns = max(self.latest_ns, other.latest_ns)
+        for number, count in other.late.items():
+            self.late[number] = self.late.get(number, 0) + count
+
+
+@dataclass(slots=True)
 class Generation:
     """What one generation of a point gave: its windows by (block, group) and variant, and its sums by variant."""
 
@@ -97,7 +115,7 @@ class Generation:
     sums: dict[str, Tally] = field(default_factory=lambda: defaultdict(lambda: defaultdict(float)))
     latencies: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # by variant: the windows' values, packed
     lateness: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    pacing: dict[str, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))  # by variant: the windows' records of it
+    pacing: dict[str, Pacing] = field(default_factory=lambda: defaultdict(Pacing))
 
     def groups_of(self, lane: str) -> int:
         """Return in how many groups the variant called *lane* had a lane."""
@@ -111,7 +129,9 @@ class Generation:
         for name, value in tally.items():
             total[name] += value
         if "pacing" in record:
-            self.pacing[record["lane"]].append(record["pacing"])
+            told = record["pacing"]
+            late = {int(number): count for number, count in told["late"].items()}
+            self.pacing[record["lane"]].take_in(Pacing(sum(told["sleeps"]), sum(told["bursts"]), told["late_max_ns"], late))
         for values, name in ((self.latencies, "latency_ns"), (self.lateness, "late_ns")):
             if text := record.get("transfers", {}).get(name):
                 values[record["lane"]].append(text)
@@ -123,6 +143,8 @@ class Generation:
         for lane, total in other.sums.items():
             for name, value in total.items():
                 self.sums[lane][name] += value
+        for lane, paced in other.pacing.items():
+            self.pacing[lane].take_in(paced)
         for mine, theirs in ((self.latencies, other.latencies), (self.lateness, other.lateness)):
             for lane, texts in theirs.items():
                 mine[lane].extend(texts)
