@@ -171,7 +171,7 @@ def test_the_boards_counts_are_what_was_called(case, traced):
             made = Counter(call.name for call in without_memory(calls, mechanism))
             counted = run.counted("sender", sender, window)
             assert counted == {kind: made[kind] for kind in MECHANISMS[mechanism].calls}
-            assert any(counted.values()) == MECHANISMS[mechanism].moves_payload
+            assert any(counted.values()) == bool(MECHANISMS[mechanism].calls)
 
 
 @EVERY_CASE
@@ -184,7 +184,9 @@ def test_the_boards_bytes_are_what_the_calls_moved(case, traced):
             if any(call.name == "io_uring_enter" for call in calls):
                 # What an entry of a ring moved does not show in the system call: the receiver's count has to do.
                 received = [b[1] - a[1] for a, b in run.told["records"][window]["receivers"]]
-                assert sum(received) == sum(b[1] - a[1] for a, b in run.told["records"][window]["senders"]) > 0
+                sent = sum(b[1] - a[1] for a, b in run.told["records"][window]["senders"])
+                assert sum(received) == sent
+                assert (sent > 0) == MECHANISMS[CASES[case][0]].moves_payload
                 continue
             moved = sum(call.result for call in calls if call.name in ("send", "sendmsg", "sendfile"))
             moved += sum(call.result for call in calls if call.name == "splice" and "socket:" in call.arguments)

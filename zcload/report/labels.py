@@ -13,7 +13,7 @@ def label(variant: Mapping[str, Any]) -> str | None:
     if "truth" in variant:
         found: str | None = variant["truth"]["label"]
         return found
-    return NOT_ZERO_COPY if variant["copied_fraction"] == 1.0 else None
+    return NOT_ZERO_COPY if variant.get("copied_fraction") == 1.0 else None
 
 
 def labels(point: Mapping[str, Any]) -> dict[str, str]:
