@@ -33,11 +33,11 @@ format: environment ## Format the code and apply the safe fixes
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-lock: ## Renew requirements.lock from pyproject.toml (ARGS=--upgrade: newest versions)
+lock: ## Renew the locks (ARGS=--upgrade: newest versions)
 	@python=$$(.ci/environment --python) && exec "$$python" .ci/lock.py $(ARGS)
 
 clean: ## Remove all that make and the tools made; results stay
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-servers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find zcload tests benchmarks .ci -name __pycache__ -prune -exec rm -rf {} +
 
 environment:
