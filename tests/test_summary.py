@@ -81,6 +81,7 @@ def test_the_head_of_a_summary():
         "target_percent": 3.0,
         "family": 1,
         "crossing": None,
+        "resumed": [],
     }
     assert summary["environment"]["cpu_model"] == "Example CPU"
     assert summary["cautions"] == []
@@ -305,7 +306,7 @@ def test_a_header_alone():
     assert summary["cautions"][0] == {
         "code": "partial",
         "message": "this result is partial: the run was killed",
-        "remedy": "zcload run RESULT_DIR repeats the study",
+        "remedy": "zcload run --resume RESULT_DIR goes on with it",
     }
     (point,) = summary["points"]
     assert (point["generations"], point["blocks"], point["stopped"], point["window_open_s"]) == (0, 0, None, None)

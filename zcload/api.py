@@ -56,10 +56,13 @@ def run(
     check_windows: bool = False,
     host_name: bool = False,
     view: Viewer = nobody,
+    resume: bool = False,
 ) -> Result:
     """Run a study as `zcload run` does, print nothing, and return its result, which is stored in *out* (default results/...).
 
     *config* is what `study_of` takes, or a Study. *view* is handed a Progress now and then, never while a window is open.
+
+    With *resume*, *out* is the directory of an interrupted run of the same study, which goes on there.
 
     Raises ConfigError and MechanismUnavailableError before anything is measured; StudyError, or Interrupted after a SIGINT or
     SIGTERM, when the run ends early: what was measured until then is stored, and is the error's *result*. A lane that fails while
@@ -79,6 +82,7 @@ def run(
             check_windows=check_windows,
             host_name=host_name,
             view=view,
+            resume=resume,
         )
     if outcome.error is not None:
         outcome.error.result = outcome.result

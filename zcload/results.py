@@ -35,6 +35,20 @@ class Recorder:
         except OSError as error:
             raise ConfigError(Problem(f"cannot write to {directory}: {(error.strerror or str(error)).lower()}", key="--out")) from None
 
+    @classmethod
+    def reopen(cls, directory: Path) -> Recorder:
+        """Go on with the windows.jsonl in *directory*: a torn last line is cut off first; raises ConfigError."""
+        recorder = cls.__new__(cls)
+        recorder.directory, path = directory, directory / WINDOWS
+        recorder.records = read_records(path)
+        try:
+            recorder._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            whole = path.read_bytes().rfind(b"\n") + 1
+            os.ftruncate(recorder._fd, whole)
+        except OSError as error:
+            raise ConfigError(Problem(f"cannot write to {path}: {(error.strerror or str(error)).lower()}", key="--resume")) from None
+        return recorder
+
     def write(self, record: dict[str, Any]) -> None:
         """Append *record*; raises StudyError if it cannot be stored, on a full disk for instance."""
         self.records.append(record)

@@ -38,6 +38,7 @@ CODES: dict[str, str] = {
     "receiver_bound": "the figure describes the receiver, which was the bottleneck",
     "retransmits": "more than 1 % of the segments were sent again",
     "server_end": "a server did not end when asked, and was killed",
+    "resumed": "the run was interrupted and resumed: it was measured in several sittings",
     "small_file": "the file is under four times the last-level cache: part of it is sent from there",
     "smt_siblings": "senders and receivers share a physical core",
     "strangers": "connections without the run's secret were refused",

@@ -171,6 +171,7 @@ def summary_schema() -> dict[str, Any]:
             margin_percent={"type": "number"},
             target_percent={"type": "number"},
             family=_INTEGER,
+            resumed={"type": "array", "items": {"type": "string"}},
             crossing={"anyOf": [{"type": "null"}, crossing]},
         ),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from zcload.analysis.crossing import Crossing, Finding, find
 from zcload.stats import LOOKS
@@ -21,6 +21,10 @@ class Search:
         self.dropped: set[float] = set()
         self._settled = 0
         self._wanted = list(self.logs)
+
+    def begin(self, value: float, logs: Iterable[float]) -> None:
+        """Take in what an interrupted search had measured at *value*."""
+        self.logs[value] = list(logs)
 
     def take(self, value: float, log: float) -> None:
         """Take in a generation's log-ratio at *value*."""

@@ -42,6 +42,10 @@ def summarise(records: Iterable[Record]) -> dict[str, Any]:
     complete = bool(ends and ends[-1]["complete"])
     cautions = [Caution(**c) for c in header["cautions"]]
     cautions += [Caution(r["code"], r["message"], r["remedy"]) for r in by_point[-1].events["caution"]]
+    sittings = by_point[-1].events["resumed"]
+    if sittings:
+        times = ", ".join(record["at"] for record in sittings)
+        cautions.append(Caution("resumed", f"this run was interrupted and resumed: {times}", "what changed between the sittings is in it"))
     points: list[_Point] = []
     crossover, logs = header.get("crossover"), {}
     margin = header["stop"]["margin"]
@@ -59,13 +63,14 @@ def summarise(records: Iterable[Record]) -> dict[str, Any]:
         cautions += point.cautions
     if not complete:
         reason = ends[-1]["reason"] if ends else "the run was killed"
-        cautions.insert(0, Caution("partial", f"this result is partial: {reason}", "zcload run RESULT_DIR repeats the study"))
+        cautions.insert(0, Caution("partial", f"this result is partial: {reason}", "zcload run --resume RESULT_DIR goes on with it"))
     return {
         "schema": SCHEMA,
         "name": header["name"],
         "zcload_version": header["zcload_version"],
         "complete": complete,
         "started": header["started"],
+        "resumed": [record["at"] for record in sittings],
         "seed": header["seed"],
         "schedule": header["schedule"],
         "headline": key,

@@ -48,6 +48,7 @@ def run(
     check_windows: Annotated[bool, typer.Option("--check-windows", help="Measure windows of 2 s too and compare.")] = False,
     host_name: Annotated[bool, typer.Option("--host-name", help="Store this host's name in the result.")] = False,
     no_html: Annotated[bool, typer.Option("--no-html", help="Do not write report.html into the result directory.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in RESULT_DIR.")] = False,
 ) -> None:
     """Run a study, print its report and store the result."""
     from zcload.cli.run import run_study
@@ -66,6 +67,7 @@ def run(
             check_windows=check_windows,
             host_name=host_name,
             page=not no_html,
+            resume=resume,
         )
     )
 

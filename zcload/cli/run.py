@@ -10,7 +10,7 @@ from zcload import interrupt
 from zcload.cli.charts import write_page
 from zcload.cli.live import viewer
 from zcload.cli.show import for_terminal
-from zcload.errors import ZcloadError
+from zcload.errors import ConfigError, Problem, ZcloadError
 from zcload.model import Point, Study
 from zcload.units import human_bytes, human_duration
 
@@ -28,10 +28,21 @@ def run_study(
     check_windows: bool,
     host_name: bool,
     page: bool,
+    resume: bool = False,
 ) -> int:
     """Run the study and print what is to be printed; return the exit code."""
     from zcload import api
 
+    if resume:
+        if overrides or out is not None or seed is not None or check_windows:
+            raise ConfigError(
+                Problem(
+                    "goes on with the run as it was begun",
+                    key="--resume",
+                    remedy="leave out --set, --max-time, --out, --seed, --check-windows",
+                )
+            )
+        out = Path(config)
     return carry_out(
         api.study_of(Path(config), overrides),
         out=out,
@@ -43,6 +54,7 @@ def run_study(
         check_windows=check_windows,
         host_name=host_name,
         page=page,
+        resume=resume,
     )
 
 
@@ -58,6 +70,7 @@ def carry_out(
     check_windows: bool = False,
     host_name: bool = False,
     page: bool = True,
+    resume: bool = False,
 ) -> int:
     """Run a study that is checked, after telling what it will take; print what is to be printed; return the exit code."""
     from zcload import api
@@ -77,7 +90,9 @@ def carry_out(
     error: ZcloadError | None = None
     with viewer(show_progress) as view:
         try:
-            result = api.run(study, out=out, seed=seed, strict=strict, check_windows=check_windows, host_name=host_name, view=view)
+            result = api.run(
+                study, out=out, seed=seed, strict=strict, check_windows=check_windows, host_name=host_name, view=view, resume=resume
+            )
         except ZcloadError as caught:
             if caught.result is None:
                 raise

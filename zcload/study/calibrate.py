@@ -179,6 +179,12 @@ def _at(baseline: Variant, name: str, chunk: int) -> Variant:
     return Variant(name, baseline.mechanism, chunk, baseline.sink, baseline.options)
 
 
+def chosen_chunk(calibrated: dict[str, Any] | None) -> tuple[int, dict[int, float]] | None:
+    """Return what an earlier sitting of the run found the best chunk to be, as `best_chunk` does; None without one."""
+    found = calibrated["best_chunk"] if calibrated else None
+    return (found["chunk_bytes"], {int(size): cost for size, cost in found["total_cpu_s_per_gb"].items()}) if found else None
+
+
 def best_chunk_variant(setting: Setting, chunk: int) -> Variant | None:
     """Return the lane that the baseline gets at its best chunk; None where its own chunk is the best."""
     baseline = setting.study.variant(setting.study.baseline)

@@ -23,7 +23,8 @@ def run_points(ground: Ground, check_windows: bool) -> None:
     """Measure every point of an ordinary study; raises StudyError if no point could be, Interrupted."""
     points = [ground.point(index) for index in range(len(ground.study.points))]
     for point in points:
-        _attempt(point, point.prepare)
+        if point.stopped is None:
+            _attempt(point, point.prepare)
     rounds(points, ground.rng.shuffle)
     if check_windows:
         for point in points:
@@ -49,8 +50,14 @@ def seek(ground: Ground, crossover: Crossover) -> None:
     search = search_of(study, crossover)
     index = {value: number for number, value in enumerate(search.values)}
     points: dict[float, PointRun] = {}
-    start, longest_s = time.monotonic(), 0.0
-    wanted, reason = list(search.logs), FOUND
+    for number in sorted(ground.left):
+        value = search.values[number]
+        points[value] = ground.point(number)
+        search.begin(value, points[value].logs.get(crossover.contender, ()))
+        if points[value].stopped is None:
+            _attempt(points[value], points[value].prepare)
+    start, longest_s = time.monotonic() - sum(point.spent_s for point in points.values()), 0.0
+    wanted, reason = search.look() if points else list(search.logs), FOUND
     while wanted and reason == FOUND:
         ground.rng.shuffle(wanted)
         for value in wanted:

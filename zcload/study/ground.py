@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zcload.errors import ConfigError, Problem
 from zcload.lane.connect import choose_congestion
 from zcload.lane.network import Network, open_network
 from zcload.metrics import headline
@@ -35,7 +36,9 @@ class Ground:
         rng: random.Random,
         emit: Record,
         view: Viewer,
+        left: Mapping[int, Sequence[dict[str, Any]]] | None = None,
     ) -> None:
+        self.left = left or {}  # of an interrupted run, the records of its points
         self.study, self.rng = study, rng
         self._cores, self._out, self._emit, self._view = cores, out, emit, view
         self._headline = headline(environment.get("irq_time_accounting"), study.schedule)
@@ -71,7 +74,13 @@ class Ground:
         for name, why in self._out[index].items():
             setting.out[name] = str(why)
             setting.record({"kind": "skipped", "variant": name, "reason": str(why)})
-        return PointRun(setting, self._headline, self._view, len(self.study.points))
+        run = PointRun(setting, self._headline, self._view, len(self.study.points))
+        if index in self.left:
+            digests = {record["digest"] for record in self.left[index] if record["kind"] == "verified"}
+            if digests - {source.digest}:
+                raise ConfigError(Problem("the file is not the one that the run was begun with", key="--resume"))
+            run.take_up(self.left[index])
+        return run
 
     def _source(self, index: int) -> Source:
         point = self.study.points[index]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,12 +26,14 @@ from zcload.stats import Interval, generations_interval, half_width_percent, nar
 from zcload.study import calibrate, pace
 from zcload.study.blocks import CONTENDERS_PER_GROUP, Tolerance, groups_of, run_block
 from zcload.study.lane_facts import lane_facts
-from zcload.study.setting import Setting, cpus_of
+from zcload.study.setting import PointFailed, Setting, cpus_of
 from zcload.study.window import LaneFailed
 
 GENERATION_S = 1.0  # long enough that setting up is a few percent, short enough for many: they are what the interval comes from
 LEAST_BLOCKS, MOST_BLOCKS = 2, 12
 CHECK_WINDOW_S, CHECK_GENERATIONS, CHECK_BLOCKS = 2.0, 4, 2
+
+_FAILED = "failed: "
 
 
 class PointRun:
@@ -50,10 +55,41 @@ class PointRun:
         self.spent_s = 0.0
         self.stopped: str | None = None
         self.failure: StudyError | None = None
+        self._chosen: dict[str, Any] | None = None  # what an interrupted run had calibrated
         self.tolerance = Tolerance(setting.interrupts_apart)
         self.logs: dict[str, list[float]] = {}
         self._widths: list[float] = []  # the widest headline half-width after each generation, from the least number on
         self._recent: list[dict[str, Any]] = []
+
+    # Taking up an interrupted run.
+
+    def take_up(self, records: Sequence[dict[str, Any]]) -> None:
+        """Go on from the *records* of this point that an interrupted run left; before `prepare`, which then chooses nothing anew."""
+        events: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for record in records:
+            events[record["kind"]].append(record)
+        for failed in events["failed"]:
+            self.setting.out[failed["variant"]] = failed["reason"]
+        for stopped in events["stopped"]:
+            self.stopped = stopped["reason"]
+            if self.stopped.startswith(_FAILED):
+                self.failure = PointFailed(self.stopped.removeprefix(_FAILED))
+        if events["calibrated"]:
+            self._chosen = events["calibrated"][-1]
+            stop = replace(self.stop, window_s=self._chosen["window_s"])
+            self.setting.study = replace(self.setting.study, stop=stop)
+        self._idle = [record for record in events["idle"] if record["purpose"] == "measure"]
+        self.tolerance.blocks = sum(block["purpose"] == "measure" for block in events["block"])
+        self.tolerance.repeats = sum(block["fate"] == "repeated" for block in events["block"])
+        self.generation = 1 + max((record["generation"] for record in events["generation"]), default=-1)
+        spans: dict[int, list[int]] = defaultdict(list)
+        for window in events["window"]:
+            spans[window["generation"]] += [window["open_ns"], window["rest_ns"]]
+        self.spent_s = sum(max(times) - min(times) for times in spans.values()) / 1e9
+        for generation in sort_out(records, idle_cores(self._idle)).used():
+            self._take_in(generation)
+            if generation.number + 1 >= self.stop.min_generations:
+                self._widths.append(self._widest())
 
     # Preparing.
 
@@ -82,7 +118,7 @@ class PointRun:
         baseline = setting.study.variant(setting.study.baseline)
         stream = setting.point.transfer == "stream"
         if setting.study.best_chunk and mechanism_of(baseline).uses_chunk and stream:
-            best, costs = calibrate.best_chunk(setting, self._tell)
+            best, costs = calibrate.chosen_chunk(self._chosen) or calibrate.best_chunk(setting, self._tell)
             self.extra = calibrate.best_chunk_variant(setting, best)
             if self.extra is not None:
                 with setting.lanes([[self.extra]], verify=True, started=lambda name: self._tell("verifying", name)):
@@ -256,19 +292,24 @@ class PointRun:
         if baseline not in self.setting.out:
             self.setting.out[baseline] = str(error)
             self.setting.record({"kind": "failed", "variant": baseline, "reason": str(error)})
-        self.end(f"failed: {error}")
+        self.end(f"{_FAILED}{error}")
 
     def _decide(self) -> None:
         """Stop if all headline intervals are narrow enough or the time is up."""
-        lanes, ratios, target = self._headline_lanes(), self.ratios(), 100 * self.stop.target
+        lanes, target = self._headline_lanes(), 100 * self.stop.target
         if self.generation >= self.stop.min_generations:  # the looks begin here: an earlier one is narrow by luck more often
-            self._widths.append(max((half_width_percent(ratios[name]) if name in ratios else math.inf for name in lanes), default=math.inf))
+            self._widths.append(self._widest())
         if not lanes:
             self.end("nothing to compare")
         elif narrow_enough(self._widths, target):
             self.end("target reached")
         elif self.spent_s + self.spent_s / self.generation > self.stop.max_time_s:
             self.end("target reached" if narrow_enough(self._widths, target, looks=1) else "time limit")
+
+    def _widest(self) -> float:
+        """Return the widest half-width of the headline's ratios so far, in percent."""
+        ratios = self.ratios()
+        return max((half_width_percent(ratios[name]) if name in ratios else math.inf for name in self._headline_lanes()), default=math.inf)
 
     def _headline_lanes(self) -> list[str]:
         """Return the lanes whose intervals decide when to stop: not the baseline, its own second lanes, or what moves no payload."""

@@ -6,7 +6,7 @@ import gc
 import os
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from zcload.errors import ConfigError, StudyError, ZcloadError
 from zcload.lane.connect import choose_congestion
 from zcload.lane.network import address_of
 from zcload.linux.open_files import room_for_files
-from zcload.model import Point, Study
+from zcload.model import Caution, Point, Study
 from zcload.observe.doctor import cautions as doctor_cautions
 from zcload.observe.doctor import findings
 from zcload.observe.environment import describe
@@ -32,6 +32,7 @@ from zcload.study.course import run_points, seek, swept_value
 from zcload.study.ground import Ground
 from zcload.study.lane_facts import lane_facts
 from zcload.study.plan import point_name
+from zcload.study.resume import check_same, read_left
 
 VETH_MTU = 1500  # what the kernel gives a veth pair: ETH_DATA_LEN, linux/if_ether.h
 
@@ -66,8 +67,11 @@ def run(
     check_windows: bool = False,
     host_name: bool = False,
     view: Viewer = nobody,
+    resume: bool = False,
 ) -> Outcome:
     """Run *study* and store its result in *directory* (default results/<utc time>-<name>).
+
+    With *resume* go on with the interrupted run of *study* that *directory* holds: finished points stay as they are.
 
     Raises ConfigError and MechanismUnavailableError before anything is measured; what goes wrong later is in the outcome,
     with all that was measured until then.
@@ -78,48 +82,57 @@ def run(
     out = [preflight.unavailable(study, point) for point in study.points]
     for each in out:
         preflight.require(study, each, strict)
-    seed = secrets.randbits(32) if seed is None else seed
+    left = read_left(directory) if resume and directory else None
+    seed = left.header["seed"] if left else secrets.randbits(32) if seed is None else seed
     now = datetime.now(UTC)
     view(Progress("looking at this host"))
     environment = describe(host_name=host_name)
     found = [*doctor_cautions(findings(study=study)), *preflight.cautions(study, environment)]
-    recorder = Recorder(directory or Path("results") / f"{now:%Y%m%dT%H%M%SZ}-{study.name}")
-    recorder.write(
-        {
-            "kind": "header",
-            "schema": SCHEMA,
-            "name": study.name,
-            "zcload_version": __version__,
-            "started": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-            "seed": seed,
-            "schedule": study.schedule,
-            "baseline": study.baseline,
-            "stop": {"target": study.stop.target, "margin": study.stop.margin, "max_time_s": study.stop.max_time_s},
-            "crossover": crossover_facts(study),
-            "config": dict(study.config),
-            "environment": environment,
-            "cautions": [caution.as_dict() for caution in found],
-            "points": [
-                {
-                    "name": point_name(study, point),
-                    "point": point_facts(point, environment["congestion_default"] if study.serves else None),
-                    "lanes": [lane_facts(variant, point) for variant in study.variants],
-                }
-                for point in study.points
-            ],
-        }
-    )
+    if left and directory:
+        check_same(left, environment, directory)
+        recorder = Recorder.reopen(directory)
+        at = f"{now:%Y-%m-%dT%H:%M:%SZ}"
+        recorder.write({"kind": "resumed", "at": at, "after": left.ended, "environment": environment, "cautions": _dicts(found)})
+    else:
+        recorder = Recorder(directory or Path("results") / f"{now:%Y%m%dT%H%M%SZ}-{study.name}")
+        recorder.write(
+            {
+                "kind": "header",
+                "schema": SCHEMA,
+                "name": study.name,
+                "zcload_version": __version__,
+                "started": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+                "seed": seed,
+                "schedule": study.schedule,
+                "baseline": study.baseline,
+                "stop": {"target": study.stop.target, "margin": study.stop.margin, "max_time_s": study.stop.max_time_s},
+                "crossover": crossover_facts(study),
+                "config": dict(study.config),
+                "environment": environment,
+                "cautions": _dicts(found),
+                "points": [
+                    {
+                        "name": point_name(study, point),
+                        "point": point_facts(point, environment["congestion_default"] if study.serves else None),
+                        "lanes": [lane_facts(variant, point) for variant in study.variants],
+                    }
+                    for point in study.points
+                ],
+            }
+        )
     error: ZcloadError | None = None
     affinity = os.sched_getaffinity(0)
     with interrupt.graceful(), _quiet_collector(), room_for_files(preflight.open_files(study)):
         try:
-            ground = Ground(study, cores=cores, environment=environment, out=out, rng=random.Random(seed), emit=recorder.write, view=view)
+            rng = random.Random(f"{seed}, sitting {left.sittings + 1}" if left else seed)
+            points = left.points if left else None
+            ground = Ground(study, cores=cores, environment=environment, out=out, rng=rng, emit=recorder.write, view=view, left=points)
             _measure(ground, check_windows)
         except ZcloadError as caught:
             error = caught
         finally:
             os.sched_setaffinity(0, affinity)
-        if isinstance(error, ConfigError) and not any(record["kind"] == "window" for record in recorder.records):
+        if left is None and isinstance(error, ConfigError) and not any(record["kind"] == "window" for record in recorder.records):
             recorder.discard()  # what was asked for cannot be done: there is no result, not even a partial one
             raise error
         error = _store(recorder, {"kind": "end", "complete": error is None, "reason": str(error) if error else "done"}, error)
@@ -131,6 +144,10 @@ def run(
             error = error or caught
         recorder.close()
     return Outcome(summary, recorder.directory, error)
+
+
+def _dicts(cautions: Iterable[Caution]) -> list[dict[str, str]]:
+    return [caution.as_dict() for caution in cautions]
 
 
 def _store(recorder: Recorder, record: dict[str, Any], error: ZcloadError | None) -> ZcloadError | None:
