@@ -22,7 +22,7 @@ def imported(summary: Mapping[str, Any]) -> list[Table]:
             f"{row['name']} ({row['tool']})",
             significant(row["goodput_bps"] * 1e-9),
             *(NONE if row[key] is None else significant(row[key]) for key in _KEYS),
-            "; ".join(filter(None, (row["what"], *row["notes"]))),
+            "\n".join(filter(None, (row["what"], *row["notes"]))),
         ]
         for row in found
     ]
