@@ -37,6 +37,7 @@ CODES: dict[str, str] = {
     "rate_unequal": "lanes were more than 2 % off the rate or apart, and it is not that they could not reach it",
     "receiver_bound": "the figure describes the receiver, which was the bottleneck",
     "retransmits": "more than 1 % of the segments were sent again",
+    "server_restless": "a server was still at work at more than 5 % of its lanes' rests",
     "server_end": "a server did not end when asked, and was killed",
     "resumed": "the run was interrupted and resumed: it was measured in several sittings",
     "small_file": "the file is under four times the last-level cache: part of it is sent from there",
@@ -222,7 +223,8 @@ def _clock_cautions(where: str, data: PointData) -> list[Caution]:
     """Hold psutil's CPU times against the exact clocks, per lane: each process and generation may be off by a tick."""
     found: list[Caution] = []
     for lane, (senders, receivers) in data.workers.items():
-        for role, count in (("sender", senders), ("receiver", receivers)):
+        processes = max([senders, *(said["processes"] for said in data.servers.get(lane, ()))])
+        for role, count in (("sender", processes), ("receiver", receivers)):
             held = [g for g in data.used() if lane in g.sums]
             exact = sum(g.sums[lane].get(f"{role}_clock_s", 0.0) for g in held)
             ticked = sum(g.sums[lane].get(f"{role}_psutil_s", 0.0) for g in held)

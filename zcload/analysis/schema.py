@@ -69,6 +69,16 @@ def summary_schema() -> dict[str, Any]:
             "copies": _object({"sender": copies, "receiver": copies}),
         }
     )
+    server = _object(
+        {
+            **dict.fromkeys(("processes", "processes_ended", "rests", "rests_loose", "request_bytes"), _INTEGER),
+            "keep_alive": {"type": "boolean"},
+            "ranges": {"type": "boolean"},
+            "cpu_from": {"enum": ["cgroup", "clocks"]},
+            "version": {"type": "string"},
+            "not_seen": {"type": "array", "items": {"type": "string"}},
+        }
+    )
     variant = _object(
         {
             "name": {"type": "string"},
@@ -96,6 +106,7 @@ def summary_schema() -> dict[str, Any]:
         loop_s_per_call=_NUMBER,
         own_cost={"type": ["object", "null"]},
         bottleneck={"type": ["object", "null"]},
+        server={"anyOf": [server, {"type": "null"}]},
         rate={"anyOf": [rate, {"type": "null"}]},
         latency={"anyOf": [latency, {"type": "null"}]},
     )
@@ -121,6 +132,7 @@ def summary_schema() -> dict[str, Any]:
             "comparisons_best_chunk": {"type": "array", "items": {**comparison, "required": [*comparison["required"], "baseline"]}},
         },
         name={"type": "string"},
+        comparisons_over={"type": "array", "items": {**comparison, "required": [*comparison["required"], "baseline"]}},
         smallest_saving_percent=_NUMBER,
         observer_share=_NUMBER,
         window_s=_NUMBER,

@@ -30,6 +30,7 @@ class PointData:
     windows: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     reports: dict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))
     workers: dict[str, tuple[int, int]] = field(default_factory=dict)
+    servers: dict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))  # what was reported of real servers
     cpus: tuple[int, ...] = ()  # how many CPUs senders, receivers and both together may use
 
     def used(self) -> list[Generation]:
@@ -63,6 +64,8 @@ class Sorting:
             self._reports[number].setdefault(record["lane"], []).extend(record["senders"])
             self._data.workers[record["lane"]] = (record["workers"][0], record["workers"][1])
             self._data.cpus = tuple(record["cpus"])
+            if "server" in record:
+                self._data.servers[record["lane"]].append(record["server"])
 
     def _judge(self, block: Record, number: int, windows: list[Record]) -> None:
         fate = block["fate"]

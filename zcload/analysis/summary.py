@@ -15,6 +15,7 @@ from zcload.analysis.crossing import crossing_record
 from zcload.analysis.estimates import difference_to, metric_interval
 from zcload.analysis.latency import describe as describe_latency
 from zcload.analysis.own_cost import LOOP, cost_per_call, costs_per_call, own_cost
+from zcload.analysis.servers import server_cautions, server_facts
 from zcload.analysis.sorting import PointData, Sorting
 from zcload.analysis.tally import Generation, idle_cores
 from zcload.analysis.truth import truth
@@ -124,7 +125,8 @@ class _Point:
         self.comparisons = self._compare(self.baseline)
         self.best_comparisons = self._compare(self.best) if self.best and self.best != self.baseline else []
         outside = aa_outside(self.comparisons, margin)
-        for comparisons in (self.comparisons, self.best_comparisons):
+        self.over_comparisons = self._compare_over()
+        for comparisons in (self.comparisons, self.best_comparisons, self.over_comparisons):
             judge(comparisons, margin, outside)
         self.rates = self._rates()
         self.check = _window_check(records.checked.finish(self.idle_cores), self)
@@ -141,7 +143,7 @@ class _Point:
 
     @property
     def all_comparisons(self) -> list[Comparison]:
-        return self.comparisons + self.best_comparisons
+        return self.comparisons + self.best_comparisons + self.over_comparisons
 
     def _of_contenders_left(self) -> list[Comparison]:
         """Return the comparisons of variants that took part to the end: what has failed says nothing of what could have been shown."""
@@ -174,6 +176,17 @@ class _Point:
             if c.metric.unit == "cores":
                 c.difference = difference_to(c.metric, c.variant, c.baseline, self.generations, self.baseline, self.bootstrap)
         return found
+
+    def _compare_over(self) -> list[Comparison]:
+        """Compare each server with the variant whose work it does, the baseline left out: that comparison is among the others."""
+        pairs = [(lane["name"], lane["over"]) for lane in self.lanes if lane.get("over") not in (None, self.baseline) and not lane["aa"]]
+        return [
+            c for name, over in pairs for c in compare([(name, False)], over, self.baseline, self.generations, self.bootstrap, self.key)
+        ]
+
+    def _over_dicts(self) -> list[dict[str, Any]]:
+        over_baseline = {lane["name"] for lane in self.lanes if lane.get("over") == self.baseline}
+        return self._dicts([*(c for c in self.comparisons if c.variant in over_baseline), *self.over_comparisons])
 
     def _variant(self, lane: Record) -> dict[str, Any]:
         name = lane["name"]
@@ -219,6 +232,7 @@ class _Point:
             "bottleneck": bottleneck(sums, self.data.cpus, reports, bool(rate and rate["reached"])) if moves else None,
             "latency": self._latency(name),
             "rate": rate,
+            "server": server_facts(self.data.servers.get(name, ())),
             "metrics": metrics,
             "bill": bill(lane, self.described["point"]["network"], self.generations, self.bootstrap, said_truth, mapped),
         }
@@ -236,6 +250,7 @@ class _Point:
         failed = stopped is not None and stopped.startswith("failed")
         found = [Caution(r["code"], self.where + r["message"], r["remedy"]) for r in self.events["caution"]]
         found += point_cautions(self.where, self.data, self.comparisons, self.variants, self.observer_share, missed, self.margin)
+        found += server_cautions(self.where, self.variants)
         if failed:
             found.append(Caution("point_failed", f"{self.where}{stopped}; the other points went on", "see what failed and run it again"))
         found += arrivals_missed(self.where, self.described["point"].get("transfers_per_s"), self.variants)
@@ -274,6 +289,7 @@ class _Point:
             "variants": self.variants,
             "comparisons": comparisons,
             "comparisons_best_chunk": self._best_dicts(),
+            "comparisons_over": self._over_dicts(),
             "why": reasons(self.variants, comparisons, self.baseline),
             "window_check": self.check,
             "network": self._network(),

@@ -124,6 +124,10 @@ def find_server(path: Path, variant: Mapping[str, Any], tree: Mapping[str, Any])
         yield Finding((*path, "command"), "the key is missing", "as in command = ['nginx', '-c', '{dir}/nginx.conf'], or attach = PID")
 
 
+# Workload keys of which a study with a server can only have the usual value so far.
+_NOT_YET = (("network", "loopback", "veth"), ("rate", "max", "a rate"), ("transfer", "stream", "a connection for each file"))
+
+
 def _ports(servers: Sequence[tuple[Path, Mapping[str, Any]]], baseline: object) -> Iterator[Finding]:
     """Yield the fixed ports on which two servers would have to listen at the same time."""
     seen: dict[object, object] = {}
@@ -144,6 +148,10 @@ def find_for_all(tree: Mapping[str, Any], servers: Sequence[tuple[Path, Mapping[
     yield from _ports(servers, study.get("baseline") if isinstance(study, dict) else None)
     name = shown(servers[0][1].get("name"))
     given = workload if isinstance(workload, dict) else {}
+    for option, usual, what in _NOT_YET:
+        found = given.get(option, usual)
+        if any(value != usual for value in (found if isinstance(found, list) else [found])):
+            yield Finding(("workload", option), f"{what} with a server is designed but not built yet", f"leave it out, or take {name} out")
     why = f"the sockets of {name} are not zcload's to set, so those of all lanes are left to the kernel"
     for option in ("socket_buffer", "congestion"):
         found = given.get(option, "auto")

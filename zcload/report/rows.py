@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zcload.report import crossing, rate
+from zcload.report import crossing, rate, servers
 from zcload.report.bill import calls_by_kind, copies, costs_per_gb, measured, own_code, truth_meter
 from zcload.report.figures import NONE, change_text, saving_text, with_error
 from zcload.report.imported import imported
@@ -46,11 +46,13 @@ def tables(summary: Mapping[str, Any], point: Point) -> list[Table]:
         latencies(point),
         comparisons(point, "comparisons"),
         comparisons(point, "comparisons_best_chunk"),
+        servers.added(point),
         truth_meter(point),
         costs_per_gb(point),
         calls_by_kind(point),
         copies(point),
         state(point),
+        servers.state(point),
         check(point),
     ]
     return [table for table in found if table is not None and table.rows]

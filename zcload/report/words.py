@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zcload.metrics import MACHINE
-from zcload.report import crossing, rate
+from zcload.report import crossing, rate, servers
 from zcload.report.figures import change_text, percent, saving_text
 from zcload.report.labels import in_a_sentence, labels
 from zcload.report.transfers import difference
@@ -53,6 +53,7 @@ def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"{where}, {sentence(c, whose)}{difference(point, c)}{_alone(point['comparisons'], c)}{_throughput(point['comparisons'], c)}"
         )
+    lines += servers.sentences(point, whose)
     best = point["best_chunk"]
     if best:
         lines += _best(summary, point, best["chunk_bytes"], whose)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from zcload.http.receiver import call_names
 from zcload.lane.set_up import receiver_calls, sender_calls
 from zcload.mechanisms import mechanism_of
 from zcload.model import Point, Variant
@@ -25,11 +26,12 @@ def lane_facts(variant: Variant, point: Point) -> dict[str, Any]:
         "chunk_bytes": (variant.chunk or point.chunk) if mechanism.uses_chunk else None,
         "options": dict(variant.options),
         "aa": variant.aa,
+        "over": variant.over,
         "moves_payload": mechanism.moves_payload,
         "overhead": mechanism.overhead,
         "calls": {
             "sender": list(sender_calls(variant, point)),
-            "receiver": list(receiver_calls(sink.name, point)),
+            "receiver": list(call_names(sink.name) if variant.server is not None else receiver_calls(sink.name, point)),
         },
         "copies": {role: asdict(found) if found else None for role, found in copies.items()},
     }

@@ -1,0 +1,57 @@
+"""What a server adds to the bare mechanism whose work it does, and how each server was read and asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from zcload.report.figures import NONE, change_text
+from zcload.report.tabular import Table
+from zcload.units import format_size
+
+Point = Mapping[str, Any]
+
+
+def added(point: Point) -> Table | None:
+    """Return what each server costs over the variant it names, as changes of that variant's figures; None without one."""
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for c in point.get("comparisons_over") or ():
+        found.setdefault(c["variant"], {})[c["metric"]] = c
+    keys = ("sender_cpu_s_per_gb", "receiver_cpu_s_per_gb", "total_cpu_s_per_gb", "system_cpu_s_per_gb")
+    rows = []
+    for name, by_metric in found.items():
+        headline = next(c for c in by_metric.values() if c["headline"])
+        cells = [change_text(by_metric[key]["saving_percent"]) for key in keys]
+        goodput = change_text(by_metric["goodput_bps"]["saving_percent"])
+        rows.append([name, headline["baseline"], *cells, goodput, headline["verdict"] or NONE])
+    headers = ["variant", "over", "sender", "receiver", "both ends", "machine", "goodput", "verdict"]
+    return (
+        Table("What HTTP and the server add to the CPU per GB of the bare mechanism, with 95 % intervals", headers, rows) if rows else None
+    )
+
+
+def sentences(point: Point, whose: str) -> list[str]:
+    """Say of each server what it adds, as far as its interval carries that."""
+    lines = []
+    for c in point.get("comparisons_over") or ():
+        if c["headline"] and c["verdict"] is not None:
+            text = f"{c['variant']} does the work of {c['baseline']} for {change_text(c['saving_percent'])} of {whose} CPU per GB"
+            lines.append(f"{text}: {'what HTTP and the server add' if c['verdict'] == 'costs' else c['verdict']}.")
+    return lines
+
+
+def state(point: Point) -> Table | None:
+    """Return how each server's CPU was read, what it was asked for, and how still it was; None without one."""
+    rows = []
+    for v in point["variants"]:
+        s = v.get("server")
+        if s is None:
+            continue
+        asked = f"ranges of {format_size(s['request_bytes'])}" if s["ranges"] else f"whole files of {format_size(s['request_bytes'])}"
+        kept = "keep-alive" if s["keep_alive"] else "a connection each"
+        source = {"cgroup": "control group", "clocks": "process clocks"}[s["cpu_from"]]
+        still = f"{s['rests'] - s['rests_loose']} of {s['rests']}"
+        hidden = ", ".join(s["not_seen"]) or NONE
+        rows.append([v["name"], source, str(s["processes"]), str(s["processes_ended"]), f"{s['version']}, {kept}", asked, still, hidden])
+    headers = ["variant", "CPU from", "processes", "ended", "protocol", "asked for", "at rest strictly", "not to be seen"]
+    return Table("Servers", headers, rows) if rows else None
