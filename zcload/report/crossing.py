@@ -98,6 +98,11 @@ def along(summary: Mapping[str, Any]) -> Table:
     return Table(title, [found["sweep"], total, "sender", "receiver", "generations", "wins"], rows)
 
 
+def point_key(sweep: str) -> str:
+    """Return the key of a point's value along the axis *sweep*."""
+    return _POINT_KEYS[sweep]
+
+
 def _writers(sweep: str) -> tuple[Callable[[float], str], Callable[[float], str]]:
     """Return how a value of the axis is written exactly, and how an estimate of one is."""
     if sweep == "senders":

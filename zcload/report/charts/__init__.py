@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from zcload.report.charts import costs, curve, savings, sweep, timeline, windows
+from zcload.report.charts import costs, crossing, curve, latency, savings, sweep, timeline, windows
 from zcload.report.charts.parts import Chart
 from zcload.report.charts.view import Point, View
 
 
 def study_charts(view: View) -> Iterator[Chart]:
     """Yield the charts of the study as a whole."""
+    yield from crossing.chart(view)
     yield from curve.chart(view)
     yield from sweep.chart(view)
 
@@ -20,6 +21,7 @@ def point_charts(view: View, number: int, point: Point) -> Iterator[Chart]:
     """Yield the charts of one point, the most telling first; with several points their names end in the point's number."""
     found = (
         costs.chart(view, point),
+        latency.chart(view, point),
         savings.chart(view, point),
         savings.chart(view, point, "comparisons_best_chunk"),
         timeline.chart(view, number, point),

@@ -16,7 +16,7 @@ from zcload.report.charts.parts import Chart
 from zcload.report.charts.view import Point, View, view_of
 from zcload.report.figures import saving_text
 from zcload.report.raw import read_raw
-from zcload.report.rows import method, tables
+from zcload.report.rows import explained, method, sections, tables
 from zcload.report.tabular import Table
 from zcload.report.words import answer, cautions
 from zcload.results import Result
@@ -44,7 +44,6 @@ class Section:
     anchor: str
     figures: list[Figure]
     tables: list[Table]
-    method: list[str]
 
 
 @dataclass(slots=True)
@@ -56,7 +55,9 @@ class Study:
     answer: list[str]
     verdicts: Table | None
     figures: list[Figure]
+    tables: list[Table]
     sections: list[Section]
+    method: list[tuple[str, list[str]]]
     environment: list[tuple[str, str]]
     config: str
     cautions: list[tuple[str, str | None, list[str]]]
@@ -82,20 +83,23 @@ def render(results: Sequence[Result]) -> str:
 def _study(result: Result, prefix: str, shares: int) -> Study:
     summary = result.summary
     view = view_of(summary, read_raw(result.records))
+    figures = [Figure(chart, prefix + chart.name) for chart in study_charts(view)]
     study = Study(
         summary,
         f"{prefix}study",
         answer(summary),
         _verdicts(view),
-        [Figure(chart, prefix + chart.name) for chart in study_charts(view)],
+        figures,
+        _whole(summary, {figure.chart.table.title for figure in figures if figure.chart.table}),
         [],
+        [(point["name"], method(summary, point)) for point in explained(summary)],
         [(name, _fact(value)) for name, value in summary["environment"].items()],
         json.dumps(summary["config"], indent=2, ensure_ascii=False),
         cautions(summary),
     )
     room = TABLES_BYTES // shares
     numbers = {id(point): number for number, point in view.points}
-    for place, point in enumerate(summary["points"]):
+    for place, point in enumerate([] if summary.get("crossing") else summary["points"]):  # a search is told along its axis
         section = _section(view, numbers.get(id(point)), point, place, prefix)
         room -= sum(_bytes(table) for table in [*section.tables, *(f.chart.table for f in section.figures if f.chart.table)])
         if room < 0 and place:
@@ -103,6 +107,12 @@ def _study(result: Result, prefix: str, shares: int) -> Study:
             break
         study.sections.append(section)
     return study
+
+
+def _whole(summary: Mapping[str, Any], shown: set[str]) -> list[Table]:
+    """Return the tables of the study as a whole that no chart shows."""
+    points = {table.title for point in summary["points"] for table in tables(summary, point)}
+    return [table for _, found in sections(summary) for table in found if table.title not in shown | points]
 
 
 def _section(view: View, number: int | None, point: Point, place: int, prefix: str) -> Section:
@@ -114,7 +124,6 @@ def _section(view: View, number: int | None, point: Point, place: int, prefix: s
         f"{prefix}point-{place + 1}",
         [Figure(chart, prefix + chart.name) for chart in charts],
         [table for table in tables(view.summary, point) if table.title not in shown],
-        method(view.summary, point),
     )
 
 
