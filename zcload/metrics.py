@@ -25,6 +25,7 @@ class Metric:
     denominator: str
     definition: str
     ticks: bool = False
+    perf: bool = False  # counted by perf events, where the host has them
 
 
 METRICS: dict[str, Metric] = {
@@ -85,6 +86,21 @@ METRICS: dict[str, Metric] = {
                "pages of 4 KiB pinned for zero-copy sends / 10^9 bytes sent in all of a generation"),
         Metric("sender_retransmits_per_gb", "retransmissions", "1/GB", "none", "sums", "retransmits", "reported_gb",
                "segments that TCP sent again / 10^9 bytes sent in all of a generation"),
+        Metric("sender_cycles_per_byte", "sender cycles", "1/B", "lower", "sums", "sender_cycles", "sender_cycles_bytes",
+               "CPU cycles of the senders, by perf, in a window of its own / bytes received", perf=True),
+        Metric("receiver_cycles_per_byte", "receiver cycles", "1/B", "lower", "sums", "receiver_cycles", "receiver_cycles_bytes",
+               "CPU cycles of the receivers, by perf, in a window of its own / bytes received", perf=True),
+        Metric("sender_instructions_per_byte", "sender instructions", "1/B", "lower", "sums", "sender_instructions",
+               "sender_instructions_bytes",
+               "instructions of the senders, by perf, in a window of its own / bytes received", perf=True),
+        Metric("receiver_instructions_per_byte", "receiver instructions", "1/B", "lower", "sums", "receiver_instructions",
+               "receiver_instructions_bytes",
+               "instructions of the receivers, by perf, in a window of its own / bytes received", perf=True),
+        Metric("sender_migrations_per_gb", "sender migrations", "1/GB", "none", "sums", "sender_migrations", "sender_migrations_gb",
+               "moves of sender threads to another CPU, by perf, in a window of its own / 10^9 bytes received", perf=True),
+        Metric("receiver_migrations_per_gb", "receiver migrations", "1/GB", "none", "sums", "receiver_migrations",
+               "receiver_migrations_gb",
+               "moves of receiver threads to another CPU, by perf, in a window of its own / 10^9 bytes received", perf=True),
         Metric("sender_read_bytes_per_gb", "sender bytes read", "B/GB", "none", "sums", "sender_read_bytes", "read_gb",
                "bytes that the senders had the disk read, read-ahead included / 10^9 bytes"),
         Metric("transfers_per_s", "transfers", "1/s", "higher", "windows", "transfers", "transfer_span_s",

@@ -171,6 +171,8 @@ def _missing(metric: Metric, variant: str, generations: Sequence[Generation]) ->
             return "no machine ledger: lanes ran together, or no payload was moved"
         if metric.denominator == "read_gb":
             return "the kernel does not count what a process has the disk read"
+        if metric.perf:
+            return "perf did not count it here: see how it was measured"
         if metric.denominator == "completed_gb":
             return "the mechanism gets no completions"
         return "no sample was taken at rest, or no payload was moved"

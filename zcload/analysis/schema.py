@@ -139,6 +139,7 @@ def summary_schema() -> dict[str, Any]:
         stopped=_TEXT,
         pacing={"type": ["object", "null"]},
         network={"type": ["object", "null"]},
+        perf={"type": ["object", "null"]},
         why={"type": "array", "items": why},
     )
     numbers = {"type": "array", "items": {"type": "number"}}

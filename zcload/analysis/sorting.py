@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zcload.analysis.tally import Generation, add_reports, add_samples, window_tally
+from zcload.analysis.tally import Generation, add_counters, add_reports, add_samples, window_tally
 
 Record = Mapping[str, Any]
 
@@ -47,6 +47,7 @@ class Sorting:
         self._pending: dict[int, list[Record]] = defaultdict(list)  # windows of blocks that are not over
         self._samples: dict[int, list[Record]] = defaultdict(list)  # the first and the last of a generation: the others say no more
         self._reports: dict[int, dict[str, list[Record]]] = defaultdict(dict)
+        self._counters: dict[int, list[Record]] = defaultdict(list)
         self._fates: dict[int, dict[str, Generation]] = defaultdict(dict)
 
     def take(self, record: Record) -> None:
@@ -59,6 +60,8 @@ class Sorting:
         elif kind == "sample" and record["purpose"] == self._purpose:
             self._samples[number][1:] = [record] if self._samples[number] else []
             self._samples[number] = self._samples[number] or [record]
+        elif kind == "counters":
+            self._counters[number].append(record)
         elif kind == "reports":
             self._data.reports[record["lane"]].extend(record["senders"])
             self._reports[number].setdefault(record["lane"], []).extend(record["senders"])
@@ -103,6 +106,7 @@ class Sorting:
             whole.merge(part)
         add_samples(whole, self._samples[number], self._data.workers)
         add_reports(whole, self._reports[number])
+        add_counters(whole, self._counters[number])
         return whole
 
 

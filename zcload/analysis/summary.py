@@ -95,7 +95,7 @@ def _stopped(points: Sequence[_Point]) -> str | None:
 class _Sorted:
     """The records of one point on their way: windows become sums, events are kept."""
 
-    _HEAVY = frozenset(("window", "block", "sample", "sampler", "generation", "reports"))
+    _HEAVY = frozenset(("window", "block", "sample", "sampler", "generation", "reports", "counters"))
 
     def __init__(self) -> None:
         self.events: dict[str, list[Record]] = defaultdict(list)
@@ -292,12 +292,13 @@ class _Point:
             "comparisons_over": self._over_dicts(),
             "why": reasons(self.variants, comparisons, self.baseline),
             "window_check": self.check,
-            "network": self._network(),
+            "network": self._told("network"),
+            "perf": self._told("perf"),
         }
 
-    def _network(self) -> dict[str, Any] | None:
-        """Return what the network that was made for this point was like; None for loopback."""
-        seen = self.events["network"]
+    def _told(self, kind: str) -> dict[str, Any] | None:
+        """Return the last record of a kind: what the network was like that was made for this point, what perf may count; None without."""
+        seen = self.events[kind]
         return {key: value for key, value in seen[-1].items() if key not in ("kind", "point")} if seen else None
 
     def _best_dicts(self) -> list[dict[str, Any]]:

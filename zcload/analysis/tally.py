@@ -200,6 +200,20 @@ def add_reports(generation: Generation, reports: Mapping[str, list[Mapping[str, 
             total["pinned_pages"] += (registered or sent) / PAGE_BYTES
 
 
+def add_counters(generation: Generation, counters: list[Mapping[str, Any]]) -> None:
+    """Add to each variant's sums what perf counted, and over how many bytes, by event: one that was not counted has no bytes."""
+    for record in counters:
+        if record["lane"] not in generation.sums:
+            continue
+        total = generation.sums[record["lane"]]
+        for role in ("sender", "receiver"):
+            for event, value in record[f"{role}s"].items():
+                if value is not None:
+                    total[f"{role}_{event}"] += value
+                    total[f"{role}_{event}_bytes"] += record["bytes"]
+                    total[f"{role}_{event}_gb"] += record["bytes"] / 1e9
+
+
 def idle_cores(records: Iterable[Mapping[str, Any]]) -> float | None:
     """Return how many cores the machine used while every lane was parked, over all records of kind "idle"; None without any."""
     readings = [record["machine"] for record in records if record["kind"] == "idle"]

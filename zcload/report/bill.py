@@ -31,6 +31,12 @@ WHERE_THERE_ARE_ANY = (
     ("completions", "sender_completions_per_gb"),
     ("pages pinned", "sender_pinned_pages_per_gb"),
     ("retransmits", "sender_retransmits_per_gb"),
+    ("sender cycles/B", "sender_cycles_per_byte"),
+    ("receiver cycles/B", "receiver_cycles_per_byte"),
+    ("sender instr./B", "sender_instructions_per_byte"),
+    ("receiver instr./B", "receiver_instructions_per_byte"),
+    ("sender migrations", "sender_migrations_per_gb"),
+    ("receiver migrations", "receiver_migrations_per_gb"),
 )
 TRUTH = (
     ("completions", "completions"),
@@ -103,6 +109,19 @@ def own_code(point: Point) -> list[str]:
         what = "the loop itself costs" if name == LOOP else f"a call that moves nothing ({name}) costs"
         lines.append(f"{what} {1e9 * cost:.0f} ns a call: {significant(cost * 1e9 / chunk)} s/GB at {format_size(chunk)}")
     return lines
+
+
+def perf(point: Point) -> list[str]:
+    """Say which perf events were counted, and why not the others."""
+    able = point.get("perf")
+    if not able:
+        return []
+    counted = ", ".join(able["events"]) or "nothing"
+    where = " in user space only (kernel.perf_event_paranoid)" if able["user_only"] and able["events"] else ""
+    why: dict[str, list[str]] = {}
+    for event, reason in able["reasons"].items():
+        why.setdefault(reason, []).append(event)
+    return ["; ".join([f"perf counted {counted}{where}", *(f"not {', '.join(events)}: {reason}" for reason, events in why.items())])]
 
 
 def calls_by_kind(point: Point) -> Table | None:

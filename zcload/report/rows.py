@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zcload.report import crossing, rate, servers
-from zcload.report.bill import calls_by_kind, copies, costs_per_gb, measured, own_code, truth_meter
+from zcload.report.bill import calls_by_kind, copies, costs_per_gb, measured, own_code, perf, truth_meter
 from zcload.report.figures import NONE, change_text, saving_text, with_error
 from zcload.report.imported import imported
 from zcload.report.labels import in_a_cell, labels
@@ -175,6 +175,7 @@ def method(summary: Mapping[str, Any], point: Point) -> list[str]:
         lines.append(f"the coordinator used {100 * point['observer_share']:.2f} % of the lanes' CPU time inside windows")
     lines += own_code(point)
     lines += facts(point)
+    lines += perf(point)
     lines += rate.method(point)
     if point["idle_cores"] is not None:
         lines.append(f"the idle machine used {point['idle_cores']:.3f} cores, taken off the machine ledger")

@@ -9,6 +9,7 @@ from typing import Any
 from zcload.errors import ConfigError, Problem
 from zcload.lane.connect import choose_congestion
 from zcload.lane.network import Network, open_network
+from zcload.linux.perf_event import ability
 from zcload.metrics import headline
 from zcload.model import Study
 from zcload.observe.cache import FileCache
@@ -43,7 +44,7 @@ class Ground:
         self._cores, self._out, self._emit, self._view = cores, out, emit, view
         self._headline = headline(environment.get("irq_time_accounting"), study.schedule)
         self._interrupts_apart = environment.get("irq_time_accounting") == "yes"
-        self._machine = Machine()
+        self._machine, self._able = Machine(), ability()
         self._sources: dict[tuple[Any, ...], Source] = {}
         self._networks: dict[tuple[Any, ...], Network] = {}
         self._root = DocumentRoot() if study.serves else None
@@ -68,9 +69,11 @@ class Ground:
             rng=self.rng,
             interrupts_apart=self._interrupts_apart,
             emit=self._emit,
+            perf=self._able,
             served=show(self._root, source.path, source.size) if self._root else None,
         )
         setting.record_network()
+        setting.record_perf()
         for name, why in self._out[index].items():
             setting.out[name] = str(why)
             setting.record({"kind": "skipped", "variant": name, "reason": str(why)})

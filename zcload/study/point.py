@@ -23,7 +23,7 @@ from zcload.metrics import METRICS
 from zcload.model import Variant
 from zcload.progress import Progress, Viewer
 from zcload.stats import Interval, generations_interval, half_width_percent, narrow_enough
-from zcload.study import calibrate, pace
+from zcload.study import calibrate, counting, pace
 from zcload.study.blocks import CONTENDERS_PER_GROUP, Tolerance, groups_of, run_block
 from zcload.study.lane_facts import lane_facts
 from zcload.study.setting import PointFailed, Setting, cpus_of
@@ -233,6 +233,23 @@ class PointRun:
                     self._sample(sampler, number, purpose)
             self._sample(sampler, number, purpose)
             self._report(groups, number, sampler)
+            if number < self.stop.min_generations and not setting.together:
+                self._count_events(groups, number)
+
+    def _count_events(self, groups: list[dict[str, Lane]], number: int) -> None:
+        able = self.setting.perf
+        if able is None or not able.events:
+            return
+        for group in groups:
+            for lane in list(group.values()):
+                try:
+                    counted = counting.count(lane, able, self.window_s, self.setting.machine)
+                except LaneFailed as error:
+                    self.setting.drop(groups, error.lane, error)
+                    continue
+                if counted is not None:
+                    self.setting.record({**counted, "generation": number})
+                interrupt.check()
 
     def _watch_idle(self, generation: int, purpose: str) -> None:
         readings = calibrate.watch_idle(self.setting)

@@ -15,6 +15,7 @@ from zcload.lane.network import Network
 from zcload.lane.rest import wait_for_rest
 from zcload.lane.set_up import set_up
 from zcload.lane.terms import expected_digests
+from zcload.linux.perf_event import Ability
 from zcload.mechanisms import mechanism_of
 from zcload.model import Point, Study, Variant
 from zcload.observe.cache import WARM, FileCache
@@ -51,6 +52,7 @@ class Setting:
     interrupts_apart: bool
     emit: Record
     served: Served | None = None  # the file as servers find it, where there are any
+    perf: Ability | None = None  # which perf events may be counted
     out: dict[str, str] = field(default_factory=dict)
     cautioned: set[str] = field(default_factory=set)
     digests: tuple[str, ...] = ()  # of the small files that verification sends
@@ -74,6 +76,11 @@ class Setting:
     def strangers(self, count: int) -> None:
         """Caution of connections that were not ours."""
         self.caution("strangers", f"{count} connections without the run's secret were refused", "somebody else uses this port")
+
+    def record_perf(self) -> None:
+        """Record which perf events may be counted, and why not the others."""
+        if self.perf is not None:
+            self.record({"kind": "perf", "events": list(self.perf.events), "reasons": self.perf.reasons, "user_only": self.perf.user_only})
 
     def record_network(self) -> None:
         """Record what the point's network is like, if it was made for the run, and what sets it apart from the host's own."""
