@@ -11,7 +11,7 @@ import pytest
 from benchmarks.coverage import SCENARIOS
 from benchmarks.crossing import VALUES, coverage, curve, false_sides, residuals, search
 from tests.golden.fake import PLACE, Cost, Result, header, lane
-from zcload import results
+from zcload import config, results
 from zcload.analysis.crossing import find
 from zcload.analysis.schema import summary_schema
 from zcload.analysis.search import COARSE, Search
@@ -19,6 +19,7 @@ from zcload.analysis.summary import summarise
 from zcload.report import renderer
 from zcload.report.words import answer
 from zcload.stats import LOOKS, anytime_interval
+from zcload.study.course import swept_value
 
 KIB = 1024
 NOISE = residuals(SCENARIOS["clean"])
@@ -181,6 +182,18 @@ def test_a_search_of_contenders_that_never_cross_is_short():
     finding, taken = search(lambda value: -0.3, NOISE, random.Random(1))
     assert finding.verdict == "always"
     assert taken < 70
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_search_along_the_size_of_transfers(listed):
+    """Files that are sent one by one are searched by their size, in order, from a range or a list, and the config runs again."""
+    sizes = 'transfer_size = ["1MiB", "4KiB", "64KiB"]' if listed else ""
+    text = '[study]\nname = "s"\nbaseline = "read_send"\nvariants = ["read_send", "sendfile"]\n'
+    study = config.loads(f'{text}[workload]\ntransfer = "per-file"\n{sizes}\n[crossover]\nsweep = "transfer_size"\n')
+    values = [swept_value(study, number) for number in range(len(study.points))]
+    assert values == ([4096.0, 65536.0, 1048576.0] if listed else sorted(values))
+    assert (values[0], len(values) > 2) == (4096.0, True)
+    assert config.from_tree(study.config) == study
 
 
 # The summary and the report.

@@ -69,7 +69,7 @@ def crossing_record(
         "wins": list(finding.wins),
         "loses": list(finding.loses),
         "level": list(finding.level),
-        "undecided": [*finding.undecided, *sorted(v for v in logs if len(logs[v]) < crossover["min_generations"])],
+        "undecided": sorted([*finding.undecided, *(v for v in logs if len(logs[v]) < crossover["min_generations"])]),
         "precision_percent": 100 * crossover["precision"],
         "stopped": stopped,
     }

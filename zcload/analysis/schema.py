@@ -145,7 +145,7 @@ def summary_schema() -> dict[str, Any]:
     numbers = {"type": "array", "items": {"type": "number"}}
     crossing = _object(
         {
-            "sweep": {"enum": ["chunk", "file_size", "senders", "rate"]},
+            "sweep": {"enum": ["chunk", "file_size", "transfer_size", "senders", "rate"]},
             "unit": {"type": "string"},
             "contender": {"type": "string"},
             "baseline": {"type": "string"},

@@ -75,7 +75,7 @@ def run(
 @app.command()
 def crossover(
     names: Annotated[list[str], typer.Argument(metavar="[A B] [CONFIG]", help="Baseline and contender, a config, or both.")],
-    sweep: Annotated[str | None, typer.Option(metavar="KEY", help="Look along chunk, file_size, senders or rate.")] = None,
+    sweep: Annotated[str | None, typer.Option(metavar="KEY", help="Look along chunk, file_size, transfer_size, senders or rate.")] = None,
     low: Annotated[str | None, typer.Option("--from", metavar="VALUE", help="Least value to look at: 4KiB.")] = None,
     high: Annotated[str | None, typer.Option("--to", metavar="VALUE", help="Largest value to look at: 1MiB.")] = None,
     precision: Annotated[str | None, typer.Option(help="How far the interval's upper end may be above the lower: 50%.")] = None,
@@ -87,6 +87,7 @@ def crossover(
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No live view and no progress lines.")] = False,
     seed: Annotated[int | None, typer.Option(help="Repeat the random order and CPU roles of another run.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if this host cannot run one of the two.")] = False,
+    no_html: Annotated[bool, typer.Option("--no-html", help="Do not write report.html into the result directory.")] = False,
 ) -> None:
     """Find where B starts to beat A: the chunk, file size, senders or rate from which on it pays."""
     from zcload.cli.crossover import crossover_study
@@ -94,7 +95,9 @@ def crossover(
 
     options = {"sweep": sweep, "low": low, "high": high, "precision": precision, "max_time": max_time}
     study = crossover_study(names, set_ or [], options)
-    raise typer.Exit(carry_out(study, out=out, plan_only=plan, as_json=json, show_progress=not no_progress, seed=seed, strict=strict))
+    raise typer.Exit(
+        carry_out(study, out=out, plan_only=plan, as_json=json, show_progress=not no_progress, seed=seed, strict=strict, page=not no_html)
+    )
 
 
 @app.command()

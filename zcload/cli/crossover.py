@@ -31,10 +31,12 @@ def crossover_study(names: Sequence[str], overrides: Sequence[str], options: dic
         tree["study"] = {**_table(tree, "study"), "baseline": pair[0]}
         section["contender"] = pair[1]
     if "sweep" not in section:
-        raise ConfigError(Problem("what is to be swept?", key="--sweep", remedy="--sweep chunk, file_size, senders or rate"))
+        raise ConfigError(Problem("what is to be swept?", key="--sweep", remedy="--sweep chunk, file_size, transfer_size, senders or rate"))
     workload = _table(tree, "workload")
     if not isinstance(workload.get(section["sweep"]), list) or {"low", "high"} & given.keys():
         workload = {key: value for key, value in workload.items() if key != section["sweep"]}  # one value of it is no axis
+    if section["sweep"] == "transfer_size":
+        workload.setdefault("transfer", "per-file")
     # A sweep of a study that was not written as a search: its other lists are no axis of this one, and are said to be wrong.
     tree |= {"crossover": section, "workload": workload}
     return from_tree(tree, config or "the command line", overrides)

@@ -12,7 +12,7 @@ from zcload.config.finding import Finding, near_miss
 from zcload.config.registries import moves_payload
 from zcload.config.sections import CHUNK, FILE_SIZE, PROCESSES, VARIANT_NAME, Section, WorkloadSection, key
 from zcload.config.values import RATE, Kind, choice, duration, or_word, percent, text
-from zcload.model import Crossover, Study
+from zcload.model import Crossover, Sizes, Study
 from zcload.units import ValueRefused, shown
 
 FEWEST = 3  # values: with two there is nothing to bisect
@@ -31,6 +31,7 @@ class Axis:
 _AXES = {
     "chunk": Axis(CHUNK, "4KiB", "1MiB"),
     "file_size": Axis(FILE_SIZE, "64KiB", "64MiB"),
+    "transfer_size": Axis(FILE_SIZE, "4KiB", "4MiB"),
     "senders": Axis(PROCESSES, 1, 8),
     "rate": Axis(RATE),
 }
@@ -47,10 +48,11 @@ class CrossoverSection(Section):
         "auto", "Name of the variant that may beat the baseline; 'auto': the only other one."
     )
     low: Annotated[int | str, _VALUE] = key(
-        "auto", "Least value to look at, as that key takes it; 'auto': 4KiB for chunk, 64KiB for file_size, 1 for senders."
+        "auto",
+        "Least value to look at, as that key takes it; 'auto': 4KiB for chunk, 64KiB for file_size, 4KiB for transfer_size, 1 for senders.",
     )
     high: Annotated[int | str, _VALUE] = key(
-        "auto", "Largest value to look at; 'auto': 1MiB for chunk, 64MiB for file_size, 8 for senders."
+        "auto", "Largest value to look at; 'auto': 1MiB for chunk, 64MiB for file_size, 4MiB for transfer_size, 8 for senders."
     )
     precision: Annotated[float, percent("0%", "1000%")] = key(
         "50%", "The search ends when the upper end of the crossing's interval is no more than this above the lower."
@@ -60,8 +62,13 @@ class CrossoverSection(Section):
 
 def with_values(section: CrossoverSection, workload: WorkloadSection, given: Mapping[str, Any]) -> tuple[WorkloadSection, dict[str, Any]]:
     """Return *workload*, and what the user has *given* of it, with the ascending values to look at for the key that is swept."""
-    found = getattr(workload, section.sweep) if section.sweep in given else values_of(section.model_dump())
-    return workload.model_copy(update={section.sweep: sorted(found)}), {**given, section.sweep: sorted(found)}
+    found: list[Any] = getattr(workload, section.sweep) if section.sweep in given else values_of(section.model_dump())
+    if section.sweep == "transfer_size":
+        plain = sorted(size.values[0] if isinstance(size, Sizes) else size for size in found)
+        found = [Sizes((size,)) for size in plain]
+    else:
+        found = sorted(found)
+    return workload.model_copy(update={section.sweep: found}), {**given, section.sweep: found}
 
 
 def as_search(section: CrossoverSection, study: Study, given: Mapping[str, Any]) -> Study:
@@ -129,6 +136,9 @@ def find_crossover(tree: Mapping[str, Any]) -> Iterator[Finding]:
             yield Finding(("workload", other), f"a crossover is looked for along one key, which is {shown(sweep)}: expected one value")
     if sweep == "file_size" and workload.get("file", "auto") != "auto":
         yield Finding(("workload", "file"), "a file of yours has one size: expected 'auto' where file_size is swept")
+    if sweep == "transfer_size" and workload.get("transfer", "stream") not in ("per-file", ["per-file"]):
+        path = ("workload", "transfer") if "transfer" in workload else ("crossover", "sweep")
+        yield Finding(path, "only files that are sent one by one have this size", "set workload.transfer to 'per-file'")
     given: Any = workload.get(sweep)
     if sweep in workload and not isinstance(given, list):
         remedy = "make it a list of the values to look at, or leave it out and set crossover.low and crossover.high"
@@ -143,6 +153,9 @@ def find_crossover(tree: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _listed(sweep: str, given: list[Any], crossover: Mapping[str, Any]) -> Iterator[Finding]:
+    if sweep == "transfer_size":
+        mixed = [i for i, value in enumerate(given) if isinstance(value, str) and value.startswith(("mix:", "file:"))]
+        yield from (Finding(("workload", sweep, i), "several sizes at once are no place on an axis: expected one size") for i in mixed)
     if len(given) < FEWEST:
         yield Finding(("workload", sweep), f"{len(given)} values leave nothing to look for: expected {FEWEST} or more")
     if "max" in given:

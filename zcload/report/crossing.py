@@ -10,8 +10,14 @@ from zcload.report.figures import NONE, saving_text
 from zcload.report.tabular import Table
 from zcload.units import format_rate, format_size, human_bytes, human_rate
 
-_PER = {"chunk": " per call", "file_size": " files", "senders": " senders", "rate": ""}
-_POINT_KEYS = {"chunk": "chunk_bytes", "file_size": "file_bytes", "senders": "senders", "rate": "rate_bps"}
+_PER = {"chunk": " per call", "file_size": " files", "transfer_size": " files", "senders": " senders", "rate": ""}
+_POINT_KEYS = {
+    "chunk": "chunk_bytes",
+    "file_size": "file_bytes",
+    "transfer_size": "transfer_bytes",
+    "senders": "senders",
+    "rate": "rate_bps",
+}
 
 
 def sentences(summary: Mapping[str, Any]) -> list[str]:

@@ -91,8 +91,10 @@ def search_of(study: Study, crossover: Crossover) -> Search:
 def swept_value(study: Study, number: int) -> float:
     """Return the value that the point *number* has on the axis of the study's crossover."""
     assert study.crossover is not None
-    key = study.crossover.sweep
-    return float(getattr(study.points[number], "rate_bps" if key == "rate" else key))
+    key, point = study.crossover.sweep, study.points[number]
+    if key == "transfer_size":
+        return float(point.sizes[0])
+    return float(getattr(point, "rate_bps" if key == "rate" else key))
 
 
 def _measure(search: Search, value: float, point: PointRun, contender: str) -> None:

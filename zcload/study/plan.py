@@ -121,4 +121,4 @@ def _search_s(study: Study, setup_s: float) -> float:
     """Estimate how long a search takes: simulated ones measured 5 coarse and about 5 fine values, with 60 to 75 generations in all."""
     values = min(len(study.points), 2 * COARSE)
     generations = values * (study.stop.min_generations + 1)
-    return setup_s * values / len(study.points) + generations * GENERATION_S * 1.1
+    return setup_s * values / len(study.points) + generations * GENERATION_S * 1.6
