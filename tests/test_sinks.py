@@ -70,7 +70,7 @@ def zerocopy():
         try:
             sock.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
         except OSError as error:
-            pytest.skip(f"no MSG_ZEROCOPY here: {error.strerror}")
+            pytest.skip(f"no MSG_ZEROCOPY here: {error.strerror} (Linux 4.14 or newer)")
         pages = mmap.mmap(-1, max(len(data), 1))
         pages[: len(data)] = data
         buffers.append(pages)
