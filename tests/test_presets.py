@@ -24,6 +24,15 @@ def programs(path):
     return {v["name"]: v for v in config.load(path).config["variant"] if v.get("kind") == "server"}
 
 
+# What moves the payload in each, as its own code says: the presets' comments and docs/servers.md tell users so.
+MOVED = {
+    **dict.fromkeys(["nginx-on", "nginx-on-128k", "nginx-aio", "caddy", "caddy-1-cpu", "gunicorn", "aiohttp"], "sendfile"),
+    **dict.fromkeys(["http.server", "uvicorn", "before", "after"], "read + sendto"),
+    "granian": "read + writev",
+    "nginx-off": "pread64 + writev",
+}
+
+
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
 def test_presets_say_how_to_get_their_programs(path):
     """Every server of a preset but those of the template names what installs it."""
@@ -54,6 +63,7 @@ def test_presets_run_with_the_real_programs(path, tmp_path):
         if found["status"] == "ok":
             assert found["verified"]
             assert found["bytes_received"] > 0
+            assert (found["traced"]["moved"], found["traced"]["reason"]) == (MOVED[name], None) or not shutil.which("strace")
         else:
             assert found["reason"]
 

@@ -190,7 +190,7 @@ class _Point:
 
     def _variant(self, lane: Record) -> dict[str, Any]:
         name = lane["name"]
-        said = {kind: [r for r in self.events[kind] if r["variant"] == name] for kind in ("skipped", "failed", "verified")}
+        said = {kind: [r for r in self.events[kind] if r["variant"] == name] for kind in ("skipped", "failed", "verified", "traced")}
         status = "failed" if said["failed"] else "skipped" if said["skipped"] else "ok"
         reason = (said["failed"] or said["skipped"] or [{"reason": None}])[-1]["reason"]
         moves, rate = lane["moves_payload"], self.rates.get(name)
@@ -220,6 +220,7 @@ class _Point:
             "reason": reason,
             "verified": bool(said["verified"]) if moves else None,
             "digest": said["verified"][-1]["digest"] if said["verified"] else None,
+            **({"traced": said["traced"][-1]["trace"]} if said["traced"] else {}),
             "bytes_sent": int(sums["bytes_sent"]),
             "bytes_received": int(sums["bytes"]),
             "copied_fraction": said_truth["copied_fraction"],

@@ -307,6 +307,10 @@ class Lane:
         """Return what the report of a generation says of the lane beyond its senders' own words."""
         return {}
 
+    def traced(self) -> dict[str, Any] | None:
+        """Return what moved the payload of a short transfer, as strace tells; None for mechanisms, whose calls are known."""
+        return None
+
     def tear_down(self) -> None:
         """End every worker and give back all that the lane holds; harmless when called twice, never raises for a worker's sake."""
         if self.gated:

@@ -58,11 +58,20 @@ def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
     if best:
         lines += _best(summary, point, best["chunk_bytes"], whose)
     lines += explanations(point)
+    lines += [traced(v) for v in point["variants"] if v.get("traced") and v["status"] == "ok"]
     lines += [_aa(c) for c in headlines if c["aa"] and c["ratio"]["estimate"] is not None]
     if point["smallest_saving_percent"] is not None:
         here = f" at {point['name']}" if point["name"] else ""
         lines.append(f"The smallest saving this run could have shown{here} is {percent(point['smallest_saving_percent'])} %.")
     return lines
+
+
+def traced(variant: Mapping[str, Any]) -> str:
+    """Say what a server moved the payload with, or why nobody knows."""
+    found = variant["traced"]
+    if found["moved"] is None:
+        return f"What {variant['name']} moved the payload with is not known: {found['reason']}."
+    return f"{variant['name']} moved the payload with {found['moved']}."
 
 
 def copied(point: Mapping[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zcload import interrupt
 from zcload.errors import ConfigError, Problem, StudyError
 from zcload.http.connect import connect_to
 from zcload.http.probe import probe
@@ -20,14 +21,17 @@ from zcload.lane.board import REPORT, Board
 from zcload.lane.lane import Lane
 from zcload.lane.load import Load
 from zcload.lane.network import Network, family_of
+from zcload.lane.rest import wait_for_rest
 from zcload.model import Point, Server, Variant
 from zcload.observe.process import ObservedProcess
+from zcload.observe.trace import Traced, trace_transfer
 from zcload.placeholders import fill
 from zcload.placement import Placement
 from zcload.server.root import DocumentRoot
 from zcload.server.running import RunningServer, free_port, values_of
 from zcload.worker import Worker, spawn
 
+_TRACED_S = 0.01  # the gate of the traced transfer: each connection gets an answer or a few
 PATIENCE_S = 0.1  # a server's timers are seldom closer together than this
 _CAUSE_S = 0.25  # how long a broken connection waits for the news that the server has ended
 
@@ -114,6 +118,31 @@ class ServerLane(Lane):
             },
             "receivers": self.said,
         }
+
+    def traced(self) -> dict[str, Any] | None:
+        """Trace the server through one short transfer, the lane at rest before and after it; raises StudyError, Interrupted."""
+        server = self.server
+        assert server is not None
+        assert server.tree is not None
+        if server.server.attach is not None:
+            reason = "a server that ran before is not traced: it would be slowed for its other clients"
+            return Traced(None, (), 0, reason).record()
+
+        def transfer() -> int:
+            before = self.received()
+            self.open()
+            interrupt.pause(_TRACED_S)
+            self.close_gate()
+            while not self.parked():
+                if (error := self.failure()) is not None:
+                    raise error
+                interrupt.check()
+                interrupt.pause(0.001)
+            return self.received() - before
+
+        found = trace_transfer([process.pid for process in server.tree.members()], transfer)
+        wait_for_rest(self)
+        return found.record()
 
     def tear_down(self) -> None:
         """End the receivers, then the server; harmless when called twice."""

@@ -178,9 +178,12 @@ class Setting:
             lane.ready()
         wait_for_rest(lane)  # what setting up has started must not end in the first window
         if verify:
+            moved, traced = lane.received(), lane.traced()
             if self.cache.cold:
                 let_go(lane)
-            self.record({"kind": "verified", "variant": variant.name, "digest": self.source.digest, "bytes": lane.received()})
+            self.record({"kind": "verified", "variant": variant.name, "digest": self.source.digest, "bytes": moved})
+            if traced is not None:
+                self.record({"kind": "traced", "variant": variant.name, "trace": traced})
 
     def _expected(self, lane: Lane) -> tuple[str, ...]:
         """Return the SHA-256 of what each connection brings in verification: a share of the file, or some small files."""
