@@ -133,6 +133,9 @@ class Lane:
     def facts(self):
         return {}
 
+    def traced(self):
+        return None
+
     def tear_down(self):
         self.told.append(("tear down", self.name))
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from zcload.errors import StudyError
 from zcload.linux.process import die_with_parent
 
 _OUT = ("sendfile", "sendfile64", "splice", "write", "writev", "pwritev", "sendto", "sendmsg", "vmsplice")  # where bytes go into sockets
@@ -213,5 +214,5 @@ def _detach(tracer: subprocess.Popen[bytes], pids: list[int]) -> None:
     deadline = time.monotonic() + _ATTACH_S
     while tracer.pid in tracers(pids):
         if time.monotonic() > deadline:
-            raise AssertionError(f"threads of {pids} are still traced by {tracer.pid}, which has ended")
+            raise StudyError(f"the server is still traced by strace (pid {tracer.pid}) {_ATTACH_S:.0f} s after that was ended: kill it")
         time.sleep(0.002)
