@@ -79,7 +79,7 @@ def test_results_of_a_tree(tree):
         ("{", "is not JSON: "),
         ('{"lines": 90}', "is not a zcload summary"),
         ('{"schema": "zcload.summary/2"}', "has the schema 'zcload.summary/2'"),
-        ('{"schema": "zcload.summary/1"}', "is damaged: KeyError: 'environment'"),
+        ('{"schema": "zcload.summary/1"}', "is damaged: it holds no name"),
         ('{"schema": "zcload.summary/1", "environment": [], "name": 1}', "is damaged: "),
         ("\x00\xff", "is not JSON: "),
     ],

@@ -266,6 +266,7 @@ def test_a_killed_run_can_be_reported(tmp_path):
         (SUMMARY, '{"schema": 1}', "is not a zcload summary"),
         (SUMMARY, '{"schema": "other/1"}', "is not a zcload summary"),
         (SUMMARY, '{"schema": "zcload.summary/2"}', "has the schema 'zcload.summary/2'; this zcload reads 'zcload.summary/1'"),
+        (SUMMARY, '{"schema": "zcload.summary/1"}', "is damaged: it holds no name"),
         ("result.txt", "x", "is not JSON: Expecting value: line 1 column 1 (char 0)"),
     ],
 )

@@ -223,4 +223,7 @@ def _read_summary(path: Path) -> dict[str, Any]:
             )
         )
     assert isinstance(summary, dict)
+    for key, kind in (("name", str), ("started", str), ("config", dict), ("environment", dict), ("cautions", list), ("points", list)):
+        if not isinstance(summary.get(key), kind):
+            raise ConfigError(Problem(f"is damaged: it holds no {key}", file=str(path), remedy=f"its {WINDOWS}, if there is one, has all"))
     return summary
