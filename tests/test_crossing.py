@@ -17,6 +17,7 @@ from zcload.analysis.schema import summary_schema
 from zcload.analysis.search import COARSE, Search
 from zcload.analysis.summary import summarise
 from zcload.report import renderer
+from zcload.report.raw import read_raw
 from zcload.report.words import answer
 from zcload.stats import LOOKS, anytime_interval
 from zcload.study.course import swept_value
@@ -289,3 +290,20 @@ def test_other_formats_hold_every_point(name):
     text = renderer(name)([results.Result(summarise(a_search({4096.0: 1.2, 16384.0: 0.8})))])
     assert "4096" in text
     assert "16384" in text
+
+
+@pytest.mark.parametrize("name", ["csv-windows", "benchstat"])
+def test_formats_of_windows_hold_a_search(name):
+    """Windows and samples of a search are named by their value, although its summary leaves out what it did not come to."""
+    records = a_search({4096.0: 1.2, 16384.0: 0.8}, generations=2)
+    text = renderer(name)([results.Result(summarise(records), None, records)])
+    lines = [[value for value in ("4096", "16384") if f"chunk={value}" in line] for line in text.splitlines() if "chunk=" in line]
+    assert lines == [["4096"]] * (len(lines) // 2) + [["16384"]] * (len(lines) // 2)
+    assert len(lines) == 8
+
+
+def test_charts_of_a_search_hold_their_own_windows():
+    """A chart of single windows shows those of its own value, not of another with its number in the summary."""
+    raw = read_raw(a_search({4096.0: 1.2, 16384.0: 0.8}, generations=2))
+    assert list(raw) == ["chunk=4096", "chunk=16384"]
+    assert min(raw["chunk=4096"].windows["sendfile"]) > max(raw["chunk=16384"].windows["sendfile"])

@@ -32,13 +32,14 @@ def _lines(result: Result) -> Iterator[str]:
     for metric in METRICS.values():
         if metric.better != "none" and not metric.ticks:
             yield f"Unit {metric.key} better={metric.better}"
-    said, now = [labels(point) for point in summary["points"]], ""
+    points = {point["name"]: point for point in summary["points"]}  # a search's summary has only some of the points that are numbered
+    said, now = {name: labels(point) for name, point in points.items()}, ""
     for row in generation_rows(records_of(result, "benchstat")):
-        label = said[row["point"]].get(row["variant"], "")
+        label = said[row["point_name"]].get(row["variant"], "")
         if label != now:  # a configuration line, so benchstat gives what is labelled a table of its own, under the label
             yield f"label: {label}".rstrip()
             now = label
-        senders = summary["points"][row["point"]]["point"]["senders"]
+        senders = points[row["point_name"]]["point"]["senders"]
         pairs = " ".join(f"{row[key]:.6g} {key}" for key in METRICS if key in row)
         yield f"{_name(summary['name'], row['variant'], row['point_name'], senders)} {row['windows']} {pairs}"
 

@@ -34,16 +34,19 @@ class PointRaw:
     stretches: dict[str, list[Stretch]] = field(default_factory=lambda: defaultdict(list))
 
 
-def read_raw(records: Iterable[Record]) -> dict[int, PointRaw]:
-    """Read *records* into the raw view of each point, by its number."""
+def read_raw(records: Iterable[Record]) -> dict[str, PointRaw]:
+    """Read *records* into the raw view of each point, by its name: a search's summary has only some of those numbered here."""
     points: dict[int, PointRaw] = defaultdict(PointRaw)
     block: dict[int, list[Record]] = defaultdict(list)  # of a block that is not over yet
     spans: dict[str, list[tuple[int, int]]] = defaultdict(list)  # open to last byte, of the generation at hand
     samples: list[Record] = []
+    names: dict[int, str] = {}
     start_ns: int | None = None
     here: tuple[int, int, str] | None = None
     for record in records:
         kind = record["kind"]
+        if kind == "header":
+            names = {number: point["name"] for number, point in enumerate(record["points"])}
         if kind not in ("window", "block", "sample"):
             continue
         point, purpose = record["point"], record["purpose"]
@@ -66,7 +69,7 @@ def read_raw(records: Iterable[Record]) -> dict[int, PointRaw]:
                 if purpose == "measure" and record["fate"] in ("counted", "kept") and cost is not None:
                     points[point].windows[window["lane"]].append(cost)
     _close(points, here, samples, spans, start_ns or 0)
-    return dict(points)
+    return {names.get(number, ""): raw for number, raw in points.items()}
 
 
 def _cost(window: Record) -> float | None:

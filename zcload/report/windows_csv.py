@@ -38,7 +38,7 @@ def render(results: Sequence[Result]) -> str:
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
     for result in results:
-        said = [labels(point) for point in result.summary["points"]]
+        said = {point["name"]: labels(point) for point in result.summary["points"]}  # a search's summary has only some points
         for row in window_rows(records_of(result, "csv-windows")):
-            writer.writerow({**row, "label": said[row["point"]].get(row["variant"])})
+            writer.writerow({**row, "label": said[row["point_name"]].get(row["variant"])})
     return text.getvalue()

@@ -31,7 +31,7 @@ THINNED = " {shown} marks stand for {all} stretches: neighbours in a generation 
 
 def chart(view: View, number: int, point: Point) -> Iterator[Chart]:
     """Yield the time series of the point with this *number*, if there are samples of it."""
-    raw = view.raw.get(number)
+    raw = view.raw.get(point["name"])
     names = [v["name"] for v in drawn(point) if raw and not v["aa"] and raw.stretches.get(v["name"])]
     if not raw or not names:
         return

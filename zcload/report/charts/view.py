@@ -30,7 +30,7 @@ class View:
     looks: Mapping[str, Look]
     swept: str
     labels: tuple[str, ...]
-    raw: Mapping[int, PointRaw]
+    raw: Mapping[str, PointRaw]
 
     @property
     def several(self) -> bool:
@@ -42,7 +42,7 @@ class View:
         return max(most // 3, most // max(1, len(self.points)))
 
 
-def view_of(summary: Mapping[str, Any], raw: Mapping[int, PointRaw]) -> View:
+def view_of(summary: Mapping[str, Any], raw: Mapping[str, PointRaw]) -> View:
     """Return the view of a summary and what was read of its records."""
     measured = tuple((i, point) for i, point in enumerate(summary["points"]) if point["generations"])
     names = list(dict.fromkeys(v["name"] for point in summary["points"] for v in point["variants"]))

@@ -24,7 +24,7 @@ NOTE = (
 
 def chart(view: View, number: int, point: Point) -> Iterator[Chart]:
     """Yield the windows of the point with this *number*, if the records are there."""
-    raw = view.raw.get(number)
+    raw = view.raw.get(point["name"])
     names = [v["name"] for v in drawn(point) if raw and len(raw.windows.get(v["name"], ()))]
     if not raw or not names:
         return
