@@ -26,10 +26,11 @@ def programs(path):
 
 # What moves the payload in each, as its own code says: the presets' comments and docs/servers.md tell users so.
 MOVED = {
-    **dict.fromkeys(["nginx-on", "nginx-on-128k", "nginx-aio", "caddy", "caddy-1-cpu", "gunicorn", "aiohttp"], "sendfile"),
+    **dict.fromkeys(["nginx-on", "nginx-on-128k", "nginx-aio", "nginx-http", "caddy", "caddy-1-cpu", "gunicorn", "aiohttp"], "sendfile"),
     **dict.fromkeys(["http.server", "uvicorn", "before", "after"], "read + sendto"),
     "granian": "read + writev",
-    "nginx-off": "pread64 + writev",
+    **dict.fromkeys(["nginx-off", "nginx-http-off"], "pread64 + writev"),
+    "nginx-https": "pread64 + write",
 }
 
 
@@ -46,7 +47,8 @@ def test_presets_say_how_to_get_their_programs(path):
 def test_presets_run_with_the_real_programs(path, tmp_path):
     """Each server of a preset whose program is there hands out the file, verified, and is measured; a missing one is skipped."""
     wanted = {name: server["command"][0] for name, server in programs(path).items()}
-    there = {name for name, program in wanted.items() if shutil.which(program, path=PATH)}
+    needs = {name: ["openssl"] if server.get("tls") else [] for name, server in programs(path).items()}
+    there = {name for name, program in wanted.items() if all(shutil.which(each, path=PATH) for each in [program, *needs[name]])}
     if not there:
         pytest.skip(f"none of {set(wanted.values())} is installed: .ci/run installs what the presets need")
     out = tmp_path / "result"
@@ -63,6 +65,7 @@ def test_presets_run_with_the_real_programs(path, tmp_path):
         if found["status"] == "ok":
             assert found["verified"]
             assert found["bytes_received"] > 0
+            assert (found["server"]["tls"] is not None) == bool(programs(path)[name].get("tls"))
             assert (found["traced"]["moved"], found["traced"]["reason"]) == (MOVED[name], None) or not shutil.which("strace")
         else:
             assert found["reason"]

@@ -28,6 +28,7 @@ class Server:
     files: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "SIGTERM"
     grace_s: float = 5.0
+    tls: bool = False  # whether it speaks https, with a certificate made for the start
     install: str | None = None  # how to get the program, for whoever does not have it
 
 

@@ -19,13 +19,21 @@ PLACEHOLDERS: dict[str, str] = {
     "user": "the user that zcload runs as",
     "group": "that user's group",
     "python": "the Python that zcload runs on",
+    "certificate": "with tls: the file of the certificate, made for this start",
+    "key": "with tls: the file of its private key",
 }
+ONLY_WITH_TLS = ("certificate", "key")
 _WORD = re.compile(r"\{\{([a-z]+)\}\}|\{([a-z]+)\}")
 
 
 def unknown(text: str) -> list[str]:
     """Return the names in braces that are no placeholders, in order."""
     return [match[2] for match in _WORD.finditer(text) if match[2] and match[2] not in PLACEHOLDERS]
+
+
+def held(text: str) -> set[str]:
+    """Return the placeholders that *text* holds."""
+    return {match[2] for match in _WORD.finditer(text) if match[2] in PLACEHOLDERS}
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:

@@ -178,6 +178,8 @@ def _missing(metric: Metric, variant: str, generations: Sequence[Generation]) ->
         return "no sample was taken at rest, or no payload was moved"
     if metric.numerator == "sender_syscalls" and not any(metric.numerator in total for total in have):
         return "nobody counts the system calls of a server"
+    if metric.numerator == "receiver_syscalls" and not any(metric.numerator in total for total in have):
+        return "nobody counts the system calls of the TLS library"
     if metric.ticks:
         ticks = sum(total.get(metric.numerator, 0.0) for total in have) * TICKS_PER_S
         if ticks < TICK_MINIMUM:

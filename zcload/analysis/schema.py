@@ -77,7 +77,8 @@ def summary_schema() -> dict[str, Any]:
             "cpu_from": {"enum": ["cgroup", "clocks"]},
             "version": {"type": "string"},
             "not_seen": {"type": "array", "items": {"type": "string"}},
-        }
+        },
+        tls=_TEXT,
     )
     variant = _object(
         {

@@ -19,7 +19,8 @@ def server_facts(said: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         return None
     sums = {name: sum(each[name] for each in said) for name in ("processes_ended", "rests", "rests_loose")}
     same = {name: said[-1][name] for name in ("cpu_from", "version", "keep_alive", "ranges", "request_bytes", "not_seen")}
-    return {**same, "processes": max(each["processes"] for each in said), **sums}
+    # Results of versions without TLS do not say.
+    return {**same, "tls": said[-1].get("tls"), "processes": max(each["processes"] for each in said), **sums}
 
 
 def server_cautions(where: str, variants: Sequence[Mapping[str, Any]]) -> list[Caution]:

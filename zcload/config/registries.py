@@ -19,6 +19,13 @@ def sink_names() -> tuple[str, ...]:
     return tuple(SINKS)
 
 
+def tls_sinks() -> tuple[str, ...]:
+    """Return the names of the sinks that work over TLS in user space."""
+    from zcload.sinks import SINKS
+
+    return tuple(name for name, sink in SINKS.items() if sink.takes_tls)
+
+
 def mechanism_options(name: str) -> Mapping[str, type]:
     """Return the own config keys of the mechanism called *name* and their types; none for a name that is not registered."""
     from zcload.mechanisms import MECHANISMS

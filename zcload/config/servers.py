@@ -11,9 +11,11 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from zcload.config.finding import Finding, Path, near_miss
+from zcload.config.registries import sink_names, tls_sinks
 from zcload.config.sections import SINK, VARIANT_NAME, Section, key
-from zcload.config.values import Kind, choice, duration, or_word, size, text, whole
-from zcload.placeholders import PLACEHOLDERS, unknown
+from zcload.config.swept import values_of
+from zcload.config.values import FLAG, Kind, choice, duration, or_word, size, text, whole
+from zcload.placeholders import ONLY_WITH_TLS, PLACEHOLDERS, held, unknown
 from zcload.units import ValueRefused, shown
 
 _KNOWN = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
@@ -94,6 +96,7 @@ class ServerSection(Section):
     grace: Annotated[float, duration("10ms", "10m")] = key(5.0, "Time that it is given to end before it is killed.")
     sink: Annotated[str | None, SINK] = key(None, "Instead of the workload's sink.")
     over: Annotated[str | None, VARIANT_NAME] = key(None, "The variant whose work the server does: its cost over that one is reported.")
+    tls: Annotated[bool, FLAG] = key(False, "true: https, with a certificate made for the start, {certificate} and {key}; needs a command.")
     install: Annotated[str | None, INSTALL] = key(None, "How to get the program, told to whoever does not have it.")
 
 
@@ -112,6 +115,9 @@ def find_server(path: Path, variant: Mapping[str, Any], tree: Mapping[str, Any])
         for name in ("files", "environment", "stop_signal", "grace"):
             if name in variant:
                 yield Finding((*path, name), "a server that runs already is left as it is: this needs a command")
+        if variant.get("tls") is True:
+            what = "a server that runs already has a certificate of its own, and only one made by zcload is trusted: this needs a command"
+            yield Finding((*path, "tls"), what, "leave it out and name a plain port of the server")
         workload = tree.get("workload")
         given = workload if isinstance(workload, dict) else {}
         if given.get("file", "auto") == "auto" and given.get("dir", "auto") == "auto":
@@ -122,6 +128,50 @@ def find_server(path: Path, variant: Mapping[str, Any], tree: Mapping[str, Any])
             )
     elif not command:
         yield Finding((*path, "command"), "the key is missing", "as in command = ['nginx', '-c', '{dir}/nginx.conf'], or attach = PID")
+    yield from _find_tls(path, variant, tree)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield the texts in the *value* of a key, whatever its form."""
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]:
+        if isinstance(each, str):
+            yield each
+
+
+def _find_tls(path: Path, variant: Mapping[str, Any], tree: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield where the certificate of a server, its sink and *tls* do not go together."""
+    tls = variant.get("tls") is True
+    used = {option: set().union(*map(held, _texts(variant.get(option)))) for option in ("command", "path", "environment", "files")}
+    for option, names in used.items():
+        for name in ONLY_WITH_TLS:
+            if name in names and option == "path":
+                yield Finding((*path, option), f"{{{name}}} is a file for the server alone, no part of a path on it")
+            elif name in names and variant.get("tls", False) is False:
+                yield Finding((*path, option), f"{{{name}}} is there only with tls", "tls = true")
+    if not tls or "attach" in variant:
+        return
+    absent = [f"{{{name}}}" for name in ONLY_WITH_TLS if not any(name in names for names in used.values())]
+    if absent and "command" in variant:
+        what = f"{' and '.join(absent)} stand{'s' if len(absent) == 1 else ''} nowhere in command, environment or files"
+        yield Finding(
+            (*path, "tls"),
+            f"{what}: the server would not show the certificate that is trusted",
+            "as in nginx's ssl_certificate {certificate};",
+        )
+    yield from _find_sink(path, variant, tree)
+
+
+def _find_sink(path: Path, variant: Mapping[str, Any], tree: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield the sinks of a server with TLS that would take encrypted bytes."""
+    workload = tree.get("workload")
+    given = workload if isinstance(workload, dict) else {}
+    takers = tls_sinks()
+    chosen = [((*path, "sink"), variant["sink"])] if "sink" in variant else values_of(given, "sink", "recv")
+    for where, sink in chosen:
+        if sink in sink_names() and sink not in takers:
+            whose = shown(variant.get("name"))
+            remedy = " or ".join(f"sink = {taker!r}" for taker in takers)
+            yield Finding(where, f"{shown(sink)} works below TLS, where the bytes of {whose} are still encrypted", remedy)
 
 
 # Workload keys of which a study with a server can only have the usual value so far.

@@ -124,6 +124,7 @@ def _variant(section: VariantSection | ServerSection) -> Variant:
         files=section.files,
         stop_signal=section.stop_signal,
         grace_s=section.grace,
+        tls=section.tls,
         install=section.install,
     )
     return Variant(section.name, SERVER, sink=section.sink, server=server, over=section.over)

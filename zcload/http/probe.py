@@ -40,12 +40,13 @@ def probe(
     end = min(_FIRST_BYTES, max(1, size // 2))
     what = f"GET {path} from {host}"
     try:
-        head = _ask(target, end, sockets)
+        head, tls_version = _ask(target, end, sockets)
         target = replace(
             target,
             ranges=size > 1 and head.status != 200,
             keep_alive=head.stays_open,
             version=head.version,
+            tls_version=tls_version,
             etag=head.fields.get("etag"),
             modified=head.fields.get("last-modified"),
         )
@@ -61,14 +62,19 @@ def probe(
     return replace(target, keep_alive=target.keep_alive and kind != "close", framing=kind)
 
 
-def _ask(target: Target, end: int, sockets: Callable[[int, int], list[socket.socket]]) -> Head:
-    """Return the head of the answer to a request for the first *end* bytes; raises StudyError, MalformedError, OSError."""
+def _ask(target: Target, end: int, sockets: Callable[[int, int], list[socket.socket]]) -> tuple[Head, str | None]:
+    """Return the head of the answer to a request for the first *end* bytes, and the version of TLS under it.
+
+    Raises StudyError, MalformedError, OSError.
+    """
     (sock,) = connect_to(*target.address, 1, sockets)
+    tls_version = None
     try:
         if target.tls is not None:
             from zcload.http.tls import encrypt, wrapper
 
-            sock = encrypt(wrapper(target.tls), sock, target.tls, SILENCE_S)
+            sock = encrypted = encrypt(wrapper(target.tls), sock, target.tls, SILENCE_S)
+            tls_version = encrypted.version()
         sock.settimeout(SILENCE_S)
         sock.sendall(target.request(0, end))
         reader, deadline = HeadReader(), time.monotonic() + SILENCE_S
@@ -82,6 +88,6 @@ def _ask(target: Target, end: int, sockets: Callable[[int, int], list[socket.soc
             while found is not None and found[0].interim:
                 found = reader.feed(found[1]) if found[1] else None
             if found is not None:
-                return found[0]
+                return found[0], tls_version
     finally:
         sock.close()

@@ -26,8 +26,13 @@ from zcload.worker import tell
 Span = tuple[int, int]
 
 
-def call_names(sink: str) -> tuple[str, ...]:
-    """Return the kinds of system calls that an HTTP receiver counts, in the order of its words on the board."""
+def call_names(sink: str, tls: bool = False) -> tuple[str, ...]:
+    """Return the kinds of system calls that an HTTP receiver counts, in the order of its words on the board.
+
+    With *tls* none: the library reads record by record, and the turns that the receiver counts are not the calls it makes.
+    """
+    if tls:
+        return ()
     return (*SINKS[sink].calls, *CALLS, "epoll_wait")
 
 

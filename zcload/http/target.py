@@ -52,6 +52,7 @@ class Target:
     keep_alive: bool = True
     version: str = "HTTP/1.1"
     tls: Trust | None = None
+    tls_version: str | None = None  # as agreed with the probe: "TLSv1.3"
     etag: str | None = None
     modified: str | None = None
     framing: Framing = "length"

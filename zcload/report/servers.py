@@ -48,10 +48,11 @@ def state(point: Point) -> Table | None:
         if s is None:
             continue
         asked = f"ranges of {format_size(s['request_bytes'])}" if s["ranges"] else f"whole files of {format_size(s['request_bytes'])}"
+        spoken = s["version"] + (f" over {s['tls'].replace('TLSv', 'TLS ')}" if s.get("tls") else "")
         kept = "keep-alive" if s["keep_alive"] else "a connection each"
         source = {"cgroup": "control group", "clocks": "process clocks"}[s["cpu_from"]]
         still = f"{s['rests'] - s['rests_loose']} of {s['rests']}"
         hidden = ", ".join(s["not_seen"]) or NONE
-        rows.append([v["name"], source, str(s["processes"]), str(s["processes_ended"]), f"{s['version']}, {kept}", asked, still, hidden])
+        rows.append([v["name"], source, str(s["processes"]), str(s["processes_ended"]), f"{spoken}, {kept}", asked, still, hidden])
     headers = ["variant", "CPU from", "processes", "ended", "protocol", "asked for", "at rest strictly", "not to be seen"]
     return Table("Servers", headers, rows) if rows else None

@@ -111,6 +111,7 @@ class ServerLane(Lane):
                 "rests": self.rests,
                 "rests_loose": self.loose,
                 "version": target.version,
+                "tls": target.tls_version,
                 "keep_alive": target.keep_alive,
                 "ranges": target.ranges,
                 "request_bytes": target.size if target.whole else target.bytes_per_request,
@@ -184,7 +185,8 @@ def _start(lane: ServerLane, server: Server, served: Served, network: Network) -
 
     def ask(at: int) -> Target:
         wanted = server.request_bytes or served.size
-        return probe(address, at, host=host, path=path, size=served.size, bytes_per_request=wanted, connections=lane.point.senders)
+        count = lane.point.senders
+        return probe(address, at, host=host, path=path, size=served.size, bytes_per_request=wanted, connections=count, tls=running.trust)
 
     lane.target = running.wait_ready(address, ask)
     assert running.tree is not None
@@ -197,7 +199,7 @@ def _connect(lane: ServerLane, network: Network) -> None:
     assert target is not None
     receivers = point.receiver_count
     lane.parts = tuple((part.start, part.end) for part in map(target.part, range(point.senders)))
-    lane.receiver_calls = call_names(lane.sink)
+    lane.receiver_calls = call_names(lane.sink, target.tls is not None)
     # A server that closes after each answer is connected to when it is asked; until then it would only wait.
     socks = connect_to(*target.address, point.senders) if target.keep_alive else [None] * point.senders
     try:

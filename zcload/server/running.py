@@ -18,6 +18,8 @@ from typing import Any
 
 from zcload import interrupt
 from zcload.errors import MechanismUnavailableError, StudyError
+from zcload.http.certificate import KEY, make_certificate, no_openssl
+from zcload.http.target import Trust
 from zcload.model import Server
 from zcload.observe.cgroup import GroupClock
 from zcload.observe.tree import ObservedTree
@@ -26,6 +28,7 @@ from zcload.server.root import DocumentRoot
 from zcload.server.supervisor import ENDED, OUTPUT, REAPED_NS, STOP, Start, supervise
 from zcload.worker import Worker, spawn
 
+CERTIFICATES = ".tls"  # in a server's own directory: no name of `files` begins with a dot
 _LOOK_S = 0.01
 _SETTLE_S = 1.0  # how long a server that takes connections may still answer wrongly: it may be reading its config
 _LAST_LINES = 4
@@ -43,6 +46,7 @@ class RunningServer:
         self.name, self.server, self.port = name, server, port
         self.pid = 0
         self.tree: ObservedTree | None = None
+        self.trust: Trust | None = None  # with TLS: the certificate of this start
         self.blind: list[str] = []  # what could not be looked at, for want of privileges
         self._supervisor: Worker | None = None
         self._memory = mmap.mmap(-1, 4096)
@@ -60,6 +64,8 @@ class RunningServer:
         """Start it on *cpus* with *values* for its placeholders; raises StudyError."""
         directory = root.directory()
         everything = {**values, "port": str(self.port), "dir": str(directory), "root": str(root.root)}
+        if self.server.tls:
+            everything |= self._certify(directory, values["address"])
         for name, text in self.server.files.items():
             (directory / name).write_text(fill(text, everything), encoding="utf-8")
         environment = {**os.environ, **{name: fill(text, everything) for name, text in self.server.environment.items()}}
@@ -83,6 +89,16 @@ class RunningServer:
             except OSError:
                 pass
         self.tree = ObservedTree(self._supervisor.pid, own=False, group=self._group, reaped_ns=lambda: words[REAPED_NS])
+
+    def _certify(self, directory: Path, address: str) -> dict[str, str]:
+        """Make the certificate of this start in *directory*, which is removed with the server; return its placeholders."""
+        own = directory / CERTIFICATES
+        own.mkdir()
+        try:
+            self.trust = make_certificate(own, address)
+        except StudyError as error:
+            raise StudyError(f"server {self.name}: {error}") from None
+        return {"certificate": self.trust.certificate, "key": str(own / KEY)}
 
     def attach(self) -> None:
         """Take the process that runs already, and all below it; raises StudyError. Nothing of it is changed."""
@@ -246,6 +262,8 @@ def missing(name: str, server: Server) -> MechanismUnavailableError | None:
         finally:
             running.stop()
         return None
+    if server.tls and (reason := no_openssl()) is not None:
+        return MechanismUnavailableError(name, *reason)
     program = server.command[0]
     if "{" in program or shutil.which(program, path=server.environment.get("PATH")):
         return None

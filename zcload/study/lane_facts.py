@@ -18,7 +18,9 @@ def lane_facts(variant: Variant, point: Point) -> dict[str, Any]:
     *calls* are the kinds of system calls in the order in which windows count them; *copies* those of the CPU, as documented.
     """
     mechanism, sink = mechanism_of(variant), SINKS[variant.sink or point.sink]
-    copies = {"sender": mechanism.copies, "receiver": sink.copies}
+    tls = variant.server is not None and variant.server.tls
+    # What is said of a sink's copies is so of a plain socket; the decryption is one pass more.
+    copies = {"sender": mechanism.copies, "receiver": None if tls else sink.copies}
     return {
         "name": variant.name,
         "mechanism": variant.mechanism,
@@ -31,7 +33,7 @@ def lane_facts(variant: Variant, point: Point) -> dict[str, Any]:
         "overhead": mechanism.overhead,
         "calls": {
             "sender": list(sender_calls(variant, point)),
-            "receiver": list(call_names(sink.name) if variant.server is not None else receiver_calls(sink.name, point)),
+            "receiver": list(call_names(sink.name, tls) if variant.server is not None else receiver_calls(sink.name, point)),
         },
         "copies": {role: asdict(found) if found else None for role, found in copies.items()},
     }
