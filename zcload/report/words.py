@@ -50,6 +50,10 @@ def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
     for c in headlines:
         if c["aa"] or _other_role(point, c["variant"]):
             continue
+        gone = next((v for v in point["variants"] if v["name"] == c["variant"] and v["status"] != "ok"), None)
+        if gone and c["verdict"] is None:
+            lines.append(f"{gone['name']} {'was skipped' if gone['status'] == 'skipped' else 'failed'}: {gone['reason']}.")
+            continue
         lines.append(
             f"{where}, {sentence(c, whose)}{difference(point, c)}{_alone(point['comparisons'], c)}{_throughput(point['comparisons'], c)}"
         )
