@@ -519,3 +519,17 @@ def test_cautions_with_one_remedy_are_one():
         text = renderer(name)([results.Result(summary, None, ())])
         assert text.count("larger buffers") == 1
         assert "one: lost; two: lost" in text
+
+
+@pytest.mark.parametrize(
+    ("least", "told"),
+    [
+        (99.0, "The smallest saving this run could have shown is 99 %."),
+        (136.0, "This run could have shown no saving at all: its intervals are too wide."),
+    ],
+)
+def test_nobody_saves_more_than_all(least, told):
+    """Where the intervals are so wide that a saving would have to exceed 100 %, the answer says that none could have been shown."""
+    summary = golden_summary()
+    summary["points"][0]["smallest_saving_percent"] = least
+    assert told in answer(summary)

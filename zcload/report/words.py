@@ -66,7 +66,9 @@ def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
     lines += [_aa(c) for c in headlines if c["aa"] and c["ratio"]["estimate"] is not None]
     if point["smallest_saving_percent"] is not None:
         here = f" at {point['name']}" if point["name"] else ""
-        lines.append(f"The smallest saving this run could have shown{here} is {percent(point['smallest_saving_percent'])} %.")
+        least = point["smallest_saving_percent"]
+        told = f"The smallest saving this run could have shown{here} is {percent(least)} %."
+        lines.append(told if least < 100 else f"This run could have shown no saving at all{here}: its intervals are too wide.")
     return lines
 
 
