@@ -18,12 +18,13 @@ from fault_server import good, serving
 
 from zcload.errors import StudyError
 from zcload.http import connection as connection_module
+from zcload.http import fetcher as fetcher_module
 from zcload.http import probe as probe_module
-from zcload.http import receiver as receiver_module
 from zcload.http.certificate import CERTIFICATE, KEY, make_certificate
 from zcload.http.connect import connect_to
+from zcload.http.fetcher import call_names
 from zcload.http.probe import probe
-from zcload.http.receiver import call_names, fetch_file
+from zcload.http.receiver import fetch_file
 from zcload.http.target import Target, Trust
 from zcload.lane.board import BYTES, GATE, ITERATIONS, LAST_NS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
 from zcload.linux.open_files import most_open_files, room_for_files
@@ -343,7 +344,7 @@ def test_faults_are_told_in_one_line(answer, said, connections, leaks):
 @pytest.mark.parametrize("connections", [1, 2])
 def test_silence_is_told(connections, monkeypatch):
     """A server that stops in the middle of an answer is told after a while, with how much had come."""
-    monkeypatch.setattr(receiver_module, "SILENCE_S", 0.2)
+    monkeypatch.setattr(fetcher_module, "SILENCE_S", 0.2)
     monkeypatch.setattr(connection_module, "SILENCE_S", 0.2)
     go = threading.Event()
 

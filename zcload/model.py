@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 PER_SENDER = "per-sender"
 SERVER = "server"  # what stands for the mechanism of a server under test: which one it is, only the server knows
+USUAL_REQUEST = 4 << 20  # bytes: so large that what a request costs by itself is little beside them
 AA_SUFFIX = "#2"  # the baseline's second lane in an A/A study is "<baseline>#2"
 
 
@@ -15,7 +16,8 @@ AA_SUFFIX = "#2"  # the baseline's second lane in an A/A study is "<baseline>#2"
 class Server:
     """A real server under test: a *command* to start it with, or *attach*, the pid of one that runs. Texts may hold placeholders.
 
-    *port* 0 is any free one; *request_bytes* of None asks for whole files; *files* are written into the server's own directory.
+    *port* 0 is any free one; *request_bytes* of None asks for whole files, 0 for what suits the point; *files* are written into the
+    server's own directory.
     """
 
     command: tuple[str, ...] = ()
@@ -23,13 +25,19 @@ class Server:
     port: int = 0
     path: str = "/{name}"
     ready_s: float = 10.0
-    request_bytes: int | None = 4 << 20
+    request_bytes: int | None = 0
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "SIGTERM"
     grace_s: float = 5.0
     tls: bool = False  # whether it speaks https, with a certificate made for the start
     install: str | None = None  # how to get the program, for whoever does not have it
+
+    def asked_bytes(self, point: Point) -> int:
+        """Return how many bytes of the file one request is for at *point*; at a rate a chunk, so that all lanes wake up alike."""
+        if self.request_bytes is None:
+            return point.file_size
+        return min(self.request_bytes or (point.chunk if point.paced else USUAL_REQUEST), point.file_size)
 
 
 @dataclass(frozen=True, slots=True)

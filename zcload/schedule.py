@@ -7,8 +7,9 @@ closed is not owed to the next.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 LEAST_BURSTS = 200  # of every sender in a window: then the one that is or is not in it changes the rate by half a percent
 LONGEST_WINDOW_S = 5.0  # so long may a window be for the sake of that
@@ -16,6 +17,10 @@ LONGEST_WINDOW_S = 5.0  # so long may a window be for the sake of that
 # Lateness is counted in buckets, eight to each power of two of nanoseconds: no wider than an eighth of what they hold.
 _BITS = 3
 BUCKETS = 40 << _BITS  # up to 2^42 ns, over an hour
+
+# What is counted of whoever keeps to a schedule, in words of its own on the board: from the last on its bursts by lateness.
+SLEEPS, BURSTS, BYTES, LATEST_NS, LATENESS = range(5)
+WORDS = LATENESS + BUCKETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +84,25 @@ def percentile_ns(counts: Mapping[int, int], level: float) -> int | None:
         if left <= 0:
             return bucket_end_ns(number)
     return None
+
+
+def kept(before: Sequence[Sequence[int]], after: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """Return what a window's record says of its pacing, from the words of each that kept to a schedule before and after it."""
+
+    def of_each(word: int) -> list[int]:
+        return [b[word] - a[word] for a, b in zip(before, after, strict=True)]
+
+    late: dict[str, int] = {}
+    for number in range(BUCKETS):
+        count = sum(of_each(LATENESS + number))
+        if count:
+            late[str(number)] = count
+    return {
+        "pacing": {
+            "sleeps": of_each(SLEEPS),
+            "bursts": of_each(BURSTS),
+            "bytes": of_each(BYTES),
+            "late_max_ns": max((b[LATEST_NS] for b in after), default=0),
+            "late": late,
+        }
+    }

@@ -40,6 +40,7 @@ def find_slow_rates(tree: Mapping[str, Any]) -> Iterator[Finding]:
             remedy,
         )
         return
+    yield from _find_slow_requests(tree, variants, rate_bps, senders, fixed)
     names = {*_listed((tree.get("study") or {}).get("variants")), *(v.get("mechanism") for v in variants)} if _study(tree) else set()
     whole = sorted(name for name in names if isinstance(name, str) and takes_whole_passes(name))
     size = max((size for size, _ in _parsed(workload.get("file_size", "256MiB"), parse_size)), default=0)
@@ -48,6 +49,25 @@ def find_slow_rates(tree: Mapping[str, Any]) -> Iterator[Finding]:
             f"at {human_rate(rate_bps)} a window of {whole[0]}, which ends with its pass, would take {size * 8 * senders / rate_bps:.3g} s"
         )
         yield Finding(path, f"{what}: expected at most {LONGEST_PASS_S:g} s", "a smaller file_size")
+
+
+def _find_slow_requests(
+    tree: Mapping[str, Any], variants: list[dict[str, Any]], rate_bps: float, senders: int, fixed: bool
+) -> Iterator[Finding]:
+    """Find the servers that are asked for so much at once that a window would have to be longer than one may be."""
+    workload = tree["workload"]
+    size = max((size for size, _ in _parsed(workload.get("file_size", "256MiB"), parse_size)), default=0)
+    for variant in variants:
+        asked = variant.get("request_size", "auto")
+        request = size if asked == "whole" else max((each for each, _ in _parsed(asked, parse_size)), default=0)
+        needed = window_s(rate_bps, request, senders)
+        if needed > LONGEST_WINDOW_S and not fixed:
+            yield Finding(
+                ("variant", tree["variant"].index(variant), "request_size"),
+                f"requests of {format_size(request)} at {human_rate(rate_bps)} on {senders} connection(s): a window would need "
+                f"{needed:.3g} s for {LEAST_BURSTS} of each, expected at most {LONGEST_WINDOW_S:g} s",
+                "leave it out: 'auto' asks for a chunk at a rate; or a higher rate or fewer senders",
+            )
 
 
 def _study(tree: Mapping[str, Any]) -> bool:

@@ -87,8 +87,8 @@ class ServerSection(Section):
     port: Annotated[int, whole(0, 65535)] = key(0, "TCP port of the server; 0: any free one, which {port} holds.")
     path: Annotated[str, URL_PATH] = key("/{name}", "Path of the file on the server.")
     ready_time: Annotated[float, duration("100ms", "10m")] = key(10.0, "Longest time from the start until the file can be had.")
-    request_size: Annotated[int | None, or_word("whole", size("4KiB", "2147479552B"))] = key(
-        4 << 20, "Bytes asked for with one request (a range); 'whole': the whole file each time."
+    request_size: Annotated[int | None, or_word("auto", or_word("whole", size("4KiB", "2147479552B")), stands_for=0)] = key(
+        0, "Bytes asked for with one request (a range); 'whole': the whole file; 'auto': 4 MiB, at a rate the workload's chunk."
     )
     environment: Annotated[dict[str, str], ENVIRONMENT] = key({}, "Environment variables, beside those that zcload was started with.")
     files: Annotated[dict[str, str], FILES] = key({}, "Files that zcload writes into {dir} before the start: name and content.")
@@ -175,7 +175,7 @@ def _find_sink(path: Path, variant: Mapping[str, Any], tree: Mapping[str, Any]) 
 
 
 # Workload keys of which a study with a server can only have the usual value so far.
-_NOT_YET = (("network", "loopback", "veth"), ("rate", "max", "a rate"), ("transfer", "stream", "a connection for each file"))
+_NOT_YET = (("network", "loopback", "veth"), ("transfer", "stream", "a connection for each file"))
 
 
 def _ports(servers: Sequence[tuple[Path, Mapping[str, Any]]], baseline: object) -> Iterator[Finding]:

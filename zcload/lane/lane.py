@@ -77,6 +77,11 @@ class Lane:
         return self.variant.chunk or self.point.chunk
 
     @property
+    def burst_bytes(self) -> int:
+        """Return how many bytes it moves after one wake-up at a rate, if that is more than a chunk of the point's."""
+        return self.chunk
+
+    @property
     def sink(self) -> str:
         return self.variant.sink or self.point.sink
 

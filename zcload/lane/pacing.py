@@ -15,10 +15,7 @@ from typing import Any
 from zcload.lane.board import GATE, OPENED_NS
 from zcload.lane.load import Load, Means
 from zcload.model import Point
-from zcload.schedule import BUCKETS, Schedule, bucket, burst_bytes
-
-# A sender's area: from here on the bursts by lateness.
-SLEEPS, BURSTS, BYTES, LATEST_NS, LATENESS = range(5)
+from zcload.schedule import BURSTS, BYTES, LATENESS, LATEST_NS, SLEEPS, WORDS, Schedule, bucket, burst_bytes, kept
 
 
 class Paced(Load):
@@ -36,7 +33,7 @@ class Paced(Load):
 
     @classmethod
     def area_words(cls, point: Point) -> int:
-        return LATENESS + BUCKETS
+        return WORDS
 
     def run(self, number: int) -> None:
         means = self.means
@@ -78,20 +75,4 @@ class Paced(Load):
 
     @classmethod
     def record(cls, before: Sequence[Sequence[int]], after: Sequence[Sequence[int]]) -> dict[str, Any]:
-        def of_each(word: int) -> list[int]:
-            return [b[word] - a[word] for a, b in zip(before, after, strict=True)]
-
-        late: dict[str, int] = {}
-        for number in range(BUCKETS):
-            count = sum(of_each(LATENESS + number))
-            if count:
-                late[str(number)] = count
-        return {
-            "pacing": {
-                "sleeps": of_each(SLEEPS),
-                "bursts": of_each(BURSTS),
-                "bytes": of_each(BYTES),
-                "late_max_ns": max((b[LATEST_NS] for b in after), default=0),
-                "late": late,
-            }
-        }
+        return kept(before, after)

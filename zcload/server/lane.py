@@ -7,26 +7,33 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from zcload import interrupt
 from zcload.errors import ConfigError, Problem, StudyError
 from zcload.http.connect import connect_to
+from zcload.http.fetcher import Fetcher, call_names
+from zcload.http.pacing import Paced
 from zcload.http.probe import probe
-from zcload.http.receiver import call_names, fetch_file
+from zcload.http.receiver import fetch_file
+from zcload.http.stream import Stream
 from zcload.http.target import Target
 from zcload.lane.board import REPORT, Board
 from zcload.lane.lane import Lane
 from zcload.lane.load import Load
 from zcload.lane.network import Network, family_of
 from zcload.lane.rest import wait_for_rest
+from zcload.lane.sender import load_of
 from zcload.model import Point, Server, Variant
 from zcload.observe.process import ObservedProcess
 from zcload.observe.trace import Traced, trace_transfer
 from zcload.placeholders import fill
 from zcload.placement import Placement
+from zcload.schedule import burst_bytes
 from zcload.server.root import DocumentRoot
 from zcload.server.running import RunningServer, free_port, values_of
 from zcload.worker import Worker, spawn
@@ -65,8 +72,8 @@ class ServerLane(Lane):
 
     @property
     def load(self) -> type[Load]:
-        """Return the load that adds nothing to a window's record: there are no senders to offer one."""
-        return Load
+        """Return what tells of the receivers' load in a window's record: there are no senders to offer one."""
+        return load_of(self.point)
 
     def sent(self) -> int:
         """Return what the receivers have got: once they are parked, nothing is under way."""
@@ -79,7 +86,13 @@ class ServerLane(Lane):
         return [[sum(each[0] for each in receivers), sum(each[1] for each in receivers)]], receivers
 
     def areas(self) -> list[list[int]]:
-        return []
+        return [self.board.area(i).tolist() for i in range(len(self.receivers))] if self.load.area_words(self.point) else []
+
+    @property
+    def burst_bytes(self) -> int:
+        """Return what its connections get at once: a request's worth, the whole file from a server that ignores ranges."""
+        assert self.target is not None
+        return self.target.size if self.target.whole else self.target.bytes_per_request
 
     def failure(self) -> StudyError | None:
         """Return what is wrong: the server's end before the receivers' broken connections."""
@@ -114,7 +127,7 @@ class ServerLane(Lane):
                 "tls": target.tls_version,
                 "keep_alive": target.keep_alive,
                 "ranges": target.ranges,
-                "request_bytes": target.size if target.whole else target.bytes_per_request,
+                "request_bytes": self.burst_bytes,
                 "not_seen": server.blind,
             },
             "receivers": self.said,
@@ -131,8 +144,9 @@ class ServerLane(Lane):
 
         def transfer() -> int:
             before = self.received()
-            self.open()
-            interrupt.pause(_TRACED_S)
+            open_s = max(_TRACED_S, self._turn_s())
+            self.open(open_s)
+            interrupt.pause(open_s)
             self.close_gate()
             while not self.parked():
                 if (error := self.failure()) is not None:
@@ -144,6 +158,13 @@ class ServerLane(Lane):
         found = trace_transfer([process.pid for process in server.tree.members()], transfer)
         wait_for_rest(self)
         return found.record()
+
+    def _turn_s(self) -> float:
+        """Return how long it takes at a rate until each connection has asked, 0.0 without one."""
+        rate_bps, target = self.point.rate_bps, self.target
+        if not self.point.paced or rate_bps is None or target is None:
+            return 0.0
+        return 1.2 * burst_bytes(self.burst_bytes, self.point.chunk) * target.connections * 8 / rate_bps
 
     def tear_down(self) -> None:
         """End the receivers, then the server; harmless when called twice."""
@@ -158,7 +179,8 @@ def set_up_server(variant: Variant, point: Point, served: Served, placement: Pla
     Raises StudyError.
     """
     assert variant.server is not None
-    lane = ServerLane(variant, point, placement, Board(point.receiver_count))
+    load = load_of(point)
+    lane = ServerLane(variant, point, placement, Board(point.receiver_count, point.receiver_count, load.area_words(point)))
     try:
         _start(lane, variant.server, served, network)
         _connect(lane, network)
@@ -183,9 +205,11 @@ def _start(lane: ServerLane, server: Server, served: Served, network: Network) -
     path = fill(server.path, {**values, "port": str(port), "root": str(served.root.root), "dir": ""})
     host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
+    point = lane.point
+
     def ask(at: int) -> Target:
-        wanted = server.request_bytes or served.size
-        count = lane.point.senders
+        wanted = server.asked_bytes(point)
+        count = point.senders
         return probe(address, at, host=host, path=path, size=served.size, bytes_per_request=wanted, connections=count, tls=running.trust)
 
     lane.target = running.wait_ready(address, ask)
@@ -218,6 +242,7 @@ def _connect(lane: ServerLane, network: Network) -> None:
                     connections=own,
                     target=target,
                     gate=gate,
+                    load=_load_of(lane, r),
                 )
 
             keep = [gate, *(sock.fileno() for _, sock in own if sock is not None)]
@@ -227,6 +252,15 @@ def _connect(lane: ServerLane, network: Network) -> None:
         for sock in socks:
             if sock is not None:
                 sock.close()
+
+
+def _load_of(lane: ServerLane, receiver: int) -> Callable[[Fetcher], Stream]:
+    """Return how the connections of a *receiver* ask at the lane's point."""
+    point = lane.point
+    if point.paced:
+        assert point.rate_bps is not None
+        return partial(Paced, rate_bps=point.rate_bps, chunk=point.chunk, area=lane.board.area(receiver))
+    return Stream
 
 
 def check_port(server: Server, address: str) -> None:

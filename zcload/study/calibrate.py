@@ -12,7 +12,7 @@ from zcload.lane.lane import Lane
 from zcload.lane.terms import longest_window_s
 from zcload.mechanisms import mechanism_of
 from zcload.model import Point, Study, Variant
-from zcload.schedule import LEAST_BURSTS
+from zcload.schedule import LEAST_BURSTS, LONGEST_WINDOW_S
 from zcload.stats import pseudo_median
 from zcload.study.blocks import CONTENDERS_PER_GROUP
 from zcload.study.pace import chunk_window_s, least_window_s, look_s, may_try
@@ -76,6 +76,9 @@ def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, floa
     sender that one more or less is nothing.
     """
     fixed, paced = setting.study.stop.window_s, least_window_s(setting.study, setting.point)
+    # Only the lane knows that its server ignores ranges and sends the whole file at once.
+    wanted = max([paced, *(chunk_window_s(setting.point, lane.burst_bytes) for lane in lanes.values())])
+    paced = max(paced, min(wanted, LONGEST_WINDOW_S))
     look = fixed or look_s(paced, SHORTEST_S)
     needed, longest, takes = max(fixed or SHORTEST_S, paced, SHORTEST_PACED_S if paced else 0.0), longest_window_s(setting.point), {}
     for name, lane in list(lanes.items()):
@@ -100,11 +103,11 @@ def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, floa
     if longest < math.inf:
         longest = max(math.floor(longest * _STEPS_PER_S), 1) / _STEPS_PER_S
     chosen = fixed or min(_in_steps(min(needed, max(LONGEST_S, paced))), longest)
-    if chosen < 0.99 * paced:
+    if chosen < 0.99 * wanted:
         setting.caution(
             "few_chunks",
             f"a window of {chosen:g} s holds fewer than {LEAST_BURSTS} chunks of every sender at the rate: the rate cannot be kept exactly",
-            f"windows of {_in_steps(paced):g} s (stop.window), or a smaller chunk",
+            f"windows of {_in_steps(wanted):g} s (stop.window), a smaller chunk, or a smaller file for a server that ignores ranges",
         )
     return chosen, longest, {name: max(seconds, seconds - look + chosen) for name, seconds in takes.items()}
 
@@ -127,9 +130,12 @@ def _half_share_s(setting: Setting, record: dict[str, Any]) -> float:
     return float(span_s * setting.source.size / setting.point.senders / 2 / max(most, 1))
 
 
-def bare_variants(variants: Sequence[Variant]) -> list[Variant]:
-    """Return variants that move nothing by the code that *variants* go through, but for those that are among them."""
-    overheads = dict.fromkeys(mechanism_of(v).overhead for v in variants)
+def bare_variants(variants: Sequence[Variant], paced: bool = False) -> list[Variant]:
+    """Return variants that move nothing by the code that *variants* go through, but for those that are among them.
+
+    Where they are *paced* the loop's is one of them: what keeping a rate costs is measured with it, for servers too.
+    """
+    overheads = dict.fromkeys([*(mechanism_of(v).overhead for v in variants), *([LOOP] if paced else [])])
     return [Variant(f"#{name}", name) for name in overheads if name and name not in {v.mechanism for v in variants}]
 
 

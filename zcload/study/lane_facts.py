@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from zcload.http.receiver import call_names
+from zcload.http.fetcher import call_names
 from zcload.lane.set_up import receiver_calls, sender_calls
 from zcload.mechanisms import mechanism_of
 from zcload.model import Point, Variant

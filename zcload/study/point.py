@@ -102,7 +102,7 @@ class PointRun:
         own: dict[str, float | None] = {}
         least_s = pace.least_window_s(setting.study, setting.point)
         self.warm_up_s = pace.look_s(least_s, calibrate.SHORTEST_S) if least_s else None
-        bare = calibrate.bare_variants(self.variants)
+        bare = calibrate.bare_variants(self.variants, setting.point.paced)
         with setting.lanes([[*self.variants, *bare]], verify=True, started=lambda name: self._tell("verifying", name)) as (lanes,):
             idle = {v.mechanism: lanes.pop(v.name) for v in bare if v.name in lanes}
             try:
