@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tracemalloc
@@ -26,8 +27,9 @@ def small():
 
 def written(directory, records):
     """Write records as a run does; return the file."""
-    recorder = Recorder(directory)
-    for record in records:
+    first, *others = records
+    recorder = Recorder(directory, first)
+    for record in others:
         recorder.write(record)
     recorder.close()
     return directory / WINDOWS
@@ -46,8 +48,9 @@ def problem(call, *arguments):
 
 def test_what_is_written_is_read(tmp_path):
     """Records come back as they were, in order, and the recorder has kept them too."""
-    recorder = Recorder(tmp_path / "deep" / "result")
-    for record in small():
+    first, *others = small()
+    recorder = Recorder(tmp_path / "deep" / "result", first)
+    for record in others:
         recorder.write(record)
     recorder.close()
     assert read_records(tmp_path / "deep" / "result" / WINDOWS) == recorder.records == small()
@@ -55,8 +58,10 @@ def test_what_is_written_is_read(tmp_path):
 
 def test_each_record_is_on_disk_before_the_next(tmp_path):
     """A record is in the file as soon as it is written: a kill loses nothing that was."""
-    recorder = Recorder(tmp_path)
-    for count, record in enumerate(small(), 1):
+    first, *others = small()
+    recorder = Recorder(tmp_path, first)
+    assert read_records(tmp_path / WINDOWS) == [first]
+    for count, record in enumerate(others, 2):
         recorder.write(record)
         assert len(read_records(tmp_path / WINDOWS)) == count
     recorder.close()
@@ -64,7 +69,7 @@ def test_each_record_is_on_disk_before_the_next(tmp_path):
 
 def test_close_twice(tmp_path):
     """Closing a second time does nothing, to no descriptor of somebody else's either."""
-    recorder = Recorder(tmp_path)
+    recorder = Recorder(tmp_path, small()[0])
     recorder.close()
     with (tmp_path / "another").open("w") as other:
         recorder.close()
@@ -75,23 +80,36 @@ def test_refuses_a_result_that_exists(tmp_path):
     """A directory that holds a result is left as it is."""
     path = written(tmp_path, small())
     before = path.read_bytes()
-    found = problem(Recorder, tmp_path)
+    found = problem(Recorder, tmp_path, small()[0])
     assert (found.what, found.key, found.remedy) == (f"{tmp_path} holds a result already", "--out", "choose another directory")
     assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [WINDOWS]
+
+
+def test_a_file_system_without_hard_links(tmp_path, monkeypatch):
+    """Where a file cannot have two names, a result begins with its header all the same, and one that exists is refused."""
+
+    def link(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")  # link(2): what vfat answers
+
+    monkeypatch.setattr(os, "link", link)
+    path = written(tmp_path, small())
+    assert read_records(path) == small()
+    assert problem(Recorder, tmp_path, small()[0]).what == f"{tmp_path} holds a result already"
+    assert os.listdir(tmp_path) == [WINDOWS]
 
 
 def test_takes_a_directory_with_other_files(tmp_path):
     """Other files in the directory are no reason to refuse it, and stay when the result is taken back."""
     (tmp_path / "notes").write_text("mine")
-    recorder = Recorder(tmp_path)
+    recorder = Recorder(tmp_path, small()[0])
     recorder.discard()
     assert os.listdir(tmp_path) == ["notes"]
 
 
 def test_discard_leaves_nothing(tmp_path):
     """A result that is taken back leaves no directory behind."""
-    recorder = Recorder(tmp_path / "result")
-    recorder.write(small()[0])
+    recorder = Recorder(tmp_path / "result", small()[0])
     recorder.discard()
     assert os.listdir(tmp_path) == []
 
@@ -101,14 +119,14 @@ def test_unwritable_directory(tmp_path, inside):
     """A directory that cannot be made is a wrong --out, in the system's words."""
     (tmp_path / "file").write_text("")
     target = tmp_path / "file" / inside
-    found = problem(Recorder, target)
+    found = problem(Recorder, target, small()[0])
     assert found.key == "--out"
     assert found.what == f"cannot write to {target}: {'not a directory' if inside else 'file exists'}"
 
 
 def test_no_number_that_is_none(tmp_path):
     """A NaN is never written: it is no JSON, and other readers would choke on it."""
-    recorder = Recorder(tmp_path)
+    recorder = Recorder(tmp_path, small()[0])
     with pytest.raises(ValueError, match="JSON compliant"):
         recorder.write({"kind": "window", "value": float("nan")})
     recorder.close()
@@ -119,8 +137,7 @@ def test_no_number_that_is_none(tmp_path):
 @pytest.fixture
 def full_disk(tmp_path, monkeypatch):
     """Return a recorder whose file is on a disk that has just become full."""
-    recorder = Recorder(tmp_path / "result")
-    recorder.write(small()[0])
+    recorder = Recorder(tmp_path / "result", small()[0])
     full = os.open("/dev/full", os.O_WRONLY | os.O_CLOEXEC)
     os.dup2(full, recorder._fd, inheritable=False)
     os.close(full)

@@ -45,8 +45,9 @@ def interrupted(directory, *, complete=None, generations=2):
         result.generation(number, {"copy": Cost(0.4), "sendfile": Cost(0.2)}, blocks=1)
     if complete is not None:
         result.records.append({"kind": "end", "complete": complete, "reason": "done" if complete else "interrupted by SIGINT"})
-    recorder = Recorder(directory)
-    for record in result.records:
+    first, *others = result.records
+    recorder = Recorder(directory, first)
+    for record in others:
         recorder.write(record)
     recorder.close()
     return directory

@@ -23,15 +23,25 @@ WINDOWS, SUMMARY = "windows.jsonl", "summary.json"
 class Recorder:
     """Write records as they come and keep them for the analysis. One write(2) a record, made while no window is open."""
 
-    def __init__(self, directory: Path) -> None:
-        """Create *directory* and an empty windows.jsonl in it; raises ConfigError."""
+    def __init__(self, directory: Path, header: dict[str, Any]) -> None:
+        """Create *directory* and in it a windows.jsonl that begins with *header*; raises ConfigError.
+
+        The file is there with its header or not at all: no moment to be killed in leaves one that holds nothing.
+        """
         self.directory = directory
         self.records: list[dict[str, Any]] = []
+        partial = directory / f".{WINDOWS}.{os.getpid()}"
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            if (directory / WINDOWS).exists():
-                raise ConfigError(Problem(f"{directory} holds a result already", key="--out", remedy="choose another directory"))
-            self._fd = os.open(directory / WINDOWS, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            try:
+                self.write(header)
+                _publish(partial, directory / WINDOWS)
+            except BaseException:
+                self.close()
+                raise
+            finally:
+                partial.unlink(missing_ok=True)
         except OSError as error:
             raise ConfigError(Problem(f"cannot write to {directory}: {(error.strerror or str(error)).lower()}", key="--out")) from None
 
@@ -74,6 +84,21 @@ class Recorder:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _publish(partial: Path, path: Path) -> None:
+    """Give the file at *partial* the name *path*; raises ConfigError if there is a result of that name."""
+    try:
+        try:
+            os.link(partial, path)  # of two that want the name at the same time one gets it
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            if path.exists():
+                raise FileExistsError from None
+            partial.rename(path)
+    except FileExistsError:
+        raise ConfigError(Problem(f"{path.parent} holds a result already", key="--out", remedy="choose another directory")) from None
 
 
 def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ import gc
 import os
 import random
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -88,62 +88,68 @@ def run(
     view(Progress("looking at this host"))
     environment = describe(host_name=host_name)
     found = [*doctor_cautions(findings(study=study)), *preflight.cautions(study, environment)]
-    if left and directory:
-        check_same(left, environment, directory)
-        recorder = Recorder.reopen(directory)
-        at = f"{now:%Y-%m-%dT%H:%M:%SZ}"
-        recorder.write({"kind": "resumed", "at": at, "after": left.ended, "environment": environment, "cautions": _dicts(found)})
-    else:
-        recorder = Recorder(directory or Path("results") / f"{now:%Y%m%dT%H%M%SZ}-{study.name}")
-        recorder.write(
-            {
-                "kind": "header",
-                "schema": SCHEMA,
-                "name": study.name,
-                "zcload_version": __version__,
-                "started": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-                "seed": seed,
-                "schedule": study.schedule,
-                "baseline": study.baseline,
-                "stop": {"target": study.stop.target, "margin": study.stop.margin, "max_time_s": study.stop.max_time_s},
-                "crossover": crossover_facts(study),
-                "config": dict(study.config),
-                "environment": environment,
-                "cautions": _dicts(found),
-                "points": [
-                    {
-                        "name": point_name(study, point),
-                        "point": point_facts(point, environment["congestion_default"] if study.serves else None),
-                        "lanes": [lane_facts(variant, point) for variant in study.variants],
-                    }
-                    for point in study.points
-                ],
-            }
-        )
-    error: ZcloadError | None = None
     affinity = os.sched_getaffinity(0)
-    with interrupt.graceful(), _quiet_collector(), room_for_files(preflight.open_files(study)):
-        try:
-            rng = random.Random(f"{seed}, sitting {left.sittings + 1}" if left else seed)
-            points = left.points if left else None
-            ground = Ground(study, cores=cores, environment=environment, out=out, rng=rng, emit=recorder.write, view=view, left=points)
-            _measure(ground, check_windows)
-        except ZcloadError as caught:
-            error = caught
-        finally:
-            os.sched_setaffinity(0, affinity)
-        if left is None and isinstance(error, ConfigError) and not any(record["kind"] == "window" for record in recorder.records):
-            recorder.discard()  # what was asked for cannot be done: there is no result, not even a partial one
-            raise error
-        error = _store(recorder, {"kind": "end", "complete": error is None, "reason": str(error) if error else "done"}, error)
-        view(Progress("evaluating"))
-        summary = summarise(recorder.records)
-        try:
-            write_summary(recorder.directory, summary)
-        except StudyError as caught:
-            error = error or caught
-        recorder.close()
+    started = f"{now:%Y-%m-%dT%H:%M:%SZ}"
+    error: ZcloadError | None = None
+    # From the moment in which there is a result a signal ends it in order.
+    with interrupt.graceful():
+        if left and directory:
+            check_same(left, environment, directory)
+            recorder = Recorder.reopen(directory)
+            resumed = {"kind": "resumed", "at": started, "after": left.ended, "environment": environment, "cautions": _dicts(found)}
+            recorder.write(resumed)
+        else:
+            directory = directory or Path("results") / f"{now:%Y%m%dT%H%M%SZ}-{study.name}"
+            recorder = Recorder(directory, _header(study, started, seed, environment, found))
+        with _quiet_collector(), room_for_files(preflight.open_files(study)):
+            try:
+                rng = random.Random(f"{seed}, sitting {left.sittings + 1}" if left else seed)
+                points = left.points if left else None
+                ground = Ground(study, cores=cores, environment=environment, out=out, rng=rng, emit=recorder.write, view=view, left=points)
+                _measure(ground, check_windows)
+            except ZcloadError as caught:
+                error = caught
+            finally:
+                os.sched_setaffinity(0, affinity)
+            if left is None and isinstance(error, ConfigError) and not any(record["kind"] == "window" for record in recorder.records):
+                recorder.discard()  # what was asked for cannot be done: there is no result, not even a partial one
+                raise error
+            error = _store(recorder, {"kind": "end", "complete": error is None, "reason": str(error) if error else "done"}, error)
+            view(Progress("evaluating"))
+            summary = summarise(recorder.records)
+            try:
+                write_summary(recorder.directory, summary)
+            except StudyError as caught:
+                error = error or caught
+            recorder.close()
     return Outcome(summary, recorder.directory, error)
+
+
+def _header(study: Study, started: str, seed: int, environment: Mapping[str, Any], found: Iterable[Caution]) -> dict[str, Any]:
+    """Return the first line of a result: what is measured, how and where."""
+    return {
+        "kind": "header",
+        "schema": SCHEMA,
+        "name": study.name,
+        "zcload_version": __version__,
+        "started": started,
+        "seed": seed,
+        "schedule": study.schedule,
+        "baseline": study.baseline,
+        "stop": {"target": study.stop.target, "margin": study.stop.margin, "max_time_s": study.stop.max_time_s},
+        "crossover": crossover_facts(study),
+        "config": dict(study.config),
+        "environment": environment,
+        "cautions": _dicts(found),
+        "points": [
+            {
+                "name": point_name(study, point),
+                "point": point_facts(point, environment["congestion_default"] if study.serves else None),
+                "lanes": [lane_facts(variant, point) for variant in study.variants],
+            }
+            for point in study.points
+        ],
+    }
 
 
 def _dicts(cautions: Iterable[Caution]) -> list[dict[str, str]]:
