@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zcload.analysis.bill import NOT_OBSERVABLE
 from zcload.analysis.own_cost import LOOP
 from zcload.report.figures import NONE, significant, with_error
 from zcload.report.labels import in_a_cell, labels
@@ -139,17 +140,22 @@ def _kinds(calls: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def copies(point: Point) -> Table | None:
-    """How often the CPU copies the payload: as documented for this kind of network, and as far as anything tells."""
+    """How often the CPU copies the payload: as documented for this kind of network, and observed where anything told of it.
+
+    Servers have no row: the report says what moved their payload, and of their receivers' sink what it says for the others.
+    """
     said, rows = labels(point), []
     for v in measured(point):
         found = v.get("bill", {}).get("copies", {})
-        if not any(found.values()):
+        if not found.get("sender"):
             continue
         cells = [cell for role in ("sender", "receiver") for cell in _told(found[role])]
-        card = found["sender"]["card"] if found["sender"] else NONE
-        rows.append([in_a_cell(v["name"], said), *cells, str(card)])
+        rows.append([in_a_cell(v["name"], said), *cells, str(found["sender"]["card"])])
     headers = ["variant", "sender, documented", "observed", "receiver, documented", "observed", "sender, to a network card"]
-    return Table("Bill of costs: copies of the payload by the CPU", headers, rows) if rows else None
+    keep = [at for at, title in enumerate(headers) if title != "observed" or any(row[at] not in (NONE, NOT_OBSERVABLE) for row in rows)]
+    title = "Bill of costs: copies of the payload by the CPU"
+    title += "" if len(keep) == len(headers) else " (observed only where the kernel told of them)"
+    return Table(title, [headers[at] for at in keep], [[row[at] for at in keep] for row in rows]) if rows else None
 
 
 def _told(found: Mapping[str, Any] | None) -> tuple[str, str]:

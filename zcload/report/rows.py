@@ -125,7 +125,8 @@ def state(point: Point) -> Table:
         mapped = [NONE if share is None else f"{100 * share:.1f} %"] if maps else []
         verified = {True: "SHA-256", False: "no", None: NONE}[v["verified"]]
         status = v["status"] if not v["reason"] else f"{v['status']}: {v['reason']}"
-        chunk = format_size(v["chunk_bytes"]) if v["chunk_bytes"] else "whole file"
+        whole = NONE if v.get("server") or v["mechanism"] == "server" else "whole file"  # of servers their own table says it
+        chunk = format_size(v["chunk_bytes"]) if v["chunk_bytes"] else whole
         moved = human_bytes(v["bytes_received"]) if v["bytes_received"] else NONE
         limit = v["bottleneck"]["verdict"] if v["bottleneck"] and v["windows"] else NONE
         rows.append(
