@@ -386,4 +386,4 @@ def test_a_study_with_servers(tmp_path):
     assert {(c["variant"], c["baseline"]) for c in point["comparisons_over"]} == {("nginx", "read_send")}
     assert "exited with status 1; it said: no such thing" in variants["dies"]["reason"]
     assert "command not found (apt-get install such)" in variants["absent"]["reason"]
-    assert "What HTTP and the server add" in run.stdout
+    assert "What each server adds" in run.stdout

@@ -37,6 +37,7 @@ CODES: dict[str, str] = {
     "rate_unequal": "lanes were more than 2 % off the rate or apart, and it is not that they could not reach it",
     "receiver_bound": "the figure describes the receiver, which was the bottleneck",
     "retransmits": "more than 1 % of the segments were sent again",
+    "server_ledger": "two sources of a server's CPU time differ by more than 2 %",
     "server_restless": "a server was still at work at more than 5 % of its lanes' rests",
     "server_end": "a server did not end when asked, and was killed",
     "resumed": "the run was interrupted and resumed: it was measured in several sittings",

@@ -7,6 +7,7 @@ from typing import Any
 
 from zcload.model import Caution
 
+APART = 0.02  # by which two sources of the same CPU time may differ before neither is believed
 LOOSE_SHARE = 0.05  # of the rests: where more are not strict, the timers of the server are a part of its figures
 
 
@@ -19,16 +20,37 @@ def server_facts(said: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         return None
     sums = {name: sum(each[name] for each in said) for name in ("processes_ended", "rests", "rests_loose")}
     same = {name: said[-1][name] for name in ("cpu_from", "version", "keep_alive", "ranges", "request_bytes", "not_seen")}
-    # Results of versions without TLS do not say.
-    return {**same, "tls": said[-1].get("tls"), "processes": max(each["processes"] for each in said), **sums}
+    # Results of earlier versions do not say.
+    return {**same, "tls": said[-1].get("tls"), "processes": max(each["processes"] for each in said), **sums, **_readings(said)}
+
+
+def _readings(said: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Return the CPU time of the tree by either source, s, and how far the clocks are from the group, as a fraction of that.
+
+    From when the server was ready to the last rest, in all generations in which both were read.
+    """
+    both = [each["cpu_ns"] for each in said if each.get("cpu_ns") and each["cpu_ns"]["cgroup"] is not None]
+    clocks, group = (sum(each[source] for each in both) / 1e9 if both else None for source in ("clocks", "cgroup"))
+    return {"cpu_clocks_s": clocks, "cpu_cgroup_s": group, "cpu_apart": clocks / group - 1 if clocks is not None and group else None}
 
 
 def server_cautions(where: str, variants: Sequence[Mapping[str, Any]]) -> list[Caution]:
-    """Return the cautions about servers that were never still."""
+    """Return the cautions about servers that were never still, or whose CPU time depends on who is asked."""
     found = []
     for variant in variants:
         facts = variant.get("server")
-        if facts and facts["rests_loose"] > LOOSE_SHARE * facts["rests"]:
+        if facts is None:
+            continue
+        apart = facts["cpu_apart"]
+        if apart is not None and abs(apart) > APART:
+            text = (
+                f"{where}the processes of {variant['name']} used {facts['cpu_clocks_s']:.3f} s of CPU time by their own clocks and "
+                f"{facts['cpu_cgroup_s']:.3f} s by their control group's"
+            )
+            found.append(
+                Caution("server_ledger", text, "some of its processes end unseen or leave the group: its CPU figures are not to be trusted")
+            )
+        if facts["rests_loose"] > LOOSE_SHARE * facts["rests"]:
             text = (
                 f"{where}{variant['name']} was still at work {facts['rests_loose']} of {facts['rests']} times when nothing moved any more"
             )

@@ -111,6 +111,10 @@ class ObservedTree:
         self._most_ns = max(self._most_ns, total)
         return self._most_ns
 
+    def readings_ns(self) -> dict[str, int | None]:
+        """Return what each source says of the CPU time so far, ns; None where there is no group. At rest both tell of the same time."""
+        return {"clocks": self.clocks_ns(), "cgroup": self._group.cpu_ns() if self._group is not None else None}
+
     def blocked(self) -> bool:
         """Say whether every thread of every process is blocked; raises OSError when all are gone."""
         members = self.members()

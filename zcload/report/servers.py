@@ -26,7 +26,9 @@ def added(point: Point) -> Table | None:
         rows.append([name, headline["baseline"], *cells, goodput, headline["verdict"] or NONE])
     headers = ["variant", "over", "sender", "receiver", "both ends", "machine", "goodput", "verdict"]
     return (
-        Table("What HTTP and the server add to the CPU per GB of the bare mechanism, with 95 % intervals", headers, rows) if rows else None
+        Table("What each server adds to the CPU per GB of the variant whose work it does, with 95 % intervals", headers, rows)
+        if rows
+        else None
     )
 
 
@@ -36,8 +38,19 @@ def sentences(point: Point, whose: str) -> list[str]:
     for c in point.get("comparisons_over") or ():
         if c["headline"] and c["verdict"] is not None:
             text = f"{c['variant']} does the work of {c['baseline']} for {change_text(c['saving_percent'])} of {whose} CPU per GB"
-            lines.append(f"{text}: {'what HTTP and the server add' if c['verdict'] == 'costs' else c['verdict']}.")
+            lines.append(f"{text}: {_what_adds(point, c) if c['verdict'] == 'costs' else c['verdict']}.")
     return lines
+
+
+def _what_adds(point: Point, comparison: Mapping[str, Any]) -> str:
+    """Name what one variant has that the other, whose work it does, has not."""
+    servers = {v["name"]: v.get("server") for v in point["variants"]}
+    server, other = servers.get(comparison["variant"]), servers.get(comparison["baseline"])
+    if other is None:
+        return "what HTTP, TLS and the server add" if server and server.get("tls") else "what HTTP and the server add"
+    if server and server.get("tls") and not other.get("tls"):
+        return "what TLS adds, and whatever else the two servers differ in"
+    return "what it adds"
 
 
 def state(point: Point) -> Table | None:
@@ -51,6 +64,8 @@ def state(point: Point) -> Table | None:
         spoken = s["version"] + (f" over {s['tls'].replace('TLSv', 'TLS ')}" if s.get("tls") else "")
         kept = "keep-alive" if s["keep_alive"] else "a connection each"
         source = {"cgroup": "control group", "clocks": "process clocks"}[s["cpu_from"]]
+        if s["cpu_apart"] is not None:
+            source += f" (clocks {100 * s['cpu_apart']:+.2f} %)"
         still = f"{s['rests'] - s['rests_loose']} of {s['rests']}"
         hidden = ", ".join(s["not_seen"]) or NONE
         rows.append([v["name"], source, str(s["processes"]), str(s["processes_ended"]), f"{spoken}, {kept}", asked, still, hidden])

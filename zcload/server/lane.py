@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -59,6 +59,7 @@ class ServerLane(Lane):
 
     server: RunningServer | None = None
     target: Target | None = None
+    ready_ns: dict[str, int | None] = field(default_factory=dict)  # what each source of its CPU time said when it was ready
     said: list[dict[str, Any]] = field(default_factory=list)  # what the receivers last reported
 
     @property
@@ -119,6 +120,7 @@ class ServerLane(Lane):
         return {
             "server": {
                 "cpu_from": server.tree.source,
+                "cpu_ns": _since(self.ready_ns, server.tree.readings_ns()),
                 "processes": len(server.tree.members()),
                 "processes_ended": server.tree.ended,
                 "rests": self.rests,
@@ -215,6 +217,12 @@ def _start(lane: ServerLane, server: Server, served: Served, network: Network) -
     lane.target = running.wait_ready(address, ask)
     assert running.tree is not None
     lane.observed_senders = [running.tree]
+    lane.ready_ns = running.tree.readings_ns()
+
+
+def _since(before: Mapping[str, int | None], now: Mapping[str, int | None]) -> dict[str, int | None]:
+    """Return what each source counted in between: the start itself is left out, which its process began outside the group."""
+    return {name: None if at is None or (then := before.get(name)) is None else at - then for name, at in now.items()}
 
 
 def _connect(lane: ServerLane, network: Network) -> None:
