@@ -6,29 +6,23 @@ import os
 import select
 import signal
 import time
-from pathlib import Path
 
 import pytest
+from server_lanes import WHOLE, server_lanes
 
 from zcload import config
 from zcload.errors import ConfigError
-from zcload.lane.network import Network
 from zcload.lane.rest import wait_for_rest
 from zcload.linux.timer import Timer
-from zcload.model import Point, Server, Variant
+from zcload.model import Point, Server
 from zcload.observe.machine import Machine
-from zcload.placement import Placement
 from zcload.schedule import Schedule, bucket_end_ns
-from zcload.server.lane import Served, set_up_server
-from zcload.server.root import DocumentRoot
 from zcload.study.pace import least_window_s
 from zcload.study.window import measure
 
 SIZE = 1 << 20
 CHUNK = 32 << 10
 RATE = 200e6  # bit/s
-RANGES = ("{python}", str(Path(__file__).parent / "range_server.py"), "{port}", "{root}")
-WHOLE = ("{python}", "-m", "http.server", "--bind", "{address}", "-d", "{root}", "{port}")  # ignores ranges
 
 
 @pytest.fixture
@@ -42,25 +36,8 @@ def machine():
 @pytest.fixture
 def lane():
     """Return a function that sets up a lane of a small server at a rate, ready for windows; it ends with the test."""
-    root = DocumentRoot()
-    (root.root / "f").write_bytes(bytes(range(256)) * (SIZE // 256))
-    lanes = []
-
-    def bring_up(command=RANGES, request=0, receivers=1, **workload):
-        values = {"chunk": CHUNK, "rate_bps": RATE, **workload}
-        point = Point(file_size=SIZE, placement="free", socket_buffer=None, receivers=receivers, **values)
-        everywhere = frozenset(os.sched_getaffinity(0))
-        placement = Placement((everywhere,) * point.senders, (everywhere,) * point.receiver_count, everywhere)
-        variant = Variant("s", "server", server=Server(command, grace_s=1.0, request_bytes=request))
-        made = set_up_server(variant, point, Served(root, "f", str(root.root / "f"), SIZE), placement, Network("127.0.0.1"))
-        lanes.append(made)
-        made.ready()
-        return made
-
-    yield bring_up
-    for each in lanes:
-        each.tear_down()
-    root.close()
+    with server_lanes(SIZE) as bring_up:
+        yield lambda *args, **values: bring_up(*args, **{"chunk": CHUNK, "rate_bps": RATE, **values})
 
 
 def moved(record):

@@ -175,7 +175,7 @@ def _find_sink(path: Path, variant: Mapping[str, Any], tree: Mapping[str, Any]) 
 
 
 # Workload keys of which a study with a server can only have the usual value so far.
-_NOT_YET = (("network", "loopback", "veth"), ("transfer", "stream", "a connection for each file"))
+_NOT_YET = (("network", "loopback", "veth"),)
 
 
 def _ports(servers: Sequence[tuple[Path, Mapping[str, Any]]], baseline: object) -> Iterator[Finding]:
@@ -209,6 +209,18 @@ def find_for_all(tree: Mapping[str, Any], servers: Sequence[tuple[Path, Mapping[
             if value != "auto":
                 yield Finding(("workload", option), f"{shown(value)} cannot be had beside a server: {why}", 'leave it out, or write "auto"')
                 break
-    found = given.get("transfer", "stream")
-    if "per-file" in (found if isinstance(found, list) else [found]):
-        yield Finding(("workload", "transfer"), f"{name} sends what it is asked for, not zcload's small files", "transfer = 'stream'")
+    if "per-file" in [value for _, value in values_of(given, "transfer", "stream")]:
+        yield from _find_small_files(servers)
+
+
+def _find_small_files(servers: Sequence[tuple[Path, Mapping[str, Any]]]) -> Iterator[Finding]:
+    """Yield the servers that cannot be asked for small files, each by its own name."""
+    for path, variant in servers:
+        if "attach" in variant:
+            what = "the small files would have to be in the root of a server that runs already"
+            yield Finding((*path, "attach"), what, "let zcload start it, with command and {root}; or transfer = 'stream'")
+        named = variant.get("path", "/{name}")
+        if isinstance(named, str) and not {"name", "file"} & set(held(named)):
+            yield Finding(
+                (*path, "path"), "each of the small files is asked for by its own name", "put {name} into it, as in path = '/{name}'"
+            )

@@ -16,7 +16,7 @@ class Agenda:
     """Has *begin* called for each connection when its time has come, with the instant that it was due at (CLOCK_MONOTONIC, ns).
 
     With no answer under way the receiver sleeps (clock_nanosleep), as a paced sender does; else it polls, and a timer ends that
-    to the nanosecond. *sleeps* counts both.
+    to the nanosecond. *counts* are the calls of both, in the order of WAITS in fetcher.py.
     """
 
     def __init__(self, fetcher: Fetcher, begin: Callable[[Connection, int], None]) -> None:
@@ -24,10 +24,15 @@ class Agenda:
         self._waiting: list[tuple[int, int, Connection]] = []
         self._timer: Timer | None = None
         self._set_for = 0
-        self.sleeps = 0
+        self.counts = [0, 0]
         if fetcher.poller is not None:
             self._timer = Timer()
             fetcher.poller.register(self._timer.fd, select.EPOLLIN | select.EPOLLET)
+
+    @property
+    def sleeps(self) -> int:
+        """Return how many waits there were for an instant to come."""
+        return sum(self.counts)
 
     def put(self, due_ns: int, connection: Connection) -> None:
         """Have *connection* wait until *due_ns*; it stays busy meanwhile."""
@@ -47,7 +52,7 @@ class Agenda:
             if left_ns <= 0:
                 self._begin(heappop(waiting)[2], due_ns)
             elif len(waiting) == fetcher.busy:
-                self.sleeps += 1
+                self.counts[0] += 1
                 time.sleep(left_ns * 1e-9)
             else:
                 return self._poll(due_ns)
@@ -62,7 +67,7 @@ class Agenda:
             return fetcher.served
         if due_ns is not None and self._set_for != due_ns:
             self._set_for = due_ns
-            self.sleeps += 1
+            self.counts[1] += 1
             timer.set(due_ns)
         found = fetcher.poller.poll(SILENCE_S if due_ns is None else None)
         fetcher.counts[-1] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from zcload.errors import StudyError
 from zcload.http.framing import Chunks, Framing
 from zcload.http.head import HeadReader, MalformedError, shown
+from zcload.http.small_file import SmallFile
 from zcload.http.target import AnswerError, Target
 
 SILENCE_S = 10.0  # how long a server may say nothing in the middle of an answer
@@ -43,7 +45,8 @@ class Connection:
         opened: Callable[[Connection], None],
         closing: Callable[[Connection], None],
     ) -> None:
-        self.number, self.sock, self.target, self.waits, self.counts = number, sock, target, waits, counts
+        self.number, self.sock, self.waits, self.counts = number, sock, waits, counts
+        self.target: Target | SmallFile = target  # small files come one after another
         self._opened, self._closing = opened, closing
         self._reader = HeadReader()
         self._chunks: Chunks | None = None
@@ -245,4 +248,7 @@ def _namespace(sock: socket.socket) -> bytes | None:
 
 
 def _why(error: OSError) -> str:
+    if error.errno == errno.EADDRNOTAVAIL:
+        remedy = "fewer transfers a second, or sysctl net.ipv4.tcp_tw_reuse=1 and a wider net.ipv4.ip_local_port_range"
+        return f"no port is left, since closed connections keep theirs for a minute (TIME_WAIT): {remedy}"
     return f"no answer for {SILENCE_S:.0f} s" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()

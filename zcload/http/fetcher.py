@@ -19,15 +19,18 @@ from zcload.lane.board import BYTES, COUNTS, ITERATIONS, LAST_NS, MEASURES, PARK
 from zcload.lane.tcp_info import tcp_info
 from zcload.sinks import SINKS, Sink
 
+WAITS = ("clock_nanosleep", "timerfd_settime")  # for an instant: zcload/http/agenda.py
 
-def call_names(sink: str, tls: bool = False) -> tuple[str, ...]:
+
+def call_names(sink: str, tls: bool = False, scheduled: bool = False) -> tuple[str, ...]:
     """Return the kinds of system calls that an HTTP receiver counts, in the order of its words on the board.
 
-    With *tls* none: the library reads record by record, and the turns that the receiver counts are not the calls it makes.
+    With *tls* none: the library reads record by record, and the turns that the receiver counts are not the calls it makes. With
+    *scheduled* arrivals those too that wait for them.
     """
     if tls:
         return ()
-    return (*SINKS[sink].calls, *CALLS, "epoll_wait")
+    return (*SINKS[sink].calls, *CALLS, "epoll_wait", *(WAITS if scheduled else ()))
 
 
 class Fetcher:
@@ -40,6 +43,7 @@ class Fetcher:
         self.encrypt = _encrypting(target, SINKS[sink]) if target.tls else None
         self.taker = SINKS[sink](chunk)
         self.counts = [0] * (len(CALLS) + 1)  # of the calls that are not the sink's
+        self.waits: list[int] = []  # of the calls that wait for instants, where they are among those counted by kind
         self.iterations = 0  # whole answers
         self.total = 0  # bytes of payload
         self.poller = select.epoll() if len(connections) > 1 or target.tls else None
@@ -160,7 +164,7 @@ class Fetcher:
         words[base + BYTES], words[base + ITERATIONS] = self.total, self.iterations
         for kind, count in enumerate(self.taker.measured):
             words[base + MEASURES + kind] = count
-        for kind, count in enumerate([*self.taker.counts, *self.counts]):
+        for kind, count in enumerate([*self.taker.counts, *self.counts, *self.waits]):
             words[base + COUNTS + kind] = count
         words[base + PARKED] = number
 

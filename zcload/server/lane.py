@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,35 +22,45 @@ from zcload.http.probe import probe
 from zcload.http.receiver import fetch_file
 from zcload.http.stream import Stream
 from zcload.http.target import Target
-from zcload.lane.board import REPORT, Board
+from zcload.http.transfers import Files, Transfers
+from zcload.lane.board import REPORT, TRANSFERS, Board
 from zcload.lane.lane import Lane
+from zcload.lane.latency import LatencyLog
 from zcload.lane.load import Load
 from zcload.lane.network import Network, family_of
 from zcload.lane.rest import wait_for_rest
 from zcload.lane.sender import load_of
+from zcload.lane.terms import Terms, catalogue_of
 from zcload.model import Point, Server, Variant
 from zcload.observe.process import ObservedProcess
 from zcload.observe.trace import Traced, trace_transfer
 from zcload.placeholders import fill
 from zcload.placement import Placement
 from zcload.schedule import burst_bytes
+from zcload.server.files import name_of
 from zcload.server.root import DocumentRoot
 from zcload.server.running import RunningServer, free_port, values_of
 from zcload.worker import Worker, spawn
 
 _TRACED_S = 0.01  # the gate of the traced transfer: each connection gets an answer or a few
+_MARK = "\0"  # where the name of a file stands in a path: no path has one of its own
+_TRACED_FILES = 20  # of scheduled arrivals
 PATIENCE_S = 0.1  # a server's timers are seldom closer together than this
 _CAUSE_S = 0.25  # how long a broken connection waits for the news that the server has ended
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """The file that servers serve: it is called *name* in *root* and *path* on the host, and has *size* bytes."""
+    """The file that servers serve: it is called *name* in *root* and *path* on the host, and has *size* bytes.
+
+    *files* is what the names of the point's small files begin with, None for a stream.
+    """
 
     root: DocumentRoot
     name: str
     path: str
     size: int
+    files: str | None = None
 
 
 @dataclass(slots=True)
@@ -60,6 +70,7 @@ class ServerLane(Lane):
     server: RunningServer | None = None
     target: Target | None = None
     ready_ns: dict[str, int | None] = field(default_factory=dict)  # what each source of its CPU time said when it was ready
+    paths: tuple[str, ...] = ()  # the pieces of a path on the server between which a file's name stands
     said: list[dict[str, Any]] = field(default_factory=list)  # what the receivers last reported
 
     @property
@@ -74,7 +85,7 @@ class ServerLane(Lane):
     @property
     def load(self) -> type[Load]:
         """Return what tells of the receivers' load in a window's record: there are no senders to offer one."""
-        return load_of(self.point)
+        return load_of(self.point) if self.point.paced else Load
 
     def sent(self) -> int:
         """Return what the receivers have got: once they are parked, nothing is under way."""
@@ -89,10 +100,18 @@ class ServerLane(Lane):
     def areas(self) -> list[list[int]]:
         return [self.board.area(i).tolist() for i in range(len(self.receivers))] if self.load.area_words(self.point) else []
 
+    def transfers(self) -> tuple[list[int], list[int]]:
+        """Return how many small files came over each connection, and to each receiver, since set-up."""
+        words = self.board.words
+        received = [words[Board.base(i) + TRANSFERS] for i in range(len(self.receivers))]
+        return [self.board.area(c)[0] for c in range(self.point.senders)], received
+
     @property
     def burst_bytes(self) -> int:
         """Return what its connections get at once: a request's worth, the whole file from a server that ignores ranges."""
         assert self.target is not None
+        if self.terms is not None:
+            return sum(self.point.sizes) // len(self.point.sizes)
         return self.target.size if self.target.whole else self.target.bytes_per_request
 
     def failure(self) -> StudyError | None:
@@ -162,11 +181,13 @@ class ServerLane(Lane):
         return found.record()
 
     def _turn_s(self) -> float:
-        """Return how long it takes at a rate until each connection has asked, 0.0 without one."""
-        rate_bps, target = self.point.rate_bps, self.target
-        if not self.point.paced or rate_bps is None or target is None:
+        """Return how long it takes at a rate until each connection has asked, or some files have been asked for; 0.0 without one."""
+        point, rate_bps, target = self.point, self.point.rate_bps, self.target
+        if point.transfers_per_s is not None:
+            return min(_TRACED_FILES / point.transfers_per_s, 1.0)
+        if not point.paced or rate_bps is None or target is None:
             return 0.0
-        return 1.2 * burst_bytes(self.burst_bytes, self.point.chunk) * target.connections * 8 / rate_bps
+        return 1.2 * burst_bytes(self.burst_bytes, point.chunk) * target.connections * 8 / rate_bps
 
     def tear_down(self) -> None:
         """End the receivers, then the server; harmless when called twice."""
@@ -175,17 +196,19 @@ class ServerLane(Lane):
             self.odd = self.server.stop() or self.odd
 
 
-def set_up_server(variant: Variant, point: Point, served: Served, placement: Placement, network: Network) -> ServerLane:
+def set_up_server(variant: Variant, point: Point, served: Served, placement: Placement, network: Network, *, seed: int = 0) -> ServerLane:
     """Start the server of *variant*, or attach to it, and connect its receivers; `ready` or `verify` must follow.
 
-    Raises StudyError.
+    *seed* is that of random arrivals. Raises StudyError.
     """
     assert variant.server is not None
-    load = load_of(point)
-    lane = ServerLane(variant, point, placement, Board(point.receiver_count, point.receiver_count, load.area_words(point)))
+    areas = (point.senders, 1) if served.files else (point.receiver_count, load_of(point).area_words(point))
+    lane = ServerLane(variant, point, placement, Board(point.receiver_count, *areas))
+    if served.files:
+        lane.terms = Terms(point, catalogue_of(point, served.size), LatencyLog(point.senders), None, seed)
     try:
         _start(lane, variant.server, served, network)
-        _connect(lane, network)
+        _connect(lane, served, network)
         return lane
     except OSError as error:
         lane.tear_down()
@@ -204,15 +227,19 @@ def _start(lane: ServerLane, server: Server, served: Served, network: Network) -
         running.attach()
     else:
         running.launch(served.root, values, frozenset().union(*lane.placement.senders))
-    path = fill(server.path, {**values, "port": str(port), "root": str(served.root.root), "dir": ""})
+    known = {**values, "port": str(port), "root": str(served.root.root), "dir": ""}
+    lane.paths = tuple(fill(server.path, {**known, "name": _MARK, "file": str(served.root.root / _MARK)}).split(_MARK))
     host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-    point = lane.point
+    name, size, wanted = served.name, served.size, server.asked_bytes(lane.point)
+    if lane.terms is not None and served.files is not None:
+        name, wanted = name_of(served.files, 0), lane.terms.catalogue.sizes[0]
+        size = wanted
 
     def ask(at: int) -> Target:
-        wanted = server.asked_bytes(point)
-        count = point.senders
-        return probe(address, at, host=host, path=path, size=served.size, bytes_per_request=wanted, connections=count, tls=running.trust)
+        path = name.join(lane.paths)
+        count = lane.point.senders
+        found = probe(address, at, host=host, path=path, size=size, bytes_per_request=wanted, connections=count, tls=running.trust)
+        return found if lane.terms is None else replace(found, ranges=False)
 
     lane.target = running.wait_ready(address, ask)
     assert running.tree is not None
@@ -225,15 +252,15 @@ def _since(before: Mapping[str, int | None], now: Mapping[str, int | None]) -> d
     return {name: None if at is None or (then := before.get(name)) is None else at - then for name, at in now.items()}
 
 
-def _connect(lane: ServerLane, network: Network) -> None:
+def _connect(lane: ServerLane, served: Served, network: Network) -> None:
     """Make the lane's connections and fork the receivers that share them."""
     point, target = lane.point, lane.target
     assert target is not None
     receivers = point.receiver_count
     lane.parts = tuple((part.start, part.end) for part in map(target.part, range(point.senders)))
-    lane.receiver_calls = call_names(lane.sink, target.tls is not None)
+    lane.receiver_calls = call_names(lane.sink, target.tls is not None, point.arrivals != "closed")
     # A server that closes after each answer is connected to when it is asked; until then it would only wait.
-    socks = connect_to(*target.address, point.senders) if target.keep_alive else [None] * point.senders
+    socks = connect_to(*target.address, point.senders) if target.keep_alive and point.connection == "persistent" else [None] * point.senders
     try:
         for r in range(receivers):
             own = [(c, socks[c]) for c in range(r, point.senders, receivers)]
@@ -250,7 +277,7 @@ def _connect(lane: ServerLane, network: Network) -> None:
                     connections=own,
                     target=target,
                     gate=gate,
-                    load=_load_of(lane, r),
+                    load=_load_of(lane, served, r),
                 )
 
             keep = [gate, *(sock.fileno() for _, sock in own if sock is not None)]
@@ -262,9 +289,21 @@ def _connect(lane: ServerLane, network: Network) -> None:
                 sock.close()
 
 
-def _load_of(lane: ServerLane, receiver: int) -> Callable[[Fetcher], Stream]:
+def _load_of(lane: ServerLane, served: Served, receiver: int) -> Callable[[Fetcher], Stream]:
     """Return how the connections of a *receiver* ask at the lane's point."""
-    point = lane.point
+    point, terms, prefix = lane.point, lane.terms, served.files
+    if terms is not None and prefix is not None:
+        files = Files(
+            catalogue=terms.catalogue,
+            names=partial(name_of, prefix),
+            paths=lane.paths,
+            log=terms.log,
+            verified=terms.verified,
+            fresh=point.connection == "fresh",
+            schedule=None if terms.closed else terms.schedule,
+            counted=lane.board.area,
+        )
+        return partial(Transfers, files=files)
     if point.paced:
         assert point.rate_bps is not None
         return partial(Paced, rate_bps=point.rate_bps, chunk=point.chunk, area=lane.board.area(receiver))
@@ -286,8 +325,8 @@ def check_port(server: Server, address: str) -> None:
             raise ConfigError(Problem(what, key="variant.port", remedy="port = 0 takes any free one")) from None
 
 
-def show(root: DocumentRoot, path: str | None, size: int) -> Served:
-    """Make the file at *path* reachable for servers in *root*."""
+def show(root: DocumentRoot, path: str | None, size: int, files: str | None = None) -> Served:
+    """Make the file at *path* reachable for servers in *root*; the names of its small *files* there begin with that."""
     assert path is not None
     name = Path(path).name if Path(path).parent == root.root else root.show(path)
-    return Served(root, name, str(root.root / name), size)
+    return Served(root, name, str(root.root / name), size, files)

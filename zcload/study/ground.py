@@ -9,13 +9,15 @@ from typing import Any
 from zcload.errors import ConfigError, Problem
 from zcload.lane.connect import choose_congestion
 from zcload.lane.network import Network, open_network
+from zcload.lane.terms import catalogue_of
 from zcload.linux.perf_event import ability
 from zcload.metrics import headline
-from zcload.model import Study
+from zcload.model import Point, Study
 from zcload.observe.cache import FileCache
 from zcload.observe.machine import Machine
 from zcload.observe.topology import Core
 from zcload.progress import Progress, Viewer
+from zcload.server.files import write_files
 from zcload.server.lane import show
 from zcload.server.root import DocumentRoot
 from zcload.source import Source, open_source
@@ -47,6 +49,7 @@ class Ground:
         self._machine, self._able = Machine(), ability()
         self._sources: dict[tuple[Any, ...], Source] = {}
         self._networks: dict[tuple[Any, ...], Network] = {}
+        self._small: dict[tuple[Any, ...], str] = {}
         self._root = DocumentRoot() if study.serves else None
 
     def point(self, index: int) -> PointRun:
@@ -70,7 +73,7 @@ class Ground:
             interrupts_apart=self._interrupts_apart,
             emit=self._emit,
             perf=self._able,
-            served=show(self._root, source.path, source.size) if self._root else None,
+            served=show(self._root, source.path, source.size, self._small_files(point, source)) if self._root else None,
         )
         setting.record_network()
         setting.record_perf()
@@ -92,6 +95,18 @@ class Ground:
             folder = self._root.root if self._root else None
             self._sources[identity] = open_source(point, lambda what, fraction: self._view(Progress(what, fraction=fraction)), folder)
         return self._sources[identity]
+
+    def _small_files(self, point: Point, source: Source) -> str | None:
+        """Have the servers' root hold the small files of *point*; return what their names begin with, None for a stream."""
+        if point.transfer == "stream":
+            return None
+        assert self._root is not None
+        identity = (point.file, point.file_size, point.dir, point.sizes)
+        if identity not in self._small:
+            self._view(Progress("writing the small files"))
+            self._small[identity] = prefix = f"zcload-{len(self._small) + 1}-"
+            write_files(self._root.root, prefix, catalogue_of(point, source.size), source.fd)
+        return self._small[identity]
 
     def check_sources(self) -> None:
         """Raise StudyError if a file was changed."""

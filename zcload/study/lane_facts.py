@@ -33,7 +33,9 @@ def lane_facts(variant: Variant, point: Point) -> dict[str, Any]:
         "overhead": mechanism.overhead,
         "calls": {
             "sender": list(sender_calls(variant, point)),
-            "receiver": list(call_names(sink.name, tls) if variant.server is not None else receiver_calls(sink.name, point)),
+            "receiver": list(
+                call_names(sink.name, tls, point.arrivals != "closed") if variant.server is not None else receiver_calls(sink.name, point)
+            ),
         },
         "copies": {role: asdict(found) if found else None for role, found in copies.items()},
     }

@@ -18,6 +18,7 @@ from zcload.mechanisms import mechanism_of
 from zcload.model import Caution, Point, Study, Variant
 from zcload.observe.topology import Core
 from zcload.placement import place
+from zcload.server.files import room_for_files
 from zcload.server.lane import check_port
 from zcload.server.root import check_room as check_root
 from zcload.server.running import missing
@@ -69,7 +70,9 @@ def check_host(study: Study, cores: tuple[Core, ...]) -> None:
         _check_cold(point)
     check_room(study.points)
     if study.serves:
-        check_root(sum({(p.file, p.file_size, p.dir): required_memory(p) for p in study.points}.values()))
+        large = {(p.file, p.file_size, p.dir): required_memory(p) for p in study.points}
+        small = {(p.file, p.file_size, p.dir, p.sizes): room_for_files(p) for p in study.points}
+        check_root(sum(large.values()) + sum(small.values()))
     most, needed = most_open_files(), open_files(study)
     if most is not None and needed > most:
         what = f"{lanes_at_once(study)} lanes at once need {needed} open files, and {most} are allowed"

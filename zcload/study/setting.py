@@ -196,7 +196,7 @@ class Setting:
     def _set_up(self, variant: Variant, placement: Placement, verify: bool) -> Lane:
         if variant.server is not None:
             assert self.served is not None
-            return set_up_server(variant, self.point, self.served, placement, self.network)
+            return set_up_server(variant, self.point, self.served, placement, self.network, seed=self.seed)
         return set_up(
             variant,
             self.point,
