@@ -89,6 +89,7 @@ def test_a_rate_is_kept_within_two_percent(senders, receivers, lane, machine):
         assert sum(record["pacing"]["bytes"]) == moved(record)
         assert sum(record["pacing"]["bursts"]) == sum(record["pacing"]["late"].values())
         assert len(record["pacing"]["sleeps"]) == receivers
+        assert sum(record["pacing"]["sleeps"]) <= sum(record["pacing"]["bursts"]) + senders  # as of a paced sender: one for a burst
     assert max(goodput) == pytest.approx(RATE, rel=0.02)
 
 

@@ -15,8 +15,8 @@ from zcload.linux.timer import Timer
 class Agenda:
     """Has *begin* called for each connection when its time has come, with the instant that it was due at (CLOCK_MONOTONIC, ns).
 
-    With no answer under way the receiver sleeps (clock_nanosleep), as a paced sender does; else it polls, and a timer ends that
-    to the nanosecond. *counts* are the calls of both, in the order of WAITS in fetcher.py.
+    With no answer under way the receiver sleeps (clock_nanosleep), as a paced sender does; else it polls, and in the last
+    millisecond a timer ends that to the nanosecond. *counts* are the calls of both, in the order of WAITS in fetcher.py.
     """
 
     def __init__(self, fetcher: Fetcher, begin: Callable[[Connection, int], None]) -> None:
@@ -51,7 +51,7 @@ class Agenda:
             left_ns = due_ns - now()
             if left_ns <= 0:
                 self._begin(heappop(waiting)[2], due_ns)
-            elif len(waiting) == fetcher.busy:
+            elif len(waiting) == fetcher.busy and self._set_for != due_ns:
                 self.counts[0] += 1
                 time.sleep(left_ns * 1e-9)
             else:
@@ -65,13 +65,19 @@ class Agenda:
             return fetcher.connections  # the only one waits by itself
         if fetcher.encrypt is not None and fetcher.pending():
             return fetcher.served
-        if due_ns is not None and self._set_for != due_ns:
-            self._set_for = due_ns
+        if due_ns is None:
+            wait_s: float | None = SILENCE_S
+        elif self._set_for == due_ns:
+            wait_s = None
+        elif (left_ms := (due_ns - time.monotonic_ns()) // 1_000_000) > 0:
+            wait_s = (left_ms - 0.5) * 1e-3  # rounded up to milliseconds: the answer is most likely there before, and no timer needed
+        else:
+            self._set_for, wait_s = due_ns, None
             self.counts[1] += 1
             timer.set(due_ns)
-        found = fetcher.poller.poll(SILENCE_S if due_ns is None else None)
+        found = fetcher.poller.poll(wait_s)
         fetcher.counts[-1] += 1
-        if not found:
+        if not found and due_ns is None:
             raise fetcher.silence()
         fetcher.served = [fetcher.by_fd[fd] for fd, _ in found if fd != timer.fd]
         return fetcher.served
