@@ -132,7 +132,8 @@ def test_a_stalled_server_is_caught_up_with(lane, machine):
 def test_smaller_requests_make_up_a_burst(lane, machine):
     """Requests smaller than the point's chunk follow one another until that is had: bursts are as large as those of other lanes."""
     record = measure(lane(request=8 << 10, senders=2), 0.3, machine)
-    assert asked(record) == 4 * sum(record["pacing"]["bursts"]) > 0
+    bursts = sum(record["pacing"]["bursts"])
+    assert 0 < 4 * bursts - 2 * 3 <= asked(record) <= 4 * bursts  # the gate may close in the midst of a burst of each
 
 
 @pytest.mark.serial
