@@ -52,9 +52,9 @@ def start(root):
 
     def launch(*command, **more):
         values = {"address": ADDRESS, "file": str(root.root / "f"), "name": "f", "user": "u", "group": "g", "python": sys.executable}
-        server = RunningServer("s", Server(command, grace_s=1.0, **more), free_port(ADDRESS, socket.AF_INET))
+        server = RunningServer("s", Server(command, grace_s=1.0, **more), free_port(ADDRESS))
         started.append(server)
-        server.launch(root, values, None)
+        server.launch(root, values, None, Network(ADDRESS))
         return server
 
     yield launch
@@ -147,12 +147,13 @@ def test_a_server_that_ignores_its_stop_signal_is_killed_and_that_is_said(start)
 
 COORDINATOR = """
 import os, sys, time
+from zcload.lane.network import Network
 from zcload.model import Server
 from zcload.server.root import DocumentRoot
 from zcload.server.running import RunningServer
 root = DocumentRoot()
 server = RunningServer("s", Server(("sh", "-c", "sleep 60 & exec sleep 61"), grace_s=0.2), 1)
-server.launch(root, {}, None)
+server.launch(root, {}, None, Network("127.0.0.1"))
 while len(server.tree.members()) < 2: time.sleep(0.01)
 print(root.base, *(member.pid for member in server.tree.members()), flush=True)
 time.sleep(60)
@@ -304,7 +305,7 @@ def test_a_window_of_a_server_is_read_from_rest_to_rest(lane):
 
 def test_attach_changes_nothing_and_ends_nothing(root):
     """A server that runs already is measured and lives on, with the CPUs, the children and the files that it had."""
-    port = free_port(ADDRESS, socket.AF_INET)
+    port = free_port(ADDRESS)
     argv = [fill(word, {"python": sys.executable, "address": ADDRESS, "root": str(root.root), "port": str(port)}) for word in HTTP]
     with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as server:
         try:

@@ -97,6 +97,39 @@ window = "10ms"
 """
 
 
+SERVERS = (
+    STUDY.replace("mtu = 9000\noffloads = false\n", "")
+    + """
+[[variant]]
+name = "closes"
+kind = "server"
+command = ["{python}", "-m", "http.server", "{{port}}", "--bind", "{{address}}", "--directory", "{{root}}"]
+[[variant]]
+name = "stays"
+kind = "server"
+command = ["{python}", "{server}", "{{port}}", "{{root}}", "{{address}}"]
+"""
+)
+SERVER = """
+import socket
+import sys
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+# A server of whole files that keeps its connections, and says on stderr who it is and where.
+class Handler(SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def __init__(self, *more):
+        super().__init__(*more, directory=sys.argv[2])
+    def log_message(self, *more):
+        pass
+
+class Server(ThreadingHTTPServer):
+    address_family = socket.AF_INET6 if ":" in sys.argv[3] else socket.AF_INET
+
+Server((sys.argv[3], int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
 def command(tmp_path, address="127.0.0.1", seconds=1):
     (tmp_path / "study.toml").write_text(STUDY.format(address=address, seconds=seconds))
     return [sys.executable, "-m", "zcload", "run", str(tmp_path / "study.toml"), "--out", str(tmp_path / "out"), "--json", "--no-progress"]
@@ -121,6 +154,39 @@ def test_a_study_over_veth(address, tmp_path, network):
     assert (point["point"]["mtu_bytes"], point["point"]["offloads"]) == (9000, False)
     assert point["point"]["address"] == (VETH_IPV4 if address == "127.0.0.1" else VETH_IPV6)
     assert point["network"]["sender"] == {"mtu_bytes": 9000, "offloads": {"tso": False, "gso": False, "gro": False}}
+    assert namespaces_held() <= before
+
+
+# Root without any capability: what may be done in a namespace then comes from having made it. (A Python below root's home may be
+# closed to every other user.)
+WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("ordinary", [False, True], ids=["", "without privileges"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_servers_over_veth(address, ordinary, tmp_path, network):
+    """Servers that stay connected and that close are verified and measured over a veth pair, without privileges too; nothing is left."""
+    network(address=address).close()
+    before = namespaces_held()
+    (tmp_path / "server.py").write_text(SERVER)
+    (tmp_path / "study.toml").write_text(SERVERS.format(address=address, seconds=2, server=tmp_path / "server.py", python=sys.executable))
+    run = [sys.executable, "-m", "zcload", "run", str(tmp_path / "study.toml"), "--out", str(tmp_path / "out")]
+    if ordinary and not os.getuid():
+        run = [*WITHOUT_PRIVILEGES, *run]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [*run, "--json", "--no-progress"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (point,) = json.loads(done.stdout)["points"]
+    variants = {v["name"]: v for v in point["variants"]}
+    assert {name: (v["status"], v["verified"], v["reason"]) for name, v in variants.items() if not v["aa"]} == dict.fromkeys(
+        ("read_send", "sendfile", "closes", "stays"), ("ok", True, None)
+    )
+    assert [variants[name]["server"]["keep_alive"] for name in ("closes", "stays")] == [False, True]
+    assert all(variants[name]["bytes_received"] > 0 for name in ("closes", "stays"))
+    assert point["network"]["user_namespace"] or not ordinary
     assert namespaces_held() <= before
 
 

@@ -120,6 +120,10 @@ def find_server(path: Path, variant: Mapping[str, Any], tree: Mapping[str, Any])
             yield Finding((*path, "tls"), what, "leave it out and name a plain port of the server")
         workload = tree.get("workload")
         given = workload if isinstance(workload, dict) else {}
+        for where, network in values_of(given, "network", "loopback"):
+            if network == "veth":
+                what = f"{shown(variant.get('name'))} runs already, outside of the namespaces that zcload makes: this needs a command"
+                yield Finding(where, what, "network = 'loopback'")
         if given.get("file", "auto") == "auto" and given.get("dir", "auto") == "auto":
             yield Finding(
                 (*path, "attach"),
@@ -174,10 +178,6 @@ def _find_sink(path: Path, variant: Mapping[str, Any], tree: Mapping[str, Any]) 
             yield Finding(where, f"{shown(sink)} works below TLS, where the bytes of {whose} are still encrypted", remedy)
 
 
-# Workload keys of which a study with a server can only have the usual value so far.
-_NOT_YET = (("network", "loopback", "veth"),)
-
-
 def _ports(servers: Sequence[tuple[Path, Mapping[str, Any]]], baseline: object) -> Iterator[Finding]:
     """Yield the fixed ports on which two servers would have to listen at the same time."""
     seen: dict[object, object] = {}
@@ -198,10 +198,6 @@ def find_for_all(tree: Mapping[str, Any], servers: Sequence[tuple[Path, Mapping[
     yield from _ports(servers, study.get("baseline") if isinstance(study, dict) else None)
     name = shown(servers[0][1].get("name"))
     given = workload if isinstance(workload, dict) else {}
-    for option, usual, what in _NOT_YET:
-        found = given.get(option, usual)
-        if any(value != usual for value in (found if isinstance(found, list) else [found])):
-            yield Finding(("workload", option), f"{what} with a server is designed but not built yet", f"leave it out, or take {name} out")
     why = f"the sockets of {name} are not zcload's to set, so those of all lanes are left to the kernel"
     for option in ("socket_buffer", "congestion"):
         found = given.get(option, "auto")

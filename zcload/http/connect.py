@@ -12,6 +12,7 @@ from collections.abc import Callable
 from zcload import interrupt
 from zcload.errors import StudyError
 
+Sockets = Callable[[int, int], list[socket.socket]]  # makes TCP sockets of a family, so many
 _PORTION = 64  # at a time: a server's queue of new connections may be short
 _TIMEOUT_S = 10.0
 
@@ -21,9 +22,7 @@ def plain_sockets(family: int, count: int) -> list[socket.socket]:
     return [socket.socket(family, socket.SOCK_STREAM) for _ in range(count)]
 
 
-def connect_to(
-    address: str, port: int, count: int, sockets: Callable[[int, int], list[socket.socket]] = plain_sockets
-) -> list[socket.socket]:
+def connect_to(address: str, port: int, count: int, sockets: Sockets = plain_sockets) -> list[socket.socket]:
     """Return *count* blocking sockets, connected to the numeric *address* and *port*; *sockets(family, count)* makes them.
 
     Raises StudyError, Interrupted.

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import socket
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 from zcload.errors import StudyError
-from zcload.http.connect import connect_to, plain_sockets
+from zcload.http.connect import Sockets, connect_to, plain_sockets
 from zcload.http.connection import SILENCE_S
 from zcload.http.head import Head, HeadReader, MalformedError
 from zcload.http.target import AnswerError, Target, Trust
@@ -29,7 +27,7 @@ def probe(
     bytes_per_request: int,
     connections: int,
     tls: Trust | None = None,
-    sockets: Callable[[int, int], list[socket.socket]] = plain_sockets,
+    sockets: Sockets = plain_sockets,
 ) -> Target:
     """Ask the server for the first bytes of the file of *size* bytes and return how it is to be asked; raises StudyError in one line."""
     if not _PATH.fullmatch(path) or not _HOST.fullmatch(host):
@@ -62,7 +60,7 @@ def probe(
     return replace(target, keep_alive=target.keep_alive and kind != "close", framing=kind)
 
 
-def _ask(target: Target, end: int, sockets: Callable[[int, int], list[socket.socket]]) -> tuple[Head, str | None]:
+def _ask(target: Target, end: int, sockets: Sockets) -> tuple[Head, str | None]:
     """Return the head of the answer to a request for the first *end* bytes, and the version of TLS under it.
 
     Raises StudyError, MalformedError, OSError.

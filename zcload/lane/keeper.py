@@ -1,9 +1,9 @@
 """The keeper: a process that sits in two network namespaces joined by a veth pair and makes sockets there for the coordinator.
 
-A socket stays in the namespace it was made in, whoever holds it (struct sock's sk_net), so neither coordinator nor workers ever
-leave theirs. The namespaces have no name: the keeper and the sockets hold them, and with the last of these they are gone,
-veth pair and all, however the run ends. Without privileges the keeper enters a user namespace of its own, which it alone is
-in; the coordinator could not, because setns(2) into somebody else's needs privileges over one's own.
+A socket stays in the namespace it was made in, whoever holds it (struct sock's sk_net), so neither coordinator nor senders ever
+leave theirs. What has to make sockets by itself, a server and its receivers, enters by the doors, descriptors of the namespaces.
+The namespaces have no name: the keeper, the sockets and who has entered hold them, and with the last of these they are gone,
+veth pair and all, however the run ends. Without privileges the keeper makes a user namespace for them, which its maker alone may enter.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from zcload.linux import ethtool, netlink
-from zcload.linux.namespaces import CLONE_NEWNET, CLONE_NEWUSER, enter_network, own_network, unshare
+from zcload.linux.namespaces import CLONE_NEWNET, CLONE_NEWUSER, enter_network, keep_own_ids, own_network, own_user, unshare
 from zcload.linux.process import die_with_parent
 from zcload.worker import tell
 
 ROLES = ("receiver", "sender")
+DOORS = b"doors"  # the request for descriptors of the namespaces: those of ROLES, then of the user namespace if there is one
 DEVICES = {"receiver": "zcload0", "sender": "zcload1"}
 _SYS_NET = Path("/proc/sys/net")
 # What TCP and sockets go by. Files that a new namespace lacks are the machine's, the same for all of them.
@@ -63,6 +64,12 @@ def keep(control: socket.socket, recipe: Recipe, coordinator: int) -> None:
         tell(control, refused=refused, errno=errno.EPERM)
         return
     while request := control.recv(4096):
+        if request == DOORS:
+            user = own_user()
+            doors = [namespaces[role] for role in ROLES] + ([user] if flags & CLONE_NEWUSER else [])
+            socket.send_fds(control, [b"doors"], doors)
+            os.close(user)
+            continue
         role, family, count = json.loads(request)
         enter_network(namespaces[role])
         socks = [socket.socket(family, socket.SOCK_STREAM) for _ in range(count)]
@@ -74,8 +81,14 @@ def keep(control: socket.socket, recipe: Recipe, coordinator: int) -> None:
 def _unshare(flags: int) -> dict[str, int]:
     """Make a namespace for each role; return descriptors of them. Raises OSError."""
     namespaces = {}
+    uid, gid = os.geteuid(), os.getegid()
     for role in ROLES:
         unshare(flags)
+        if flags & CLONE_NEWUSER:
+            try:
+                keep_own_ids(uid, gid)  # a server in there is the user that it is elsewhere
+            except PermissionError:
+                pass  # root without CAP_SETFCAP, since Linux 5.12: a server then sees itself as nobody, and may do the same
         flags = CLONE_NEWNET  # one user namespace holds both
         namespaces[role] = own_network()
     return namespaces

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zcload.errors import ConfigError, Problem, StudyError
-from zcload.lane.keeper import ROLES, Recipe, keep
+from zcload.lane.keeper import DOORS, ROLES, Recipe, keep
+from zcload.linux.namespaces import enter_network, enter_user
 from zcload.model import Point
 from zcload.worker import spawn
 
@@ -31,11 +32,19 @@ class Network:
     def __init__(self, address: str) -> None:
         """Take the *address* at which receivers listen."""
         self.address = address
+        self.server_address = address  # at which a server listens, which is on the senders' side
         self.facts: Mapping[str, Any] = {}  # what a made network is like, read back from the kernel
 
     def sockets(self, role: Role, family: int, count: int) -> list[socket.socket]:
         """Return *count* new TCP sockets for *role*; raises OSError, StudyError."""
         return [socket.socket(family, socket.SOCK_STREAM) for _ in range(count)]
+
+    def doors(self) -> tuple[int, ...]:
+        """Return the descriptors that a worker must keep that is to `enter`; raises StudyError."""
+        return ()
+
+    def enter(self, role: Role) -> None:
+        """Move this process, a worker with one thread, to where the sockets of *role* are made; raises OSError."""
 
     def close(self) -> None:
         """Give back what it takes; sockets made before live on. Harmless when called twice."""
@@ -47,6 +56,8 @@ class Veth(Network):
     def __init__(self, recipe: Recipe) -> None:
         """Make it; raises ConfigError with the reason and the remedy if this host does not allow it, StudyError, Interrupted."""
         super().__init__(recipe.addresses["receiver"])
+        self.server_address = recipe.addresses["sender"]
+        self._doors: tuple[int, ...] = ()
         coordinator = os.getpid()
         self._keeper = spawn("veth", "keeper", 0, lambda control: keep(control, recipe, coordinator), (), None)
         try:
@@ -77,6 +88,26 @@ class Veth(Network):
             sock.close()
         raise StudyError(f"{self._keeper}: {json.loads(said)['error']}") if said else self._gone()
 
+    def doors(self) -> tuple[int, ...]:
+        if not self._doors:
+            control = self._keeper.control
+            try:
+                control.send(DOORS)
+                if not select.select([control], [], [], _TIMEOUT_S)[0]:
+                    raise StudyError(f"{self._keeper}: no namespaces within {_TIMEOUT_S:.0f} s")
+                _, fds, *_ = socket.recv_fds(control, 64, len(ROLES) + 1, socket.MSG_CMSG_CLOEXEC)
+            except OSError:
+                raise self._gone() from None
+            if not fds:
+                raise self._gone()
+            self._doors = tuple(fds)
+        return self._doors
+
+    def enter(self, role: Role) -> None:
+        for user in self._doors[len(ROLES) :]:
+            enter_user(user)
+        enter_network(self._doors[ROLES.index(role)])
+
     def _gone(self) -> StudyError:
         """Say how the keeper ended, which its closed end of the connection tells a moment before its wait status does."""
         deadline = time.monotonic() + 1.0
@@ -85,6 +116,9 @@ class Veth(Network):
         return error or StudyError(f"{self._keeper}: cannot be reached")
 
     def close(self) -> None:
+        for fd in self._doors:
+            os.close(fd)
+        self._doors = ()
         self._keeper.end()
 
 

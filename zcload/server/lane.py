@@ -6,6 +6,7 @@ What a server has sent is what its receivers have asked for and got: they park o
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ from zcload.lane.network import Network, family_of
 from zcload.lane.rest import wait_for_rest
 from zcload.lane.sender import load_of
 from zcload.lane.terms import Terms, catalogue_of
+from zcload.linux.process import die_with_parent
 from zcload.model import Point, Server, Variant
 from zcload.observe.process import ObservedProcess
 from zcload.observe.trace import Traced, trace_transfer
@@ -219,14 +221,15 @@ def set_up_server(variant: Variant, point: Point, served: Served, placement: Pla
 
 
 def _start(lane: ServerLane, server: Server, served: Served, network: Network) -> None:
-    address = network.address
+    address = network.server_address
     values = values_of(address, served.path, served.name)
-    port = server.port or free_port(address, family_of(address))
+    port = server.port or free_port(address, partial(network.sockets, "sender"))
+    sockets = partial(network.sockets, "receiver")
     lane.server = running = RunningServer(lane.name, server, port)
     if server.attach is not None:
         running.attach()
     else:
-        running.launch(served.root, values, frozenset().union(*lane.placement.senders))
+        running.launch(served.root, values, frozenset().union(*lane.placement.senders), network)
     known = {**values, "port": str(port), "root": str(served.root.root), "dir": ""}
     lane.paths = tuple(fill(server.path, {**known, "name": _MARK, "file": str(served.root.root / _MARK)}).split(_MARK))
     host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
@@ -236,12 +239,20 @@ def _start(lane: ServerLane, server: Server, served: Served, network: Network) -
         size = wanted
 
     def ask(at: int) -> Target:
-        path = name.join(lane.paths)
-        count = lane.point.senders
-        found = probe(address, at, host=host, path=path, size=size, bytes_per_request=wanted, connections=count, tls=running.trust)
+        found = probe(
+            address,
+            at,
+            host=host,
+            path=name.join(lane.paths),
+            size=size,
+            bytes_per_request=wanted,
+            connections=lane.point.senders,
+            tls=running.trust,
+            sockets=sockets,
+        )
         return found if lane.terms is None else replace(found, ranges=False)
 
-    lane.target = running.wait_ready(address, ask)
+    lane.target = running.wait_ready(address, ask, sockets)
     assert running.tree is not None
     lane.observed_senders = [running.tree]
     lane.ready_ns = running.tree.readings_ns()
@@ -256,11 +267,13 @@ def _connect(lane: ServerLane, served: Served, network: Network) -> None:
     """Make the lane's connections and fork the receivers that share them."""
     point, target = lane.point, lane.target
     assert target is not None
-    receivers = point.receiver_count
+    receivers, coordinator = point.receiver_count, os.getpid()
     lane.parts = tuple((part.start, part.end) for part in map(target.part, range(point.senders)))
     lane.receiver_calls = call_names(lane.sink, target.tls is not None, point.arrivals != "closed")
     # A server that closes after each answer is connected to when it is asked; until then it would only wait.
-    socks = connect_to(*target.address, point.senders) if target.keep_alive and point.connection == "persistent" else [None] * point.senders
+    sockets, doors = partial(network.sockets, "receiver"), network.doors()
+    stays = target.keep_alive and point.connection == "persistent"
+    socks = connect_to(*target.address, point.senders, sockets) if stays else [None] * point.senders
     try:
         for r in range(receivers):
             own = [(c, socks[c]) for c in range(r, point.senders, receivers)]
@@ -268,6 +281,8 @@ def _connect(lane: ServerLane, served: Served, network: Network) -> None:
             lane.gates.append(gate)
 
             def fetch(control: Any, r: int = r, own: Any = own, gate: int = gate) -> None:
+                network.enter("receiver")  # to make new connections where the server closes one
+                die_with_parent(coordinator)  # a change of credentials undoes it: prctl(2)
                 fetch_file(
                     control,
                     board=lane.board,
@@ -280,7 +295,7 @@ def _connect(lane: ServerLane, served: Served, network: Network) -> None:
                     load=_load_of(lane, served, r),
                 )
 
-            keep = [gate, *(sock.fileno() for _, sock in own if sock is not None)]
+            keep = [gate, *doors, *(sock.fileno() for _, sock in own if sock is not None)]
             lane.receivers.append(spawn(lane.name, "receiver", r, fetch, keep, lane.placement.receivers[r]))
         lane.observed_receivers = [ObservedProcess(worker.pid) for worker in lane.receivers]
     finally:
@@ -310,13 +325,13 @@ def _load_of(lane: ServerLane, served: Served, receiver: int) -> Callable[[Fetch
     return Stream
 
 
-def check_port(server: Server, address: str) -> None:
+def check_port(server: Server, network: Network) -> None:
     """Raise ConfigError if the fixed port of *server* is somebody else's."""
-    import socket
-
     if not server.port or server.attach is not None:
         return
-    with socket.socket(family_of(address), socket.SOCK_STREAM) as sock:
+    address = network.server_address
+    (sock,) = network.sockets("sender", family_of(address), 1)
+    with sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind((address, server.port))

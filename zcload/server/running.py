@@ -13,13 +13,16 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from zcload import interrupt
 from zcload.errors import MechanismUnavailableError, StudyError
 from zcload.http.certificate import KEY, make_certificate, no_openssl
+from zcload.http.connect import Sockets, plain_sockets
 from zcload.http.target import Trust
+from zcload.lane.network import Network
 from zcload.model import Server
 from zcload.observe.cgroup import GroupClock
 from zcload.observe.tree import ObservedTree
@@ -60,8 +63,8 @@ class RunningServer:
         """How many of its processes have ended and were nobody else's to wait for."""
         return self._words[ENDED]
 
-    def launch(self, root: DocumentRoot, values: Mapping[str, str], cpus: frozenset[int] | None) -> None:
-        """Start it on *cpus* with *values* for its placeholders; raises StudyError."""
+    def launch(self, root: DocumentRoot, values: Mapping[str, str], cpus: frozenset[int] | None, network: Network) -> None:
+        """Start it on *cpus* in the senders' part of *network* with *values* for its placeholders; raises StudyError."""
         directory = root.directory()
         everything = {**values, "port": str(self.port), "dir": str(directory), "root": str(root.root)}
         if self.server.tls:
@@ -72,12 +75,11 @@ class RunningServer:
         argv = tuple(fill(word, everything) for word in self.server.command)
         group = f"{root.group}-{directory.name}"
         stop_signal = signal.Signals[self.server.stop_signal]
-        start = Start(argv, environment, directory, stop_signal, self.server.grace_s, cpus, group)
+        enter = partial(network.enter, "sender")
+        start = Start(argv, environment, directory, stop_signal, self.server.grace_s, cpus, group, enter)
         self._output = directory / OUTPUT
-        words = self._words
-        self._supervisor = spawn(
-            self.name, "supervisor", 0, lambda control: supervise(control, start, words), [root.life_line], None, outlives=True
-        )
+        words, keep = self._words, [root.life_line, *network.doors()]
+        self._supervisor = spawn(self.name, "supervisor", 0, lambda control: supervise(control, start, words), keep, None, outlives=True)
         said = self._supervisor.hear(_FORK_S, "starting the server")
         if "started" not in said:
             hint = f" ({self.server.install})" if said.get("errno") == errno.ENOENT and self.server.install else ""
@@ -117,8 +119,11 @@ class RunningServer:
             except OSError:
                 self.blind.append(what)
 
-    def wait_ready(self, address: str, probe: Probe) -> Any:
-        """Wait until the server takes connections and the *probe* gets the file; return what the probe does. Raises StudyError."""
+    def wait_ready(self, address: str, probe: Probe, sockets: Sockets = plain_sockets) -> Any:
+        """Wait until the server takes connections from *sockets* and the *probe* gets the file; return what the probe does.
+
+        Raises StudyError.
+        """
         began = time.monotonic()
         deadline = began + self.server.ready_s
         connected: float | None = None
@@ -127,7 +132,7 @@ class RunningServer:
             interrupt.check()
             self.check()
             now = time.monotonic()
-            if connected is None and _listens(address, self.port):
+            if connected is None and _listens(address, self.port, sockets):
                 connected = now
             if connected is not None:
                 try:
@@ -226,17 +231,21 @@ def _ending(status: int) -> str:
     return f"exited with status {os.waitstatus_to_exitcode(status)}"
 
 
-def _listens(address: str, port: int) -> bool:
-    try:
-        with socket.create_connection((address, port), timeout=1.0):
-            return True
-    except OSError:
-        return False
+def _listens(address: str, port: int, sockets: Sockets) -> bool:
+    (sock,) = sockets(socket.AF_INET6 if ":" in address else socket.AF_INET, 1)
+    with sock:
+        sock.settimeout(1.0)
+        try:
+            sock.connect((address, port))
+        except OSError:
+            return False
+        return True
 
 
-def free_port(address: str, family: socket.AddressFamily) -> int:
-    """Return a port of *address* on which nobody listens at this moment; raises OSError."""
-    with socket.socket(family, socket.SOCK_STREAM) as sock:
+def free_port(address: str, sockets: Sockets = plain_sockets) -> int:
+    """Return a port of *address*, where *sockets* makes them, on which nobody listens at this moment; raises OSError."""
+    (sock,) = sockets(socket.AF_INET6 if ":" in address else socket.AF_INET, 1)
+    with sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((address, 0))
         return int(sock.getsockname()[1])

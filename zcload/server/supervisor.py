@@ -14,7 +14,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -42,6 +42,7 @@ class Start:
     grace_s: float
     cpus: frozenset[int] | None
     group: str  # the name of its control group
+    enter: Callable[[], None] | None = None  # moves the process to the server's network
 
 
 def supervise(control: socket.socket, start: Start, words: memoryview) -> None:
@@ -112,6 +113,9 @@ def _become(start: Start, group: Path | None, supervisor: int, writer: int) -> N
         os.setsid()
         if group is not None:
             enter_group(group)
+        if start.enter is not None:
+            start.enter()
+            die_with_parent(supervisor)  # a change of credentials undoes it: prctl(2)
         if start.cpus:
             os.sched_setaffinity(0, start.cpus)
         os.chdir(start.directory)

@@ -64,7 +64,7 @@ def check_host(study: Study, cores: tuple[Core, ...]) -> None:
             listen(point, congestion, 1, network).close()
             for variant in study.variants:
                 if variant.server is not None:
-                    check_port(variant.server, network.address)
+                    check_port(variant.server, network)
         place(point.placement, point.senders, point.receiver_count, cores, random.Random(0))
         _check_arrivals(study, point)
         _check_cold(point)
