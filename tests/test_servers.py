@@ -21,7 +21,7 @@ from zcload.errors import StudyError
 from zcload.lane.network import Network
 from zcload.model import Point, Server, Variant
 from zcload.observe.machine import Machine
-from zcload.observe.tree import ObservedTree
+from zcload.observe.tree import ObservedTree, children
 from zcload.placeholders import PLACEHOLDERS, fill, unknown
 from zcload.placement import Placement
 from zcload.server.lane import Served, set_up_server
@@ -134,6 +134,17 @@ def test_a_server_that_forks_itself_away_is_followed_and_ended(start):
     assert server.failure() is None
     server.stop()
     assert all(gone(pid) for pid in pids)
+
+
+def test_a_thread_that_ends_hides_no_children(monkeypatch):
+    """The children of a process's other threads are found though one of its threads has ended since they were listed."""
+    with subprocess.Popen(["sleep", "60"]) as child:
+        try:
+            threads = os.listdir(f"/proc/{os.getpid()}/task")
+            monkeypatch.setattr(os, "listdir", lambda path: ["4194305", *threads])  # above the largest PID_MAX_LIMIT
+            assert child.pid in children(os.getpid())
+        finally:
+            child.kill()
 
 
 def test_a_server_that_ignores_its_stop_signal_is_killed_and_that_is_said(start):

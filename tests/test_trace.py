@@ -154,6 +154,30 @@ def test_a_refused_strace_is_told(tmp_path, monkeypatch, last_words, sender):
     assert traced.reason.startswith(f"strace may not trace the server: {last_words.partition(': ')[2]} (")
 
 
+@pytest.mark.parametrize(
+    ("scope", "remedy"),
+    [
+        ("0", "run as the server's user or as root"),
+        ("1", "only a parent may trace: run as root, or sysctl kernel.yama.ptrace_scope=0"),
+        ("2", "kernel.yama.ptrace_scope is 2: run as root"),
+        ("3", "nobody may trace until the next boot"),
+        (None, "run as the server's user or as root"),
+    ],
+)
+def test_a_refusal_names_the_remedy_of_the_kernels_setting(tmp_path, monkeypatch, scope, remedy, sender):
+    """What would help against a refused strace is what Yama's setting leaves, if the kernel has Yama."""
+    setting = tmp_path / "ptrace_scope"
+    if scope is not None:
+        setting.write_text(f"{scope}\n")
+    monkeypatch.setattr(trace, "_YAMA", str(setting))
+    fake = tmp_path / "strace"
+    fake.write_text("#!/bin/sh\necho 'strace: attach: ptrace(PTRACE_SEIZE, 5): Operation not permitted' >&2\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(trace.shutil, "which", lambda name: str(fake))
+    traced = trace_transfer([sender(with_sendfile)[0]], never)
+    assert remedy in traced.reason
+
+
 def test_a_strace_that_never_attaches_is_given_up(tmp_path, monkeypatch, sender):
     """A strace that neither attaches nor ends, not even when told to, is killed and told."""
     monkeypatch.setattr(trace, "_ATTACH_S", 0.2)

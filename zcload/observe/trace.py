@@ -29,6 +29,7 @@ _MOST = 0.5
 # `sendfile(8<TCP:[...]>, 9</srv/file>, [0] => [65536], 65536) = 65536`, and the like of other calls
 _CALL = re.compile(r"(\w+)\((.*)\)\s+= (-?\d+|0x[0-9a-f]+)")
 _DESCRIPTOR = re.compile(r"(-?\d+)<((?:[^<>]|->|<[^<>]*>)*)>")
+_YAMA = "/proc/sys/kernel/yama/ptrace_scope"  # Documentation/admin-guide/LSM/Yama.rst
 _REMEDIES = {
     "1": "kernel.yama.ptrace_scope is 1, so only a parent may trace: run as root, or sysctl kernel.yama.ptrace_scope=0",
     "2": "kernel.yama.ptrace_scope is 2: run as root",
@@ -196,7 +197,7 @@ def _wait_until_attached(tracer: subprocess.Popen[bytes], pids: list[int], said:
 
 def _remedy() -> str:
     try:
-        scope = Path("/proc/sys/kernel/yama/ptrace_scope").read_text().strip()
+        scope = Path(_YAMA).read_text().strip()
     except OSError:
         scope = "0"
     return _REMEDIES.get(scope, "run as the server's user or as root; a container may need --cap-add SYS_PTRACE")

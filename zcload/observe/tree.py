@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from zcload.observe.process import ObservedProcess
+from zcload.observe.process import ObservedProcess, read_proc
 
 _TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
 
@@ -27,15 +27,17 @@ def children(pid: int) -> list[int]:
     """Return the children of process *pid*, of all its threads; empty when it is gone. Dependable for processes at rest (proc(5))."""
     found: list[int] = []
     try:
-        for tid in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{tid}/children", "rb") as listed:
-                found += map(int, listed.read().split())
-    except FileNotFoundError:
-        if os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/children"):
-            return found
-        return _children_by_parent(pid)  # a kernel without CONFIG_PROC_CHILDREN
-    except ProcessLookupError:
-        pass
+        threads = os.listdir(f"/proc/{pid}/task")
+    except (FileNotFoundError, ProcessLookupError):
+        return found
+    for tid in threads:
+        try:
+            found += map(int, read_proc(f"/proc/{pid}/task/{tid}/children").split())
+        except ProcessLookupError:
+            pass
+        except FileNotFoundError:  # the thread has ended, and others may have children yet
+            if not os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/children"):
+                return _children_by_parent(pid)  # a kernel without CONFIG_PROC_CHILDREN
     return found
 
 
