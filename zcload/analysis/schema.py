@@ -79,6 +79,7 @@ def summary_schema() -> dict[str, Any]:
             "not_seen": {"type": "array", "items": {"type": "string"}},
         },
         tls=_TEXT,
+        file_cut={"type": "boolean"},
         **dict.fromkeys(("cpu_clocks_s", "cpu_cgroup_s", "cpu_apart"), _NUMBER),
     )
     variant = _object(

@@ -21,7 +21,8 @@ def server_facts(said: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     sums = {name: sum(each[name] for each in said) for name in ("processes_ended", "rests", "rests_loose")}
     same = {name: said[-1][name] for name in ("cpu_from", "version", "keep_alive", "ranges", "request_bytes", "not_seen")}
     # Results of earlier versions do not say.
-    return {**same, "tls": said[-1].get("tls"), "processes": max(each["processes"] for each in said), **sums, **_readings(said)}
+    later = {"tls": said[-1].get("tls"), "file_cut": said[-1].get("file_cut", False), **_readings(said)}
+    return {**same, "processes": max(each["processes"] for each in said), **sums, **later}
 
 
 def _readings(said: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:

@@ -61,6 +61,8 @@ def state(point: Point) -> Table | None:
         if s is None:
             continue
         asked = f"ranges of {format_size(s['request_bytes'])}" if s["ranges"] else f"whole files of {format_size(s['request_bytes'])}"
+        if s["file_cut"]:
+            asked += f", cut from {format_size(point['point']['file_bytes'])}"
         spoken = s["version"] + (f" over {s['tls'].replace('TLSv', 'TLS ')}" if s.get("tls") else "")
         kept = "keep-alive" if s["keep_alive"] else "a connection each"
         source = {"cgroup": "control group", "clocks": "process clocks"}[s["cpu_from"]]

@@ -55,7 +55,8 @@ _CAUSE_S = 0.25  # how long a broken connection waits for the news that the serv
 class Served:
     """The file that servers serve: it is called *name* in *root* and *path* on the host, and has *size* bytes.
 
-    *files* is what the names of the point's small files begin with, None for a stream.
+    *files* is what the names of the point's small files begin with, None for a stream. A server that ignores ranges gets a file of
+    *enough* bytes instead, where that is not None and less; *cut* says that this is one.
     """
 
     root: DocumentRoot
@@ -63,6 +64,15 @@ class Served:
     path: str
     size: int
     files: str | None = None
+    enough: int | None = None
+    cut: bool = False
+
+    def for_whole_answers(self) -> Served:
+        """Return the file that a server gets that ignores ranges: a cut one, where there may be one and room for it; raises StudyError."""
+        if self.cut or self.files is not None or self.enough is None or self.enough >= self.size:
+            return self
+        path = self.root.cut(self.name, self.enough)
+        return self if path is None else replace(self, path=str(path), size=self.enough, cut=True)
 
 
 @dataclass(slots=True)
@@ -73,6 +83,7 @@ class ServerLane(Lane):
     target: Target | None = None
     ready_ns: dict[str, int | None] = field(default_factory=dict)  # what each source of its CPU time said when it was ready
     paths: tuple[str, ...] = ()  # the pieces of a path on the server between which a file's name stands
+    cut: bool = False  # whether the server was given only the beginning of the file
     said: list[dict[str, Any]] = field(default_factory=list)  # what the receivers last reported
 
     @property
@@ -151,6 +162,7 @@ class ServerLane(Lane):
                 "keep_alive": target.keep_alive,
                 "ranges": target.ranges,
                 "request_bytes": self.burst_bytes,
+                "file_cut": self.cut,
                 "not_seen": server.blind,
             },
             "receivers": self.said,
@@ -209,7 +221,7 @@ def set_up_server(variant: Variant, point: Point, served: Served, placement: Pla
     if served.files:
         lane.terms = Terms(point, catalogue_of(point, served.size), LatencyLog(point.senders), None, seed)
     try:
-        _start(lane, variant.server, served, network)
+        served = _start(lane, variant.server, served, network)
         _connect(lane, served, network)
         return lane
     except OSError as error:
@@ -220,7 +232,26 @@ def set_up_server(variant: Variant, point: Point, served: Served, placement: Pla
         raise
 
 
-def _start(lane: ServerLane, server: Server, served: Served, network: Network) -> None:
+def _start(lane: ServerLane, server: Server, served: Served, network: Network) -> Served:
+    """Start the server, again if it ignores ranges and there is a shorter file for those; return what it serves."""
+    if lane.name in served.root.whole_only:
+        served = served.for_whole_answers()
+    _start_once(lane, server, served, network)
+    assert lane.server is not None
+    assert lane.target is not None
+    if lane.target.ranges or server.attach is not None:
+        return served
+    shorter = served.for_whole_answers()
+    if shorter is not served:
+        served.root.whole_only.add(lane.name)
+        lane.odd = lane.server.stop()
+        served = shorter
+        _start_once(lane, server, served, network)
+    lane.cut = served.cut
+    return served
+
+
+def _start_once(lane: ServerLane, server: Server, served: Served, network: Network) -> None:
     address = network.server_address
     values = values_of(address, served.path, served.name)
     port = server.port or free_port(address, partial(network.sockets, "sender"))
@@ -230,8 +261,8 @@ def _start(lane: ServerLane, server: Server, served: Served, network: Network) -
         running.attach()
     else:
         running.launch(served.root, values, frozenset().union(*lane.placement.senders), network)
-    known = {**values, "port": str(port), "root": str(served.root.root), "dir": ""}
-    lane.paths = tuple(fill(server.path, {**known, "name": _MARK, "file": str(served.root.root / _MARK)}).split(_MARK))
+    known = {**values, "port": str(port), "dir": ""}
+    lane.paths = tuple(fill(server.path, {**known, "name": _MARK, "file": str(Path(served.path).parent / _MARK)}).split(_MARK))
     host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     name, size, wanted = served.name, served.size, server.asked_bytes(lane.point)
     if lane.terms is not None and served.files is not None:
@@ -340,8 +371,12 @@ def check_port(server: Server, network: Network) -> None:
             raise ConfigError(Problem(what, key="variant.port", remedy="port = 0 takes any free one")) from None
 
 
-def show(root: DocumentRoot, path: str | None, size: int, files: str | None = None) -> Served:
-    """Make the file at *path* reachable for servers in *root*; the names of its small *files* there begin with that."""
+def show(root: DocumentRoot, path: str | None, size: int, files: str | None = None, enough: int | None = None) -> Served:
+    """Make the file at *path* reachable for servers in *root*; the names of its small *files* there begin with that.
+
+    Of a file that was made there a server that ignores ranges gets *enough* bytes. Anybody else's is served as it is.
+    """
     assert path is not None
-    name = Path(path).name if Path(path).parent == root.root else root.show(path)
-    return Served(root, name, str(root.root / name), size, files)
+    made = Path(path).parent == root.root
+    name = Path(path).name if made else root.show(path)
+    return Served(root, name, str(root.root / name), size, files, enough if made else None)

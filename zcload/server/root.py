@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from zcload.errors import ConfigError, Problem
+from zcload.errors import ConfigError, Problem, StudyError
 from zcload.linux.pagecache import memory_file_system
 from zcload.units import human_bytes
 from zcload.worker import Worker, spawn
@@ -47,6 +47,7 @@ class DocumentRoot:
         self.root = self.base / "root"
         self.group = self.base.name  # a name of the run's own, for control groups
         self._made = 0
+        self.whole_only: set[str] = set()  # servers that were found to ignore ranges
         reader, self.life_line = os.pipe2(os.O_CLOEXEC)
         try:
             # Servers that give up their privileges must find the file too; the name is not to be guessed.
@@ -70,6 +71,25 @@ class DocumentRoot:
         made = self.base / f"server-{self._made}"
         made.mkdir()
         made.chmod(0o755)
+        return made
+
+    def cut(self, name: str, size: int) -> Path | None:
+        """Return a file of the same *name* with the first *size* bytes, in a directory of its own; None if there is no room for it."""
+        made = self.base / f"first-{size}" / name
+        if made.exists():
+            return made
+        room = os.statvfs(self.base)
+        if size > room.f_bavail * room.f_frsize:
+            return None
+        try:
+            made.parent.mkdir(exist_ok=True)
+            made.parent.chmod(0o755)
+            with open(self.root / name, "rb") as source, open(made, "wb") as target:
+                while (at := target.tell()) < size:
+                    target.seek(os.sendfile(target.fileno(), source.fileno(), at, size - at), os.SEEK_CUR)
+            made.chmod(0o444)
+        except OSError as error:
+            raise StudyError(f"cannot make {made}: {(error.strerror or str(error)).lower()}") from None
         return made
 
     def show(self, path: str) -> str:

@@ -66,7 +66,7 @@ class RunningServer:
     def launch(self, root: DocumentRoot, values: Mapping[str, str], cpus: frozenset[int] | None, network: Network) -> None:
         """Start it on *cpus* in the senders' part of *network* with *values* for its placeholders; raises StudyError."""
         directory = root.directory()
-        everything = {**values, "port": str(self.port), "dir": str(directory), "root": str(root.root)}
+        everything = {**values, "port": str(self.port), "dir": str(directory)}
         if self.server.tls:
             everything |= self._certify(directory, values["address"])
         for name, text in self.server.files.items():
@@ -257,7 +257,8 @@ def values_of(address: str, path: str, name: str) -> dict[str, str]:
         user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
     except KeyError:  # a container's user may have no name
         user, group = str(os.getuid()), str(os.getgid())
-    return {"address": address, "file": path, "name": name, "user": user, "group": group, "python": sys.executable}
+    root = os.path.dirname(path)
+    return {"address": address, "root": root, "file": path, "name": name, "user": user, "group": group, "python": sys.executable}
 
 
 def missing(name: str, server: Server) -> MechanismUnavailableError | None:

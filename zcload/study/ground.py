@@ -23,6 +23,7 @@ from zcload.server.root import DocumentRoot
 from zcload.source import Source, open_source
 from zcload.study.blocks import Record
 from zcload.study.point import PointRun
+from zcload.study.preflight import enough_bytes
 from zcload.study.setting import Setting
 
 
@@ -51,6 +52,7 @@ class Ground:
         self._networks: dict[tuple[Any, ...], Network] = {}
         self._small: dict[tuple[Any, ...], str] = {}
         self._root = DocumentRoot() if study.serves else None
+        self._enough = enough_bytes(environment.get("last_level_cache_bytes"))
 
     def point(self, index: int) -> PointRun:
         """Return the study's point number *index*, not prepared yet; what it cannot run here is recorded."""
@@ -73,7 +75,7 @@ class Ground:
             interrupts_apart=self._interrupts_apart,
             emit=self._emit,
             perf=self._able,
-            served=show(self._root, source.path, source.size, self._small_files(point, source)) if self._root else None,
+            served=show(self._root, source.path, source.size, self._small_files(point, source), self._enough) if self._root else None,
         )
         setting.record_network()
         setting.record_perf()

@@ -31,6 +31,8 @@ from zcload.units import format_frequency, format_size, human_bytes, human_durat
 _OWN_FILES = 128  # standard streams, the result, files that are sent, networks, imports under way
 _PROCESS_BYTES = 12 << 20  # private memory of a forked worker, beside its buffers
 
+_CACHE_BYTES = 32 << 20  # taken for a last-level cache of which the kernel tells nothing
+
 
 def resolve(study: Study) -> Study:
     """Return *study* with the sizes of the user's own files; raises ConfigError if one cannot be sent."""
@@ -162,18 +164,23 @@ def require(study: Study, out: dict[str, MechanismUnavailableError], strict: boo
         raise MechanismUnavailableError(what, error.reason, error.remedy)
 
 
+def enough_bytes(cache_bytes: int | None) -> int:
+    """Return how large a file must be for its bytes not to come from a last-level cache of *cache_bytes*: four times that."""
+    return 4 * (cache_bytes or _CACHE_BYTES)
+
+
 def cautions(study: Study, environment: Mapping[str, Any]) -> list[Caution]:
     """Return the cautions that the config gives rise to on a host of this *environment*."""
     found = []
     cache_bytes = environment.get("last_level_cache_bytes")
     small = min(point.file_size for point in study.points)
-    if cache_bytes and small < 4 * cache_bytes:
+    if cache_bytes and small < enough_bytes(cache_bytes):
         found.append(
             Caution(
                 "small_file",
                 f"a file of {human_bytes(small)} is under 4 times the last-level cache ({human_bytes(cache_bytes)}): "
                 "part of it is sent from the cache",
-                f'file_size = "{-(-4 * cache_bytes >> 20)}MiB" or more, unless the cached case is what you ask about',
+                f'file_size = "{-(-enough_bytes(cache_bytes) >> 20)}MiB" or more, unless the cached case is what you ask about',
             )
         )
     machine = environment.get("virtualisation")
