@@ -45,7 +45,7 @@ def good(exchange):
 class FaultServer:
     """Answers each request with `answer(exchange)`, which returns whether the connection stays open."""
 
-    def __init__(self, data, answer=good, tls=None):
+    def __init__(self, data, answer=good, tls=None, port=0):
         self.data, self.answer = data, answer
         self.requests = 0
         self.asked = 0  # bytes, by all requests together
@@ -56,7 +56,7 @@ class FaultServer:
             self.context.load_cert_chain(*tls)
         self.open = set()
         self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+        self.listener = socket.create_server(("127.0.0.1", port), backlog=2048)
         self.port = self.listener.getsockname()[1]
         self.threads = [threading.Thread(target=self._accept)]
         self.threads[0].start()
