@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zcload.analysis.servers import server_cautions, server_facts
-from zcload.report.servers import sentences, state
+from zcload.report.servers import sentences, state, traced
 
 
 def said(**more):
@@ -27,7 +27,7 @@ def test_sources_that_differ_are_a_caution(clocks_ms, warns):
     found = server_cautions("", [{"name": "nginx", "server": facts}])
     assert [caution.code for caution in found] == (["server_ledger"] if warns else [])
     row = state({"variants": [{"name": "nginx", "server": facts}]}).rows[0]
-    assert row[1] == f"control group (clocks {100 * facts['cpu_apart']:+.2f} %)"
+    assert row[2] == f"control group (clocks {100 * facts['cpu_apart']:+.2f} %)"
 
 
 def test_sources_are_added_up_where_both_were_read():
@@ -43,7 +43,7 @@ def test_one_source_is_held_to_nothing(generation):
     facts = server_facts([generation])
     assert facts["cpu_apart"] is None
     assert server_cautions("", [{"name": "nginx", "server": facts}]) == []
-    assert "clocks " not in state({"variants": [{"name": "nginx", "server": facts}]}).rows[0][1]
+    assert "clocks " not in state({"variants": [{"name": "nginx", "server": facts}]}).rows[0][2]
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,24 @@ def test_the_words_for_what_a_server_adds(tls, other, words):
     variants = [{"name": "a", "server": server_facts([said(tls=tls)])}, {"name": "b", "server": other}]
     (line,) = sentences({"comparisons_over": [over], "variants": variants}, "both ends'")
     assert line.endswith(f": {words}.")
+
+
+def test_servers_that_are_alike_share_a_sentence():
+    """Servers that add to the same mechanism are one sentence, and so are those that moved the payload with the same calls."""
+    saving = {"estimate": -20.0, "low": -30.0, "high": -10.0}
+    over = [{"variant": name, "baseline": "b", "headline": True, "verdict": "costs", "saving_percent": saving} for name in ("a", "c", "d")]
+    over[2]["verdict"] = "no difference"
+    variants = [{"name": "b", "server": None}]
+    for name, moved in (("a", "sendfile"), ("c", "sendfile"), ("d", None), ("e", "sendfile")):
+        variants.append({"name": name, "status": "ok", "server": server_facts([said()]), "traced": {"moved": moved, "reason": "no strace"}})
+    point = {"comparisons_over": over, "variants": variants}
+    first = "a does the work of b for +20 % (10..30) of both ends' CPU per GB"
+    assert sentences(point, "both ends'") == [
+        f"{first}, c for +20 % (10..30): what HTTP and the server add.",
+        "d" + first[1:] + ": no difference.",
+    ]
+    assert traced(point) == [
+        "a, c and e moved the payload with sendfile.",
+        "What d moved the payload with is not known: no strace.",
+    ]
+    assert [row[1] for row in state({"variants": variants}).rows] == ["sendfile", "sendfile", "-", "sendfile"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zcload.report.figures import NONE, change_text
@@ -33,13 +33,38 @@ def added(point: Point) -> Table | None:
 
 
 def sentences(point: Point, whose: str) -> list[str]:
-    """Say of each server what it adds, as far as its interval carries that."""
-    lines = []
+    """Say of each server what it adds, as far as its interval carries that: in one sentence of all that add the same to the same."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for c in point.get("comparisons_over") or ():
         if c["headline"] and c["verdict"] is not None:
-            text = f"{c['variant']} does the work of {c['baseline']} for {change_text(c['saving_percent'])} of {whose} CPU per GB"
-            lines.append(f"{text}: {_what_adds(point, c) if c['verdict'] == 'costs' else c['verdict']}.")
+            found.setdefault((c["baseline"], _what_adds(point, c) if c["verdict"] == "costs" else c["verdict"]), []).append(c)
+    lines = []
+    for (baseline, what), same in found.items():
+        parts = [
+            f"{c['variant']} does the work of {baseline} for {change_text(c['saving_percent'])} of {whose} CPU per GB"
+            if c is same[0]
+            else f"{c['variant']} for {change_text(c['saving_percent'])}"
+            for c in same
+        ]
+        lines.append(f"{', '.join(parts)}: {what}.")
     return lines
+
+
+def traced(point: Point) -> list[str]:
+    """Say what the servers moved the payload with, or why nobody knows: a sentence for all of which the same is true."""
+    moved: dict[str, list[str]] = {}
+    unknown: dict[str, list[str]] = {}
+    for v in point["variants"]:
+        found = v.get("traced")
+        if found and v["status"] == "ok":
+            group, key = (moved, found["moved"]) if found["moved"] is not None else (unknown, found["reason"])
+            group.setdefault(key, []).append(v["name"])
+    lines = [f"{_listed(names)} moved the payload with {calls}." for calls, names in moved.items()]
+    return lines + [f"What {_listed(names)} moved the payload with is not known: {reason}." for reason, names in unknown.items()]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), names[-1]])
 
 
 def _what_adds(point: Point, comparison: Mapping[str, Any]) -> str:
@@ -70,6 +95,17 @@ def state(point: Point) -> Table | None:
             source += f" (clocks {100 * s['cpu_apart']:+.2f} %)"
         still = f"{s['rests'] - s['rests_loose']} of {s['rests']}"
         hidden = ", ".join(s["not_seen"]) or NONE
-        rows.append([v["name"], source, str(s["processes"]), str(s["processes_ended"]), f"{spoken}, {kept}", asked, still, hidden])
-    headers = ["variant", "CPU from", "processes", "ended", "protocol", "asked for", "at rest strictly", "not to be seen"]
+        calls = (v.get("traced") or {}).get("moved") or NONE
+        rows.append([v["name"], calls, source, str(s["processes"]), str(s["processes_ended"]), f"{spoken}, {kept}", asked, still, hidden])
+    headers = [
+        "variant",
+        "payload moved by",
+        "CPU from",
+        "processes",
+        "ended",
+        "protocol",
+        "asked for",
+        "at rest strictly",
+        "not to be seen",
+    ]
     return Table("Servers", headers, rows) if rows else None

@@ -62,7 +62,7 @@ def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
     if best:
         lines += _best(summary, point, best["chunk_bytes"], whose)
     lines += explanations(point)
-    lines += [traced(v) for v in point["variants"] if v.get("traced") and v["status"] == "ok"]
+    lines += servers.traced(point)
     lines += [_aa(c) for c in headlines if c["aa"] and c["ratio"]["estimate"] is not None]
     if point["smallest_saving_percent"] is not None:
         here = f" at {point['name']}" if point["name"] else ""
@@ -70,14 +70,6 @@ def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
         told = f"The smallest saving this run could have shown{here} is {percent(least)} %."
         lines.append(told if least < 100 else f"This run could have shown no saving at all{here}: its intervals are too wide.")
     return lines
-
-
-def traced(variant: Mapping[str, Any]) -> str:
-    """Say what a server moved the payload with, or why nobody knows."""
-    found = variant["traced"]
-    if found["moved"] is None:
-        return f"What {variant['name']} moved the payload with is not known: {found['reason']}."
-    return f"{variant['name']} moved the payload with {found['moved']}."
 
 
 def copied(point: Mapping[str, Any]) -> list[str]:
