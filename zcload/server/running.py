@@ -57,6 +57,7 @@ class RunningServer:
         self._group: GroupClock | None = None
         self._output: Path | None = None
         self._ended: int | None = None
+        self._ready = False  # it has served the file
 
     @property
     def reaped(self) -> int:
@@ -138,6 +139,7 @@ class RunningServer:
                 try:
                     found = probe(self.port)
                     self.check()  # somebody else may be listening where it could not
+                    self._ready = True
                     return found
                 except StudyError as error:
                     self.check()
@@ -166,7 +168,9 @@ class RunningServer:
             return error
         # One that has put itself into the background lives on in its children.
         if self._ended is not None and (self._ended or not self._alive()):
-            return StudyError(f"server {self.name} (pid {self.pid}) {_ending(self._ended)}{self.last_words()}")
+            # A program that is there may lack a package of its own: python3 does without aiohttp.
+            hint = f" (if something is missing: {self.server.install})" if self.server.install and not self._ready else ""
+            return StudyError(f"server {self.name} (pid {self.pid}) {_ending(self._ended)}{self.last_words()}{hint}")
         return self._supervisor.failure()
 
     def _alive(self) -> bool:
