@@ -83,3 +83,12 @@ def test_servers_that_are_alike_share_a_sentence():
         "What d moved the payload with is not known: no strace.",
     ]
     assert [row[1] for row in state({"variants": variants}).rows] == ["sendfile", "sendfile", "-", "sendfile"]
+
+
+def test_the_summary_of_an_earlier_version_is_shown():
+    """A summary that was stored before a server's later facts were known still has its row in the table."""
+    facts = server_facts([said()])
+    for later in ("cpu_clocks_s", "cpu_cgroup_s", "cpu_apart", "file_cut", "tls"):
+        del facts[later]
+    (row,) = state({"variants": [{"name": "nginx", "server": facts}]}).rows
+    assert row[0] == "nginx"

@@ -86,12 +86,12 @@ def state(point: Point) -> Table | None:
         if s is None:
             continue
         asked = f"ranges of {format_size(s['request_bytes'])}" if s["ranges"] else f"whole files of {format_size(s['request_bytes'])}"
-        if s["file_cut"]:
+        if s.get("file_cut"):
             asked += f", cut from {format_size(point['point']['file_bytes'])}"
         spoken = s["version"] + (f" over {s['tls'].replace('TLSv', 'TLS ')}" if s.get("tls") else "")
         kept = "keep-alive" if s["keep_alive"] else "a connection each"
         source = {"cgroup": "control group", "clocks": "process clocks"}[s["cpu_from"]]
-        if s["cpu_apart"] is not None:
+        if s.get("cpu_apart") is not None:
             source += f" (clocks {100 * s['cpu_apart']:+.2f} %)"
         still = f"{s['rests'] - s['rests_loose']} of {s['rests']}"
         hidden = ", ".join(s["not_seen"]) or NONE
