@@ -93,7 +93,7 @@ def test_attach_to_the_server_of_another_user(tmp_path, run):
     file.write_bytes(os.urandom(4 << 20))
     for directory in (tmp_path, *tmp_path.parents[:3]):
         directory.chmod(0o755)  # access(2), by which a file of the user's is checked, knows no capabilities
-    port = free_port("127.0.0.1", socket.AF_INET)
+    port = free_port("127.0.0.1")
     command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "-d", str(file.parent), str(port)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
         try:
