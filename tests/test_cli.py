@@ -235,6 +235,21 @@ def test_an_unreadable_file_is_told(tmp_path):
     assert done.stdout.strip() == f"workload.file: {secret}: permission denied"
 
 
+def test_plan_as_json(tmp_path):
+    """`--plan --json` prints the plan as one JSON object, and leaves nothing behind."""
+    done = zcload("run", CONFIGS / "heavy.toml", "--plan", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    tree = json.loads(done.stdout)
+    assert tree["baseline"] in [variant["name"] for variant in tree["variants"]]
+    assert tree["points"]
+    assert tree["search"] is None
+    assert min(tree["processes"], tree["memory_bytes"]) > 1
+    assert tree["total_s"] == tree["setup_s"] + tree["measure_s"] + tree["check_s"]
+    assert all(tree["cpus"][role] for role in ("senders", "receivers"))
+    assert tree["network"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_plan_runs_nothing(tmp_path):
     """`--plan` prints points, lanes, CPUs, memory, disk and time on stdout and leaves nothing behind."""
     done = zcload("run", CONFIGS / "heavy.toml", "--plan", cwd=tmp_path)

@@ -13,6 +13,7 @@ from zcload.compare import gates
 from zcload.compare.change import Figure, change, figure
 from zcload.compare.compare import FEW, compare
 from zcload.compare.render import FORMATS
+from zcload.compare.tables import shown
 from zcload.errors import ConfigError
 from zcload.results import Result
 
@@ -39,6 +40,16 @@ def problems(call, *arguments, **named):
 
 
 # The change. Expected values: scipy 1.17, stats.ttest_ind(equal_var=False) on logs and stats.t.
+
+
+def test_where_nothing_was_compared_no_method_is_named():
+    """Results without a ratio, one a side, are not said to have been compared by a method that needs several."""
+    base, new = run(point({("sendfile", HEADLINE): 0.5})), run(point({("sendfile", HEADLINE): 0.5}))
+    for comparison in new.summary["points"][0]["comparisons"]:
+        comparison["ratio"] = dict.fromkeys(comparison["ratio"])
+    notes = " ".join(shown(compare([base], [new]), []).notes)
+    assert "Welch" not in notes
+    assert "there was nothing to compare" in notes
 
 
 def test_one_result_a_side():

@@ -35,6 +35,12 @@ def results(tmp_path):
         (["a", "--fail-if", f"{HEADLINE} > +5%"], 2, "there is nothing to compare with (zcload compare BASE... --new NEW...)"),
         (["a", "--new", "b", "--fail-if-unproven"], 2, "--fail-if-unproven: there is no gate to prove (give one with --fail-if)"),
         (["a", "--new", "b", "--format", "html"], 2, "--format: 'html' is not a format (use table, markdown, json)"),
+        (
+            ["a", "--new", "b", "--allow", "cpu_modle"],
+            2,
+            "--allow: 'cpu_modle' is not a setting or a fact of these results (did you mean 'cpu_model'?)",
+        ),
+        (["a", "--new", "b", "--allow", "cpu_model"], 0, ""),
         (["a", "--new", "nowhere"], 2, "nowhere: no such file or directory"),
         (["a", "--new", "b", "--margin", "3"], 2, "--margin: 3 has no unit: expected a percentage such as '3%' ('3%'?)"),
     ],

@@ -344,6 +344,17 @@ def test_what_the_kernel_copied_is_said_first():
     assert answer(summary)[0] == "msg_zerocopy: the kernel copied 100 % of it after all: not a zero-copy result."
 
 
+def test_what_was_never_sent_as_zero_copy_is_not_said_to_be_copied_by_the_kernel():
+    """A variant whose every byte fell back to plain sends is said to have done that, with the remedy for it, and nothing else."""
+    plain = {"completions": 0, "copied": 0, "fallback_sends": 10, "fallback_bytes": 200_000_000}
+    summary = summarise(zero_copy(plain))
+    never = "never sent as zero-copy: all of it fell back to plain sends, because no memory could be pinned for it"
+    assert answer(summary)[0] == f"msg_zerocopy: {never}: not a zero-copy result."
+    (caution,) = (c for c in summary["cautions"] if c["code"] == "copied")
+    assert "after all" not in caution["message"]
+    assert "RLIMIT_MEMLOCK" in caution["remedy"]
+
+
 def zero_copy(completions, *, moved=200_000_000, **tcp_info):
     """Return the records of a study whose contender reports *completions* in every generation."""
     copies = {"calls": ["send", "recvmsg"], "copies": A_LATE_COPY}

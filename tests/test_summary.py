@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -434,6 +435,12 @@ def test_long_windows_are_counted_apart():
 def test_the_schema_is_one():
     """The schema is itself a valid schema of its draft."""
     jsonschema.Draft202012Validator.check_schema(summary_schema())
+
+
+def test_a_result_of_the_first_release_satisfies_the_schema_of_today():
+    """What came later, metrics too, is required of no result: `zcload schema --result` holds for every one that was ever written."""
+    first = json.loads((Path(__file__).with_name("data") / "first-release" / "summary.json").read_text())
+    jsonschema.validate(first, summary_schema(), cls=jsonschema.Draft202012Validator)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from zcload.analysis.comparisons import Comparison
 from zcload.analysis.own_cost import distortion
 from zcload.analysis.rates import cautions as rate_cautions
 from zcload.analysis.sorting import PointData
+from zcload.analysis.truth import ALL_PLAIN, all_plain
 from zcload.metrics import MACHINE, TOTAL
 from zcload.model import Caution
 from zcload.units import counted
@@ -150,7 +151,10 @@ def _own_cost_cautions(
 def _truth_cautions(where: str, variant: Mapping[str, Any]) -> list[Caution]:
     """Say that a variant was no zero-copy, that it lost packets, or that a part of it went as plain copies."""
     found, name, said = [], variant["name"], variant["truth"]
-    if said["label"]:
+    if all_plain(said):
+        remedy = "a higher RLIMIT_MEMLOCK (ulimit -l) and net.core.optmem_max"
+        found.append(Caution("copied", f"{where}{name}: {ALL_PLAIN}: not a zero-copy result", remedy))
+    elif said["label"]:
         remedy = "a network path that allows it: loopback and veth do not (docs/mechanisms.md)"
         found.append(Caution("copied", f"{where}{name}: the kernel copied 100 % after all: not a zero-copy result", remedy))
     elif (said["fallback_fraction"] or 0.0) > FALLBACK:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 NOT_ZERO_COPY = "copied: not a zero-copy result"
+ALL_PLAIN = "never sent as zero-copy: all of it fell back to plain sends, because no memory could be pinned for it"
 SUMS = ("completions", "copied", "enobufs", "enomem", "eagain", "waits", "short", "broken_links", "fallback_sends", "fallback_bytes")
 LARGEST = ("pinned_bytes_max",)  # of any one sender
 
@@ -23,6 +24,11 @@ def truth(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     found["fallback_fraction"] = fallback / moved if fallback is not None and moved else None
     found["label"] = NOT_ZERO_COPY if found["copied_fraction"] == 1.0 or found["fallback_fraction"] == 1.0 else None
     return found
+
+
+def all_plain(found: Mapping[str, Any]) -> bool:
+    """Say of what `truth` returned whether every byte fell back to plain sends: nothing was left for the kernel to copy after all."""
+    return found.get("fallback_fraction") == 1.0
 
 
 def _of(counters: Sequence[Mapping[str, int]], name: str, together: Any) -> int | None:

@@ -81,7 +81,7 @@ def carry_out(
     study = preflight.resolve(study)
     planned = plan(study, check_windows)
     if plan_only:
-        _show_plan(study, check_windows)
+        _show_plan(study, check_windows, as_json)
         return 0
     points = f"{len(planned.points)} {'values' if study.crossover else 'points'}, " if len(planned.points) > 1 else ""
     usual = f"usually about {human_duration(round(planned.typical_s))}, " if planned.typical_s else ""
@@ -122,7 +122,8 @@ def _network(point: Point) -> str:
     return f"veth {address_of(point)}, MTU {point.mtu or 'auto'}, offloads {'on' if point.offloads else 'off'}"
 
 
-def _show_plan(study: Study, check_windows: bool) -> None:
+def _show_plan(study: Study, check_windows: bool, as_json: bool) -> None:
+    import json
     import random
 
     from zcload.observe.topology import read_cores
@@ -136,6 +137,21 @@ def _show_plan(study: Study, check_windows: bool) -> None:
     first = study.points[0]
     placement = place(first.placement, first.senders, first.receiver_count, cores, random.Random(0))
     unavailable = preflight.unavailable(study, first)
+
+    if as_json:
+        tree = {
+            **planned.as_dict(study),
+            "cpus": {
+                "senders": sorted(frozenset().union(*placement.senders)),
+                "receivers": sorted(frozenset().union(*placement.receivers)),
+                "coordinator": sorted(placement.coordinator),
+                "drawn_anew": first.placement != "free",
+            },
+            "network": list(dict.fromkeys(_network(point) for point in study.points)),
+            "skipped": [{"variant": name, "reason": why.reason, "remedy": why.remedy} for name, why in unavailable.items()],
+        }
+        print(json.dumps(tree, indent=1, allow_nan=False))
+        return
 
     def cpus(sets: Sequence[frozenset[int]]) -> str:
         return ",".join(map(str, sorted(frozenset().union(*sets))))

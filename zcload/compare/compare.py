@@ -9,7 +9,7 @@ from typing import Any
 
 from zcload.analysis.comparisons import verdict
 from zcload.compare.change import ENOUGH, RUN_SPREAD, Change, Figure, change, figure
-from zcload.compare.differences import Difference, differences, refuse
+from zcload.compare.differences import Difference, differences, known, refuse
 from zcload.compare.match import Pair, Point, match
 from zcload.errors import ConfigError, Problem
 from zcload.metrics import METRICS
@@ -108,6 +108,7 @@ def compare(
     for side in (base, new):
         _once(side)
     found = differences(base, new)
+    known(allowed, base, new)
     matched = match(base, new, allowed)
     found += [d for pair in matched.pairs for d in pair.differs if d not in found]
     refuse(found, allowed)

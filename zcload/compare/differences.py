@@ -6,6 +6,7 @@ baseline. What people compare on purpose is told and no more: the kernel, zcload
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,6 +81,24 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def known(allowed: Iterable[str], base: Sequence[Result], new: Sequence[Result]) -> None:
+    """Raise ConfigError for what is *allowed* to differ and is no setting, variant or fact of any of the results: it would do nothing."""
+    names = {"baseline", *REFUSED, *WHOLE}
+    for result in (*base, *new):
+        names.update(result.summary["environment"])
+        for point in result.summary["points"]:
+            names.update(point["point"])
+            names.update(f"variant {variant['name']}" for variant in point["variants"])
+    problems = []
+    for key in dict.fromkeys(allowed):
+        if key not in names:
+            near = [name for name in sorted(names) if name.startswith(f"{key}_")] or difflib.get_close_matches(key, sorted(names), n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else "a comparison that is refused names the KEY to allow"
+            problems.append(Problem(f"{key!r} is not a setting or a fact of these results", key="--allow", remedy=remedy))
+    if problems:
+        raise ConfigError(*problems)
 
 
 def refuse(found: Iterable[Difference], allowed: Sequence[str]) -> None:

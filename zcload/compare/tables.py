@@ -130,7 +130,9 @@ def _differences(found: Comparison) -> Table | None:
 def _notes(found: Comparison) -> list[str]:
     """Say how it was compared, and what was not."""
     lines = [f"base: {', '.join(found.base)}", f"new: {', '.join(found.new)}"]
-    if found.run_spread is None:
+    if not any(row.change for row in found.rows):
+        lines.append("no figure has an interval on both sides: there was nothing to compare")
+    elif found.run_spread is None:
         lines.append("the intervals come from the spread between the results of each side (Welch's t on logs)")
     else:
         lines.append(

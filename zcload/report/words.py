@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zcload.analysis.truth import ALL_PLAIN, all_plain
 from zcload.metrics import MACHINE
 from zcload.report import crossing, rate, servers
 from zcload.report.figures import change_text, percent, saving_text
@@ -73,9 +74,11 @@ def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
 
 
 def copied(point: Mapping[str, Any]) -> list[str]:
-    """Say which variants were not zero-copy at all: the kernel copied every byte after the fact."""
-    names = list(labels(point))
-    return [f"{', '.join(names)}: the kernel copied 100 % of it after all: not a zero-copy result."] if names else []
+    """Say which variants were not zero-copy at all: copied by the kernel after all, or never sent so."""
+    plain = [v["name"] for v in point["variants"] if all_plain(v.get("truth") or {})]
+    late = [name for name in labels(point) if name not in plain]
+    lines = [f"{', '.join(late)}: the kernel copied 100 % of it after all: not a zero-copy result."] if late else []
+    return [*lines, f"{', '.join(plain)}: {ALL_PLAIN}: not a zero-copy result."] if plain else lines
 
 
 def sentence(c: Comparison, whose: str) -> str:

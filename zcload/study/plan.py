@@ -78,6 +78,27 @@ class Plan:
     def total_s(self) -> float:
         return self.setup_s + self.measure_s + self.check_s
 
+    def as_dict(self, study: Study) -> dict[str, Any]:
+        """Return what programs are told of the plan of *study*; docs/exchange.md has the keys."""
+        search = study.crossover
+        return {
+            "study": study.name,
+            "search": {"contender": search.contender, "baseline": study.baseline, "sweep": search.sweep} if search else None,
+            "points": list(self.points),
+            "variants": [{"name": v.name, "mechanism": v.mechanism} for v in study.variants],
+            "baseline": study.baseline,
+            "best_chunk": study.best_chunk,
+            "schedule": study.schedule,
+            "processes": self.processes,
+            "memory_bytes": self.memory_bytes,
+            "disk_bytes": self.disk_bytes,
+            "setup_s": self.setup_s,
+            "measure_s": self.measure_s,
+            "check_s": self.check_s,
+            "total_s": self.total_s,
+            "typical_s": self.typical_s,
+        }
+
 
 def plan(study: Study, check_windows: bool = False) -> Plan:
     """Estimate what *study* (resolved) takes; the time to measure is the limit, a study may well stop earlier."""
