@@ -89,7 +89,7 @@ class World:
 class Lane:
     """A lane without processes: it counts, and notes what is asked of it."""
 
-    strangers = silent = 0
+    strangers = silent = burst_bytes = 0
     odd, parts = None, ()
     observed = observed_senders = observed_receivers = ()
 
