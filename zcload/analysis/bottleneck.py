@@ -24,7 +24,7 @@ def bottleneck(
     busy = dict.fromkeys(("sender_busy", "receiver_busy", "cpu_busy"))
     if span and cpus:
         busy = {
-            "sender_busy": max(tally["sender_busiest_s"], tally["sender_cpu_s"] / cpus[0]) / span,
+            "sender_busy": max(tally.get("sender_busiest_s", 0.0), tally["sender_cpu_s"] / cpus[0]) / span,
             "receiver_busy": max(tally["receiver_busiest_s"], tally["receiver_cpu_s"] / cpus[1]) / span,
             "cpu_busy": tally["total_cpu_s"] / cpus[2] / span,
         }

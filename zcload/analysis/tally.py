@@ -47,15 +47,14 @@ def window_tally(record: Mapping[str, Any], idle_cores: float | None) -> Tally:
         "sender_cpu_s": sum(sender_ns) / 1e9,
         "receiver_cpu_s": sum(receiver_ns) / 1e9,
         "total_cpu_s": (sum(sender_ns) + sum(receiver_ns)) / 1e9,
-        # A server's tree is one ledger: which of its processes did the work, and with which calls, nobody has counted.
-        "sender_busiest_s": max(sender_ns, default=0) / 1e9 if counted else 0.0,
         "receiver_busiest_s": max(receiver_ns, default=0) / 1e9,
         "sender_iterations": float(sum(after[2] - before[2] for before, after in senders)),
         "observer_cpu_s": record["observer_cpu_ns"] / 1e9,
     }
     if any(len(after) > _CALLS_AT for _, after in receivers):  # over TLS they are the library's
         tally["receiver_syscalls"] = float(sum(sum(after[3:]) - sum(before[3:]) for before, after in receivers))
-    if counted:
+    if counted:  # a server's tree is one ledger: which of its processes did the work, and with which calls, nobody has counted
+        tally["sender_busiest_s"] = max(sender_ns, default=0) / 1e9
         tally["sender_syscalls"] = float(sum(sum(after[3:]) - sum(before[3:]) for before, after in senders))
     for role, pairs in (("sender", senders), ("receiver", receivers)):
         for at in range(len(pairs[0][0]) - 3 if pairs else 0):
