@@ -15,11 +15,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from zcload import interrupt
+from zcload.analysis.stats import t_quantile
 from zcload.config import from_tree
-from zcload.metrics import TOTAL
-from zcload.stats import t_quantile
-from zcload.study.run import run
+from zcload.linux import interrupt
+from zcload.model.metrics import TOTAL
+from zcload.runner.run import run
 
 KEYS = (TOTAL, "sender_cpu_s_per_gb")
 

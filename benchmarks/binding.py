@@ -33,7 +33,7 @@ class Nops(UringNull):
 
 
 def loop(send: Callable[[int, int], int], calls: int) -> None:
-    """Turn the senders' loop *calls* times (zcload/lane/stream.py), without the look at the gate."""
+    """Turn the senders' loop *calls* times (zcload/lane/loads/stream.py), without the look at the gate."""
     size, step, offset = 1 << 40, 1 << 18, 0
     for _ in range(calls):
         left = size - offset

@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from zcload.analysis.estimates import generation_log_ratio, ratio_to
+from zcload.analysis.stats import LOOKS, Bootstrap, generations_interval, half_width_percent, narrow_enough
 from zcload.analysis.tally import Generation
-from zcload.metrics import METRICS, TOTAL
-from zcload.stats import LOOKS, Bootstrap, generations_interval, half_width_percent, narrow_enough
+from zcload.model.metrics import METRICS, TOTAL
 
 COPY, OTHER = "copy", "other"
 RATIO = 0.65  # sendfile's share of the copy's CPU on loopback

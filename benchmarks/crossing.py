@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.coverage import COPY, LIMIT, OTHER, SCENARIOS, Scenario, generations
-from zcload.analysis.crossing import Finding
+from zcload.analysis.crossover import Finding
+from zcload.analysis.crossover_search import Search
 from zcload.analysis.estimates import generation_log_ratio
-from zcload.analysis.search import Search
-from zcload.config.axis import values_of
-from zcload.metrics import METRICS, TOTAL
+from zcload.config.crossover import values_of
+from zcload.model.metrics import METRICS, TOTAL
 
 VALUES = values_of({"sweep": "chunk"})  # 4 KiB .. 1 MiB
 LOW, HIGH = 8 << 10, 512 << 10

@@ -22,10 +22,10 @@ import sys
 import threading
 import time
 
-from zcload.http.connect import connect_to
-from zcload.http.receiver import Fetcher
-from zcload.http.target import Target
 from zcload.lane.board import GATE, Board
+from zcload.server.http.connect import connect_to
+from zcload.server.http.receiver import Fetcher
+from zcload.server.http.target import Target
 
 SIZE = 1 << 28
 TIMES = 8  # whole files a round

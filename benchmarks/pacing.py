@@ -19,23 +19,23 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from zcload import interrupt
 from zcload.analysis.tally import window_tally
-from zcload.lane import lane as lanes
+from zcload.host.machine import Machine
+from zcload.host.topology import read_cores
+from zcload.lane import mechanism_lane as lanes
 from zcload.lane import sender, set_up
-from zcload.lane.connect import choose_congestion
-from zcload.lane.load import Load, Means
-from zcload.lane.pacing import Paced
+from zcload.lane.connections import choose_congestion
+from zcload.lane.loads.load import Load, Means
+from zcload.lane.loads.paced import Paced
+from zcload.lane.loads.stream import Stream
+from zcload.lane.payload import open_source
+from zcload.lane.placement import place
 from zcload.lane.rest import wait_for_rest
-from zcload.lane.stream import Stream
-from zcload.model import Point, Variant
-from zcload.observe.machine import Machine
-from zcload.observe.topology import read_cores
-from zcload.placement import place
-from zcload.schedule import percentile_ns
-from zcload.source import open_source
-from zcload.study.window import measure
-from zcload.units import format_rate, parse_rate, parse_size
+from zcload.linux import interrupt
+from zcload.model.schedule import percentile_ns
+from zcload.model.study import Point, Variant
+from zcload.model.units import format_rate, parse_rate, parse_size
+from zcload.runner.window import measure
 
 SO_MAX_PACING_RATE = 47  # asm-generic/socket.h; the socket module has no name for it
 PR_SET_TIMERSLACK = 29  # linux/prctl.h

@@ -12,12 +12,12 @@ import statistics
 import sys
 import time
 
-from zcload import interrupt
-from zcload.lane.connect import choose_congestion
+from zcload.host.topology import read_cores
+from zcload.lane.connections import choose_congestion
+from zcload.lane.placement import place
 from zcload.lane.set_up import set_up
-from zcload.model import Point, Variant
-from zcload.observe.topology import read_cores
-from zcload.placement import place
+from zcload.linux import interrupt
+from zcload.model.study import Point, Variant
 
 
 def main() -> int:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import psutil
 import pytest
 
+from zcload.lane.placement import Placement
 from zcload.lane.rest import wait_for_rest
 from zcload.lane.sender import shares
 from zcload.lane.set_up import set_up
-from zcload.lane.terms import expected_digests
-from zcload.model import Point, Variant
-from zcload.placement import Placement
+from zcload.lane.small_files.transfer_plan import expected_digests
+from zcload.model.study import Point, Variant
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zcload import interrupt
 from zcload.errors import ConfigError, Problem, StudyError
-from zcload.progress import Viewer, nobody
-from zcload.results import SUMMARY, WINDOWS, Result, read_records
+from zcload.linux import interrupt
+from zcload.model.progress import Viewer, nobody
+from zcload.store.reader import SUMMARY, WINDOWS, Result, read_records
 
 if TYPE_CHECKING:
-    from zcload.model import Study
+    from zcload.model.study import Study
 
 __all__ = ["Result", "load", "run", "study_of"]
 
@@ -68,8 +68,8 @@ def run(
     SIGTERM, when the run ends early: what was measured until then is stored, and is the error's *result*. A lane that fails while
     others go on raises nothing: see `Result.failed`.
     """
-    from zcload.model import Study
-    from zcload.study.run import run as run_study
+    from zcload.model.study import Study
+    from zcload.runner.run import run as run_study
 
     _check_alone()
     study = config if isinstance(config, Study) else study_of(config, overrides)

@@ -9,6 +9,7 @@ ZcloadError                     the command line prints "zcload: error: ..." and
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ class ZcloadError(Exception):
     """Base of every error that is reported without a traceback."""
 
     exit_code = 1
-    result: Any = None  # what a run had measured until it ended with this error: a zcload.results.Result
+    result: Any = None  # what a run had measured until it ended with this error: a zcload.store.reader.Result
 
 
 class ConfigError(ZcloadError):
@@ -70,3 +71,11 @@ class GateTripped(ZcloadError):
     """A comparison went beyond the limit that the user set."""
 
     exit_code = 3
+
+
+class Interrupted(ZcloadError):
+    """The user or the system asked the run to end; exit code 130 for SIGINT, 143 for SIGTERM."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(signum).name}")
+        self.exit_code = 128 + signum  # the shells' convention

@@ -15,7 +15,7 @@ def main() -> None:
     if not sys.platform.startswith("linux"):
         print(f"zcload: error: zcload measures Linux system calls and runs on Linux only; this is {sys.platform}", file=sys.stderr)
         sys.exit(2)
-    from zcload import interrupt
+    from zcload.linux import interrupt
 
     interrupt.install()
     from zcload.cli.app import run_command_line

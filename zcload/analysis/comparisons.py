@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from zcload.analysis.estimates import Ratio, ratio_to
+from zcload.analysis.stats import Bootstrap, Interval, half_width_percent, holm
 from zcload.analysis.tally import Generation
-from zcload.metrics import METRICS, Metric
-from zcload.stats import Bootstrap, Interval, half_width_percent, holm
+from zcload.model.metrics import METRICS, Metric
 
 
 @dataclass(slots=True)

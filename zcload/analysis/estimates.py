@@ -10,10 +10,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from zcload.analysis.stats import Bootstrap, Interval, decision_p, generations_interval, interval_p, pseudo_median
 from zcload.analysis.tally import Generation, Tally
-from zcload.metrics import TICK_MINIMUM, Metric
-from zcload.observe.machine import TICKS_PER_S
-from zcload.stats import Bootstrap, Interval, decision_p, generations_interval, interval_p, pseudo_median
+from zcload.host.machine import TICKS_PER_S
+from zcload.model.metrics import TICK_MINIMUM, Metric
 
 
 @dataclass(frozen=True, slots=True)

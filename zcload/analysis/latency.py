@@ -14,8 +14,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from zcload.packed import unpack
-from zcload.stats import Bootstrap, Interval
+from zcload.analysis.stats import Bootstrap, Interval
+from zcload.model.packed import unpack
 
 PERCENTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99, "p99_9": 0.999}
 BEYOND = 10  # values that must lie beyond a percentile: with fewer it is a figure of single events

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from zcload.analysis.tally import Generation, Tally
-from zcload.metrics import TOTAL
+from zcload.model.metrics import TOTAL
 
 LOOP = "null"  # the mechanism whose cost per call is that of the loop itself
 

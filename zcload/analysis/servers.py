@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zcload.model import Caution
+from zcload.model.cautions import Caution
 
 APART = 0.02  # by which two sources of the same CPU time may differ before neither is believed
 LOOSE_SHARE = 0.05  # of the rests: where more are not strict, the timers of the server are a part of its figures

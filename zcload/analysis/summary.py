@@ -6,23 +6,23 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from zcload.analysis import rates
-from zcload.analysis.bill import bill
+from zcload.analysis import rate
 from zcload.analysis.bottleneck import bottleneck
-from zcload.analysis.cautions import arrivals_missed, point_cautions
+from zcload.analysis.caution_rules import arrivals_missed, point_cautions
 from zcload.analysis.comparisons import Comparison, aa_outside, compare, judge, keep_family_wise, smallest_saving_percent
-from zcload.analysis.crossing import crossing_record
+from zcload.analysis.cost_breakdown import bill
+from zcload.analysis.crossover import crossing_record
 from zcload.analysis.estimates import difference_to, metric_interval
+from zcload.analysis.explanation import reasons
 from zcload.analysis.latency import describe as describe_latency
 from zcload.analysis.own_cost import LOOP, cost_per_call, costs_per_call, own_cost
+from zcload.analysis.point_data import PointData, Sorting
 from zcload.analysis.servers import server_cautions, server_facts
-from zcload.analysis.sorting import PointData, Sorting
+from zcload.analysis.stats import Bootstrap
 from zcload.analysis.tally import Generation, idle_cores
-from zcload.analysis.truth import truth
-from zcload.analysis.why import reasons
-from zcload.metrics import METRICS, headline
-from zcload.model import Caution
-from zcload.stats import Bootstrap
+from zcload.analysis.zerocopy_check import truth
+from zcload.model.cautions import Caution
+from zcload.model.metrics import METRICS, headline
 
 # History of the schema (a reader refuses a number it does not know; adding keys keeps the number):
 #   1  2026-11  the first.
@@ -170,8 +170,8 @@ class _Point:
         if asked is None:
             return {}
         names = [lane["name"] for lane in self.lanes if lane["moves_payload"]]
-        found = {name: rates.describe(asked, name, self.generations, self.bootstrap) for name in names}
-        rates.only_at_equal_throughput(self.all_comparisons, rates.missed(found))
+        found = {name: rate.describe(asked, name, self.generations, self.bootstrap) for name in names}
+        rate.only_at_equal_throughput(self.all_comparisons, rate.missed(found))
         for c in self.all_comparisons:
             if c.metric.unit == "cores":
                 c.difference = difference_to(c.metric, c.variant, c.baseline, self.generations, self.baseline, self.bootstrap)

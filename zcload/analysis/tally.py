@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zcload.metrics import METRICS
-from zcload.observe.machine import busy_s, capacity_s
+from zcload.host.machine import busy_s, capacity_s
+from zcload.model.metrics import METRICS
 
 PAGE_BYTES = 4096.0  # the unit in which pages are counted, whatever the machine's own are
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from zcload.analysis.estimates import generation_figure
-from zcload.analysis.sorting import sort_out
+from zcload.analysis.point_data import sort_out
 from zcload.analysis.tally import idle_cores, window_tally
-from zcload.metrics import METRICS
+from zcload.model.metrics import METRICS
 
 Record = Mapping[str, Any]
 Row = dict[str, Any]

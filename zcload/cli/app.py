@@ -111,7 +111,7 @@ def demo(
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No live view and no progress lines.")] = False,
 ) -> None:
     """Repeat the experiment of 2015: sendall(f.read()) against sendfile, and what it left out."""
-    from zcload.cli.transfers import run_demo
+    from zcload.cli.oneshot import run_demo
 
     run_demo(file, rounds=rounds, size=size, seed=seed, show_progress=not no_progress)
 
@@ -123,7 +123,7 @@ def receive(
     no_digest: Annotated[bool, typer.Option("--no-digest", help="Do not compute the SHA-256 of what arrives.")] = False,
 ) -> None:
     """Receive raw TCP streams and say how many bytes, how fast, at what CPU cost."""
-    from zcload.cli.transfers import run_receive
+    from zcload.cli.oneshot import run_receive
 
     run_receive(address, once=once, digest=not no_digest)
 
@@ -137,7 +137,7 @@ def send(
     no_digest: Annotated[bool, typer.Option("--no-digest", help="Do not read the file again for its SHA-256.")] = False,
 ) -> None:
     """Send a file once and say how many bytes, how fast, at what CPU cost."""
-    from zcload.cli.transfers import run_send
+    from zcload.cli.oneshot import run_send
 
     run_send(file, address, via=via, chunk=chunk, digest=not no_digest)
 

@@ -25,9 +25,9 @@ def run_compare(
     """Compare and print; raises ConfigError, and GateTripped when a gate says so."""
     from zcload.compare import gates
     from zcload.compare.change import RUN_SPREAD
-    from zcload.compare.compare import compare
+    from zcload.compare.comparison import compare
     from zcload.compare.render import FORMATS
-    from zcload.results import Result
+    from zcload.store.reader import Result
 
     if not new:
         raise ConfigError(Problem("there is nothing to compare with", remedy="zcload compare BASE... --new NEW..."))
@@ -62,7 +62,7 @@ def _said(judged: object) -> str:
 
 
 def _fraction(text: str, option: str) -> float:
-    from zcload.units import ValueRefused, parse_percent
+    from zcload.model.units import ValueRefused, parse_percent
 
     try:
         return parse_percent(text)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from zcload.errors import ConfigError, Problem
-from zcload.model import Study
+from zcload.model.study import Study
 
 
 def crossover_study(names: Sequence[str], overrides: Sequence[str], options: dict[str, str | None]) -> Study:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from zcload.cli.show import put
+from zcload.compare.history_index import Entry, Index
+from zcload.compare.history_trend import By, Series, drawn, series
 from zcload.errors import ConfigError, Problem
-from zcload.history.index import Entry, Index
-from zcload.history.trend import By, Series, drawn, series
 
 FORMATS = ("table", "json")
 
@@ -31,7 +31,7 @@ def run_history(
     out: Path | None,
 ) -> None:
     """List the results below *root*, or the trend of *metric*; raises ConfigError."""
-    from zcload.metrics import METRICS
+    from zcload.model.metrics import METRICS
 
     if format not in FORMATS:
         raise ConfigError(Problem(f"{format!r} is not a format", key="--format", remedy=f"use {', '.join(FORMATS)}"))

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from zcload.progress import Progress, Viewer, nobody
-from zcload.report.figures import percent
-from zcload.units import human_duration
+from zcload.model.progress import Progress, Viewer, nobody
+from zcload.model.units import human_duration
+from zcload.report.text.figures import percent
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from zcload import interrupt
-from zcload.cli.charts import write_page
 from zcload.cli.live import viewer
+from zcload.cli.output_files import write_page
 from zcload.cli.show import for_terminal
 from zcload.errors import ConfigError, Problem, ZcloadError
-from zcload.model import Point, Study
-from zcload.units import human_bytes, human_duration
+from zcload.linux import interrupt
+from zcload.model.study import Point, Study
+from zcload.model.units import human_bytes, human_duration
 
 
 def run_study(
@@ -75,8 +75,8 @@ def carry_out(
     """Run a study that is checked, after telling what it will take; print what is to be printed; return the exit code."""
     from zcload import api
     from zcload.report import renderer
-    from zcload.study import preflight
-    from zcload.study.plan import plan
+    from zcload.runner import preflight
+    from zcload.runner.plan import plan
 
     study = preflight.resolve(study)
     planned = plan(study, check_windows)
@@ -126,10 +126,10 @@ def _show_plan(study: Study, check_windows: bool, as_json: bool) -> None:
     import json
     import random
 
-    from zcload.observe.topology import read_cores
-    from zcload.placement import place
-    from zcload.study import preflight
-    from zcload.study.plan import plan
+    from zcload.host.topology import read_cores
+    from zcload.lane.placement import place
+    from zcload.runner import preflight
+    from zcload.runner.plan import plan
 
     cores = read_cores()
     preflight.check_host(study, cores)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zcload.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from zcload.results import Result
+    from zcload.store.reader import Result
 
 
 def show_report(results: list[Path], format: str, out: Path | None, charts: list[str], others: list[Path]) -> None:
@@ -20,17 +20,17 @@ def show_report(results: list[Path], format: str, out: Path | None, charts: list
     """
     from dataclasses import replace
 
-    from zcload.cli.charts import PICTURES, say_what_is_missing, write_charts
-    from zcload.imported import read_foreign
-    from zcload.report import FORMATS, imported, renderer
-    from zcload.results import Result
+    from zcload.cli.output_files import PICTURES, say_what_is_missing, write_charts
+    from zcload.report import FORMATS, renderer
+    from zcload.report.imported import read_foreign, table
+    from zcload.store.reader import Result
 
     if format not in (*FORMATS, *PICTURES):
         raise ConfigError(Problem(f"{format!r} is not a format", key="--format", remedy=f"use {', '.join((*FORMATS, *PICTURES))}"))
     if charts and format not in PICTURES:
         raise ConfigError(Problem("picks charts, and these are drawn as svg or png", key="--chart", remedy="add --format svg"))
-    if others and format not in imported.FORMATS:
-        raise ConfigError(Problem(f"is not shown in the format {format}", key="--with", remedy=f"use {', '.join(imported.FORMATS)}"))
+    if others and format not in table.FORMATS:
+        raise ConfigError(Problem(f"is not shown in the format {format}", key="--with", remedy=f"use {', '.join(table.FORMATS)}"))
     if format in PICTURES:
         write_charts([Result.load(result) for result in results], format, out, charts)
         return
@@ -59,7 +59,7 @@ def for_terminal(results: Sequence[Result]) -> str:
     """Return the report as a table, with the curve where stdout is a terminal that is wide enough."""
     import shutil
 
-    from zcload.report.table import render
+    from zcload.report.formats.terminal import render
 
     return render(results, shutil.get_terminal_size().columns if sys.stdout.isatty() else 0)
 
@@ -85,7 +85,7 @@ def show_doctor() -> None:
     """Check the host and print what was found, problems first; exit code 0 whatever it is: findings are not failures."""
     import textwrap
 
-    from zcload.observe.doctor import findings
+    from zcload.host.doctor import findings
 
     order = ("problem", "caution", "note", "ok")
     found = sorted(findings(), key=lambda finding: order.index(finding.level))
@@ -154,7 +154,7 @@ def show_schema(result: bool) -> None:
     import json
 
     if result:
-        from zcload.analysis.schema import summary_schema
+        from zcload.analysis.summary_schema import summary_schema
 
         json.dump(summary_schema(), sys.stdout, indent=1)
     else:

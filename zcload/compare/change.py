@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zcload.stats import CONFIDENCE, Interval, t_quantile, t_two_sided_p
+from zcload.analysis.stats import CONFIDENCE, Interval, t_quantile, t_two_sided_p
 
 ENOUGH = 3  # results a side from which on their own spread is used: with two, t has so few degrees of freedom that it says nothing
 # Assumed spread between runs (standard deviation in logs): the upper end of what runs of one study on one machine showed, 0.012 to

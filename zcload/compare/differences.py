@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zcload.errors import ConfigError, Problem
-from zcload.results import Result
+from zcload.store.reader import Result
 
 # Facts of the environment (docs/metrics.md) by what a difference in them does.
 REFUSED = {

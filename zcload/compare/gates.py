@@ -14,11 +14,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from zcload.analysis.stats import CONFIDENCE, holm
 from zcload.compare.change import ENOUGH, Change
-from zcload.compare.compare import Comparison, Row
+from zcload.compare.comparison import Comparison, Row
 from zcload.errors import ConfigError, Problem
-from zcload.metrics import METRICS
-from zcload.stats import CONFIDENCE, holm
+from zcload.model.metrics import METRICS
 
 KEY = "--fail-if"
 _FORM = "[absolute] [VARIANT:] METRIC > +N%, or < -N%"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zcload.compare.differences import Difference
-from zcload.results import Result
+from zcload.store.reader import Result
 
 Point = Mapping[str, Any]
 # Settings that name a place rather than a condition: told where they differ, never a reason to keep points apart.

@@ -6,12 +6,12 @@ import json
 import textwrap
 from collections.abc import Callable, Sequence
 
-from zcload.compare.compare import Comparison
+from zcload.compare.comparison import Comparison
 from zcload.compare.gates import Judged
 from zcload.compare.tables import shown
-from zcload.report.markdown import plain
-from zcload.report.table import wrap
-from zcload.report.tabular import Table
+from zcload.report.formats.markdown import plain
+from zcload.report.formats.terminal import wrap
+from zcload.report.tables.table import Table
 
 Renderer = Callable[[Comparison, Sequence[Judged]], str]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zcload.compare.compare import FEW, Comparison, Row
+from zcload.analysis.stats import Interval
+from zcload.compare.comparison import FEW, Comparison, Row
 from zcload.compare.gates import Judged
-from zcload.metrics import MACHINE, METRICS, TOTAL
-from zcload.report.figures import NONE, percent, significant
-from zcload.report.tabular import Table
-from zcload.stats import Interval
+from zcload.model.metrics import MACHINE, METRICS, TOTAL
+from zcload.report.tables.table import Table
+from zcload.report.text.figures import NONE, percent, significant
 
 _SHOWN = (TOTAL, "sender_cpu_s_per_gb", "receiver_cpu_s_per_gb", MACHINE, "goodput_bps")
 _SCALE = {"goodput_bps": (1e-9, "Gbit/s")}

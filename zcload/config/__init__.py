@@ -12,31 +12,31 @@ from typing import TYPE_CHECKING, Any, Literal
 from zcload.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from zcload.model import Study
+    from zcload.model.study import Study
 
 __all__ = ["from_tree", "json_schema", "load", "loads"]
 
 
 def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Study:
     """Read the config file *path* (.toml, .yaml or .yml) with *overrides* ("workload.chunk=64KiB"); raises ConfigError."""
+    from zcload.config.build import build
     from zcload.config.source import read
-    from zcload.config.study import build
 
     return build(read(path), overrides)
 
 
 def loads(text: str, format: Literal["toml", "yaml"] = "toml", name: str | None = None, overrides: Sequence[str] = ()) -> Study:
     """Parse the config *text*; *name* stands for the file in errors. Raises ConfigError."""
+    from zcload.config.build import build
     from zcload.config.source import parse
-    from zcload.config.study import build
 
     return build(parse(text, format, name), overrides)
 
 
 def from_tree(tree: Mapping[str, Any], name: str | None = None, overrides: Sequence[str] = ()) -> Study:
     """Check a config that is data already, such as the effective one stored in a result; raises ConfigError."""
+    from zcload.config.build import build
     from zcload.config.source import Source
-    from zcload.config.study import build
 
     if not isinstance(tree, Mapping):
         raise ConfigError(Problem("the stored config is not a table of sections", file=name))

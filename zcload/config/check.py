@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from zcload.config.across import find_across
+from zcload.config.cross_checks import find_across
 from zcload.config.finding import Finding, Path, near_miss
-from zcload.config.whole import KEYS, MECHANISM_TAG, SERVER_TAG, Config
-from zcload.units import ValueRefused, shown
+from zcload.config.root import KEYS, MECHANISM_TAG, SERVER_TAG, Config
+from zcload.model.units import ValueRefused, shown
 
 
 def check(tree: Mapping[str, Any]) -> tuple[Config | None, list[Finding]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zcload.units import shown
+from zcload.model.units import shown
 
 Path = tuple[str | int, ...]  # keys and list indexes (from 0), from the root of the tree
 

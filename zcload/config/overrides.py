@@ -10,7 +10,7 @@ from typing import Any
 
 from zcload.config.finding import Path, near_miss
 from zcload.errors import Problem
-from zcload.units import shown
+from zcload.model.units import shown
 
 ORIGIN = "--set"  # stands for the file in problems
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from zcload.config.registries import mechanism_names, mechanism_options
-from zcload.config.whole import Config
+from zcload.config.root import Config
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}

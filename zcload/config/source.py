@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from zcload.config.finding import Path
 from zcload.errors import ConfigError, Problem
-from zcload.units import LONGEST_TEXT
+from zcload.model.units import LONGEST_TEXT
 
 Format = Literal["toml", "yaml"]
 SUFFIXES: dict[str, Format] = {".toml": "toml", ".yaml": "yaml", ".yml": "yaml"}

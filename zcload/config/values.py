@@ -12,7 +12,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from zcload.config.finding import near_miss
-from zcload.units import (
+from zcload.model.units import (
     DURATION_PATTERN,
     PERCENT_PATTERN,
     RATE_PATTERN,

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zcload.errors import ConfigError, Problem, StudyError
-from zcload.lane.keeper import DOORS, ROLES, Recipe, keep
+from zcload.lane.veth_keeper import DOORS, ROLES, Recipe, keep
+from zcload.lane.worker import spawn
 from zcload.linux.namespaces import enter_network, enter_user
-from zcload.model import Point
-from zcload.worker import spawn
+from zcload.model.study import Point
 
 Role = Literal["receiver", "sender"]
 # TEST-NET-1 of RFC 5737 and a unique local prefix of RFC 4193 for where a loopback address is asked for: nobody's own.

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from zcload.errors import StudyError
 from zcload.lane.board import BYTES, COUNTS, ITERATIONS, LAST_NS, MAX_MEASURES, MEASURES, Board
+from zcload.lane.worker import tell
 from zcload.sinks import SINKS, Sink
 from zcload.sinks.recv import Recv
-from zcload.worker import tell
 
 
 def receive_file(

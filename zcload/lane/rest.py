@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import time
 
-from zcload import interrupt
 from zcload.errors import StudyError
-from zcload.lane.lane import Lane, posture
+from zcload.lane.mechanism_lane import Lane, posture
+from zcload.linux import interrupt
 
 _APART_S = 0.0005
 _LOOK_S = 0.001  # between looks while the lane still moves: each costs the coordinator a wake-up on a CPU it shares

@@ -12,8 +12,8 @@ from typing import Any
 
 import psutil
 
-from zcload.lane.lane import Lane
-from zcload.observe.process import Observed, ObservedProcess
+from zcload.host.process import Observed, ObservedProcess
+from zcload.lane.mechanism_lane import Lane
 
 MIN_INTERVAL_NS = 100_000_000
 

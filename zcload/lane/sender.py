@@ -24,15 +24,15 @@ from zcload.lane.board import (
     VERIFY,
     Board,
 )
-from zcload.lane.load import Load, Means, Share
-from zcload.lane.pacing import Paced
-from zcload.lane.stream import Stream
-from zcload.lane.tcp_info import tcp_info
-from zcload.lane.terms import Terms
-from zcload.lane.transfers import Transfers
+from zcload.lane.loads.load import Load, Means, Share
+from zcload.lane.loads.paced import Paced
+from zcload.lane.loads.small_files import Transfers
+from zcload.lane.loads.stream import Stream
+from zcload.lane.small_files.transfer_plan import Terms
+from zcload.lane.worker import tell
+from zcload.linux.tcp_info import tcp_info
 from zcload.mechanisms import MECHANISMS
-from zcload.model import Point, Variant
-from zcload.worker import tell
+from zcload.model.study import Point, Variant
 
 
 def shares(size: int, senders: int) -> tuple[Share, ...]:

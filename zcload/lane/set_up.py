@@ -8,21 +8,21 @@ import socket
 from typing import Any
 
 from zcload.errors import StudyError
+from zcload.host.process import ObservedProcess
 from zcload.lane.board import Board
-from zcload.lane.connect import connect
-from zcload.lane.files import CALLS as FILE_CALLS
-from zcload.lane.files import receive_files
-from zcload.lane.lane import Lane
+from zcload.lane.connections import connect
+from zcload.lane.mechanism_lane import Lane
 from zcload.lane.network import Network
+from zcload.lane.placement import Placement
 from zcload.lane.receiver import call_names, receive_file
 from zcload.lane.sender import load_of, send_file, shares
-from zcload.lane.terms import agree
+from zcload.lane.small_files.receive_loop import CALLS as FILE_CALLS
+from zcload.lane.small_files.receive_loop import receive_files
+from zcload.lane.small_files.transfer_plan import agree
+from zcload.lane.worker import spawn
 from zcload.mechanisms import mechanism_of
-from zcload.model import Point, Variant
-from zcload.observe.process import ObservedProcess
-from zcload.placement import Placement
+from zcload.model.study import Point, Variant
 from zcload.sinks import SINKS
-from zcload.worker import spawn
 
 
 def set_up(

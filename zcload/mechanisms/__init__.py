@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zcload.mechanisms.base import FileEndedEarly, Mechanism, Unavailable
-from zcload.mechanisms.foreign import Foreign
+from zcload.mechanisms.external_sender import Foreign
 from zcload.mechanisms.ktls_sendfile import KtlsSendfile
 from zcload.mechanisms.mmap_send import MmapSend
 from zcload.mechanisms.msg_zerocopy import MsgZerocopy
@@ -18,7 +18,7 @@ from zcload.mechanisms.uring_read_send import UringReadSend
 from zcload.mechanisms.uring_send_zc import UringSendZc
 from zcload.mechanisms.uring_send_zc_fixed import UringSendZcFixed
 from zcload.mechanisms.uring_splice import UringSplice
-from zcload.model import Variant
+from zcload.model.study import Variant
 
 MECHANISMS: dict[str, type[Mechanism]] = {
     mechanism.name: mechanism

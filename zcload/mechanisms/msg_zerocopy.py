@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import socket
 
-from zcload.mechanisms import zero_copy_socket
+from zcload.mechanisms import zerocopy_socket
 from zcload.mechanisms.base import Copies, Unavailable
 from zcload.mechanisms.kept_mapping import KeptMapping
-from zcload.mechanisms.trial import trial
-from zcload.mechanisms.zero_copy_socket import DRAIN_TIMEOUT_S, ZeroCopySocket
+from zcload.mechanisms.probe_transfer import trial
+from zcload.mechanisms.zerocopy_socket import DRAIN_TIMEOUT_S, ZeroCopySocket
 
 
 class MsgZerocopy(KeptMapping):
@@ -22,7 +22,7 @@ class MsgZerocopy(KeptMapping):
     name = "msg_zerocopy"
     summary = "send with MSG_ZEROCOPY from a kept mapping: no copy on the way to a network card, a late one on loopback"
     copies = Copies(0, 1, "late")
-    calls = zero_copy_socket.CALLS
+    calls = zerocopy_socket.CALLS
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
         super().__init__(sock, fd, size, chunk)
@@ -30,7 +30,7 @@ class MsgZerocopy(KeptMapping):
 
     @classmethod
     def probe(cls) -> Unavailable | None:
-        return trial(cls, zero_copy_socket.TOO_OLD)
+        return trial(cls, zerocopy_socket.TOO_OLD)
 
     def send(self, offset: int, count: int) -> int:
         # The pages belong to the file: whoever changes it now changes what is on its way.

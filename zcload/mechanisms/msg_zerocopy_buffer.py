@@ -11,12 +11,12 @@ import os
 import socket
 
 from zcload.linux.memory import anonymous, slots
-from zcload.mechanisms import zero_copy_socket
+from zcload.mechanisms import zerocopy_socket
 from zcload.mechanisms.base import Copies, Mechanism, Unavailable
-from zcload.mechanisms.trial import trial
-from zcload.mechanisms.zero_copy_socket import DRAIN_TIMEOUT_S, ZeroCopySocket
+from zcload.mechanisms.probe_transfer import trial
+from zcload.mechanisms.zerocopy_socket import DRAIN_TIMEOUT_S, ZeroCopySocket
 
-_PREADV = len(zero_copy_socket.CALLS)
+_PREADV = len(zerocopy_socket.CALLS)
 
 
 class MsgZerocopyBuffer(Mechanism):
@@ -25,7 +25,7 @@ class MsgZerocopyBuffer(Mechanism):
     name = "msg_zerocopy_buffer"
     summary = "preadv into a ring of buffers, send with MSG_ZEROCOPY: one copy, a second, late one on loopback"
     copies = Copies(1, 2, "one of them late")
-    calls = (*zero_copy_socket.CALLS, "preadv")
+    calls = (*zerocopy_socket.CALLS, "preadv")
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
         super().__init__(sock, fd, size, chunk)
@@ -41,7 +41,7 @@ class MsgZerocopyBuffer(Mechanism):
 
     @classmethod
     def probe(cls) -> Unavailable | None:
-        return trial(cls, zero_copy_socket.TOO_OLD)
+        return trial(cls, zerocopy_socket.TOO_OLD)
 
     @classmethod
     def private_bytes(cls, size: int, chunk: int) -> int:

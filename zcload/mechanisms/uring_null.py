@@ -9,7 +9,7 @@ from __future__ import annotations
 from zcload.linux import uring
 from zcload.linux.uring_abi import IOSQE_IO_LINK, NOP
 from zcload.mechanisms.base import Copies, Unavailable
-from zcload.mechanisms.ringed import Ringed
+from zcload.mechanisms.uring_base import Ringed
 
 LINKED = 2  # as most mechanisms link: a read or splice, and a send
 

@@ -11,7 +11,7 @@ import socket
 from zcload.linux.memory import address_of, anonymous
 from zcload.linux.uring_abi import IOSQE_IO_LINK, READ, SEND
 from zcload.mechanisms.base import Copies
-from zcload.mechanisms.ringed import SEND_FLAGS, Ringed
+from zcload.mechanisms.uring_base import SEND_FLAGS, Ringed
 
 
 class UringReadSend(Ringed):

@@ -12,7 +12,7 @@ import os
 from zcload.linux.uring_abi import SEND, SEND_ZC, SEND_ZC_REPORT_USAGE
 from zcload.mechanisms.base import Copies
 from zcload.mechanisms.kept_mapping import KeptMapping
-from zcload.mechanisms.ringed import AGAIN, SEND_FLAGS, Notified
+from zcload.mechanisms.uring_base import AGAIN, SEND_FLAGS, Notified
 
 
 class UringSendZc(Notified, KeptMapping):

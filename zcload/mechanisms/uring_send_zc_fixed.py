@@ -14,7 +14,7 @@ from zcload.errors import StudyError
 from zcload.linux.memory import address_of, anonymous, slots
 from zcload.linux.uring_abi import IOSQE_IO_LINK, READ_FIXED, RECVSEND_FIXED_BUF, SEND, SEND_ZC, SEND_ZC_REPORT_USAGE
 from zcload.mechanisms.base import Copies
-from zcload.mechanisms.ringed import SEND_FLAGS, Notified
+from zcload.mechanisms.uring_base import SEND_FLAGS, Notified
 
 _LARGEST_SLOT = 1 << 29  # a registered buffer is at most 1 GiB (io_uring_register(2)), and it holds two slots
 _NO_SEND = -1

@@ -12,7 +12,7 @@ import socket
 from zcload.linux.pipes import sized_pipe
 from zcload.linux.uring_abi import IOSQE_IO_LINK, SPLICE
 from zcload.mechanisms.base import Copies
-from zcload.mechanisms.ringed import AGAIN, Ringed
+from zcload.mechanisms.uring_base import AGAIN, Ringed
 
 _NO_OFFSET = -1
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from zcload.results import Result
+from zcload.store.reader import Result
 
 Renderer = Callable[[Sequence[Result]], str]
 
 _MODULES = {
-    "table": "zcload.report.table",
-    "markdown": "zcload.report.markdown",
-    "csv": "zcload.report.tidy_csv",
-    "csv-windows": "zcload.report.windows_csv",
-    "json": "zcload.report.plain_json",
+    "table": "zcload.report.formats.terminal",
+    "markdown": "zcload.report.formats.markdown",
+    "csv": "zcload.report.formats.tidy_csv",
+    "csv-windows": "zcload.report.formats.windows_csv",
+    "json": "zcload.report.formats.plain_json",
     "html": "zcload.report.html",
-    "benchstat": "zcload.report.benchstat",
-    "bencher": "zcload.report.bencher",
-    "github-action-benchmark": "zcload.report.github_action_benchmark",
-    "openmetrics": "zcload.report.openmetrics",
+    "benchstat": "zcload.report.formats.benchstat",
+    "bencher": "zcload.report.formats.bencher",
+    "github-action-benchmark": "zcload.report.formats.github_action_benchmark",
+    "openmetrics": "zcload.report.formats.openmetrics",
 }
 FORMATS = tuple(_MODULES)
 

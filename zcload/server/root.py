@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from zcload.errors import ConfigError, Problem, StudyError
+from zcload.lane.worker import Worker, spawn
 from zcload.linux.pagecache import memory_file_system
-from zcload.units import human_bytes
-from zcload.worker import Worker, spawn
+from zcload.model.units import human_bytes
 
 _SHARED_MEMORY = "/dev/shm"  # where Linux systems mount a tmpfs: shm_overview(7)
 _END_S = 10.0

@@ -17,19 +17,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zcload import interrupt
 from zcload.errors import MechanismUnavailableError, StudyError
-from zcload.http.certificate import KEY, make_certificate, no_openssl
-from zcload.http.connect import Sockets, plain_sockets
-from zcload.http.target import Trust
 from zcload.lane.network import Network
-from zcload.model import Server
-from zcload.observe.cgroup import GroupClock
-from zcload.observe.tree import ObservedTree
-from zcload.placeholders import fill
+from zcload.lane.worker import Worker, spawn
+from zcload.linux import interrupt
+from zcload.model.placeholders import fill
+from zcload.model.study import Server
+from zcload.server.cgroup import GroupClock
+from zcload.server.http.certificate import KEY, make_certificate, no_openssl
+from zcload.server.http.connect import Sockets, plain_sockets
+from zcload.server.http.target import Trust
 from zcload.server.root import DocumentRoot
 from zcload.server.supervisor import ENDED, OUTPUT, REAPED_NS, STOP, Start, supervise
-from zcload.worker import Worker, spawn
+from zcload.server.tree import ObservedTree
 
 CERTIFICATES = ".tls"  # in a server's own directory: no name of `files` begins with a dot
 _LOOK_S = 0.01

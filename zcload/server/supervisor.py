@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from zcload.lane.worker import tell
 from zcload.linux.process import adopt_orphans, die_with_parent
-from zcload.observe.cgroup import enter_group, make_group, remove_group
-from zcload.observe.tree import descendants
-from zcload.worker import tell
+from zcload.server.cgroup import enter_group, make_group, remove_group
+from zcload.server.tree import descendants
 
 OUTPUT = "output.log"  # what the server says on stdout and stderr, in its directory
 REAPED_NS, ENDED = 0, 1  # the words shared with the coordinator: CPU time of what was reaped, and how many that were

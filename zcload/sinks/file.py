@@ -11,7 +11,7 @@ import socket
 
 from zcload.linux.memory_file import memory_file
 from zcload.sinks.base import Copies, Sink, Unavailable
-from zcload.sinks.trial import told, trial
+from zcload.sinks.probe_sink import told, trial
 
 FILE_BYTES = 256 << 20  # beyond the last-level cache of most machines: overwriting less would be cheaper than storing is
 

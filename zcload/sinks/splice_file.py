@@ -14,7 +14,7 @@ from zcload.linux.memory_file import memory_file
 from zcload.linux.pipes import sized_pipe
 from zcload.sinks.base import Copies, Sink, Unavailable
 from zcload.sinks.file import FILE_BYTES
-from zcload.sinks.trial import told, trial
+from zcload.sinks.probe_sink import told, trial
 
 
 class SpliceFile(Sink):

@@ -10,7 +10,7 @@ import socket
 
 from zcload.linux.pipes import sized_pipe
 from zcload.sinks.base import Copies, Sink, Unavailable
-from zcload.sinks.trial import told, trial
+from zcload.sinks.probe_sink import told, trial
 
 
 class SpliceNull(Sink):

@@ -14,7 +14,7 @@ from zcload.errors import StudyError
 from zcload.linux.ktls import is_tls
 from zcload.linux.zerocopy_receive import SocketMapping, whole_pages
 from zcload.sinks.base import Copies, Sink, Unavailable
-from zcload.sinks.trial import told, trial
+from zcload.sinks.probe_sink import told, trial
 
 
 class _Connection:

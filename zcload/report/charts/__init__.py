@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from zcload.report.charts import costs, crossing, curve, latency, savings, sweep, timeline, windows
+from zcload.report.charts import costs, crossover, curve, latency, savings, sweep, timeline, windows
 from zcload.report.charts.parts import Chart
 from zcload.report.charts.view import Point, View
 
 
 def study_charts(view: View) -> Iterator[Chart]:
     """Yield the charts of the study as a whole."""
-    yield from crossing.chart(view)
+    yield from crossover.chart(view)
     yield from curve.chart(view)
     yield from sweep.chart(view)
 

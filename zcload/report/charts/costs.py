@@ -7,8 +7,8 @@ from typing import Any
 
 from zcload.report.charts.parts import INK, Chart, Panel, Spec, layer, literal, quantitative, rows_axis, spec, top
 from zcload.report.charts.view import LEDGERS, Point, View, drawn, figure, interval
-from zcload.report.figures import significant
-from zcload.report.rows import costs
+from zcload.report.tables.overview import costs
+from zcload.report.text.figures import significant
 
 ROW_PX = 22
 PLOT_PX = 190

@@ -7,7 +7,7 @@ from typing import Any
 
 from zcload.report.charts.parts import WIDTH, Chart, Panel, beside, layer, literal, points, quantitative, spec, top
 from zcload.report.charts.view import LEDGERS, View, drawn, figure, interval
-from zcload.report.tabular import Table
+from zcload.report.tables.table import Table
 
 HEIGHT = 200
 NOTE = (

@@ -8,7 +8,7 @@ from typing import Any
 
 from zcload.report.charts.parts import WIDTH, Chart, Panel, beside, layer, literal, points, quantitative, spec, steps_axis, steps_domain
 from zcload.report.charts.view import Point, View, interval
-from zcload.report.transfers import latencies
+from zcload.report.tables.small_files import latencies
 
 HEIGHT = 200
 NOTE = (

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zcload.report.tabular import Table
+from zcload.report.tables.table import Table
 
 Spec = dict[str, Any]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from zcload.report.charts.parts import BAND, INK, MUTED, Chart, Panel, Spec, layer, quantitative, rows_axis, spec
 from zcload.report.charts.view import Point, View
-from zcload.report.figures import percent, saving_text
-from zcload.report.rows import comparisons
+from zcload.report.tables.overview import comparisons
+from zcload.report.text.figures import percent, saving_text
 
 ROW_PX = 26
 PLOT_PX = 150

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from zcload.report.charts.parts import (
+from zcload.report.charts.parts import (  # fmt: skip
     BAND,
     MUTED,
     Chart,
@@ -20,10 +20,10 @@ from zcload.report.charts.parts import (
     steps_axis,
     steps_domain,
     top,
-)  # fmt: skip
+)
 from zcload.report.charts.view import LEDGERS, View, drawn, figure, interval
-from zcload.report.figures import saving_text
-from zcload.report.tabular import Table
+from zcload.report.tables.table import Table
+from zcload.report.text.figures import saving_text
 
 HEIGHT = 190
 COSTS = "CPU seconds for 10^9 bytes received, from point to point, with 95 % intervals. Lower is cheaper."

@@ -7,10 +7,10 @@ from statistics import median
 from typing import Any
 
 from zcload.report.charts.parts import Chart, Panel, Spec, beside, layer, literal, quantitative, spec, top
+from zcload.report.charts.series import Stretch, merged
 from zcload.report.charts.view import Point, View, drawn
-from zcload.report.figures import significant
-from zcload.report.raw import Stretch, merged
-from zcload.report.tabular import Table
+from zcload.report.tables.table import Table
+from zcload.report.text.figures import significant
 
 HEIGHT = 150
 MOST = 420  # marks in a panel: what still can be told apart

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from zcload.report.charts.parts import Look, look
-from zcload.report.figures import NONE, significant
-from zcload.report.raw import PointRaw
+from zcload.report.charts.series import PointRaw
+from zcload.report.text.figures import NONE, significant
 
 Point = Mapping[str, Any]
 Variant = Mapping[str, Any]

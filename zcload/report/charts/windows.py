@@ -7,10 +7,10 @@ from statistics import quantiles
 from typing import Any
 
 from zcload.report.charts.parts import INK, Chart, Panel, Spec, layer, literal, quantitative, rows_axis, spec
+from zcload.report.charts.series import thinned
 from zcload.report.charts.view import Point, View, drawn, figure, interval
-from zcload.report.figures import significant
-from zcload.report.raw import thinned
-from zcload.report.tabular import Table
+from zcload.report.tables.table import Table
+from zcload.report.text.figures import significant
 
 ROW_PX = 30
 PLOT_PX = 270

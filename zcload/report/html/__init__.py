@@ -10,16 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from zcload.report import draw
-from zcload.report.charts import point_charts, study_charts
+from zcload.report.charts import draw, point_charts, study_charts
 from zcload.report.charts.parts import Chart
+from zcload.report.charts.series import read_raw
 from zcload.report.charts.view import Point, View, view_of
-from zcload.report.figures import saving_text
-from zcload.report.raw import read_raw
-from zcload.report.rows import explained, method, sections, tables
-from zcload.report.tabular import Table
-from zcload.report.words import answer, cautions
-from zcload.results import Result
+from zcload.report.tables.overview import explained, method, sections, tables
+from zcload.report.tables.table import Table
+from zcload.report.text.answer import answer, cautions
+from zcload.report.text.figures import saving_text
+from zcload.store.reader import Result
 
 DRAWINGS_BYTES = 900_000  # together with the tables and what stands around them the page stays below 1.5 MB
 TABLES_BYTES = 350_000

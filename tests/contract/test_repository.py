@@ -1,0 +1,313 @@
+"""What the repository promises as a whole: imports point down, the docs name everything that exists, configs load, files stay clean."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+from support.paths import ROOT
+
+import zcload
+from zcload import config
+from zcload.analysis.caution_rules import CODES
+from zcload.analysis.summary_schema import summary_schema
+from zcload.cli.app import app
+from zcload.host.doctor import CHECKS, RESULT_CODES
+from zcload.host.environment import describe
+from zcload.mechanisms import MECHANISMS
+from zcload.model.metrics import METRICS
+from zcload.sinks import SINKS
+
+PACKAGE = Path(zcload.__file__).parent
+DOCS = sorted(ROOT.glob("docs/*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *DOCS]
+CONFIGS = sorted(path for path in ROOT.glob("configs/**/*") if path.suffix in (".toml", ".yaml", ".yml"))
+TESTS = sorted(ROOT.glob("tests/**/*.py"))
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+PYTHON = [*SOURCES, *TESTS, *ROOT.glob("benchmarks/**/*.py"), *ROOT.glob(".ci/*.py")]
+
+LONGEST_FILE = 400  # lines: more do not fit into one head
+VAGUE = {"utils", "util", "common", "helpers", "helper", "manager", "managers", "misc"}
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def page(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@cache
+def described() -> frozenset[str]:
+    """Return what has a line of its own in the docs: the names in code style that table rows begin with."""
+    rows = "\n".join(path.read_text(encoding="utf-8") for path in DOCS)
+    cells = re.findall(r"^\| *((?:`[^`]+`(?:, *)?)+) *\|", rows, re.MULTILINE)
+    return frozenset(name for cell in cells for name in re.findall(r"`([^`]+)`", cell))
+
+
+# Imports.
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in SOURCES}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return the modules of zcload that a file imports, wherever in the file it does so."""
+    found = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
+            found.update(f"{node.module}.{alias.name}" if f"{node.module}.{alias.name}" in MODULES else node.module for alias in node.names)
+    return {name for name in found if name in MODULES}
+
+
+@cache
+def layers() -> dict[str, int]:
+    """Read the diagram in docs/design.md: the names of each line, without what is said of them, and the number of the line."""
+    block = re.search(r"^```layers\n(.*?)^```", page("docs/design.md"), re.MULTILINE | re.DOTALL)
+    assert block, "docs/design.md has no code block marked `layers`"
+    lines = [line.split("  ")[0].split() for line in block[1].splitlines()]
+    assert len({name for line in lines for name in line}) == sum(map(len, lines)), "a name stands twice in the diagram"
+    return {name: number for number, line in enumerate(lines) for name in line}
+
+
+def unit_of(module: str) -> str:
+    """Return the entry of the diagram that a module belongs to: the longest that fits."""
+    name = module.removeprefix("zcload.")
+    while name not in layers():
+        name, dot, _ = name.rpartition(".")
+        assert dot, f"{module} is in no layer of docs/design.md"
+    return name
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module):
+    """A module imports from its own part and from lower layers of the diagram in docs/design.md, never sideways or up."""
+    own = unit_of(module)
+    upwards = {other for other in imports_of(MODULES[module]) if unit_of(other) != own and layers()[unit_of(other)] <= layers()[own]}
+    assert not upwards
+
+
+def test_imports_have_no_cycle():
+    """No module imports itself through others, within a part of the diagram either."""
+    tuple(TopologicalSorter({module: imports_of(path) for module, path in MODULES.items()}).static_order())
+
+
+def test_the_diagram_names_what_there_is():
+    """Every name in the diagram is a module or package of zcload."""
+    known = {module.removeprefix("zcload.") for module in MODULES}
+    assert set(layers()) <= known
+
+
+def test_the_code_map_has_every_file():
+    """The code map in docs/design.md has one line for each file of zcload, and none for a file that is gone."""
+    mapped = re.findall(r"^\| `(zcload/[^`]+\.py)` \|", page("docs/design.md"), re.MULTILINE)
+    files = {f"zcload/{path.relative_to(PACKAGE)}" for path in SOURCES if path.name != "__init__.py" or len(tree_of(path).body) > 1}
+    assert len(set(mapped)) == len(mapped)
+    assert set(mapped) == files
+
+
+def test_no_module_has_a_vague_name():
+    """No file or folder is a drawer for what has no place."""
+    assert not {part for module in MODULES for part in module.split(".")} & VAGUE
+
+
+def test_code_that_measures_never_prints():
+    """Only the commands, and the start before them, print."""
+    printing = {
+        module
+        for module, path in MODULES.items()
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    }
+    assert {module for module in printing if not module.startswith("zcload.cli.")} <= {"zcload.main"}
+
+
+def test_code_that_prints_never_measures():
+    """A renderer imports nothing that reads clocks, processes or sockets."""
+    for module, path in MODULES.items():
+        if module.startswith("zcload.report"):
+            assert {unit_of(other) for other in imports_of(path)} <= {"report", "store", "analysis", "model", "errors"}, module
+
+
+HELP = """
+import contextlib, io, sys
+sys.argv = ["zcload", "--help"]
+from zcload.main import main
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    main()
+print(*sys.modules)
+"""
+
+
+def test_help_imports_next_to_nothing():
+    """`zcload --help` imports no package but typer, no part of zcload that works, and nothing slow of the standard library."""
+    loaded = set(subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True).stdout.split())
+    slow = {"asyncio", "concurrent", "hashlib", "json", "multiprocessing", "random", "socket", "statistics", "tomllib"}
+    packages = {"psutil", "tabulate", "pydantic", "pydantic_core", "rich", "tree_sitter", "tree_sitter_toml", "ruamel"}
+    own = {module for module in loaded if module.startswith("zcload.")}
+    assert "typer" in loaded
+    assert not loaded & (slow | packages)
+    assert own <= {"zcload.main", "zcload.errors", "zcload.linux", "zcload.linux.interrupt", "zcload.cli", "zcload.cli.app"}
+
+
+# The docs.
+
+
+def emitted_codes() -> set[str]:
+    """Return the codes of all cautions that the code builds with a literal."""
+    calls = [node for path in SOURCES for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call) and node.args]
+    makers = [call for call in calls if getattr(call.func, "id", getattr(call.func, "attr", None)) in ("Caution", "caution")]
+    return {call.args[0].value for call in makers if isinstance(call.args[0], ast.Constant)}
+
+
+def record_kinds() -> set[str]:
+    """Return the kinds of lines of windows.jsonl: the dictionaries that the code writes with a literal kind."""
+    found = set()
+    for path in SOURCES:
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Dict) and node.keys and isinstance(node.keys[0], ast.Constant) and node.keys[0].value == "kind":
+                found.update(value.value for value in node.values[:1] if isinstance(value, ast.Constant))
+    return found
+
+
+def summary_keys(schema: dict) -> set[str]:
+    """Return the keys of summary.json and of all that is in it, the point's own workload values left out."""
+    keys = set(schema.get("properties", ()))
+    for name, inner in schema.get("properties", {}).items():
+        keys |= set() if name == "point" else summary_keys(inner) | summary_keys(inner.get("items", {}))
+    if isinstance(schema.get("additionalProperties"), dict):
+        keys |= summary_keys(schema["additionalProperties"])
+    return keys
+
+
+COMMANDS = {f"zcload {command.name or command.callback.__name__}" for command in app.registered_commands}
+DESCRIBED = {
+    "mechanisms": set(MECHANISMS),
+    "sinks": set(SINKS),
+    "metrics": set(METRICS),
+    "cautions": set(CODES) | set(RESULT_CODES) | emitted_codes(),
+    "checks of the host": set(CHECKS),
+    "commands": COMMANDS,
+    "kinds of records": record_kinds(),
+    "keys of summary.json": summary_keys(summary_schema()),
+    "facts of the environment": set(describe(host_name=True)),
+    "configs": {relative(path) for path in CONFIGS},
+}
+
+
+@pytest.mark.parametrize("what", DESCRIBED)
+def test_the_docs_have_a_line_for_everything(what):
+    """Each mechanism, sink, metric, caution, check, command, kind of record, key and config begins a line of a table in docs/."""
+    assert DESCRIBED[what], "nothing was found: the test looks in the wrong place"
+    assert not DESCRIBED[what] - described()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=relative)
+def test_links_lead_somewhere(path):
+    """Every relative link in the docs leads to a file that exists and, where it names one, to a heading in it."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        file = (path.parent / name).resolve() if name else path
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}, target
+
+
+def test_the_readme_has_what_it_is_for():
+    """The README names both commands and links every page of docs/, and its sample report stands between its two markers."""
+    readme = page("README.md")
+    assert "make bench" in readme
+    assert "make test" in readme
+    assert all(f"({relative(path)}" in readme for path in DOCS)
+    begin, end = (readme.index(f"<!-- sample report: {word} -->") for word in ("begin", "end"))
+    assert "CPU per GB against" in readme[begin:end]
+
+
+def test_the_changelog_has_a_place_for_the_next_change():
+    """CHANGELOG.md has its Unreleased heading."""
+    assert re.search(r"^## \[Unreleased\]$", page("CHANGELOG.md"), re.MULTILINE)
+
+
+# The configs.
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=relative)
+def test_shipped_configs_are_right(path):
+    """Every shipped config loads, as written and in its effective form, and satisfies the JSON Schema in both."""
+    study = config.load(path)
+    written = tomllib.loads(path.read_text()) if path.suffix == ".toml" else YAML(typ="safe", pure=True).load(path)
+    validator = jsonschema.Draft202012Validator(config.json_schema())
+    validator.validate(written)
+    validator.validate(study.config)
+    assert config.from_tree(study.config).points == study.points
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=relative)
+def test_shipped_configs_say_what_they_are_for(path):
+    """Every shipped config begins with a comment, which `zcload init --list` shows, and names the command that runs it."""
+    text = path.read_text()
+    assert text.startswith("# ")
+    assert f"zcload run {relative(path)}" in text
+
+
+# The files.
+
+
+@pytest.mark.parametrize("path", [path for path in TESTS if path.name.startswith("test_")], ids=relative)
+def test_tests_say_what_they_prove(path):
+    """Every test's docstring says in one line, with a full stop, the fact that it proves."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_"):
+            said = ast.get_docstring(node) or ""
+            assert said.endswith("."), f"{node.name}: {said!r}"
+            assert "\n" not in said, node.name
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=relative)
+def test_no_notes_to_self(path):
+    """What is not done is no comment in the code."""
+    assert not re.findall(r"\b(?:TOD[O]|FIXM[E]|XX[X]|HAC[K])\b", path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", [*PYTHON, *PAGES, *CONFIGS, ROOT / "Makefile", ROOT / "pyproject.toml"], ids=relative)
+def test_no_path_of_somebodys_machine(path):
+    """No file names a place that exists only where it was written."""
+    assert not re.findall(r"(?<![\w.\]/])/(?:hom[e]|roo[t]|User[s]|wor[k])/", path.read_text(encoding="utf-8"))
+
+
+def test_the_lock_has_no_address():
+    """requirements.lock names no package index."""
+    assert "://" not in page("requirements.lock")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_files_are_short(module):
+    """No file of zcload has 400 lines or more."""
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) < LONGEST_FILE

@@ -1,0 +1,301 @@
+"""The installed command from outside: what it prints where, its exit codes, and what it says to wrong input."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+from support.command_line import zcload
+from support.paths import CONFIGS
+
+from zcload.analysis.summary_schema import summary_schema
+from zcload.report import FORMATS, renderer
+from zcload.store.reader import Result
+
+SMALL = ["--set", "workload.file_size=8MiB", "--max-time", "1s"]
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """Run the smoke study once for all tests that only look at what a run leaves; return its directory and the finished process."""
+    folder = tmp_path_factory.mktemp("smoke")
+    done = zcload("run", CONFIGS / "smoke.toml", *SMALL, "--json", "--out", "r", "--seed", "7", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "r", done
+
+
+@pytest.mark.serial
+def test_run_json_is_alone_on_stdout_and_valid(smoke):
+    """`run --json` prints one valid summary on stdout and nothing else there; the result directory holds the same, and its page."""
+    result, done = smoke
+    summary = json.loads(done.stdout)
+    jsonschema.validate(summary, summary_schema())
+    assert json.loads((result / "summary.json").read_text()) == summary
+    assert (result / "report.html").read_text().endswith("</html>\n")
+    assert summary["complete"] is True
+
+
+@pytest.mark.serial
+def test_figures_hold_what_must_hold(smoke):
+    """In every window the receivers' bytes are the senders', and the lanes' CPU time fits into elapsed time x CPUs."""
+    records = [json.loads(line) for line in (smoke[0] / "windows.jsonl").read_text().splitlines()]
+    windows = [record for record in records if record["kind"] == "window"]
+    assert windows
+    cpus = len(records[0]["environment"]["cpus_allowed"])
+    for window in windows:
+        sent = sum(after[1] - before[1] for before, after in window["senders"])
+        received = sum(after[1] - before[1] for before, after in window["receivers"])
+        used = sum(after[0] - before[0] for role in ("senders", "receivers") for before, after in window[role])
+        assert sent == received > 0
+        assert window["open_ns"] < window["close_ns"] <= window["rest_ns"]
+        assert 0 < used <= cpus * (window["rest_ns"] - window["open_ns"]) * 1.02 + 2_000_000
+    verified = {record["variant"]: record["digest"] for record in records if record["kind"] == "verified"}
+    assert set(verified) == {"read_send", "sendfile"}
+    assert len(set(verified.values())) == 1
+
+
+@pytest.mark.serial
+def test_together_with_aa_and_best_chunk(tmp_path):
+    """Lanes that run together have a common interval and no machine ledger; A/A and best-chunk lanes are in the summary."""
+    done = zcload(
+        "run",
+        CONFIGS / "parallel.toml",
+        *SMALL,
+        "--set",
+        "study.aa=true",
+        "--set",
+        "study.best_chunk=true",
+        "--json",
+        "--out",
+        "r",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    jsonschema.validate(summary, summary_schema())
+    point = summary["points"][0]
+    assert [v["name"] for v in point["variants"] if v["aa"]] == ["read_send#2"]
+    assert point["best_chunk"]["chunk_bytes"] >= 16384
+    assert all(v["metrics"]["system_cpu_s_per_gb"]["estimate"] is None for v in point["variants"])
+
+
+@pytest.mark.serial
+def test_repeats_a_stored_result(smoke, tmp_path):
+    """`run RESULT_DIR` repeats a study with its config and, given its seed, with its order."""
+    again = zcload("run", smoke[0], "--json", "--out", "b", "--seed", "7", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(smoke[1].stdout)["config"] == json.loads(again.stdout)["config"]
+    orders = []
+    for result in (smoke[0], tmp_path / "b"):
+        records = [json.loads(line) for line in (result / "windows.jsonl").read_text().splitlines()]
+        orders.append([(r["generation"], r["block"], r["lane"]) for r in records if r["kind"] == "window"][:4])
+    assert orders[0] == orders[1]
+
+
+@pytest.mark.serial
+def test_check_windows_reports_both(tmp_path, monkeypatch):
+    """`--check-windows` measures long windows too and puts both ratios side by side."""
+    import zcload.runner.point as point_module
+    from zcload.config import load
+    from zcload.runner.run import run
+
+    for name, value in (("CHECK_WINDOW_S", 0.1), ("CHECK_GENERATIONS", 2), ("CHECK_BLOCKS", 1)):
+        monkeypatch.setattr(point_module, name, value)
+    study = load(CONFIGS / "smoke.toml", ["workload.file_size=8MiB", "stop.max_time=1s"])
+    outcome = run(study, tmp_path / "r", check_windows=True)
+    assert outcome.error is None
+    check = outcome.summary["points"][0]["window_check"]
+    assert {row["metric"] for row in check["rows"]} >= {"total_cpu_s_per_gb", "sender_voluntary_switches_per_gb"}
+    assert "windows of 0.1 s" in renderer("table")([outcome.result])
+
+
+@pytest.mark.serial
+def test_reports_in_every_format(smoke, tmp_path):
+    """A stored result renders in every format, from its summary and from its windows alone, the same."""
+    windows = tmp_path / "windows.jsonl"
+    windows.write_bytes((smoke[0] / "windows.jsonl").read_bytes())
+    stored, derived = Result.load(smoke[0]), Result.load(windows)
+    assert stored.summary == derived.summary
+    for form in FORMATS:
+        assert renderer(form)([stored]) == renderer(form)([derived])
+    shown = zcload("report", smoke[0], "--format", "markdown", "--out", "report.md", cwd=tmp_path)
+    assert (shown.returncode, shown.stdout) == (0, "")
+    assert (tmp_path / "report.md").read_text() == renderer("markdown")([stored])
+
+
+def test_a_lane_without_memory_is_skipped(tmp_path):
+    """A mechanism whose private memory does not fit is skipped with its reason in the plan and refused with --strict, not killed."""
+    config = tmp_path / "c.toml"
+    config.write_text(
+        '[study]\nname = "s"\nbaseline = "read_send"\nvariants = ["read_send", "sendfile", "slurp_send"]\nbest_chunk = false\n[workload]\n'
+        'file_size = "1GiB"\nsenders = 1000\n'
+    )
+    plan = zcload("run", config, "--plan", cwd=tmp_path)
+    assert plan.returncode == 0
+    assert "skipped:   slurp_send: 1000 senders need" in plan.stdout
+    strict = zcload("run", config, "--strict", cwd=tmp_path)
+    assert strict.returncode == 2
+    assert strict.stderr.splitlines()[-1].startswith("zcload: error: slurp_send cannot run here: 1000 senders need")
+
+
+WRONG = [
+    (["run", "no.toml"], "no.toml: there is no such file"),
+    (["run", "."], "neither a config nor a result"),
+    (["run", "S", "--set", "workload.file=/nope"], "workload.file: /nope: no such file or directory"),
+    (["run", "S", "--set", "workload.file=."], "workload.file: . is a directory, not a file"),
+    (["run", "S", "--set", "workload.file=empty"], "workload.file: empty is empty: there is nothing to send"),
+    (["run", "S", "--set", "workload.file=/dev/zero"], "workload.file: /dev/zero is not a regular file"),
+    (["run", "S", "--set", "workload.file_size=900TB"], "workload.file_size: 900 TB of files do not fit"),
+    (["run", "S", "--set", "workload.file_size=900TB", "--set", "workload.dir=d"], "workload.dir: 900 TB of files do not fit"),
+    (["run", "S", "--set", "workload.dir=empty"], "workload.dir: cannot make files in empty"),
+    (["run", "S", "--set", "workload.address=192.0.2.1"], "workload.address: 192.0.2.1 is not an address of this machine"),
+    (["run", "S", "--set", "workload.congestion=nonesuch"], "workload.congestion: congestion control 'nonesuch' cannot be set"),
+    (["run", "S", "--out", "empty/r"], "--out: cannot write to empty/r"),
+    (["run", "S", "--out", "taken"], "--out: taken holds a result already"),
+    (["run", "S", "--set", "workload.chunk=64K"], "--set: workload.chunk"),
+    (["run", "S", "--max-time", "soon"], "--set: stop.max_time"),
+    (["run", "S", "--sed", "1"], "no such option: --sed"),
+    (["run"], "missing argument"),
+    (["report", "."], "it is not a result"),
+    (["report", "taken"], "holds no result"),
+    (["report", "S"], "is not JSON"),
+    (["report", "taken", "--format", "pdf"], "'pdf' is not a format"),
+    (["init", "smok"], "did you mean 'smoke'?"),
+    (["init", "smoke"], "smoke.toml exists already and is left as it is"),
+    (["nonesuch"], "no such command 'nonesuch'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG, ids=[" ".join(arguments) for arguments, _ in WRONG])
+def test_wrong_input_gives_one_clear_line(arguments, message, tmp_path):
+    """Wrong input ends with exit code 2 and one line that says what was found; nothing is left behind."""
+    (tmp_path / "empty").touch()
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "windows.jsonl").touch()
+    (tmp_path / "smoke.toml").write_text((CONFIGS / "smoke.toml").read_text())
+    before = sorted(tmp_path.rglob("*"))
+    done = zcload(*[str(CONFIGS / "smoke.toml") if a == "S" else a for a in arguments], cwd=tmp_path)
+    assert done.returncode == 2
+    errors = [line for line in done.stderr.splitlines() if line.startswith("zcload: error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_taken_port_is_told(tmp_path):
+    """A port that somebody listens on is named, with the remedy, before anything is made."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = zcload("run", CONFIGS / "smoke.toml", "--set", f"workload.port={port}", cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"workload.port: port {port} is in use on 127.0.0.1 (port = 0 takes any free one)" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unreadable_file_is_told(tmp_path):
+    """A file that this user may not read is named; tried as nobody when the tests run as root."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"x" * 4096)
+    secret.chmod(0)
+    tmp_path.chmod(0o777)
+    for parent in tmp_path.parents[:3]:
+        parent.chmod(0o755)
+    code = (
+        "import os, sys\n"
+        "from zcload.lane.payload import check_own\n"
+        "from zcload.errors import ConfigError\n"
+        "if os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "try: check_own(sys.argv[1])\n"
+        "except ConfigError as error: print(error); sys.exit(error.exit_code)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(secret)],
+        cwd=CONFIGS.parent,
+        env={**os.environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stdout.strip() == f"workload.file: {secret}: permission denied"
+
+
+def test_plan_as_json(tmp_path):
+    """`--plan --json` prints the plan as one JSON object, and leaves nothing behind."""
+    done = zcload("run", CONFIGS / "heavy.toml", "--plan", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    tree = json.loads(done.stdout)
+    assert tree["baseline"] in [variant["name"] for variant in tree["variants"]]
+    assert tree["points"]
+    assert tree["search"] is None
+    assert min(tree["processes"], tree["memory_bytes"]) > 1
+    assert tree["total_s"] == tree["setup_s"] + tree["measure_s"] + tree["check_s"]
+    assert all(tree["cpus"][role] for role in ("senders", "receivers"))
+    assert tree["network"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_plan_runs_nothing(tmp_path):
+    """`--plan` prints points, lanes, CPUs, memory, disk and time on stdout and leaves nothing behind."""
+    done = zcload("run", CONFIGS / "heavy.toml", "--plan", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for word in ("points:", "lanes:", "CPUs:", "memory:", "disk:", "time:", "read_send#2"):
+        assert word in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_init_lists_and_writes(tmp_path):
+    """`init` lists every shipped config with what it is about, and writes one that then loads."""
+    listed = zcload("init", "--list", cwd=tmp_path)
+    names = [line.split()[0] for line in listed.stdout.splitlines()]
+    assert {"heavy", "smoke", "parallel", "slurp", "chunks"} <= set(names)
+    assert zcload("init", "heavy", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "heavy.toml").read_text() == (CONFIGS / "heavy.toml").read_text()
+
+
+def test_help_and_version_everywhere(tmp_path):
+    """`--help` works for every command and `--version` names the version."""
+    from zcload import __version__
+
+    assert zcload("--version", cwd=tmp_path).stdout.strip() == f"zcload {__version__}"
+    for command in ("run", "demo", "receive", "send", "report", "mechanisms", "doctor", "init", "schema"):
+        done = zcload(command, "--help", cwd=tmp_path)
+        assert done.returncode == 0
+        assert "Usage" in done.stdout
+
+
+def test_mechanisms_and_doctor_say_something_of_everything(tmp_path):
+    """`mechanisms` has a line for each registry entry and `doctor` one for each check, whatever this host is like."""
+    from zcload.host.doctor import CHECKS
+    from zcload.mechanisms import MECHANISMS
+    from zcload.sinks import SINKS
+
+    listed = zcload("mechanisms", cwd=tmp_path)
+    assert all(f"\n{name} " in listed.stdout for name in (*MECHANISMS, *SINKS))
+    checked = zcload("doctor", cwd=tmp_path)
+    assert checked.returncode == 0
+    assert all(check.title in checked.stdout for check in CHECKS.values())
+
+
+def test_output_into_a_closed_pipe_is_no_error(tmp_path):
+    """A reader that leaves early, such as head, is no error and causes no traceback."""
+    environment = {**os.environ, "PYTHONPATH": str(CONFIGS.parent)}
+    done = subprocess.run(
+        f"{sys.executable} -m zcload schema | head -c 10",
+        shell=True,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr

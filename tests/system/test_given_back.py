@@ -1,0 +1,118 @@
+"""What 200 lanes take from the kernel they give back: processes, descriptors, sockets, pipes, locked and pinned memory, namespaces."""
+
+from __future__ import annotations
+
+import os
+import resource
+from itertools import cycle, islice, product
+
+import psutil
+import pytest
+from support.namespaces import namespaces_held
+
+from zcload.errors import ConfigError
+from zcload.lane.network import open_network
+from zcload.lane.placement import Placement
+from zcload.lane.rest import wait_for_rest
+from zcload.lane.set_up import set_up
+from zcload.linux import memory
+from zcload.mechanisms import MECHANISMS
+from zcload.model.study import Point, Variant
+from zcload.sinks import SINKS
+
+LANES = 200
+PAIRS = [
+    pair for pair in product([name for name, cls in MECHANISMS.items() if cls.probe() is None], SINKS) if SINKS[pair[1]].probe() is None
+]
+
+pytestmark = pytest.mark.serial
+
+
+def run_lane(mechanism, sink, file, network=None, chunk=1 << 16):
+    """Set a lane up, have it send the file once, and tear it down; return what its sender reports and the pids of its workers."""
+    everywhere = frozenset(os.sched_getaffinity(0))
+    place = {"network": "veth"} if network else {}
+    point = Point(file_size=file.size, chunk=chunk, placement="free", sink=sink, **place)
+    placement = Placement((everywhere,), (everywhere,), everywhere)
+    moves = MECHANISMS[mechanism].moves_payload
+    lane = set_up(
+        Variant(mechanism, mechanism),
+        point,
+        fd=file.fd,
+        size=file.size,
+        placement=placement,
+        congestion=None,
+        verify=moves,
+        network=network,
+    )
+    try:
+        if moves:
+            lane.verify(file.digests(), 10.0)
+        else:
+            lane.ready()
+        wait_for_rest(lane)
+        return lane.report()[0]["completions"], [worker.pid for worker in lane.workers]
+    finally:
+        lane.tear_down()
+
+
+def locked():
+    """Return what this process has pinned and locked, in bytes; what its user has is seen by the limit of the test below."""
+    return [memory.status_bytes("VmPin"), memory.status_bytes("VmLck")]
+
+
+def test_two_hundred_lanes_leave_nothing(leaks, source_file):
+    """200 lanes of all mechanisms and sinks, one after the other, leave no process, descriptor, socket, pipe or pinned memory."""
+    file = source_file(300_007)
+    before, pinned = leaks(), locked()
+    pids = []
+    for mechanism, sink in islice(cycle(PAIRS), LANES):
+        pids += run_lane(mechanism, sink, file)[1]
+    assert len(pids) == 2 * LANES
+    assert not any(psutil.pid_exists(pid) and psutil.Process(pid).ppid() == os.getpid() for pid in pids)
+    assert leaks() == before
+    assert locked() == pinned
+
+
+LIMIT = 6 << 20  # of locked memory: one ring of 4 MiB, not two
+
+
+@pytest.mark.parametrize(("name", "counter"), [("uring_send_zc_fixed", "slots"), ("uring_splice", "pipe_bytes")])
+def test_the_last_of_many_lanes_gets_what_the_first_got(name, counter, source_file, in_child):
+    """A user with room for few rings and pipes at once runs 200 lanes of them: each has as much as the first."""
+    if os.geteuid():
+        pytest.skip("only root can become a user with nothing in use (run the tests as root)")
+    why = MECHANISMS[name].probe()
+    if why is not None:
+        pytest.skip(f"{name}: {why.reason} ({why.remedy})")
+    file = source_file(2 << 20)
+
+    def run():
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (LIMIT, LIMIT))
+        os.setgroups([])
+        os.setresgid(65534, 65534, 65534)
+        os.setresuid(65534, 65534, 65534)
+        return [run_lane(name, "discard", file, chunk=1 << 20)[0][counter] for _ in range(LANES)]
+
+    had = in_child(run)
+    assert len(had) == LANES
+    assert set(had) == {had[0]}
+    assert had[0] > 1
+
+
+def test_networks_are_given_back(leaks, source_file):
+    """20 veth networks with a lane in each leave no namespace, process or descriptor."""
+    file = source_file(100_003)
+    before, held, children = leaks(), namespaces_held(), len(psutil.Process().children())
+    for _ in range(20):
+        try:
+            network = open_network(Point(network="veth"))
+        except ConfigError as error:
+            pytest.skip(str(error))
+        try:
+            run_lane("sendfile", "recv", file, network)
+        finally:
+            network.close()
+    assert leaks() == before
+    assert namespaces_held() <= held
+    assert len(psutil.Process().children()) == children

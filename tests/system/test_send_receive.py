@@ -1,0 +1,632 @@
+"""`zcload receive` and `zcload send` against plain sockets, against each other, and against what goes wrong between two hosts.
+
+Peers are forked workers, not threads: what is under test forks too, and a process that forks must have one thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import socket
+import struct
+import time
+
+import pytest
+
+from zcload.errors import ConfigError, MechanismUnavailableError, StudyError, ZcloadError
+from zcload.lane.worker import spawn, tell
+from zcload.linux import interrupt
+from zcload.mechanisms import MECHANISMS, Unavailable
+from zcload.oneshot import progress_pace, receive, send, sender_process
+from zcload.oneshot.address import format_address, parse_address, resolve
+
+PAYLOAD = [
+    pytest.param(name, marks=[] if cls.probe() is None else pytest.mark.skip(reason=str(cls.probe())))
+    for name, cls in MECHANISMS.items()
+    if cls.moves_payload
+]
+RESET = struct.pack("@ii", 1, 0)
+SIZE = 3_000_017  # a prime, larger than a socket buffer starts with
+LARGE = 48 << 20  # more than the socket buffers of both ends ever hold
+
+pytestmark = pytest.mark.serial
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """Every test must leave as many descriptors as it found, no child process, and no request to end."""
+    before = sorted(os.listdir("/proc/self/fd"))
+    yield
+    assert interrupt.requested is None
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.fixture
+def workers():
+    started = []
+    yield started
+    for worker in started:
+        worker.end()
+
+
+@pytest.fixture
+def peer(workers):
+    """Return a function that forks a process which accepts one connection on the loopback and runs *body(sock, control)*."""
+    listeners = []
+
+    def start(body, host="127.0.0.1"):
+        listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listeners.append(listener)
+
+        def run(control):
+            sock, _ = listener.accept()
+            with sock:
+                body(sock, control)
+
+        worker = spawn("test", "peer", 0, run, [listener.fileno()], None)
+        workers.append(worker)
+        return worker, format_address(*listener.getsockname()[:2])
+
+    yield start
+    for listener in listeners:
+        listener.close()
+
+
+@pytest.fixture
+def caller(workers):
+    """Return a function that forks a process which connects to an address and runs *body(sock)*."""
+
+    def start(address, body):
+        def run(control):
+            with socket.create_connection(parse_address(address)) as sock:
+                body(sock)
+            tell(control, done=True)
+
+        workers.append(spawn("test", "caller", len(workers), run, [], None))
+        return workers[-1]
+
+    return start
+
+
+@pytest.fixture
+def file(tmp_path):
+    def make(size):
+        path = tmp_path / f"payload-{size}"
+        path.write_bytes(random.Random(size).randbytes(size))
+        return path
+
+    return make
+
+
+def drain(sock, control):
+    """The 2015 note's receiver, with a digest."""
+    sha, total = hashlib.sha256(), 0
+    while data := sock.recv(65536):
+        sha.update(data)
+        total += len(data)
+    tell(control, bytes=total, sha256=sha.hexdigest())
+
+
+def reset(sock):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    sock.close()
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("127.0.0.1:10000", ("127.0.0.1", 10000)),
+        ("[::1]:10000", ("::1", 10000)),
+        ("localhost:0", ("localhost", 0)),
+        ("[fe80::1%eth0]:65535", ("fe80::1%eth0", 65535)),
+    ],
+)
+def test_an_address_is_read_and_written_alike(text, parsed):
+    """HOST:PORT and [IPV6]:PORT are understood, and format_address writes what parse_address reads."""
+    assert parse_address(text) == parsed
+    assert format_address(*parsed) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is not HOST:PORT"),
+        ("10000", "is not HOST:PORT"),
+        (":10000", "is not HOST:PORT"),
+        ("localhost", "such as '127.0.0.1:10000'"),
+        ("localhost:", "is not HOST:PORT"),
+        ("localhost:http", "is not HOST:PORT"),
+        ("localhost:-1", "is not HOST:PORT"),
+        ("localhost:１０", "is not HOST:PORT"),
+        ("::1:10000", "brackets"),
+        ("[::1]", "is not HOST:PORT"),
+        ("localhost:65536", "no port 65536"),
+        ("localhost:99999", "no port 99999"),
+    ],
+)
+def test_what_is_no_address_is_refused(text, words):
+    """An address that is not HOST:PORT is a usage error that shows how one looks."""
+    with pytest.raises(ConfigError) as caught:
+        parse_address(text)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "no such host", "\0", "x..y"])
+def test_an_unknown_host_is_a_usage_error(host):
+    """A name that cannot be one, or that nobody knows, is a ConfigError and never a traceback."""
+    with pytest.raises(ConfigError, match="host"):
+        resolve(host, 1)
+
+
+@pytest.mark.parametrize("size", [0, 1, SIZE])
+@pytest.mark.parametrize("via", PAYLOAD)
+def test_a_plain_socket_gets_the_file(via, size, peer, file):
+    """A receiver that knows nothing of zcload gets exactly the file's bytes, whatever the mechanism; an empty file too."""
+    path = file(size)
+    worker, where = peer(drain)
+    sent = send(str(path), where, via=via, chunk=65536)
+    heard = worker.hear(10, "the digest")
+    assert heard == {"bytes": size, "sha256": sha256(path)}
+    assert (sent.bytes, sent.sha256, sent.ended, sent.peer, sent.mechanism) == (size, sha256(path), "closed", where, via)
+    assert sent.seconds > 0
+    assert 0 <= sent.cpu_s < sent.seconds + 0.05
+    assert (sent.goodput_bps is None) == (size == 0)
+
+
+def test_ipv6_works(peer, file):
+    """The file arrives over [::1] as over 127.0.0.1."""
+    try:
+        worker, where = peer(drain, "::1")
+    except OSError as error:
+        pytest.skip(f"this host has no ::1 ({error}); enable IPv6 on lo")
+    path = file(SIZE)
+    send(str(path), where, via="sendfile")
+    assert where.startswith("[::1]:")
+    assert worker.hear(10, "the digest")["sha256"] == sha256(path)
+
+
+@pytest.mark.parametrize("digest", [True, False])
+@pytest.mark.parametrize("size", [0, 1, SIZE])
+def test_receive_takes_a_plain_socket_s_bytes(size, digest, caller):
+    """A sender that knows nothing of zcload is counted and digested exactly; without the digest there is none, and no cost of one."""
+    content = random.Random(1).randbytes(size)
+    records = []
+    receive(
+        "127.0.0.1:0",
+        once=True,
+        digest=digest,
+        listening=lambda where: caller(where, lambda sock: sock.sendall(content)),
+        received=records.append,
+        failed=pytest.fail,
+    )
+    (record,) = records
+    assert record.bytes == size
+    assert record.sha256 == (hashlib.sha256(content).hexdigest() if digest else None)
+    assert (record.digest_cpu_s > 0) == (digest and size > 0)
+    assert record.cpu_s >= 0
+    assert record.peer.startswith("127.0.0.1:")
+    assert (record.goodput_bps is None) == (size == 0)
+
+
+def test_receive_goes_on_after_a_transfer_that_broke(caller):
+    """Transfers are served one after another, and one that breaks off is reported with its bytes and ends nothing."""
+    came, broken = [], []
+
+    def listening(where):
+        def good(sock):
+            sock.sendall(b"whole")
+
+        def bad(sock):
+            sock.sendall(b"part")
+            time.sleep(0.1)  # what has arrived but was not taken is lost with a reset
+            reset(sock)
+
+        for body in (good, bad, good):
+            caller(where, body).hear(10, "the end of its transfer")
+
+    def received(record):
+        came.append(record.bytes)
+        if len(came) == 2:
+            interrupt.requested = signal.SIGTERM
+
+    try:
+        with pytest.raises(interrupt.Interrupted) as caught:
+            receive("127.0.0.1:0", listening=listening, received=received, failed=broken.append)
+    finally:
+        interrupt.requested = None
+    assert caught.value.exit_code == 143
+    assert came == [5, 5]
+    (error,) = broken
+    assert "broke off after" in str(error)
+
+
+def test_receive_once_raises_when_its_transfer_broke(caller):
+    """With once the transfer that broke off is the error, not a record."""
+    with pytest.raises(StudyError, match="broke off after 0 bytes: connection reset"):
+        receive(
+            "127.0.0.1:0",
+            once=True,
+            listening=lambda where: caller(where, reset).hear(10, "the reset"),
+            received=pytest.fail,
+            failed=pytest.fail,
+        )
+
+
+def test_the_two_ends_agree(workers, file):
+    """`send` to `receive`: both report the same bytes and the same digest, and the sender knows that the receiver closed."""
+    path = file(SIZE)
+    records = []
+
+    def listening(where):
+        def run(control):
+            sent = send(str(path), where, via="splice")
+            tell(control, sha256=sent.sha256, ended=sent.ended, bytes=sent.bytes)
+
+        workers.append(spawn("test", "sender", 0, run, [], None))
+
+    receive("127.0.0.1:0", once=True, listening=listening, received=records.append, failed=pytest.fail)
+    heard = workers[0].hear(10, "what it sent")
+    assert heard == {"sha256": records[0].sha256, "ended": "closed", "bytes": records[0].bytes}
+    assert records[0].sha256 == sha256(path)
+
+
+def test_nobody_listening(file):
+    """A refused connection is one line that asks the right question, exit code 1."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        where = format_address(*listener.getsockname())
+    with pytest.raises(StudyError) as caught:
+        send(str(file(1)), where, via="sendfile")
+    assert str(caught.value).endswith(f"{where}: connection refused: is `zcload receive` running there?")
+    assert caught.value.exit_code == 1
+
+
+def test_no_answer(file):
+    """A host that does not answer ends the attempt after the time given, not after the kernel's two minutes."""
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)  # takes one connection, and drops the SYN of every further one
+        for sock in (first, second):
+            sock.setblocking(False)
+            sock.connect_ex(full.getsockname())
+        with pytest.raises(StudyError, match=r"no answer within 0\.3 s"):
+            send(str(file(1)), format_address(*full.getsockname()), via="sendfile", connect_timeout_s=0.3)
+
+
+@pytest.mark.parametrize("via", PAYLOAD)
+def test_a_peer_that_goes_away(via, peer, file):
+    """A receiver that dies in the middle is one line with the bytes that had been handed over."""
+
+    def body(sock, control):
+        sock.recv(100_000)
+        reset(sock)
+
+    _, where = peer(body)
+    with pytest.raises(StudyError, match=rf"{where} went away before it had everything: \d+ of {LARGE} bytes had been handed over"):
+        send(str(file(LARGE)), where, via=via)
+
+
+def test_a_peer_that_closes_without_reading_all(peer, file):
+    """Bytes that the kernel took but the receiver closed upon are an error even where every one of them had been handed over."""
+
+    def body(sock, control):
+        sock.recv(1)
+        time.sleep(0.2)
+
+    _, where = peer(body)
+    with pytest.raises(StudyError, match="went away before it had everything: 5000 of 5000 bytes"):
+        send(str(file(5000)), where, via="read_send")
+
+
+def test_a_peer_that_takes_nothing(peer, file):
+    """A receiver that stands still ends the transfer after the time given, with the bytes that had been handed over."""
+    _, where = peer(lambda sock, control: time.sleep(60))
+    with pytest.raises(StudyError, match=rf"took nothing for 1 s: \d+ of {LARGE} bytes had been handed over"):
+        send(str(file(LARGE)), where, via="sendfile", timeout_s=1)
+
+
+def test_a_peer_that_never_closes(peer, file, monkeypatch):
+    """Where the receiver acknowledges everything but keeps its side open, as nc at a terminal does, the record says so."""
+    monkeypatch.setattr(sender_process, "_CLOSE_WAIT_S", 0.3)
+
+    def body(sock, control):
+        drain(sock, control)
+        time.sleep(60)
+
+    worker, where = peer(body)
+    sent = send(str(file(SIZE)), where, via="sendfile")
+    assert sent.ended == "acknowledged"
+    assert worker.hear(10, "the digest")["bytes"] == SIZE
+
+
+def test_a_peer_that_closes_its_own_side_first(peer, file):
+    """An end of stream that came before ours, as from nc -N without input, is not taken for the receiver having everything."""
+
+    def body(sock, control):
+        sock.shutdown(socket.SHUT_WR)
+        time.sleep(0.2)
+        drain(sock, control)
+
+    worker, where = peer(body)
+    sent = send(str(file(LARGE)), where, via="sendfile")
+    assert sent.ended == "acknowledged"
+    assert worker.hear(10, "the digest")["bytes"] == LARGE
+
+
+def test_a_peer_that_talks(peer, file):
+    """What the receiver says back is ignored and breaks nothing."""
+
+    def body(sock, control):
+        sock.sendall(b"hello\n" * 1000)
+        drain(sock, control)
+
+    worker, where = peer(body)
+    assert send(str(file(SIZE)), where, via="sendfile").ended == "closed"
+    assert worker.hear(10, "the digest")["bytes"] == SIZE
+
+
+@pytest.mark.parametrize("via", PAYLOAD)
+def test_a_file_truncated_while_it_is_sent(via, peer, file):
+    """A file that becomes shorter is one line that says truncated, never a crash or a short file taken for the whole."""
+    path = file(LARGE)
+
+    def body(sock, control):
+        sock.recv(1)
+        time.sleep(0.3)  # until the sender stands still in front of a full socket
+        os.truncate(path, 10 << 20)
+        while sock.recv(1 << 20):
+            pass
+
+    _, where = peer(body)
+    with pytest.raises(StudyError, match="truncated"):
+        send(str(path), where, via=via)
+
+
+def test_a_file_written_to_while_it_is_sent(peer, file):
+    """A file that changed under the transfer is an error: no digest could be held against what arrived."""
+    path = file(SIZE)
+
+    def body(sock, control):
+        drain(sock, control)
+        with path.open("ab") as more:
+            more.write(b"x")
+
+    _, where = peer(body)
+    with pytest.raises(StudyError, match="was written to while it was sent"):
+        send(str(path), where, via="read_send")
+
+
+def test_an_aborted_transfer_is_a_reset(peer, file):
+    """A sender that fails does not end its stream properly: the receiver cannot take a part for the whole."""
+    path = file(LARGE)
+
+    def body(sock, control):
+        sock.recv(1)
+        time.sleep(0.3)
+        os.truncate(path, 10 << 20)
+        try:
+            while sock.recv(1 << 20):
+                pass
+            tell(control, end="orderly")
+        except ConnectionResetError:
+            tell(control, end="reset")
+
+    worker, where = peer(body)
+    with pytest.raises(StudyError):
+        send(str(path), where, via="sendfile")
+    assert worker.hear(10, "how it ended") == {"end": "reset"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"path": "missing"}, "missing: no such file or directory"),
+        ({"path": "."}, "is a directory, not a file"),
+        ({"path": "/dev/null"}, "is not a regular file"),
+        ({"path": "a\0b"}, "null"),
+        ({"where": "127.0.0.1"}, "is not HOST:PORT"),
+        ({"where": "127.0.0.1:0"}, "nobody can be reached at port 0"),
+        ({"via": "null"}, "'null' moves nothing"),
+        ({"via": "sendfil"}, "did you mean 'sendfile'?"),
+        ({"via": "pigeon"}, "one of read_send"),
+        ({"chunk": 0}, "a chunk of 0 bytes"),
+        ({"chunk": 1 << 40}, "choose 1..2147479552 bytes"),
+    ],
+)
+def test_usage_errors_of_send(arguments, words, file, tmp_path, monkeypatch):
+    """What cannot be sent is refused before anything is connected, exit code 2, in words that say what to do."""
+    monkeypatch.chdir(tmp_path)
+    defaults = {"path": str(file(1)), "where": "127.0.0.1:1", "via": "sendfile"}
+    with pytest.raises(ConfigError) as caught:
+        send(**(defaults | arguments))
+    assert words in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_an_unreadable_file_is_a_usage_error(file, monkeypatch):
+    """A file without permission to read is named with the reason."""
+
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied")
+
+    path = str(file(1))
+    monkeypatch.setattr(send.os, "open", refuse)  # root may read everything, so the refusal is made
+    with pytest.raises(ConfigError, match="payload-1: permission denied"):
+        send.open_file(path)
+    monkeypatch.undo()
+
+
+def test_a_mechanism_this_host_lacks(file, monkeypatch):
+    """A mechanism that cannot run here is refused with its own reason and remedy."""
+    monkeypatch.setattr(MECHANISMS["splice"], "probe", classmethod(lambda cls: Unavailable("the kernel says no", "ask it nicely")))
+    with pytest.raises(MechanismUnavailableError, match=r"splice: the kernel says no \(ask it nicely\)"):
+        send(str(file(1)), "127.0.0.1:1", via="splice")
+
+
+def test_a_copy_that_does_not_fit_is_refused(file, monkeypatch):
+    """A mechanism that would need more memory than there is is refused before it takes it."""
+    monkeypatch.setattr(send, "available_memory", lambda: 300 << 20)
+    path = file(0)
+    os.truncate(path, 1 << 30)  # a hole: nothing is written
+    with pytest.raises(ConfigError, match="slurp_send needs 1 GiB of memory"):
+        send(str(path), "127.0.0.1:1", via="slurp_send")
+
+
+def test_an_unknown_host_is_a_usage_error_of_send(file):
+    """The name is looked up in the sending process, and its failure is still a usage error."""
+    with pytest.raises(ConfigError, match="unknown host 'no such host'"):
+        send(str(file(1)), "no such host:1", via="sendfile")
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("192.0.2.1:10000", "cannot listen on 192.0.2.1:10000: not an address of this machine"),
+        ("127.0.0.1:{taken}", "the port is in use (choose another, or 0 for any free one)"),
+    ],
+)
+def test_receive_where_it_cannot_listen(where, words):
+    """A port or address that cannot be had is one line with the remedy, exit code 1."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(StudyError) as caught:
+        receive(where.format(taken=taken.getsockname()[1]), listening=pytest.fail, received=pytest.fail, failed=pytest.fail)
+    assert words in str(caught.value)
+
+
+def test_receive_refuses_a_chunk_of_nothing():
+    """A chunk of no bytes would look like the end of the stream: it is refused."""
+    with pytest.raises(ConfigError, match="a chunk of 0 bytes"):
+        receive("127.0.0.1:0", chunk=0, listening=pytest.fail, received=pytest.fail, failed=pytest.fail)
+
+
+def interruptible(work):
+    """Return the body of a worker that runs *work(control)* with the command line's signal handling and tells how it ended."""
+
+    def run(control):
+        interrupt.requested = None
+        interrupt.install()
+        try:
+            work(control)
+        except ZcloadError as error:
+            try:
+                left = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                left = None
+            tell(control, ended=str(error), code=error.exit_code, left=left)
+
+    return run
+
+
+@pytest.mark.parametrize("via", PAYLOAD)
+def test_ctrl_c_ends_a_send_that_stands_still(via, peer, workers, file):
+    """One Ctrl-C ends a send whose receiver takes nothing, whatever the mechanism; no process stays, and the receiver sees a reset."""
+    path = file(LARGE)
+
+    def body(sock, control):
+        sock.recv(1)
+        tell(control, started=True)
+        time.sleep(0.7)
+        try:
+            while sock.recv(1 << 20):
+                pass
+            tell(control, end="orderly")
+        except ConnectionResetError:
+            tell(control, end="reset")
+
+    receiver, where = peer(body)
+    workers.append(spawn("test", "send", 0, interruptible(lambda control: send(str(path), where, via=via)), [], None))
+    receiver.hear(10, "the first byte")
+    time.sleep(0.3)
+    os.kill(workers[-1].pid, signal.SIGINT)
+    assert workers[-1].hear(5, "its end") == {"ended": "interrupted by SIGINT", "code": 130, "left": None}
+    assert receiver.hear(10, "how it ended") == {"end": "reset"}
+
+
+@pytest.mark.parametrize("connected", [False, True])
+def test_ctrl_c_ends_a_receive_that_waits(connected, workers):
+    """One signal ends a wait for a connection, and one for bytes in the middle of a transfer, which is then reported."""
+
+    def work(control):
+        receive(
+            "127.0.0.1:0",
+            listening=lambda where: tell(control, where=where),
+            received=lambda record: tell(control, record=True),
+            failed=lambda error: tell(control, broken=str(error)),
+        )
+
+    worker = spawn("test", "receive", 0, interruptible(work), [], None)
+    workers.append(worker)
+    where = worker.hear(5, "its address")["where"]
+    with socket.socket() as sock:
+        if connected:
+            sock.connect(parse_address(where))
+            sock.sendall(b"12345")
+        time.sleep(0.3)
+        os.kill(worker.pid, signal.SIGTERM)
+        if connected:
+            assert "interrupted: 5 bytes had come from 127.0.0.1:" in worker.hear(5, "the broken transfer")["broken"]
+        assert worker.hear(5, "its end") == {"ended": "interrupted by SIGTERM", "code": 143, "left": None}
+
+
+def test_the_sending_process_dies_with_its_coordinator(peer, workers, file):
+    """kill -9 of the process that runs `send` ends the sending process too: the receiver sees a reset at once."""
+    path = file(LARGE)
+
+    def body(sock, control):
+        sock.recv(1)
+        tell(control, started=True)
+        time.sleep(0.5)
+        try:
+            while sock.recv(1 << 20):
+                pass
+            tell(control, end="orderly")
+        except ConnectionResetError:
+            tell(control, end="reset")
+
+    receiver, where = peer(body)
+    workers.append(spawn("test", "send", 0, lambda control: send(str(path), where, via="sendfile"), [], None))
+    receiver.hear(10, "the first byte")
+    os.kill(workers[-1].pid, signal.SIGKILL)
+    assert receiver.hear(10, "how it ended") == {"end": "reset"}
+
+
+def test_progress_comes_at_most_once_a_second(monkeypatch):
+    """Whatever the chunk, the viewer is called once a second, with what is done and how far it is."""
+    clock = iter(range(0, 100_000, 100))
+    monkeypatch.setattr(progress_pace.time, "monotonic", lambda: next(clock) / 1000)  # every look at the clock takes 0.1 s
+    seen = []
+    teller = progress_pace.Pace(seen.append)
+    for done in range(1, 36):
+        teller.tell("sending", done * 1_000_000, 100_000_000)
+    teller.tell("receiving", 5)
+    assert [(p.phase, p.detail, p.fraction) for p in seen] == [
+        ("sending", "10 MB of 100 MB", 0.1),
+        ("sending", "20 MB of 100 MB", 0.2),
+        ("sending", "30 MB of 100 MB", 0.3),
+    ]
+
+
+def test_progress_of_an_unknown_size_has_no_fraction(monkeypatch):
+    """A receiver does not know how much will come, and says only how much has."""
+    clock = iter((0.0, 2.0))
+    monkeypatch.setattr(progress_pace.time, "monotonic", lambda: next(clock))
+    seen = []
+    progress_pace.Pace(seen.append).tell("receiving", 1_500_000)
+    assert [(p.phase, p.detail, p.fraction) for p in seen] == [("receiving", "1.5 MB", None)]
+
+
+def test_a_killed_sending_process_is_named(file, monkeypatch):
+    """A sending process that is killed from outside is one line with its role, its pid and the signal."""
+
+    def die(control, job, sent):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(send, "stream", die)
+    with pytest.raises(StudyError, match=r"sendfile, sender 0 \(pid \d+\): killed by SIGKILL"):
+        send(str(file(1)), "127.0.0.1:1", via="sendfile")

@@ -1,0 +1,127 @@
+"""Ctrl-C, SIGTERM and kill -9 at any moment: quick, with the right code, a readable partial result, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from support.paths import CONFIGS
+
+MARK = "ZCLOAD_TEST_MARK"
+
+
+def start(tmp_path, *more):
+    """Start a run that would take a minute; every process of it carries a mark in its environment."""
+    environment = {**os.environ, "PYTHONPATH": str(CONFIGS.parent), MARK: str(tmp_path)}
+    command = [sys.executable, "-m", "zcload", "run", str(CONFIGS / "heavy.toml"), "--out", "r"]
+    command += ["--set", "workload.file_size=64MiB", "--set", "study.best_chunk=false", *more]
+    return subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def marked(tmp_path):
+    """Return the living processes of a run: its coordinator and all it has forked."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == str(tmp_path) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def wait_until(condition, seconds):
+    """Wait until *condition* holds; return whether it did in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def windows(tmp_path):
+    """Return how many windows the run has stored so far."""
+    path = tmp_path / "r" / "windows.jsonl"
+    return path.read_text().count('"kind":"window"') if path.exists() else 0
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("after", ["0.1s", "0.3s", "0.8s", "header", "windows"])
+def test_a_signal_ends_a_run_in_every_phase(after, signum, code, tmp_path):
+    """The first SIGINT or SIGTERM ends a run within 2 s with 130 or 143; what was measured is readable, nothing else is left."""
+    process = start(tmp_path)
+    try:
+        if after.endswith("s") and after[0].isdigit():
+            time.sleep(float(after[:-1]))
+        elif after == "header":
+            assert wait_until(lambda: (tmp_path / "r" / "windows.jsonl").exists(), 20)
+        else:
+            assert wait_until(lambda: windows(tmp_path) > 10, 30)
+        process.send_signal(signum)
+        sent = time.monotonic()
+        out, err = process.communicate(timeout=20)
+        assert time.monotonic() - sent < 2
+        assert process.returncode == code, err
+        assert "Traceback" not in err
+        assert wait_until(lambda: not marked(tmp_path), 2)
+        if after == "windows":
+            assert err.splitlines()[-1] == f"zcload: error: interrupted by {signal.Signals(signum).name}"
+            assert "partial" in out
+        if (tmp_path / "r").exists():
+            report = subprocess.run(
+                [sys.executable, "-m", "zcload", "report", "r"],
+                cwd=tmp_path,
+                env={**os.environ, "PYTHONPATH": str(CONFIGS.parent)},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert report.returncode == 0, report.stderr
+            assert "partial" in report.stdout
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("after", ["making", "windows"])
+def test_kill_9_of_the_coordinator_leaves_nothing(after, tmp_path):
+    """When the coordinator is killed with -9, every worker is gone within 2 s, and with them memory files and sockets."""
+    process = start(tmp_path, *(["--set", "workload.file_size=4GB"] if after == "making" else []))
+    try:
+        if after == "making":
+            assert wait_until(lambda: len(marked(tmp_path)) > 1, 20)
+        else:
+            assert wait_until(lambda: windows(tmp_path) > 10, 30)
+            assert len(marked(tmp_path)) > 1
+        process.kill()
+        process.communicate()
+        # A memory file and a socket live exactly as long as a process holds them: no process, none of those.
+        assert wait_until(lambda: not marked(tmp_path), 2)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.serial
+def test_a_second_signal_exits_at_once(tmp_path):
+    """A second Ctrl-C does not wait for a report."""
+    process = start(tmp_path)
+    try:
+        assert wait_until(lambda: windows(tmp_path) > 10, 30)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=5)
+        assert process.returncode == 130
+        assert wait_until(lambda: not marked(tmp_path), 2)
+    finally:
+        process.kill()
+        process.communicate()

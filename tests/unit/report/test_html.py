@@ -1,0 +1,232 @@
+"""The page: one file that loads nothing, whose tables are the summary's figures, with a name for everything one cannot see."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import re
+
+import pytest
+from support.fake_results import example
+from support.pages import Page, stored, sweep
+
+from zcload.analysis.summary import summarise
+from zcload.report import html
+from zcload.report.charts import draw
+from zcload.report.html import render
+from zcload.report.tables.overview import tables
+from zcload.report.text.answer import answer
+from zcload.store.reader import Result as Stored
+
+needs_library = pytest.mark.skipif(not draw.available(), reason=f"vl-convert-python is not installed: {draw.REMEDY}")
+LIMIT_BYTES = 1_500_000
+
+
+@pytest.fixture(scope="module")
+def page():
+    """Return the page of the example study, with charts where the library is."""
+    return render([stored(example(everything=False))])
+
+
+# One file, and nothing else.
+
+
+@pytest.mark.parametrize("library", [False, pytest.param(True, marks=needs_library)])
+def test_the_page_loads_nothing(library, monkeypatch):
+    """No element of the page names an address to load from, no style imports one, there is no script, and a policy forbids all of it."""
+    monkeypatch.setattr(draw, "available", lambda: library)
+    text = render([stored(example(everything=False))])
+    found = Page(text)
+    for tag, attributes in found.elements:
+        assert tag not in ("script", "iframe", "object", "embed", "base", "form"), tag
+        assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
+        for name in ("src", "href", "xlink:href", "data", "action", "srcset", "poster"):
+            assert attributes.get(name, "#").startswith(("#", "data:")), (tag, attributes)
+    assert not re.search(r"@import|url\(|javascript:", text)
+    assert set(re.findall(r"https?://[^\"' <>]+", text)) <= {draw.SVG}
+    (policy,) = [meta["content"] for meta in found.every("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+
+
+def test_links_within_the_page_lead_somewhere(page):
+    """Every link and every use of a mark leads to an element of the page, and no two elements have one name."""
+    found = Page(page)
+    names = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
+    assert len(names) == len(set(names))
+    targets = {attributes["href"][1:] for tag, attributes in found.elements if tag in ("a", "use")}
+    assert targets
+    assert targets <= set(names)
+
+
+# What it says.
+
+
+def test_the_page_says_all_that_the_summary_says(page):
+    """The answer's sentences, the cautions with their remedies, and how it was measured are all there, the answer first."""
+    summary = summarise(example(everything=False))
+    text = Page(page).text
+    for line in [*answer(summary), *(part for c in summary["cautions"] for part in (c["code"], c["message"], c["remedy"]) if part)]:
+        assert " ".join(line.split()) in text
+    assert "6 generations, 14 blocks" in text
+    order = [
+        text.index(word) for word in ("The answer", answer(summary)[0], "small_file", "Contents", "CPU cores against goodput", "HZ 250")
+    ]
+    assert order == sorted(order)
+
+
+def test_tables_are_the_reports_tables(page):
+    """Every table of the report stands on the page, cell by cell as in the other formats."""
+    summary = summarise(example(everything=False))
+    found = {table["caption"]: table for table in Page(page).tables}
+    for table in tables(summary, summary["points"][0]):
+        assert found[table.title]["head"] == table.headers
+        assert found[table.title]["rows"] == table.rows
+
+
+@needs_library
+def test_every_chart_is_drawn_and_has_its_table(page):
+    """Each figure has at least one drawing with a name, and its table below."""
+    found = Page(page)
+    figures = page.split("<figure")[1:]
+    assert len(figures) == 6
+    for figure in figures:
+        body = figure.partition("</figure>")[0]
+        assert "<svg" in body
+        assert "<table" in body
+    drawings = [attributes for _, attributes in found.elements if attributes.get("role") == "img"]
+    assert len(drawings) == page.count("<svg")
+    assert len({drawing["aria-label"] for drawing in drawings}) == len(drawings)
+
+
+def test_tables_have_captions_and_scopes(page):
+    """Each table has a caption, heads that say what they head, and a frame that a keyboard can scroll."""
+    found = Page(page)
+    assert len(found.tables) == len([table for table in found.tables if table["caption"]])
+    assert all(attributes.get("scope") in ("col", "row") for attributes in found.every("th"))
+    frames = [attributes for attributes in found.every("div") if attributes.get("class") == "scroll"]
+    assert len(frames) == len(found.tables)
+    assert all(frame["tabindex"] == "0" and frame["aria-label"] for frame in frames)
+
+
+def test_the_page_is_fit_for_phones_dark_rooms_and_paper(page):
+    """The page has a language, a title, a viewport, colours for dark mode and rules for print; its headings leave no level out."""
+    found = Page(page)
+    assert found.every("html") == [{"lang": "en"}]
+    assert "example: zcload report" in found.text
+    assert any(meta.get("name") == "viewport" for meta in found.every("meta"))
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+    levels = [int(tag[1]) for tag, _ in found.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
+
+
+def test_colours_of_the_page_and_of_files_have_the_same_names():
+    """Every colour that a drawing names is in the page's style, light and dark; the light ones are those of files."""
+    from importlib.resources import files
+
+    light, dark = files(html).joinpath("style.css").read_text().split("@media screen", 1)
+    for name, value in draw.LIGHT.items():
+        assert f"--{name}: {value};" in light
+        assert f"--{name}: #" in dark
+
+
+# What it must bear.
+
+
+def test_names_that_are_markup_stay_text():
+    """Names, reasons and the config come from files of strangers: on the page they are text, in attributes too."""
+    evil = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+    records = copy.deepcopy(example(everything=False))
+    records[0]["name"] = evil
+    records[0]["config"] = {"study": {"name": evil}}
+    records[0]["environment"]["cpu_model"] = evil
+    records[0]["points"][0]["lanes"][2]["name"] = evil
+    for record in records[1:]:
+        for key in ("lane", "variant"):
+            if record.get(key) == "sendfile":
+                record[key] = evil
+        if "sendfile" in record.get("lanes", ()):
+            record["lanes"][evil] = record["lanes"].pop("sendfile")
+        if record["kind"] == "skipped":
+            record["reason"] = evil
+    found = Page(render([stored(records)]))
+    assert not found.every("script")
+    assert not found.every("img")
+    assert found.text.count("<script>alert(1)</script>") > 5
+
+
+def test_without_the_library_the_page_says_what_to_install(monkeypatch):
+    """Without vl-convert the page has every table, no drawing, and the command that installs what draws."""
+    monkeypatch.setattr(draw, "available", lambda: False)
+    found = Page(render([stored(example(everything=False))]))
+    assert draw.REMEDY in found.text
+    assert not found.every("svg")
+    assert len(found.tables) >= 6
+
+
+@pytest.mark.parametrize("length", [1, 4, 40, 150])
+def test_what_a_kill_left_behind_is_a_page(length, monkeypatch):
+    """A result that ends anywhere is a whole page that says it is partial, with no figure that is none."""
+    monkeypatch.setattr(draw, "available", lambda: False)
+    found = Page(render([stored(example()[:length])]))
+    assert "(partial result)" in found.text
+    assert not re.search(r"\b(nan|inf|None)\b", found.text)
+
+
+def test_a_page_of_several_results(monkeypatch):
+    """Several results stand on one page, each under its name, and no two elements share one."""
+    monkeypatch.setattr(draw, "available", lambda: False)
+    found = Page(render([stored(example(everything=False)), stored(sweep(2, ("copy", "sendfile")))]))
+    assert len(found.every("article")) == 2
+    names = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
+    assert len(names) == len(set(names))
+
+
+def test_a_sweep_begins_with_its_verdicts(monkeypatch):
+    """With several points a table of verdicts stands first, a row a point, a column a contender."""
+    monkeypatch.setattr(draw, "available", lambda: False)
+    found = Page(render([stored(sweep(3, ("copy", "sendfile", "splice")))]))
+    assert found.tables[0]["head"] == ["chunk", "sendfile", "splice"]
+    assert [row[0] for row in found.tables[0]["rows"]] == ["1KiB", "2KiB", "4KiB"]
+    assert all(
+        cell.startswith(("saves: ", "costs: ", "inconclusive: ", "no difference: ")) for row in found.tables[0]["rows"] for cell in row[1:]
+    )
+
+
+def test_cautions_of_several_points_are_put_together(monkeypatch):
+    """What is said of several points with one remedy is one item, its remedy told once."""
+    monkeypatch.setattr(draw, "available", lambda: False)
+    records = sweep(3, ("copy", "sendfile"))
+    summary = summarise(records) | {"cautions": [{"code": "quota", "message": f"at {i}", "remedy": "lift it"} for i in range(3)]}
+    text = Page(render([Stored(summary, records=records)])).text
+    assert text.count("lift it") == 1
+    assert all(f"at {i}" in text for i in range(3))
+
+
+@needs_library
+@pytest.mark.parametrize(("points", "variants"), [(1, 2), (10, 14)])
+def test_the_page_stays_small(points, variants):
+    """From one point and two variants to ten points and fourteen the page is below 1.5 MB, and every point has its section."""
+    text = render([stored(sweep(points, [f"variant-{i}" for i in range(variants)]))])
+    assert len(text.encode()) < LIMIT_BYTES
+    assert len([a for a in Page(text).every("section") if a.get("class") == "point"]) == points
+
+
+@needs_library
+def test_what_has_no_room_is_named(monkeypatch):
+    """Charts and tables beyond the page's room are left out by rule, named, and the command that gives them stands there."""
+    monkeypatch.setattr(html, "PANELS", 12)
+    monkeypatch.setattr(html, "TABLES_BYTES", 6000)
+    found = Page(render([stored(sweep(6, ("copy", "sendfile")))]))
+    assert len([a for _, a in found.elements if a.get("role") == "img"]) <= 12
+    assert re.search(r"charts are left out to keep this page small.*windows-1", found.text)
+    assert "The tables of the last" in found.text
+
+
+@needs_library
+def test_many_windows_are_thinned_and_said_so():
+    """Of thousands of windows so many are drawn as can be told apart, and the page says how many of how many."""
+    text = render([stored(sweep(1, ("copy", "sendfile"), generations=2, blocks=1200))])
+    assert "900 of 4800 windows are drawn" in Page(text).text
+    assert len(text.encode()) < LIMIT_BYTES / 3

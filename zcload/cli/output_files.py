@@ -1,0 +1,74 @@
+"""What is written besides text: report.html at the end of a run, and charts as files."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from zcload.errors import ConfigError, Problem, ZcloadError
+from zcload.store.reader import Result
+
+PAGE = "report.html"
+PICTURES = ("svg", "png")
+LONG_S = 2.0  # what takes longer says how long
+
+
+def say_what_is_missing() -> None:
+    """Say on stderr how to get the charts, if there are none."""
+    from zcload.report.charts import draw
+
+    if not draw.available():
+        print(f"zcload: the HTML report has its tables and no charts; for them: {draw.REMEDY}", file=sys.stderr)
+
+
+def write_page(result: Result, directory: Path) -> None:
+    """Write report.html into *directory*, whole or not at all. What goes wrong is one line on stderr: the result itself is safe."""
+    from zcload.report import renderer
+
+    start = time.monotonic()
+    partial = directory / f".{PAGE}.{os.getpid()}"
+    try:
+        partial.write_text(renderer("html")([result]), encoding="utf-8")
+        partial.replace(directory / PAGE)
+    except (ZcloadError, OSError) as error:
+        partial.unlink(missing_ok=True)
+        print(f"zcload: no {PAGE}: {error}", file=sys.stderr)
+        return
+    took = time.monotonic() - start
+    print(f"report: {directory / PAGE}" + (f" (made in {took:.1f} s)" if took > LONG_S else ""), file=sys.stderr)
+    say_what_is_missing()
+
+
+def write_charts(results: Sequence[Result], kind: str, directory: Path | None, wanted: Sequence[str]) -> None:
+    """Write the charts of *results*, or the *wanted* ones by name, as *kind* into *directory*; raises ConfigError and ZcloadError.
+
+    With several results the names begin with the result's number.
+    """
+    from zcload.report.charts import all_charts, draw
+    from zcload.report.charts.series import read_raw
+    from zcload.report.charts.view import view_of
+
+    if directory is None:
+        raise ConfigError(Problem(f"is needed for {kind}: the directory for the charts", key="--out", remedy="--out charts"))
+    found = {}
+    for number, result in enumerate(results, 1):
+        for chart in all_charts(view_of(result.summary, read_raw(result.records))):
+            found[f"{number}-{chart.name}" if len(results) > 1 else chart.name] = chart
+    unknown = [name for name in wanted if name not in found]
+    if unknown:
+        there = ", ".join(found) or "none: nothing was measured"
+        raise ConfigError(Problem(f"{unknown[0]!r} is not a chart of this result", key="--chart", remedy=f"there are: {there}"))
+    chosen = {name: chart for name, chart in found.items() if not wanted or name in wanted}
+    drawings = draw.svg_file([draw.whole(chart) for chart in chosen.values()], [chart.title for chart in chosen.values()])
+    files = [drawing.encode() for drawing in drawings] if kind == "svg" else draw.png(drawings)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, content in zip(chosen, files, strict=True):
+            (directory / f"{name}.{kind}").write_bytes(content)
+    except OSError as error:
+        raise ConfigError(Problem(f"cannot write to {directory}: {(error.strerror or str(error)).lower()}", key="--out")) from None
+    for name in chosen:
+        print(directory / f"{name}.{kind}")

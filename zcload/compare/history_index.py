@@ -1,0 +1,229 @@
+"""An index of the results below a directory, in SQLite: a file is read again only when it has changed.
+
+It lies in the user's cache, not in the tree, which may be read-only or shared; where no cache can be written it lives in memory. It holds
+nothing that the results do not: it can be deleted at any time, and one that is damaged or of another version is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zcload.errors import ConfigError, Problem, ZcloadError
+from zcload.store.reader import SUMMARY, WINDOWS, Result
+
+VERSION = 1  # of the tables; another one is made anew
+_TABLES = """
+CREATE TABLE results (
+    path TEXT PRIMARY KEY, mtime_ns INTEGER, size INTEGER, error TEXT,
+    study TEXT, started TEXT, seed INTEGER, kernel TEXT, cpu TEXT, zcload TEXT, complete INTEGER, headline TEXT, points INTEGER
+);
+CREATE TABLE figures (
+    path TEXT, point TEXT, setting TEXT, variant TEXT, metric TEXT, baseline TEXT, estimate REAL, low REAL, high REAL
+);
+CREATE INDEX figures_of ON figures (metric, path);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One result of the tree: *path* below its root; with *error* it could not be read, and the rest is empty."""
+
+    path: str
+    error: str | None
+    study: str = ""
+    started: str = ""
+    kernel: str = ""
+    cpu: str = ""
+    zcload: str = ""
+    complete: bool = False
+    headline: str = ""
+    points: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of one result. *baseline* names what it is relative to, None: the figure itself; *setting* is the point's, as JSON."""
+
+    entry: Entry
+    point: str
+    setting: str
+    variant: str
+    metric: str
+    baseline: str | None
+    estimate: float
+    low: float
+    high: float
+
+
+class Index:
+    """The results below *root*, as the tree is now."""
+
+    def __init__(self, root: Path, *, rebuild: bool = False, cache: Path | None = None) -> None:
+        """Open the index of *root* and bring it up to date; raises ConfigError if *root* is no directory."""
+        if not root.is_dir():
+            raise ConfigError(Problem("is no directory" if root.exists() else "no such directory", file=str(root)))
+        self._root = root
+        self._database = _open(cache or place_of(root), rebuild)
+        try:
+            self._update()
+        except sqlite3.Error:  # damaged, or locked by another for too long: it is only a cache
+            self._database.close()
+            self._database = _memory()
+            self._update()
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _update(self) -> None:
+        found = {str(path.relative_to(self._root)): path for path in result_files(self._root)}
+        with self._database as db:
+            known = {path: (mtime, size) for path, mtime, size in db.execute("SELECT path, mtime_ns, size FROM results")}
+            for path in known.keys() - found.keys():
+                self._forget(path)
+            for name, path in found.items():
+                try:
+                    stat = path.stat()
+                    now = (stat.st_mtime_ns, stat.st_size)
+                except OSError:
+                    now = (0, 0)
+                if known.get(name) != now or not now[1]:
+                    self._forget(name)
+                    self._read(name, path, now)
+
+    def _forget(self, name: str) -> None:
+        for table in ("results", "figures"):
+            self._database.execute(f"DELETE FROM {table} WHERE path = ?", (name,))
+
+    def _read(self, name: str, path: Path, now: tuple[int, int]) -> None:
+        try:
+            summary = Result.load(path).summary
+            row, figures = _of(name, summary)
+        except ZcloadError as error:
+            row, figures = {"error": _one_line(str(error), path)}, []
+        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # a file of our name with somebody else's content
+            row, figures = {"error": f"is damaged: {type(error).__name__}: {error}"}, []
+        row = {"path": name, "mtime_ns": now[0], "size": now[1], **row}
+        columns, marks = ", ".join(row), ", ".join("?" * len(row))
+        self._database.execute(f"INSERT INTO results ({columns}) VALUES ({marks})", tuple(row.values()))
+        self._database.executemany("INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", figures)
+
+    def entries(self, study: str | None = None) -> list[Entry]:
+        """Return what is in the tree, the oldest first, what could not be read last."""
+        columns = "path, error, study, started, kernel, cpu, zcload, complete, headline, points"
+        order = "ORDER BY error IS NOT NULL, started, seed, path"
+        found = [
+            Entry(
+                path, error, name or "", started or "", kernel or "", cpu or "", version or "", bool(complete), headline or "", points or 0
+            )
+            for path, error, name, started, kernel, cpu, version, complete, headline, points in self._database.execute(
+                f"SELECT {columns} FROM results {order}"
+            )
+        ]
+        return [entry for entry in found if study is None or entry.error is not None or entry.study == study]
+
+    def figures(
+        self, metric: str, *, relative: bool, study: str | None = None, point: str | None = None, variant: str | None = None
+    ) -> Iterator[Figure]:
+        """Return a metric's figures in the order of `entries`: *relative* to each run's baseline, or themselves.
+
+        *point* is a part of a point's name.
+        """
+        by_path = {entry.path: entry for entry in self.entries(study) if entry.error is None}
+        columns = "path, point, setting, variant, baseline, estimate, low, high"
+        query = f"SELECT {columns} FROM figures WHERE metric = ? AND (baseline IS NOT NULL) = ?"
+        found: dict[str, list[tuple[Any, ...]]] = {}
+        for path, *row in self._database.execute(query, (metric, relative)):
+            found.setdefault(path, []).append(tuple(row))
+        for path, entry in by_path.items():
+            for of_point, setting, of_variant, baseline, *values in found.get(path, []):
+                if (variant is None or of_variant == variant) and (point is None or point in of_point):
+                    yield Figure(entry, of_point, setting, of_variant, metric, baseline, *values)
+
+
+def result_files(root: Path) -> Iterator[Path]:
+    """Return the file of each result below *root* that its summary is read from: summary.json, else windows.jsonl. No links."""
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in (SUMMARY, WINDOWS):
+            if name in files:
+                yield Path(folder) / name
+                break
+
+
+def place_of(root: Path) -> Path:
+    """Return where the index of *root* lies: a file of its own in the user's cache (XDG Base Directory Specification)."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "zcload" / f"history-{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]}.sqlite"
+
+
+def _open(path: Path, rebuild: bool) -> sqlite3.Connection:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if rebuild:
+            path.unlink(missing_ok=True)
+        for _ in range(2):
+            database = sqlite3.connect(path)
+            try:
+                if database.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+                    database.execute("SELECT 1 FROM results, figures LIMIT 1")
+                    if database.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
+                        return database
+                if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
+                    return _made(database)
+            except sqlite3.DatabaseError:
+                pass
+            database.close()
+            path.unlink()  # damaged, or of another version
+    except (OSError, RuntimeError, sqlite3.Error):  # RuntimeError: there is no home directory
+        pass
+    return _memory()
+
+
+def _memory() -> sqlite3.Connection:
+    return _made(sqlite3.connect(":memory:"))
+
+
+def _made(database: sqlite3.Connection) -> sqlite3.Connection:
+    with closing(database.cursor()) as cursor:
+        cursor.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+    return database
+
+
+def _of(name: str, summary: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
+    env = summary["environment"]
+    row = {
+        "error": None,
+        "study": str(summary["name"]),
+        "started": str(summary["started"]),
+        "seed": summary.get("seed"),
+        "kernel": env.get("kernel_release"),
+        "cpu": env.get("cpu_model"),
+        "zcload": summary["zcload_version"],
+        "complete": summary["complete"],
+        "headline": summary.get("headline"),
+        "points": len(summary["points"]),
+    }
+    figures: list[tuple[Any, ...]] = []
+    for point in summary["points"]:
+        at = (name, point["name"], json.dumps(point["point"], sort_keys=True))
+        for variant in point["variants"]:
+            figures += [(*at, variant["name"], key, None, *_values(m)) for key, m in variant["metrics"].items()]
+        figures += [(*at, c["variant"], c["metric"], c["baseline"], *_values(c["ratio"])) for c in point["comparisons"]]
+    return row, [figure for figure in figures if None not in figure[-3:]]
+
+
+def _values(figure: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    return figure["estimate"], figure["low"], figure["high"]
+
+
+def _one_line(text: str, path: Path) -> str:
+    """Return an error's first line without the path that the list names anyway."""
+    return text.splitlines()[0].removeprefix(f"{path}: ").removeprefix(f"{path}:")

@@ -1,0 +1,56 @@
+"""The config as a whole: its sections, the two kinds of variants, and the keys of each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag
+
+from zcload.config.crossover import CrossoverSection
+from zcload.config.sections import Section, StopSection, StudySection, VariantSection, WorkloadSection, key
+from zcload.config.server_section import ServerSection
+
+# Pydantic names the kind in the path of an error: no key of a config looks like these.
+MECHANISM_TAG, SERVER_TAG = "<mechanism>", "<server>"
+
+
+def is_server(variant: object) -> bool:
+    """Say whether *variant*, a table of a config, is one of a server."""
+    return isinstance(variant, dict) and variant.get("kind") == "server"
+
+
+def _kind(variant: object) -> str:
+    return SERVER_TAG if is_server(variant) or isinstance(variant, ServerSection) else MECHANISM_TAG
+
+
+class Config(Section):
+    """A zcload study: variants x points, a baseline and a stopping rule."""
+
+    study: StudySection = Field(description="What is compared with what.")
+    workload: WorkloadSection = Field(
+        default_factory=WorkloadSection,
+        description="What is sent and how; any key may be a list, and the points are the product of the lists.",
+    )
+    stop: StopSection = Field(default_factory=StopSection, description="When a point has been measured enough.")
+    crossover: CrossoverSection | None = key(None, "Where does a contender start to beat the baseline? Left out: an ordinary study.")
+    variant: list[
+        Annotated[
+            Annotated[VariantSection, Tag(MECHANISM_TAG)] | Annotated[ServerSection, Tag(SERVER_TAG)],
+            Discriminator(_kind),
+        ]
+    ] = key([], "Long form of contenders, beside or instead of study.variants.")
+
+    def tree(self) -> dict[str, Any]:
+        """Return the whole config as text that a config file accepts, every workload value in a list."""
+        dumped = self.model_dump(exclude={"variant", *(() if self.crossover else ("crossover",))})
+        return dumped | {"variant": [variant.model_dump(exclude_unset=True) for variant in self.variant]}
+
+
+KEYS: dict[tuple[str | int, ...], tuple[str, ...]] = {
+    (): tuple(Config.model_fields),
+    ("study",): tuple(StudySection.model_fields),
+    ("workload",): tuple(WorkloadSection.model_fields),
+    ("crossover",): tuple(CrossoverSection.model_fields),
+    ("stop",): tuple(StopSection.model_fields),
+    ("variant",): tuple(VariantSection.model_fields),
+}

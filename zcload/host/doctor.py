@@ -1,0 +1,302 @@
+"""Checks of the host: what would spoil a measurement here, how, and what to do about it. One small function per check."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from zcload.host.environment import Processes, Sample, describe, foreign_processes, memory, take_sample
+from zcload.host.topology import HERE, CgroupLimits, Host, cgroup_limits
+from zcload.model.cautions import Caution
+from zcload.model.study import Point, Study
+from zcload.model.units import human_bytes
+
+Level = Literal["ok", "note", "caution", "problem"]
+Verdict = tuple[Level, str] | tuple[Level, str, str]  # the level, what was found, and what of it is for this host's user alone
+
+SAMPLE_S = 0.5  # on two CPUs 100 ticks of /proc/stat: a resolution of 1 %
+STEAL_LIMIT = 0.02  # of all CPUs; below it steal hides in the noise of short windows
+BACKGROUND_LIMIT = 0.05  # of all CPUs: blocks with more foreign CPU than this are repeated
+SEED_FILE_BYTES = 2_400_000_000  # the largest file of the shipped configs
+HEADROOM_BYTES = 512 << 20  # interpreters, socket buffers and mappings of the workers beside the file
+MEMLOCK_BYTES = 8 << 20  # the kernel's default since 5.16 (include/uapi/linux/resource.h); it was 64 KiB
+RESULT_CODES = frozenset(
+    {"quota", "steal", "background_load", "smt_siblings", "governor", "regime", "clocksource", "memory", "packet_sockets"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check: *value* is what was found, *spoils* what that (or its bad form, if all is well) does to a result."""
+
+    code: str
+    level: Level
+    title: str
+    value: str
+    spoils: str
+    remedy: str
+    private: str = ""  # what no result may hold, such as the names of others' processes
+
+    def caution(self) -> Caution:
+        """Return this finding as a result's caution."""
+        return Caution(self.code, f"{self.title}: {self.value}; {self.spoils}", self.remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that the checks look at; *room* returns the free bytes of the file system that holds a path, and may raise OSError."""
+
+    host: Host
+    environment: Mapping[str, Any]
+    limits: CgroupLimits
+    sample: Sample | None
+    study: Study | None
+    room: Callable[[Path], int]
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The study's points; without a study, one that stands for the shipped configs."""
+        return (self.study and self.study.points) or (Point(file_size=SEED_FILE_BYTES, chunk=1 << 20),)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the registry: *judge* looks at the facts and returns a level and what was found."""
+
+    code: str
+    title: str
+    spoils: str
+    remedy: str
+    judge: Callable[[Facts], Verdict]
+
+
+CHECKS: dict[str, Check] = {}
+
+
+def check(code: str, title: str, *, spoils: str, remedy: str) -> Callable[[Callable[[Facts], Verdict]], Callable[[Facts], Verdict]]:
+    """Register the decorated function as the check *code*; checks are shown in the order of the file."""
+
+    def register(judge: Callable[[Facts], Verdict]) -> Callable[[Facts], Verdict]:
+        CHECKS[code] = Check(code, title, spoils, remedy, judge)
+        return judge
+
+    return register
+
+
+def findings(
+    host: Host = HERE,
+    study: Study | None = None,
+    *,
+    interval_s: float = SAMPLE_S,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+    processes: Processes | None = None,
+    room: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
+) -> list[Finding]:
+    """Return one finding per check of *host*, judged for *study* if there is one; takes *interval_s* seconds of sleep."""
+    sample = take_sample(host, interval_s, clock, sleep, processes or foreign_processes)
+    facts = Facts(host, describe(host=host), cgroup_limits(host), sample, study, room)
+    verdicts = [(item, item.judge(facts)) for item in CHECKS.values()]
+    return [Finding(item.code, level, item.title, value, item.spoils, item.remedy, *private) for item, (level, value, *private) in verdicts]
+
+
+def cautions(found: Iterable[Finding]) -> list[Caution]:
+    """Return the cautions that belong in a result: those about the conditions it was measured under."""
+    return [finding.caution() for finding in found if finding.code in RESULT_CODES and finding.level in ("caution", "problem")]
+
+
+def _bytes(count: int | None) -> str:
+    return "unknown" if count is None else human_bytes(count)
+
+
+def _at_least(count: int | None, needed: int, otherwise: Level) -> Level:
+    return "note" if count is None else "ok" if count >= needed else otherwise
+
+
+@check("cpus", "CPUs", spoils="with one CPU sender and receiver take turns: no throughput, only CPU per byte", remedy="allow more CPUs")
+def _cpus(facts: Facts) -> Verdict:
+    allowed, cores = len(facts.environment["cpus_allowed"]), facts.environment["physical_cores"]
+    spread = any(point.placement == "spread" for point in facts.points)
+    level: Level = "ok" if allowed > 1 else "problem" if spread else "note"
+    return level, f"{allowed} of {facts.environment['cpus_online'] or '?'} CPUs allowed, on {cores} physical cores"
+
+
+@check("smt_siblings", "hardware threads", spoils="threads of one core slow each other", remedy="allow as many physical cores as workers")
+def _smt_siblings(facts: Facts) -> Verdict:
+    if not facts.environment["smt"]:
+        return "ok", "off, or hidden by a hypervisor"
+    cores = facts.environment["physical_cores"]
+    workers = max((point.senders + point.receiver_count for point in facts.points if point.placement != "same"), default=1)
+    return ("caution" if cores < workers else "note"), f"on; {workers} workers on {cores} physical cores"
+
+
+@check("quota", "CPU quota", spoils="throttling stops workers mid-window", remedy="lift cpu.max (or cpu.cfs_quota_us) of the cgroup")
+def _quota(facts: Facts) -> Verdict:
+    if facts.limits.cpus is None:
+        return "ok", "none"
+    text = f"{facts.limits.cpus:g} CPUs, throttled {facts.limits.throttled} times so far"
+    return ("problem" if facts.limits.throttled else "caution"), text
+
+
+@check("steal", "stolen CPU time", spoils="the hypervisor ran others: CPU time may include it", remedy="use a quiet or dedicated host")
+def _steal(facts: Facts) -> Verdict:
+    if facts.sample is None:
+        return "note", "unknown"
+    return ("caution" if facts.sample.steal > STEAL_LIMIT else "ok"), f"{facts.sample.steal:.1%} of all CPUs"
+
+
+@check(
+    "background_load",
+    "background load",
+    spoils="others take CPU and cache, and count as ours in the machine ledger",
+    remedy="stop other work",
+)
+def _background_load(facts: Facts) -> Verdict:
+    if facts.sample is None:
+        return "note", "unknown"
+    top = "".join(f", {name} {cpus:.2f}" for name, cpus in facts.sample.top)
+    share = facts.sample.busy_cpus / facts.sample.cpus
+    level: Level = "caution" if share > BACKGROUND_LIMIT else "ok"
+    return level, f"{facts.sample.busy_cpus:.2f} of {facts.sample.cpus} CPUs ({share:.0%})", top
+
+
+@check(
+    "regime",
+    "CPU accounting",
+    spoils="with IRQ_TIME_ACCOUNTING softirq time is in no process, so sums over processes are partial",
+    remedy="judge by the machine's CPU, or boot with tsc=noirqtime",
+)
+def _regime(facts: Facts) -> Verdict:
+    kind, paravirt = facts.environment["cpu_accounting"], facts.environment["paravirt_time_accounting"]
+    irq = facts.environment["irq_time_accounting"]
+    return ("ok" if irq == "no" else "caution"), f"IRQ_TIME_ACCOUNTING {irq}, PARAVIRT_TIME_ACCOUNTING {paravirt}, {kind}"
+
+
+@check(
+    "clock_tick", "scheduler tick", spoils="CPU clocks of running processes are late by up to one tick", remedy="none needed: read at rest"
+)
+def _clock_tick(facts: Facts) -> Verdict:
+    hz, user_hz = facts.environment["scheduler_hz"], facts.environment["clock_tick_hz"]
+    return ("ok" if hz else "note"), f"HZ {hz or 'unknown'}, CPU ticks of /proc {1000 / user_hz:g} ms"
+
+
+@check(
+    "clocksource",
+    "clock source",
+    spoils="each time stamp is a system call",
+    remedy="boot with a stable TSC: see dmesg for why it is not used",
+)
+def _clocksource(facts: Facts) -> Verdict:
+    slow = facts.environment["clocksource_is_syscall"]
+    return ("note" if slow is None else "caution" if slow else "ok"), str(facts.environment["clocksource"] or "unknown")
+
+
+@check(
+    "governor", "CPU frequency", spoils="CPU seconds change with the clock rate", remedy="cpupower frequency-set -g performance; turbo off"
+)
+def _governor(facts: Facts) -> Verdict:
+    governor, turbo = facts.environment["cpufreq_governor"], facts.environment["turbo"]
+    if governor is None:
+        return "note", "not visible, as in most virtual machines"
+    level: Level = "caution" if governor != "performance" else "note" if turbo else "ok"
+    return level, f"governor {governor}, turbo {'unknown' if turbo is None else 'on' if turbo else 'off'}"
+
+
+@check("virtual_machine", "virtualisation", spoils="the host's share of the work is invisible", remedy="confirm on bare metal")
+def _virtual_machine(facts: Facts) -> Verdict:
+    kind, container = facts.environment["virtualisation"], facts.environment["container"]
+    return ("ok" if kind == "none" else "note"), f"{kind or 'unknown'}{f', in a container ({container})' if container else ''}"
+
+
+@check("memory", "memory", spoils="a file that does not stay in memory is read from disk", remedy="use a smaller file, or free memory")
+def _memory(facts: Facts) -> Verdict:
+    rooms = [room for room in (memory(facts.host, "MemAvailable"), facts.limits.memory_free_bytes) if room is not None]
+    needed = max(point.file_size for point in facts.points) + HEADROOM_BYTES
+    available = min(rooms, default=None)
+    level = _at_least(available, needed, "problem" if facts.study else "caution")
+    return level, f"{_bytes(available)} available, {_bytes(needed)} needed"
+
+
+@check(
+    "shared_memory",
+    "/dev/shm",
+    spoils="a workload.dir there may not hold its file; the automatic file is a memfd and needs no room there",
+    remedy="mount -o remount,size=4G /dev/shm, or another workload.dir",
+)
+def _shared_memory(facts: Facts) -> Verdict:
+    there = [point for point in facts.points if point.file is None and (point.dir or "").startswith("/dev/shm")]
+    needed = max((point.file_size for point in there), default=0)
+    try:
+        free = facts.room(facts.host.path("/dev/shm"))
+    except OSError:
+        return "note", "not there"
+    return _at_least(free, needed, "note"), f"{_bytes(free)} free"
+
+
+@check(
+    "socket_buffers",
+    "socket buffer limits",
+    spoils="smaller buffers than asked for cost receivers up to half more CPU",
+    remedy="sysctl -w net.core.wmem_max=4194304 net.core.rmem_max=4194304",
+)
+def _socket_buffers(facts: Facts) -> Verdict:
+    send, receive = facts.environment["wmem_max_bytes"], facts.environment["rmem_max_bytes"]
+    needed = max(point.socket_buffer or 0 for point in facts.points)
+    least = None if send is None or receive is None else min(send, receive)
+    return _at_least(least, needed, "caution"), f"wmem_max {_bytes(send)}, rmem_max {_bytes(receive)}"
+
+
+@check("congestion", "congestion control", spoils="bbr paces every sender: far more CPU per byte", remedy='workload.congestion = "cubic"')
+def _congestion(facts: Facts) -> Verdict:
+    default, available = facts.environment["congestion_default"], facts.environment["congestion_available"]
+    missing = {point.congestion for point in facts.points} - {"auto"} - set(available or ())
+    text = f"default {default or 'unknown'}, available {' '.join(available or ['unknown'])}"
+    if available and missing:
+        return "problem", f"{text}, not {' '.join(sorted(missing))}"
+    return ("caution" if default == "bbr" else "ok" if default else "note"), text
+
+
+@check("pipe_size", "largest pipe", spoils="splice moves at most one pipe full per call", remedy="sysctl -w fs.pipe-max-size=1048576")
+def _pipe_size(facts: Facts) -> Verdict:
+    size = facts.environment["pipe_max_size_bytes"]
+    return _at_least(size, max(point.chunk for point in facts.points), "note"), _bytes(size)
+
+
+@check("memlock", "locked memory", spoils="MSG_ZEROCOPY and io_uring buffers fail with ENOBUFS or ENOMEM", remedy="ulimit -l unlimited")
+def _memlock(facts: Facts) -> Verdict:
+    limit = facts.environment["memlock_limit_bytes"]
+    return _at_least(limit if limit is not None else MEMLOCK_BYTES, MEMLOCK_BYTES, "note"), "no limit" if limit is None else _bytes(limit)
+
+
+@check("io_uring", "io_uring", spoils="mechanisms that use io_uring are skipped", remedy="sysctl -w kernel.io_uring_disabled=0")
+def _io_uring(facts: Facts) -> Verdict:
+    disabled = facts.environment["io_uring_disabled"]
+    texts = {None: "no switch before Linux 6.6", 0: "allowed", 1: "only for CAP_SYS_ADMIN and kernel.io_uring_group", 2: "disabled"}
+    return ("note" if disabled else "ok"), texts.get(disabled, str(disabled))
+
+
+@check("ktls", "kernel TLS", spoils="ktls_sendfile is skipped", remedy="modprobe tls")
+def _ktls(facts: Facts) -> Verdict:
+    there = facts.environment["ktls_available"]
+    return ("ok" if there else "note"), "unknown" if there is None else "loaded" if there else "not loaded"
+
+
+@check("loopback_mtu", "loopback MTU", spoils="smaller segments cost more CPU per byte", remedy="ip link set lo mtu 65536")
+def _loopback_mtu(facts: Facts) -> Verdict:
+    mtu = facts.environment["loopback_mtu_bytes"]
+    return _at_least(mtu, 65536, "caution"), f"{'unknown' if mtu is None else mtu} bytes"
+
+
+@check(
+    "packet_sockets", "packet sockets", spoils="each packet is cloned, and zero-copy buffers are copied", remedy="stop tcpdump and the like"
+)
+def _packet_sockets(facts: Facts) -> Verdict:
+    # Columns of net/packet/af_packet.c: sk RefCnt Type Proto Iface R Rmem ...; protocol 3 is "all", interface 0 is "any".
+    rows = [line.split() for line in (facts.host.text("/proc/net/packet") or "").splitlines()[1:]]
+    loopback = str(facts.host.number("/sys/class/net/lo/ifindex") or 1)
+    taps = [row for row in rows if len(row) > 5 and row[3] in ("0003", "0800", "86dd") and row[4] in ("0", loopback) and row[5] == "1"]
+    return ("caution" if taps else "ok"), f"{len(taps)} see loopback, {len(rows)} in all"

@@ -1,0 +1,1 @@
+"""How senders offer bytes while their gate is open."""

@@ -1,0 +1,122 @@
+"""The load of small files: each is opened, moved through the mechanism and closed, one after another or by a schedule.
+
+In a closed loop the sender begins a file when the receiver has said that it has all of the last, as a client's next request does.
+In an open loop the schedule alone says when; a sender that is late catches up, without a limit, until all arrivals of the
+window are served.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+from zcload.lane.board import GATE, OPENED_NS, UNTIL_NS
+from zcload.lane.loads.load import Load, Means
+from zcload.lane.small_files.arrivals import LEAD_NS
+from zcload.linux.process import wake_on_time
+from zcload.model.study import Point
+
+# The system calls of a transfer that are not its mechanism's. "connect" stands for the five that make and greet a fresh connection.
+OPEN, CLOSE, RECV, CONNECT, SLEEP = range(5)
+CALLS = ("open", "close", "recv", "connect", "clock_nanosleep")
+
+
+class Transfers(Load):
+    """Send small files."""
+
+    def __init__(self, means: Means) -> None:
+        super().__init__(means)
+        assert means.terms is not None
+        terms, mechanism = means.terms, means.mechanism
+        self.counts = [0] * len(CALLS)
+        self._terms, self._mechanism = terms, mechanism
+        self._sock = mechanism.sock  # the persistent connection
+        self._waits = terms.closed and mechanism.moves_payload  # what moves nothing is not answered
+        self._path = f"/proc/self/fd/{mechanism.fd}"
+        self._offsets, self._sizes = terms.catalogue.offsets, terms.catalogue.sizes
+        self._at = terms.start(means.index)
+        self._due, self._begun = terms.log.due(means.index), terms.log.begun(means.index)
+        self._door = terms.door if mechanism.moves_payload else None
+        self._schedule = None
+        if not terms.closed:
+            self._schedule = terms.schedule(means.index)
+            wake_on_time()
+
+    @classmethod
+    def calls(cls, point: Point) -> tuple[str, ...]:
+        return CALLS
+
+    def verify(self) -> None:
+        for _ in range(self._terms.verified):
+            self._transfer()
+
+    def run(self, number: int) -> None:
+        if self._schedule is None:
+            self._run_closed(number)
+        else:
+            self._run_scheduled()
+
+    def _run_closed(self, number: int) -> None:
+        words, due, now, capacity = self.means.words, self._due, time.monotonic_ns, self._terms.log.capacity
+        last = self.transfers + capacity  # when its records are full, a sender parks before the window ends
+        while words[GATE] == number and self.transfers < last:
+            due[self.transfers % capacity] = now()
+            self._transfer()
+
+    def _run_scheduled(self) -> None:
+        words, due, begun, capacity = self.means.words, self._due, self._begun, self._terms.log.capacity
+        now, sleep, schedule, counts = time.monotonic_ns, time.sleep, self._schedule, self.counts
+        assert schedule is not None
+        until, last = words[UNTIL_NS], self.transfers + capacity
+        schedule.begin(words[OPENED_NS] + LEAD_NS)
+        at = schedule.due()
+        while at < until and self.transfers < last:
+            left = at - now()
+            if left > 0:
+                counts[SLEEP] += 1
+                sleep(left / 1e9)
+            due[self.transfers % capacity] = at
+            begun[self.transfers % capacity] = now()
+            self._transfer()
+            schedule.advance()
+            at = schedule.due()
+
+    def _transfer(self) -> None:
+        """Send the next file of the catalogue, and in a closed loop wait until the receiver has it."""
+        mechanism, counts, at = self._mechanism, self.counts, self._at
+        offset, left = self._offsets[at], self._sizes[at]
+        if self._door is not None:
+            counts[CONNECT] += 1
+            sock = self._door.connect(self.means.index, self.transfers)
+            mechanism.reconnect(sock)
+        else:
+            sock = self._sock
+        fd = os.open(self._path, os.O_RDONLY)
+        send, step = mechanism.send, mechanism.chunk
+        mechanism.begin(fd, offset, left)
+        while left:
+            moved = send(offset, step if left > step else left)
+            self.iterations += 1
+            offset += moved
+            left -= moved
+        mechanism.end()
+        os.close(fd)
+        counts[OPEN] += 1
+        counts[CLOSE] += 1
+        self.sent += self._sizes[at]
+        self.transfers += 1
+        self._at = at + 1 if at + 1 < len(self._sizes) else 0
+        if self._waits:
+            self._hear(sock)
+        if self._door is not None:
+            mechanism.drain()
+            counts[CLOSE] += 1
+            sock.close()
+
+    def _hear(self, sock: socket.socket) -> None:
+        """Wait for the receiver's answer: a byte on a connection that stays, the end of one that does not."""
+        self.counts[RECV] += 1
+        answer = sock.recv(1)
+        if not answer and self._door is None:
+            raise ConnectionError("the receiver ended the connection")

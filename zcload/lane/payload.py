@@ -1,0 +1,290 @@
+"""The file that is sent: the user's own, opened read-only and watched for change, or one made here.
+
+A made file is incompressible and the same on every machine: block i of 1 MiB is SHAKE-128 of its number, and every 4 KiB page
+starts with its own index, so that a page out of place shows. In memory it is a memfd: unlinked from birth, sealed against
+writing, gone with the last process that holds it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import mmap
+import os
+import socket
+import stat
+import struct
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import psutil
+
+from zcload.errors import ConfigError, Problem, StudyError
+from zcload.host.topology import cgroup_limits
+from zcload.lane.worker import Worker, spawn
+from zcload.linux import interrupt
+from zcload.model.study import Point
+from zcload.model.units import human_bytes
+
+BLOCK = 1 << 20
+PAGE = 4096
+MEMORY_RESERVE = 256 << 20  # what a made file leaves free for everything else
+_F_ADD_SEALS, _SEALS = 1033, 1 | 2 | 4 | 8  # linux/fcntl.h: seal, shrink, grow, write
+
+Progress = Callable[[str, float], None]  # what is being done, how far (0..1)
+
+
+@dataclass(slots=True)
+class Source:
+    """An open file to send. *digest* is its SHA-256; *stamp* is what `check` holds it against."""
+
+    fd: int
+    size: int
+    digest: str
+    path: str | None
+    stamp: tuple[int, int]
+    _shares: dict[tuple[tuple[int, int], ...], tuple[str, ...]] = field(default_factory=dict)
+
+    def share_digests(self, parts: tuple[tuple[int, int], ...], progress: Progress) -> tuple[str, ...]:
+        """Return the SHA-256 of each part (start, end) of the file."""
+        if parts not in self._shares:
+            known = {(0, self.size): self.digest}
+            known |= {part: _digest(self.fd, *part, self.size, progress) for part in dict.fromkeys(parts) if part not in known}
+            self._shares[parts] = tuple(known[part] for part in parts)
+        return self._shares[parts]
+
+    def check(self) -> None:
+        """Raise StudyError if the file was changed since it was opened."""
+        now = os.fstat(self.fd)
+        if (now.st_size, now.st_mtime_ns) != self.stamp:
+            how = f"its size went from {self.stamp[0]} to {now.st_size} bytes" if now.st_size != self.stamp[0] else "it was written to"
+            raise StudyError(f"{self.path or 'the made file'} was changed during the run: {how}")
+
+    def close(self) -> None:
+        """Close the file; a file in memory is gone with that."""
+        os.close(self.fd)
+
+
+def required_memory(point: Point) -> int:
+    """Return the bytes of memory that the point's file needs: a made file without a directory lives in memory."""
+    return point.file_size if point.file is None and point.dir is None else 0
+
+
+def open_source(point: Point, progress: Progress, folder: Path | None = None) -> Source:
+    """Open the point's file, or make it: in memory, or in *folder* if others must find it there by name.
+
+    Raises ConfigError if it cannot be, Interrupted on a signal.
+    """
+    if point.file is not None:
+        return _open_own(point.file, progress)
+    check_room([point])
+    if point.dir is None and folder is not None:
+        return _shown(point, folder, progress)
+    if point.dir is None:
+        fd = os.memfd_create("zcload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            digest = _fill(fd, point.file_size, progress)
+            fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS)
+            return _source(fd, digest, None)
+        except BaseException:
+            os.close(fd)
+            raise
+    return _named(point, Path(point.dir), progress)
+
+
+def _source(fd: int, digest: str, path: str | None) -> Source:
+    info = os.fstat(fd)
+    return Source(fd, info.st_size, digest, path, (info.st_size, info.st_mtime_ns))
+
+
+def check_own(path: str) -> int:
+    """Return the size of the user's file *path*; raises ConfigError if it cannot be sent."""
+    key = "workload.file"
+    try:
+        info = os.stat(path)
+    except OSError as error:
+        raise ConfigError(Problem(f"{path}: {(error.strerror or str(error)).lower()}", key=key)) from None
+    except ValueError:
+        raise ConfigError(Problem(f"{path!r} is no path: it holds a null byte", key=key)) from None
+    if stat.S_ISDIR(info.st_mode):
+        raise ConfigError(Problem(f"{path} is a directory, not a file", key=key))
+    if not stat.S_ISREG(info.st_mode):
+        raise ConfigError(Problem(f"{path} is not a regular file", key=key))
+    if not info.st_size:
+        raise ConfigError(Problem(f"{path} is empty: there is nothing to send", key=key))
+    if not os.access(path, os.R_OK):
+        raise ConfigError(Problem(f"{path}: permission denied", key=key))
+    return info.st_size
+
+
+def _open_own(path: str, progress: Progress) -> Source:
+    size = check_own(path)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ConfigError(Problem(f"{path}: {(error.strerror or str(error)).lower()}", key="workload.file")) from None
+    try:
+        source = _source(fd, "", path)
+        source.digest = _digest(fd, 0, size, size, progress)
+        return source
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def available_memory() -> int:
+    """Return the bytes that can be had without swapping, by the machine's account or the control group's, whichever is less."""
+    free = cgroup_limits().memory_free_bytes
+    available = psutil.virtual_memory().available
+    return available if free is None else min(available, free)
+
+
+def check_room(points: Iterable[Point]) -> None:
+    """Raise ConfigError if the files that are to be made for *points* do not fit into memory or onto their disks all at once."""
+    made = {(p.file, p.file_size, p.dir): p for p in points if p.file is None}.values()
+    wanted = sum(required_memory(point) for point in made)
+    _require(wanted, available_memory() - MEMORY_RESERVE, "memory", "workload.file_size", "choose a smaller file_size, or a dir on a disk")
+    for folder in {point.dir for point in made if point.dir is not None}:
+        there = next(path for path in (Path(folder).absolute(), *Path(folder).absolute().parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            why = "permission denied" if there.is_dir() else f"{there} is not a directory"
+            raise ConfigError(Problem(f"cannot make files in {folder}: {why}", key="workload.dir"))
+        sizes = [p.file_size for p in made if p.dir == folder and not _made_path(p).exists()]
+        room = os.statvfs(there)
+        _require(
+            sum(sizes), room.f_bavail * room.f_frsize, f"room in {folder}", "workload.dir", "choose a smaller file_size, or another dir"
+        )
+
+
+def _require(wanted: int, available: int, where: str, key: str, remedy: str) -> None:
+    if wanted > available:
+        what = f"{human_bytes(wanted)} of files do not fit: {human_bytes(max(available, 0))} of {where} can be used"
+        raise ConfigError(Problem(what, key=key, remedy=remedy))
+
+
+def _made_path(point: Point) -> Path:
+    return Path(point.dir or "") / f"zcload-{point.file_size}.dat"
+
+
+def _shown(point: Point, folder: Path, progress: Progress) -> Source:
+    """Make the point's file in *folder*, readable for everybody; whoever made the folder removes it."""
+    path = folder / f"zcload-{point.file_size}.dat"
+    try:
+        digest = _make_named(folder, path, point.file_size, progress)
+        path.chmod(0o444)
+        return _source(os.open(path, os.O_RDONLY | os.O_CLOEXEC), digest, str(path))
+    except OSError as error:
+        raise ConfigError(Problem(f"cannot make {path}: {(error.strerror or str(error)).lower()}", key="workload.dir")) from None
+
+
+def _named(point: Point, folder: Path, progress: Progress) -> Source:
+    """Open <dir>/zcload-<size>.dat if size and digest fit, else make it; it is kept, with its digest in sha256sum's format beside it."""
+    path = _made_path(point)
+    note = folder / f"{path.name}.sha256"
+    try:
+        expected = (note.read_bytes().decode(errors="replace").split() or [""])[0] if note.exists() else ""
+        if expected and path.exists() and path.stat().st_size == point.file_size:
+            source = _open_own(str(path), progress)
+            if source.digest == expected:
+                return source
+            source.close()
+        folder.mkdir(parents=True, exist_ok=True)
+        digest = _make_named(folder, path, point.file_size, progress)
+        note.write_text(f"{digest}  {path.name}\n")
+        return _source(os.open(path, os.O_RDONLY | os.O_CLOEXEC), digest, str(path))
+    except OSError as error:
+        raise ConfigError(Problem(f"cannot make {path}: {(error.strerror or str(error)).lower()}", key="workload.dir")) from None
+
+
+def _make_named(folder: Path, path: Path, size: int, progress: Progress) -> str:
+    """Make *path* so that it has no name until it is whole: nothing half made is left, whatever happens. Return its SHA-256."""
+    within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    hidden = ""
+    try:
+        fd = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):  # open(2): what file systems and kernels without O_TMPFILE say
+            os.close(within)
+            raise
+        hidden = f".{path.name}.{os.getpid()}"
+        fd = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=within)
+    try:
+        digest = _fill(fd, size, progress)
+        os.fsync(fd)
+        if hidden:
+            os.rename(hidden, path.name, src_dir_fd=within, dst_dir_fd=within)
+            hidden = ""
+        else:
+            path.unlink(missing_ok=True)
+            # Only with a directory descriptor does CPython call linkat(2), which follows /proc's link to the nameless file.
+            os.link(f"/proc/self/fd/{fd}", path.name, dst_dir_fd=within, follow_symlinks=True)
+        return digest
+    finally:
+        if hidden:
+            os.unlink(hidden, dir_fd=within)
+        os.close(fd)
+        os.close(within)
+
+
+def block_bytes(number: int) -> bytearray:
+    """Return block *number* of a made file: 1 MiB, incompressible, every page headed by its own index (8 bytes, little-endian)."""
+    block = bytearray(hashlib.shake_128(b"zcload file 1, block %d" % number).digest(BLOCK))
+    first = number * (BLOCK // PAGE)
+    for page in range(BLOCK // PAGE):
+        struct.pack_into("<Q", block, page * PAGE, first + page)
+    return block
+
+
+def _fill(fd: int, size: int, progress: Progress) -> str:
+    """Write *size* bytes of the made file into *fd* with a process per CPU, digesting behind them; return the SHA-256."""
+    blocks = -(-size // BLOCK)
+    makers = max(1, min(len(os.sched_getaffinity(0)), blocks, 16))
+    done = memoryview(mmap.mmap(-1, 8 * 16 * makers)).cast("q")  # a cache line pair a maker: how many blocks it has written
+
+    def body(maker: int, control: socket.socket) -> None:
+        for count, number in enumerate(range(maker, blocks, makers)):
+            start = number * BLOCK
+            view = memoryview(block_bytes(number))[: size - start]
+            while view:
+                written = os.pwrite(fd, view, start)
+                view, start = view[written:], start + written
+            done[16 * maker] = count + 1
+
+    workers: list[Worker] = []
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(BLOCK))
+    try:
+        for m in range(makers):
+            workers.append(spawn("file", "maker", m, partial(body, m), [fd], None))  # noqa: PERF401 - one that fails must not lose the others
+        for number in range(blocks):
+            maker, turn = number % makers, number // makers
+            while done[16 * maker] <= turn:
+                error = workers[maker].failure() if done[16 * maker] <= turn else None
+                if error is not None and done[16 * maker] <= turn:
+                    raise ConfigError(Problem(f"the file could not be made: {error}", key="workload.dir"))
+                interrupt.pause(0.005)
+                interrupt.check()
+            digest.update(buffer[: os.preadv(fd, (buffer,), number * BLOCK)])
+            progress("making the file", (number + 1) / blocks)
+    finally:
+        for worker in workers:
+            worker.end()
+    return digest.hexdigest()
+
+
+def _digest(fd: int, start: int, end: int, size: int, progress: Progress) -> str:
+    """Return the SHA-256 of bytes start..end of *fd*; reading them also brings them into the page cache."""
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(4 * BLOCK))
+    while start < end:
+        got = os.preadv(fd, (buffer[: min(len(buffer), end - start)],), start)
+        if not got:
+            raise StudyError(f"the file ended at byte {start} of {size}: it was truncated during the run")
+        digest.update(buffer[:got])
+        start += got
+        progress("digesting the file", start / size)
+        interrupt.check()
+    return digest.hexdigest()

@@ -1,0 +1,124 @@
+"""Which CPUs senders, receivers and the coordinator of a lane run on: a pure function of the topology, the worker counts and a seed.
+
+Placement changes the answer twofold, so it is decided here and recorded, never left to chance: the same seed gives the same CPUs.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import Literal
+
+from zcload.errors import ConfigError, Problem
+from zcload.host.topology import Core
+from zcload.model.cautions import Caution
+
+CpuSet = frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The CPU set of each sender, of each receiver and of the coordinator, with what is wrong about them."""
+
+    senders: tuple[CpuSet, ...]
+    receivers: tuple[CpuSet, ...]
+    coordinator: CpuSet
+    cautions: tuple[Caution, ...] = ()
+
+
+def place(
+    placement: Literal["spread", "same", "free"], senders: int, receivers: int, cores: Iterable[Core], rng: random.Random
+) -> Placement:
+    """Return the CPU sets for *senders* and *receivers* (counts, 1 or more) on the allowed *cores*.
+
+    `spread` gives every worker a physical core of its own where there are enough, `same` puts all workers on one CPU, `free` leaves
+    every worker all allowed CPUs. Raises ConfigError if `spread` finds only one CPU.
+    """
+    ordered = sorted(cores, key=lambda core: core.cpus)
+    match placement:
+        case "spread":
+            return _spread(senders, receivers, ordered, rng)
+        case "same":
+            return _same(senders, receivers, ordered, rng)
+        case "free":
+            everywhere = _cpus(ordered)
+            return Placement((everywhere,) * senders, (everywhere,) * receivers, everywhere)
+
+
+def _same(senders: int, receivers: int, cores: Sequence[Core], rng: random.Random) -> Placement:
+    cpu = rng.choice(sorted(_cpus(cores)))
+    others = _cpus(core for core in cores if cpu not in core.cpus)
+    return Placement((CpuSet({cpu}),) * senders, (CpuSet({cpu}),) * receivers, others or _cpus(cores))
+
+
+def _spread(senders: int, receivers: int, cores: Sequence[Core], rng: random.Random) -> Placement:
+    everywhere = _cpus(cores)
+    if len(everywhere) < 2:
+        only = ", ".join(map(str, everywhere)) or "none"
+        what = f'placement "spread" needs two CPUs, and this process may use only one (CPU {only})'
+        raise ConfigError(Problem(what, key="workload.placement", remedy='set placement = "same" or "free", or allow more CPUs'))
+    if len(cores) == 1:
+        # One core's hardware threads are then all there is to spread over.
+        cores = [replace(cores[0], cpus=(cpu,)) for cpu in cores[0].cpus]
+    workers = senders + receivers
+    if len(cores) >= workers:
+        used, coordinator = _pick(cores, workers)
+        sender_cores = senders
+    else:
+        used, coordinator = list(cores), everywhere
+        sender_cores = min(max(round(len(used) * senders / workers), 1), len(used) - 1)
+    # Only the roles are shuffled, not which cores take part: fast and slow cores of a hybrid CPU would else make generations differ.
+    rng.shuffle(used)
+    sender_sets = _deal(senders, used[:sender_cores])
+    receiver_sets = _deal(receivers, used[sender_cores:])
+    return Placement(sender_sets, receiver_sets, coordinator, _smt_cautions(_union(sender_sets + receiver_sets), cores))
+
+
+def _pick(cores: Sequence[Core], workers: int) -> tuple[list[Core], CpuSet]:
+    """Return *workers* cores near each other, and the CPUs of the coordinator: a spare core's, or all if there is none."""
+    near = _near(cores, workers)
+    if len(near) > workers:
+        # The lowest core is the coordinator's: CPU 0 is where interrupts arrive unless someone moved them.
+        return near[1 : workers + 1], _cpus(near[:1])
+    spare = [core for core in cores if core not in near]
+    return near, _cpus(spare[:1] or cores)
+
+
+def _near(cores: Sequence[Core], wanted: int) -> list[Core]:
+    """Return the first group of at least *wanted* cores that share a last-level cache, else a NUMA node, else all cores."""
+    caches: dict[CpuSet, list[Core]] = {}
+    nodes: dict[int | None, list[Core]] = {}
+    for core in cores:
+        if core.cache_cpus:
+            caches.setdefault(core.cache_cpus, []).append(core)
+        nodes.setdefault(core.node, []).append(core)
+    for group in (*caches.values(), *nodes.values()):
+        if len(group) >= wanted:
+            return group
+    return list(cores)
+
+
+def _deal(workers: int, cores: Sequence[Core]) -> tuple[CpuSet, ...]:
+    """Give each of *workers* one CPU, round robin: first the cores' first hardware threads, then their siblings."""
+    ranks = zip_longest(*(core.cpus for core in cores))
+    cpus = [cpu for rank in ranks for cpu in rank if cpu is not None]
+    return tuple(CpuSet({cpus[worker % len(cpus)]}) for worker in range(workers))
+
+
+def _smt_cautions(used: CpuSet, cores: Iterable[Core]) -> tuple[Caution, ...]:
+    shared = sorted({core.siblings for core in cores if len(used.intersection(core.siblings)) > 1})
+    if not shared:
+        return ()
+    pairs = "; ".join(" and ".join(str(cpu) for cpu in siblings if cpu in used) for siblings in shared)
+    message = f"workers run on hardware threads of one physical core (CPUs {pairs}): each slows the other, so CPU seconds are inflated"
+    return (Caution("smt_siblings", message, "use fewer workers or allow more physical cores"),)
+
+
+def _cpus(cores: Iterable[Core]) -> CpuSet:
+    return CpuSet(cpu for core in cores for cpu in core.cpus)
+
+
+def _union(sets: Iterable[CpuSet]) -> CpuSet:
+    return CpuSet().union(*sets)

@@ -1,0 +1,1 @@
+"""Lanes of small files: which files, when, over which connections, and how long each takes."""

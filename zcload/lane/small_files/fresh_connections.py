@@ -1,0 +1,76 @@
+"""Fresh connections: a sender makes one for each transfer, and a receiver takes in those that prove themselves.
+
+The sender connects, where a server would accept: both halves of a connection are in both ends' CPU, which end pays which is not
+what a server would see. A stranger that finds the port does not know the secret and is refused and counted, in every window.
+"""
+
+from __future__ import annotations
+
+import errno
+import hmac
+import os
+import secrets
+import socket
+import struct
+from dataclasses import dataclass
+
+from zcload.errors import StudyError
+from zcload.lane.connections import listen, prepare
+from zcload.lane.network import Network
+from zcload.model.study import Point
+
+GREETING = struct.Struct("=32sIQ")  # the lane's secret, the sender's number, the number of its transfer
+MOST_SILENT = 512  # guests that have not greeted yet; ours greet at once
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where the receivers of a lane listen, and the lane's own secret."""
+
+    point: Point
+    congestion: str | None
+    family: int
+    addresses: tuple[tuple[str, int], ...]
+    secret: bytes
+
+    def connect(self, sender: int, transfer: int) -> socket.socket:
+        """Return a connection of *sender* for its *transfer*, greeted; raises OSError, StudyError."""
+        sock = socket.socket(self.family, socket.SOCK_STREAM)
+        try:
+            prepare(sock, self.point, self.congestion)
+            sock.connect(self.addresses[sender % len(self.addresses)])
+            # MSG_MORE: the greeting waits for the file's first bytes, as a server's header does.
+            sock.send(GREETING.pack(self.secret, sender, transfer), socket.MSG_MORE)
+        except OSError as error:
+            sock.close()
+            raise _explained(error) from None
+        return sock
+
+    def read_greeting(self, heard: bytes) -> tuple[int, int] | None:
+        """Return the numbers of sender and transfer in a whole greeting; None if it is a stranger's."""
+        token, sender, transfer = GREETING.unpack(heard)
+        return (sender, transfer) if hmac.compare_digest(token, self.secret) and sender < self.point.senders else None
+
+
+def open_door(point: Point, congestion: str | None, network: Network) -> tuple[Door, list[socket.socket]]:
+    """Return a door for a lane at *point*, and a listener for each of its receivers; raises ConfigError."""
+    listeners: list[socket.socket] = []
+    try:
+        for _ in range(point.receiver_count):
+            listeners.append(listen(point, congestion, 4096, network))  # noqa: PERF401 - one that fails must not lose the others
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    addresses = tuple(listener.getsockname()[:2] for listener in listeners)
+    return Door(point, congestion, listeners[0].family, addresses, secrets.token_bytes(32)), listeners
+
+
+def _explained(error: OSError) -> Exception:
+    """Say what is missing where a connection cannot be had because too many were."""
+    if error.errno != errno.EADDRNOTAVAIL:
+        return error
+    return StudyError(
+        f"no port is left for another connection ({os.strerror(error.errno)}): closed ones keep theirs for a minute (TIME_WAIT); "
+        "fewer transfers a second, arrivals = 'closed', or sysctl net.ipv4.tcp_tw_reuse=1 and a wider net.ipv4.ip_local_port_range"
+    )

@@ -1,0 +1,288 @@
+"""The receiver's body for small files: take them off its connections, stamp the last byte of each, and answer where a sender waits."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import select
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+
+from zcload.lane.board import BYTES, COUNTS, ITERATIONS, LAST_NS, MAX_COUNTS, STRANGERS, TRANSFERS, Board
+from zcload.lane.receiver import publishing
+from zcload.lane.small_files.fresh_connections import GREETING, MOST_SILENT, Door
+from zcload.lane.small_files.transfer_plan import Terms
+from zcload.lane.worker import tell
+from zcload.sinks import SINKS, Sink
+from zcload.sinks.recv import Recv
+
+ANSWER = b"\x06" * 64  # ASCII's "acknowledge", one for each file that has come
+_EPOLL_WAIT, _SEND, _ACCEPT, _RECV, _CLOSE = range(5)
+CALLS = ("epoll_wait", "send", "accept", "recv", "close")  # beside the sink's
+
+Digests = dict[int, dict[int, bytes]]  # by sender and number of its transfer
+
+
+class Incoming:
+    """What is to come from one sender over one connection: files in the catalogue's order, from number *transfer* on."""
+
+    def __init__(self, terms: Terms, sock: socket.socket, sender: int, transfer: int) -> None:
+        self._sizes = terms.catalogue.sizes
+        self._at = (terms.start(sender) + transfer) % len(self._sizes)
+        self._left = self._sizes[self._at]
+        self._done, self._slots = terms.log.done(sender), terms.log.capacity
+        self.sock, self.sender, self.transfer = sock, sender, transfer
+
+    def take(self, got: int, now_ns: int) -> int:
+        """Note *got* bytes that were received at *now_ns*; return how many files they completed."""
+        left, whole = self._left - got, 0
+        while left <= 0:
+            self._done[self.transfer % self._slots] = now_ns
+            self.transfer += 1
+            whole += 1
+            self._at = self._at + 1 if self._at + 1 < len(self._sizes) else 0
+            left += self._sizes[self._at]
+        self._left = left
+        return whole
+
+
+class Digested(Incoming):
+    """The same in verification: the digest of every file goes into *digests*, by sender and number."""
+
+    def __init__(self, terms: Terms, sock: socket.socket, sender: int, transfer: int, reader: Sink, digests: Digests) -> None:
+        super().__init__(terms, sock, sender, transfer)
+        self._reader, self._digests = reader, digests[sender]
+        self._hash = hashlib.sha256()
+
+    def take(self, got: int, now_ns: int) -> int:
+        payload, whole = self._reader.payload[:got], 0
+        while payload:
+            part = payload[: self._left]
+            payload = payload[len(part) :]
+            self._hash.update(part)
+            number = self.transfer
+            if super().take(len(part), now_ns):
+                self._digests[number] = self._hash.digest()
+                self._hash = hashlib.sha256()
+                whole += 1
+        return whole
+
+
+class Reception:
+    """One receiver's connections and what it publishes of them."""
+
+    def __init__(self, terms: Terms, taker: Sink, board: Board, index: int) -> None:
+        self.terms, self.taker = terms, taker
+        self._words, self._base = board.words, board.base(index)
+        self._receive = publishing(taker, board, index)
+        self.counts = [0] * len(CALLS)
+        if len(taker.counts) + len(CALLS) > MAX_COUNTS:
+            raise AssertionError(f"{taker.name} declares more kinds of calls than the board has words for")
+        # Bytes and files go on from what verification has taken, turns and calls do not.
+        self.total, self.transfers, self.turns = self._words[self._base + BYTES], self._words[self._base + TRANSFERS], 0
+        self._words[self._base + ITERATIONS] = 0
+        self.publish_calls()
+
+    def receive(self, one: Incoming) -> int:
+        """Take bytes of *one* and publish them; return them, 0 at the end of its connection. Answers files that are whole."""
+        got = self._receive(one.sock)
+        if not got:
+            return 0
+        words, base, now = self._words, self._base, time.monotonic_ns()
+        whole = one.take(got, now)
+        answers = whole if self.terms.closed and self.terms.door is None else 0
+        self.turns += 1
+        self.total += got
+        self.transfers += whole
+        if answers:
+            self.counts[_SEND] += 1
+        words[base + LAST_NS] = now
+        words[base + ITERATIONS] = self.turns
+        words[base + TRANSFERS] = self.transfers
+        self.publish_calls()
+        words[base + BYTES] = self.total
+        if answers:
+            one.sock.send(ANSWER[:answers])
+        return got
+
+    def publish_calls(self) -> None:
+        """Write the counts of system calls."""
+        words, at = self._words, self._base + COUNTS
+        for count in self.taker.counts:
+            words[at] = count
+            at += 1
+        for count in self.counts:
+            words[at] = count
+            at += 1
+
+    def refuse(self, sock: socket.socket) -> None:
+        """Close the connection of a stranger, and count it."""
+        self._words[self._base + STRANGERS] += 1
+        sock.close()
+
+
+def receive_files(
+    control: socket.socket,
+    *,
+    board: Board,
+    index: int,
+    sink: str,
+    chunk: int,
+    connections: list[tuple[int, socket.socket]],
+    terms: Terms,
+    listener: socket.socket | None,
+    verify: bool,
+) -> None:
+    """Take files off *connections* (number of the sender and socket) until all have ended, or those that come to *listener* instead.
+
+    First digest, with *verify*, the files that each sender sends for that.
+    """
+    taker = SINKS[sink](chunk)
+    for _, sock in connections if listener is None else ():
+        taker.attach(sock)
+    line: Line = Persistent(connections) if listener is None else Fresh(connections, listener, terms.door)
+    if verify:
+        reader = taker if taker.sees_payload else Recv(taker.chunk)
+        digests: Digests = {sender: {} for sender, _ in connections}
+        wanted = terms.verified * len(connections)
+        line.serve(
+            Reception(terms, reader, board, index),
+            partial(Digested, terms, reader=reader, digests=digests),
+            lambda: sum(map(len, digests.values())) < wanted,
+        )
+        # Counts begin with the first window: the calls of verification would all fall into that.
+        taker.counts[:], taker.measured[:] = [0] * len(taker.counts), [0] * len(taker.measured)
+        tell(control, digests={sender: _combined(files) for sender, files in digests.items()})
+    reception = Reception(terms, taker, board, index)
+    tell(control, ready=True)
+    line.serve(reception, partial(Incoming, terms), None)
+    line.close()
+    taker.close()
+    tell(control, ended=True)
+
+
+def _combined(digests: dict[int, bytes]) -> str:
+    return hashlib.sha256(b"".join(digests[number] for number in sorted(digests))).hexdigest()
+
+
+class Line:
+    """How files come to a receiver."""
+
+    def serve(self, reception: Reception, incoming: Callable[..., Incoming], going: Callable[[], bool] | None) -> None:
+        """Take files until all senders have ended their connections, or for as long as *going* says."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give back what it has opened."""
+
+
+class Persistent(Line):
+    """Over connections that stay: the files of one sender each."""
+
+    def __init__(self, connections: list[tuple[int, socket.socket]]) -> None:
+        self._connections = connections
+        self._begun = 0  # files of each connection that have come already
+
+    def serve(self, reception: Reception, incoming: Callable[..., Incoming], going: Callable[[], bool] | None) -> None:
+        by_fd = {sock.fileno(): incoming(sock, sender, self._begun) for sender, sock in self._connections}
+        receive, counts = reception.receive, reception.counts
+        if len(by_fd) == 1 and going is None:
+            (one,) = by_fd.values()
+            while receive(one):
+                pass
+            return
+        with select.epoll() as poller:
+            for fd in by_fd:
+                poller.register(fd, select.EPOLLIN)
+            while by_fd and (going is None or going()):
+                ready = poller.poll()
+                counts[_EPOLL_WAIT] += 1
+                for fd, _ in ready:
+                    if receive(by_fd[fd]):
+                        continue
+                    if going is not None:
+                        raise ConnectionError(f"connection {by_fd[fd].sender} ended in mid verification")
+                    poller.unregister(fd)
+                    del by_fd[fd]
+        self._begun = max((one.transfer for one in by_fd.values()), default=0)
+
+
+class Fresh(Line):
+    """Over a connection for each file, which must greet with the lane's secret. The first *connections* only say when all is over."""
+
+    def __init__(self, connections: list[tuple[int, socket.socket]], listener: socket.socket, door: Door | None) -> None:
+        assert door is not None
+        self._door, self._listener = door, listener
+        self._staying = {sock.fileno() for _, sock in connections}
+        self._silent: dict[int, tuple[socket.socket, bytes]] = {}  # guests that have not said all of their greeting
+        self._poller = select.epoll()
+        for fd in (listener.fileno(), *self._staying):
+            self._poller.register(fd, select.EPOLLIN)
+
+    def serve(self, reception: Reception, incoming: Callable[..., Incoming], going: Callable[[], bool] | None) -> None:
+        receive, counts, poller, door = reception.receive, reception.counts, self._poller, self._listener.fileno()
+        guests: dict[int, Incoming] = {}
+        while self._staying and (going is None or going()):
+            ready = poller.poll()
+            counts[_EPOLL_WAIT] += 1
+            for fd, _ in ready:
+                if fd in guests:
+                    guest = guests[fd]
+                    before = guest.transfer
+                    if not receive(guest):
+                        raise ConnectionError(f"a connection of sender {guest.sender} ended in mid file")
+                    if guest.transfer != before:
+                        del guests[fd]
+                        reception.taker.detach(guest.sock)
+                        counts[_CLOSE] += 1
+                        guest.sock.close()  # in a closed loop this is the answer that the sender waits for
+                elif fd == door:
+                    counts[_ACCEPT] += 1
+                    self._accept(reception)
+                elif fd in self._silent:
+                    counts[_RECV] += 1
+                    told = self._listen_to(fd, reception)
+                    if told:
+                        reception.taker.attach(told[0])
+                        guests[fd] = incoming(*told)
+                else:
+                    poller.unregister(fd)
+                    self._staying.discard(fd)
+
+    def _accept(self, reception: Reception) -> None:
+        """Let in whoever is next; whether it is one of ours its greeting tells."""
+        try:
+            sock, _ = self._listener.accept()
+        except OSError as error:
+            if error.errno in (errno.ECONNABORTED, errno.EAGAIN):  # it left before it was let in (accept(2))
+                return
+            raise
+        if len(self._silent) >= MOST_SILENT:  # they come to say nothing: the one that has done so longest leaves
+            reception.refuse(self._silent.pop(next(iter(self._silent)))[0])
+        self._silent[sock.fileno()] = sock, b""
+        self._poller.register(sock.fileno(), select.EPOLLIN)
+
+    def _listen_to(self, fd: int, reception: Reception) -> tuple[socket.socket, int, int] | None:
+        """Read on in a greeting; return connection, sender and transfer once it is whole and right."""
+        sock, heard = self._silent.pop(fd)
+        try:
+            more = sock.recv(GREETING.size - len(heard), socket.MSG_DONTWAIT)
+        except OSError:
+            more = b""
+        heard += more
+        if more and len(heard) < GREETING.size:
+            self._silent[fd] = sock, heard
+            return None
+        numbers = self._door.read_greeting(heard) if len(heard) == GREETING.size else None
+        if numbers is None:
+            reception.refuse(sock)
+            return None
+        return sock, *numbers
+
+    def close(self) -> None:
+        for sock, _ in self._silent.values():
+            sock.close()
+        self._poller.close()
+        self._listener.close()

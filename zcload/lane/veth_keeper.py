@@ -1,0 +1,143 @@
+"""The keeper: a process that sits in two network namespaces joined by a veth pair and makes sockets there for the coordinator.
+
+A socket stays in the namespace it was made in, whoever holds it (struct sock's sk_net), so neither coordinator nor senders ever
+leave theirs. What has to make sockets by itself, a server and its receivers, enters by the doors, descriptors of the namespaces.
+The namespaces have no name: the keeper, the sockets and who has entered hold them, and with the last of these they are gone,
+veth pair and all, however the run ends. Without privileges the keeper makes a user namespace for them, which its maker alone may enter.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zcload.lane.worker import tell
+from zcload.linux import ethtool, netlink
+from zcload.linux.namespaces import CLONE_NEWNET, CLONE_NEWUSER, enter_network, keep_own_ids, own_network, own_user, unshare
+from zcload.linux.process import die_with_parent
+
+ROLES = ("receiver", "sender")
+DOORS = b"doors"  # the request for descriptors of the namespaces: those of ROLES, then of the user namespace if there is one
+DEVICES = {"receiver": "zcload0", "sender": "zcload1"}
+_SYS_NET = Path("/proc/sys/net")
+# What TCP and sockets go by. Files that a new namespace lacks are the machine's, the same for all of them.
+_SETTINGS = ("ipv4/tcp_*", "core/*")
+
+Settings = dict[str, str]  # a path below /proc/sys/net, and what is in it
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A veth pair to be made: the address of either end (by role), their common *prefix* length, *mtu* (None: the kernel's)."""
+
+    addresses: dict[str, str]
+    prefix: int
+    mtu: int | None
+    offloads: bool
+
+
+def keep(control: socket.socket, recipe: Recipe, coordinator: int) -> None:
+    """Make the namespaces, tell the coordinator what they are like, then make sockets on request until it closes *control*."""
+    home = read_settings()
+    refused: list[str] = []
+    for kind, flags in (("network namespace", CLONE_NEWNET), ("user namespace", CLONE_NEWUSER | CLONE_NEWNET)):
+        try:
+            doing = f"a new {kind}"
+            namespaces = _unshare(flags)
+            die_with_parent(coordinator)  # a change of credentials may have undone it: prctl(2)
+            doing = f"a veth pair in a new {kind}"
+            facts = _furnish(namespaces, recipe, home)
+        except OSError as error:
+            refused.append(f"{(error.strerror or str(error)).lower()} for {doing}")
+            if error.errno in (errno.EPERM, errno.EACCES):
+                continue
+            tell(control, refused=refused, errno=error.errno)
+            return
+        tell(control, made={"user_namespace": bool(flags & CLONE_NEWUSER), **facts})
+        break
+    else:
+        tell(control, refused=refused, errno=errno.EPERM)
+        return
+    while request := control.recv(4096):
+        if request == DOORS:
+            user = own_user()
+            doors = [namespaces[role] for role in ROLES] + ([user] if flags & CLONE_NEWUSER else [])
+            socket.send_fds(control, [b"doors"], doors)
+            os.close(user)
+            continue
+        role, family, count = json.loads(request)
+        enter_network(namespaces[role])
+        socks = [socket.socket(family, socket.SOCK_STREAM) for _ in range(count)]
+        socket.send_fds(control, [b"sockets"], [sock.fileno() for sock in socks])
+        for sock in socks:
+            sock.close()
+
+
+def _unshare(flags: int) -> dict[str, int]:
+    """Make a namespace for each role; return descriptors of them. Raises OSError."""
+    namespaces = {}
+    uid, gid = os.geteuid(), os.getegid()
+    for role in ROLES:
+        unshare(flags)
+        if flags & CLONE_NEWUSER:
+            try:
+                keep_own_ids(uid, gid)  # a server in there is the user that it is elsewhere
+            except PermissionError:
+                pass  # root without CAP_SETFCAP, since Linux 5.12: a server then sees itself as nobody, and may do the same
+        flags = CLONE_NEWNET  # one user namespace holds both
+        namespaces[role] = own_network()
+    return namespaces
+
+
+def _furnish(namespaces: dict[str, int], recipe: Recipe, home: Settings) -> dict[str, Any]:
+    """Join the namespaces, make their TCP settings those of *home*, take all up; return what came of it, read back. Raises OSError."""
+    enter_network(namespaces["sender"])
+    netlink.make_veth(DEVICES["sender"], DEVICES["receiver"], namespaces["receiver"], recipe.mtu)
+    copied: set[str] = set()
+    differ: set[str] = set()
+    found: dict[str, Any] = {}
+    for role, namespace in namespaces.items():
+        enter_network(namespace)
+        device = DEVICES[role]
+        done, left = _adopt(home)
+        copied, differ = copied | done, differ | left
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            if not recipe.offloads:
+                ethtool.switch_off(sock, device)
+            netlink.add_address(device, recipe.addresses[role], recipe.prefix)
+            for name in ("lo", device):
+                netlink.take_up(name)
+            found[role] = {"mtu_bytes": ethtool.mtu(sock, device), "offloads": ethtool.offloads(sock, device)}
+    return {**found, "settings_copied": sorted(copied), "settings_differ": sorted(differ)}
+
+
+def read_settings(root: Path = _SYS_NET) -> Settings:
+    """Return the settings of TCP and sockets that can be set in this network namespace; those we may not read are left out."""
+    found = {}
+    for pattern in _SETTINGS:
+        for path in root.glob(pattern):
+            try:
+                if os.stat(path).st_mode & 0o222:
+                    found[str(path.relative_to(root))] = path.read_text()
+            except OSError:
+                pass
+    return found
+
+
+def _adopt(home: Settings) -> tuple[set[str], set[str]]:
+    """Make this namespace's settings those of *home*; return which had to be copied and which could not be."""
+    copied, differ = set(), set()
+    for name, here in read_settings().items():
+        if home.get(name, here) == here:
+            continue
+        try:
+            (_SYS_NET / name).write_text(home[name])
+            copied.add(name)
+        except OSError:
+            differ.add(name)
+    return copied, differ

@@ -1,0 +1,1 @@
+"""What flows through zcload, and the arithmetic that needs nothing else."""

@@ -1,0 +1,10 @@
+"""The 2015 note's experiment in one command: `zcload demo`."""
+
+from __future__ import annotations
+
+from zcload.oneshot.demo.demo_answer import conclusion
+from zcload.oneshot.demo.demo_report import render
+from zcload.oneshot.demo.result import Demo
+from zcload.oneshot.demo.rounds import ROUNDS, demo
+
+__all__ = ["ROUNDS", "Demo", "conclusion", "demo", "render"]

@@ -1,0 +1,32 @@
+"""What other tools measured, read from their own output: one file each, one line here. Never judged: it is not paired with anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from zcload.errors import ConfigError, Problem
+from zcload.report.imported.iperf3 import read_iperf3
+from zcload.report.imported.netperf import read_netperf
+from zcload.report.imported.result import Foreign, NotOurs
+
+READERS: dict[str, Callable[[str], Foreign]] = {"iperf3 -J": read_iperf3, "netperf": read_netperf}
+
+
+def read_foreign(path: Path) -> dict[str, Any]:
+    """Return what the file *path* says, whichever tool wrote it, as a row of a report; raises ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ConfigError(Problem((error.strerror or str(error)).lower(), file=str(path), key="--with")) from None
+    for reader in READERS.values():
+        try:
+            return {"name": path.stem, **reader(text).as_dict()}
+        except NotOurs:
+            continue
+        except (KeyError, TypeError, IndexError, ValueError, json.JSONDecodeError) as error:
+            what = str(error) if type(error) is ValueError else f"is damaged or of a version that is not known: {error!r}"
+            raise ConfigError(Problem(what, file=str(path), key="--with")) from None
+    raise ConfigError(Problem(f"is the output of no tool that is known ({', '.join(READERS)})", file=str(path), key="--with"))

@@ -1,0 +1,167 @@
+"""The truth meter and the bill of costs as tables: what the kernel said of the sends, and what each GB took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zcload.analysis.cost_breakdown import NOT_OBSERVABLE
+from zcload.analysis.own_cost import LOOP
+from zcload.model.units import format_size, human_bytes
+from zcload.report.tables.table import Table
+from zcload.report.text.figures import NONE, significant, with_error
+from zcload.report.text.labels import in_a_cell, labels
+
+Point = Mapping[str, Any]
+Variant = Mapping[str, Any]
+
+ALWAYS = (
+    ("sender calls", "sender_syscalls_per_gb"),
+    ("receiver calls", "receiver_syscalls_per_gb"),
+    ("sender vol.", "sender_voluntary_switches_per_gb"),
+    ("sender invol.", "sender_involuntary_switches_per_gb"),
+    ("receiver vol.", "receiver_voluntary_switches_per_gb"),
+    ("receiver invol.", "receiver_involuntary_switches_per_gb"),
+    ("sender faults", "sender_minor_faults_per_gb"),
+    ("receiver faults", "receiver_minor_faults_per_gb"),
+)
+WHERE_THERE_ARE_ANY = (
+    ("sender major faults", "sender_major_faults_per_gb"),
+    ("receiver major faults", "receiver_major_faults_per_gb"),
+    ("bytes read", "sender_read_bytes_per_gb"),
+    ("completions", "sender_completions_per_gb"),
+    ("pages pinned", "sender_pinned_pages_per_gb"),
+    ("retransmits", "sender_retransmits_per_gb"),
+    ("sender cycles/B", "sender_cycles_per_byte"),
+    ("receiver cycles/B", "receiver_cycles_per_byte"),
+    ("sender instr./B", "sender_instructions_per_byte"),
+    ("receiver instr./B", "receiver_instructions_per_byte"),
+    ("sender migrations", "sender_migrations_per_gb"),
+    ("receiver migrations", "receiver_migrations_per_gb"),
+)
+TRUTH = (
+    ("completions", "completions"),
+    ("copied", "copied"),
+    ("ENOBUFS", "enobufs"),
+    ("ENOMEM", "enomem"),
+    ("EAGAIN", "eagain"),
+    ("waits for a buffer", "waits"),
+    ("short sends", "short"),
+    ("broken links", "broken_links"),
+    ("sent plain", "fallback_sends"),
+)
+TRUTH_BYTES = (("bytes sent plain", "fallback_bytes"), ("most pinned", "pinned_bytes_max"))
+
+
+def measured(point: Point) -> list[Variant]:
+    """Return the variants that have figures."""
+    return [v for v in point["variants"] if v["windows"]]
+
+
+def truth_meter(point: Point) -> Table | None:
+    """What the kernel said of each variant's sends; None where there is nothing to report."""
+    said, rows = labels(point), []
+    for v in measured(point):
+        meter = v.get("truth") or {}
+        if not any(meter.get(key) for _, key in TRUTH):
+            continue
+        share = meter["copied_fraction"]
+        counts = [_count(meter, key) for _, key in TRUTH]
+        sizes = [NONE if meter[key] is None else human_bytes(meter[key]) for _, key in TRUTH_BYTES]
+        rows.append([in_a_cell(v["name"], said), NONE if share is None else f"{100 * share:.4g} %", *counts, *sizes])
+    headers = ["variant", "copied share", *(title for title, _ in TRUTH), *(title for title, _ in TRUTH_BYTES)]
+    return Table("Was it zero-copy? What the kernel reported of all sends", *_used(headers, rows)) if rows else None
+
+
+def _count(meter: Mapping[str, Any], key: str) -> str:
+    return NONE if meter.get(key) is None else str(meter[key])
+
+
+def _used(headers: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Leave out the columns in which no variant has anything."""
+    keep = [at for at in range(len(headers)) if any(row[at] not in (NONE, "0", "0 B") for row in rows) or at == 0]
+    return [headers[at] for at in keep], [[row[at] for at in keep] for row in rows]
+
+
+def _any(variants: Sequence[Variant], key: str) -> bool:
+    return any(v["metrics"].get(key, {}).get("estimate") for v in variants)
+
+
+def costs_per_gb(point: Point) -> Table:
+    """Crossings, switches, faults of each variant, and of the rarer costs those that occurred at all."""
+    variants, said = measured(point), labels(point)
+    always = [(title, key) for title, key in ALWAYS if all(key in v["metrics"] for v in variants)]
+    columns = [*always, *((title, key) for title, key in WHERE_THERE_ARE_ANY if _any(variants, key))]
+    rows = [[in_a_cell(v["name"], said), *(with_error(v["metrics"][key]) for _, key in columns), *_own(v)] for v in variants]
+    title = "Bill of costs per GB: system calls, context switches (voluntary, involuntary), page faults and more"
+    return Table(title, ["variant", *(title for title, _ in columns), "zcload's own s"], rows)
+
+
+def _own(variant: Variant) -> list[str]:
+    own = variant.get("own_cost")
+    return [significant(own["s_per_gb"]) if own else NONE]
+
+
+def own_code(point: Point) -> list[str]:
+    """Say what zcload's own code costs per call, and per GB at the point's chunk."""
+    chunk, lines = point["point"]["chunk_bytes"], []
+    loop = point["loop_s_per_call"]
+    for name, cost in (point.get("own_s_per_call") or ({LOOP: loop} if loop else {})).items():
+        what = "the loop itself costs" if name == LOOP else f"a call that moves nothing ({name}) costs"
+        lines.append(f"{what} {1e9 * cost:.0f} ns a call: {significant(cost * 1e9 / chunk)} s/GB at {format_size(chunk)}")
+    return lines
+
+
+def perf(point: Point) -> list[str]:
+    """Say which perf events were counted, and why not the others."""
+    able = point.get("perf")
+    if not able:
+        return []
+    counted = ", ".join(able["events"]) or "nothing"
+    where = " in user space only (kernel.perf_event_paranoid)" if able["user_only"] and able["events"] else ""
+    why: dict[str, list[str]] = {}
+    for event, reason in able["reasons"].items():
+        why.setdefault(reason, []).append(event)
+    return ["; ".join([f"perf counted {counted}{where}", *(f"not {', '.join(events)}: {reason}" for reason, events in why.items())])]
+
+
+def calls_by_kind(point: Point) -> Table | None:
+    """The system calls of each variant, by kind."""
+    said, rows = labels(point), []
+    for v in measured(point):
+        calls = v.get("bill", {}).get("calls_per_gb", {})
+        if any(calls.values()):
+            rows.append([in_a_cell(v["name"], said), *(_kinds(calls[role]) for role in ("sender", "receiver"))])
+    return Table("Bill of costs per GB: system calls by kind", ["variant", "sender", "receiver"], rows) if rows else None
+
+
+def _kinds(calls: Mapping[str, Mapping[str, Any]]) -> str:
+    return ", ".join(f"{kind} {significant(c['estimate'])}" for kind, c in calls.items() if c["estimate"]) or NONE
+
+
+def copies(point: Point) -> Table | None:
+    """How often the CPU copies the payload: as documented for this kind of network, and observed where anything told of it.
+
+    Servers have no row: the report says what moved their payload, and of their receivers' sink what it says for the others.
+    """
+    said, rows = labels(point), []
+    for v in measured(point):
+        found = v.get("bill", {}).get("copies", {})
+        if not found.get("sender"):
+            continue
+        cells = [cell for role in ("sender", "receiver") for cell in _told(found[role])]
+        rows.append([in_a_cell(v["name"], said), *cells, str(found["sender"]["card"])])
+    headers = ["variant", "sender, documented", "observed", "receiver, documented", "observed", "sender, to a network card"]
+    keep = [at for at, title in enumerate(headers) if title != "observed" or any(row[at] not in (NONE, NOT_OBSERVABLE) for row in rows)]
+    title = "Bill of costs: copies of the payload by the CPU"
+    title += "" if len(keep) == len(headers) else " (observed only where the kernel told of them)"
+    return Table(title, [headers[at] for at in keep], [[row[at] for at in keep] for row in rows]) if rows else None
+
+
+def _told(found: Mapping[str, Any] | None) -> tuple[str, str]:
+    """Return what is documented and what was observed of one side's copies."""
+    if found is None:
+        return NONE, NONE
+    documented = f"{found['here']} ({found['note']})" if found["note"] else str(found["here"])
+    observed = found["basis"] if found["observed"] is None else f"{found['observed']:.3g} ({found['basis']})"
+    return documented, observed

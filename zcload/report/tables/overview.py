@@ -1,0 +1,190 @@
+"""The tables of a report as headers and rows of text; table and markdown differ only in how they draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from zcload.model.units import counted, format_size, human_bytes
+from zcload.report.imported.table import imported
+from zcload.report.tables import crossover, servers
+from zcload.report.tables.cost_breakdown import calls_by_kind, copies, costs_per_gb, measured, own_code, perf, truth_meter
+from zcload.report.tables.small_files import across, facts, latencies, per_transfer
+from zcload.report.tables.table import Table
+from zcload.report.text import rate
+from zcload.report.text.figures import NONE, change_text, saving_text, with_error
+from zcload.report.text.labels import in_a_cell, labels
+
+Point = Mapping[str, Any]
+
+
+def sections(summary: Mapping[str, Any]) -> list[tuple[str, list[Table]]]:
+    """Return the tables of a report, under a title each where there are several points.
+
+    A search has one table, along its axis: its many points are of interest by their place on it; csv and json hold all of each.
+    """
+    more = [("", imported(summary))] if summary.get("imported") else []
+    if summary.get("crossing"):
+        return [("", [crossover.along(summary)]), *more]
+    several = len(summary["points"]) > 1
+    whole = across(summary)
+    first = [("", [whole])] if whole else []
+    return [*first, *((point["name"] if several else "", tables(summary, point)) for point in summary["points"]), *more]
+
+
+def explained(summary: Mapping[str, Any]) -> list[Point]:
+    """Return the points of which a report tells how they were measured: those of a search were all measured alike."""
+    measured = [point for point in summary["points"] if point["generations"]]
+    return measured[:1] if summary.get("crossing") else list(summary["points"])
+
+
+def tables(summary: Mapping[str, Any], point: Point) -> list[Table]:
+    """Return the tables of one point, empty ones left out."""
+    found = [
+        rate.table(summary, point),
+        costs(point),
+        per_transfer(point),
+        latencies(point),
+        comparisons(point, "comparisons"),
+        comparisons(point, "comparisons_best_chunk"),
+        servers.added(point),
+        truth_meter(point),
+        costs_per_gb(point),
+        calls_by_kind(point),
+        copies(point),
+        state(point),
+        servers.state(point),
+        check(point),
+    ]
+    return [table for table in found if table is not None and table.rows]
+
+
+def _metric(variant: Mapping[str, Any], key: str, scale: float = 1.0) -> str:
+    return with_error(variant["metrics"][key], scale)
+
+
+def costs(point: Point) -> Table:
+    """CPU and throughput of each variant."""
+    headers = ["variant", "Gbit/s", "sender", "receiver", "both ends", "machine", "sender cores", "receiver cores"]
+    keys = [
+        ("goodput_bps", 1e-9),
+        ("sender_cpu_s_per_gb", 1),
+        ("receiver_cpu_s_per_gb", 1),
+        ("total_cpu_s_per_gb", 1),
+        ("system_cpu_s_per_gb", 1),
+        ("sender_cpu_cores", 1),
+        ("receiver_cpu_cores", 1),
+    ]
+    said = labels(point)
+    rows = [[in_a_cell(v["name"], said), *(_metric(v, key, scale) for key, scale in keys)] for v in measured(point)]
+    return Table("CPU seconds per GB, goodput and cores (± half-width of the 95 % interval)", headers, rows)
+
+
+def comparisons(point: Point, key: str) -> Table | None:
+    """Savings of each variant against one baseline."""
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for c in point[key]:
+        found.setdefault(c["variant"], {})[c["metric"]] = c
+    if not found:
+        return None
+    baseline = point[key][0]["baseline"]
+    if key == "comparisons_best_chunk" and baseline == point["baseline"]:
+        return None  # the same comparisons again
+    rows, said = [], labels(point)
+    for name, by_metric in found.items():
+        if by_metric["total_cpu_s_per_gb"]["ratio"]["estimate"] is None:
+            continue
+        headline = next(c for c in by_metric.values() if c["headline"])
+        rows.append(
+            [
+                f"{name} (A/A)" if headline["aa"] else in_a_cell(name, said),
+                *(saving_text(by_metric[k]["saving_percent"]) for k in ("sender_cpu_s_per_gb", "receiver_cpu_s_per_gb")),
+                saving_text(by_metric["total_cpu_s_per_gb"]["saving_percent"]),
+                saving_text(by_metric["system_cpu_s_per_gb"]["saving_percent"]),
+                change_text(by_metric["goodput_bps"]["saving_percent"]),
+                _agreement(headline["ratio"]) if headline["aa"] else headline["verdict"] or NONE,
+            ]
+        )
+    headers = ["variant", "sender", "receiver", "both ends", "machine", "goodput", "verdict"]
+    best = " (its best chunk)" if key == "comparisons_best_chunk" else ""
+    return Table(f"Savings of CPU per GB against {baseline}{best}, with 95 % intervals", headers, rows)
+
+
+def _agreement(ratio: Mapping[str, Any]) -> str:
+    return "agrees" if ratio["low"] <= 1.0 <= ratio["high"] else "differs"
+
+
+def state(point: Point) -> Table:
+    """What became of each variant: verified, how much it moved, what held it back."""
+    headers = ["variant", "mechanism", "chunk", "sink", "windows", "verified", "moved", "bottleneck", "status"]
+    shares = [v.get("receiver_mapped_fraction") for v in point["variants"]]
+    maps = any(share is not None for share in shares)
+    if maps:
+        headers.insert(-2, "mapped")
+    rows, said = [], labels(point)
+    for v, share in zip(point["variants"], shares, strict=True):
+        mapped = [NONE if share is None else f"{100 * share:.1f} %"] if maps else []
+        verified = {True: "SHA-256", False: "no", None: NONE}[v["verified"]]
+        status = v["status"] if not v["reason"] else f"{v['status']}: {v['reason']}"
+        whole = NONE if v.get("server") or v["mechanism"] == "server" else "whole file"  # of servers their own table says it
+        chunk = format_size(v["chunk_bytes"]) if v["chunk_bytes"] else whole
+        moved = human_bytes(v["bytes_received"]) if v["bytes_received"] else NONE
+        limit = v["bottleneck"]["verdict"] if v["bottleneck"] and v["windows"] else NONE
+        rows.append(
+            [in_a_cell(v["name"], said), v["mechanism"], chunk, v["sink"], str(v["windows"]), verified, moved, *mapped, limit, status]
+        )
+    return Table("Variants", headers, rows)
+
+
+def check(point: Point) -> Table | None:
+    """Ratios of short windows beside those of long ones."""
+    found = point["window_check"]
+    if not found:
+        return None
+
+    def ratio(figure: Mapping[str, Any] | None) -> str:
+        return f"{figure['estimate']:.3f} ({figure['low']:.3f}..{figure['high']:.3f})" if figure else NONE
+
+    said = labels(point)
+    rows = [
+        [in_a_cell(r["variant"], said), r["metric"], ratio(r["short"]), ratio(r["long"]), "disagree" if r["disagree"] else "agree"]
+        for r in found["rows"]
+    ]
+    return Table(f"Ratios of short windows and of windows of {found['window_s']:g} s", ["variant", "metric", "short", "long", ""], rows)
+
+
+def _device(p: Mapping[str, Any]) -> str:
+    return f", MTU {p['mtu_bytes']} B, offloads {'on' if p['offloads'] else 'off'}" if p["network"] == "veth" else ""
+
+
+def method(summary: Mapping[str, Any], point: Point) -> list[str]:
+    """Say how a point was measured, a fact or two a line."""
+    p, env = point["point"], summary["environment"]
+    buffers = format_size(p["socket_buffer_bytes"]) if p["socket_buffer_bytes"] else "tuned by the kernel"
+    lines = [
+        f"{p['senders']} sender(s), {p['receivers']} receiver(s), placement {p['placement']}, chunk {format_size(p['chunk_bytes'])}, "
+        f"receive chunk {format_size(p['receive_chunk_bytes'])}, file {human_bytes(p['file_bytes'])} ({p['cache']})",
+        f"{p['network']} {p['address']}{_device(p)}, socket buffers {buffers}, congestion control {p['congestion']}",
+    ]
+    if point["generations"]:
+        low, high = point["window_open_s"]
+        lines.append(
+            f"{counted(point['generations'], 'generation')}, {counted(point['blocks'], 'block')} ({point['blocks_repeated']} repeated, "
+            f"{point['blocks_kept_contaminated']} kept contaminated), gates open {1000 * low:.0f}..{1000 * high:.0f} ms, "
+            f"schedule {summary['schedule']}; stopped: {point['stopped'] or 'before its end'}"
+        )
+    if point["observer_share"] is not None:
+        lines.append(f"the coordinator used {100 * point['observer_share']:.2f} % of the lanes' CPU time inside windows")
+    lines += own_code(point)
+    lines += facts(point)
+    lines += perf(point)
+    lines += rate.method(point)
+    if point["idle_cores"] is not None:
+        lines.append(f"the idle machine used {point['idle_cores']:.3f} cores, taken off the machine ledger")
+    regime = {"yes": "kept apart from processes", "no": "charged to whoever runs"}.get(env.get("irq_time_accounting"), "unknown")
+    lines.append(
+        f"kernel {env['kernel_release']}, {env['cpu_model']}, {len(env['cpus_allowed'])} CPUs, interrupt time {regime}, "
+        f"HZ {env['scheduler_hz']}, {env['virtualisation'] or 'no virtualisation seen'}"
+    )
+    lines.append(f"zcload {summary['zcload_version']}, started {summary['started']}, seed {summary['seed']}")
+    return lines

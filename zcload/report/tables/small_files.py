@@ -1,0 +1,135 @@
+"""What small files cost and how long they take: per transfer, and over all sizes of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zcload.model.metrics import MACHINE
+from zcload.model.units import format_frequency, human_bytes
+from zcload.report.tables.table import Table
+from zcload.report.text.figures import NONE, percent, significant, with_error
+from zcload.report.text.labels import in_a_cell, labels
+
+Point = Mapping[str, Any]
+_US, _MS = 1e6, 1e3
+
+
+def of_files(point: Point) -> bool:
+    """Say whether a point is one of small files."""
+    return bool(point["point"].get("transfer") == "per-file" and point["generations"])
+
+
+def per_transfer(point: Point) -> Table | None:
+    """CPU microseconds of a transfer and how many there were in a second, with what the loop itself costs below."""
+    if not of_files(point):
+        return None
+    said, verdicts = labels(point), {c["variant"]: c["verdict"] for c in point["comparisons"] if c["headline"]}
+    keys = [("transfers_per_s", 1.0), *((f"{who}_cpu_s_per_transfer", _US) for who in ("sender", "receiver", "total", "system"))]
+    rows = []
+    for v in point["variants"]:
+        if not v["windows"]:
+            continue
+        figures = [with_error(v["metrics"][key], scale) if key in v["metrics"] else NONE for key, scale in keys]
+        calls = [with_error(v["metrics"][f"{role}_syscalls_per_transfer"]) for role in ("sender", "receiver")]
+        rows.append([in_a_cell(v["name"], said), *figures, *calls, verdicts.get(v["name"]) or NONE])
+    headers = [
+        "variant",
+        "transfers/s",
+        "sender us",
+        "receiver us",
+        "both ends us",
+        "machine us",
+        "sender calls",
+        "receiver calls",
+        "verdict",
+    ]
+    return Table("CPU microseconds and system calls per transfer (± half-width of the 95 % interval)", headers, rows)
+
+
+def latencies(point: Point) -> Table | None:
+    """Percentiles of latency in milliseconds, named for what they are."""
+    measured = [(v, v["latency"]) for v in point["variants"] if v.get("latency")]
+    if not measured:
+        return None
+    said, kind = labels(point), measured[0][1]["kind"]
+    names = list(measured[0][1]["percentiles"])
+    headers = ["variant", "transfers", *(name.replace("_", ".") for name in names)]
+    late = any(found["lateness"] for _, found in measured)
+    rows = []
+    for v, found in measured:
+        cells = [_range(found["percentiles"][name]) for name in names]
+        started = [significant(found["lateness"]["p99"] * _MS) if found["lateness"] else NONE] if late else []
+        rows.append([in_a_cell(v["name"], said), str(found["count"]), *cells, *started])
+    what = "Response time in ms, from the scheduled start" if kind == "response_time" else "Service time in ms, from the actual start"
+    return Table(f"{what} to the receiver's last byte (95 % interval)", [*headers, *(["begun late, p99"] if late else [])], rows)
+
+
+def _range(figure: Mapping[str, Any]) -> str:
+    """Write a percentile with its interval in milliseconds: "0.0412 (0.0398..0.0430)"."""
+    if figure["estimate"] is None:
+        return NONE
+    if figure["low"] is None:
+        return significant(figure["estimate"] * _MS)
+    return f"{significant(figure['estimate'] * _MS)} ({significant(figure['low'] * _MS)}..{significant(figure['high'] * _MS)})"
+
+
+def across(summary: Mapping[str, Any]) -> Table | None:
+    """What each variant costs and saves per transfer at every point of small files: the answer of a sweep of sizes, in one table."""
+    points = [point for point in summary["points"] if of_files(point)]
+    if len(points) < 2:
+        return None
+    names = list(
+        dict.fromkeys(v["name"] for p in points for v in p["variants"] if v["moves_payload"] and not v["aa"] and not v["best_chunk"])
+    )
+    rows = []
+    for point in points:
+        by_name = {v["name"]: v for v in point["variants"]}
+        verdicts = {c["variant"]: c for c in point["comparisons"] if c["headline"]}
+        rows.append([point["name"], *(_cell(by_name.get(name), verdicts.get(name)) for name in names)])
+    whose = "the machine's" if summary["headline"] == MACHINE else "both ends'"
+    return Table(f"Small files: {whose} CPU microseconds per transfer, and the saving", ["", *names], rows)
+
+
+def _cell(variant: Mapping[str, Any] | None, comparison: Mapping[str, Any] | None) -> str:
+    cost = variant["metrics"]["total_cpu_s_per_transfer"]["estimate"] if variant else None
+    if cost is None:
+        return NONE
+    text = significant(cost * _US)
+    if comparison is None or comparison["saving_percent"]["estimate"] is None:
+        return text
+    return f"{text}: {percent(comparison['saving_percent']['estimate'])} % {comparison['verdict'] or NONE}"
+
+
+def difference(point: Point, comparison: Mapping[str, Any]) -> str:
+    """Say a headline comparison in time per transfer: ", or 3.1 us (2.4..3.8) a transfer less than its 42 us"; empty where it is open.
+
+    The saving in percent, of what the baseline's transfers cost.
+    """
+    base = comparison["baseline"]
+    cost = next((v["metrics"].get("total_cpu_s_per_transfer", {}).get("estimate") for v in point["variants"] if v["name"] == base), None)
+    saving = comparison["saving_percent"]
+    if not of_files(point) or not cost or saving["estimate"] is None or comparison["metric"] == MACHINE:
+        return ""
+    most, middle, least = (significant(abs(saving[key]) / 100 * cost * _US) for key in ("low", "estimate", "high"))
+    if comparison["verdict"] not in ("saves", "costs"):
+        return ""
+    word, ends = ("less", (most, least)) if saving["estimate"] > 0 else ("more", (least, most))
+    return f", or {middle} us ({ends[0]}..{ends[1]}) a transfer {word} than its {significant(cost * _US)} us"
+
+
+def facts(point: Point) -> Sequence[str]:
+    """Say which small files were sent, when, and what the loop around them costs."""
+    p = point["point"]
+    if p.get("transfer") != "per-file":
+        return ()
+    when = {
+        "closed": "in a closed loop, one of each sender at a time",
+        "constant": f"by a constant schedule of {format_frequency(p['transfers_per_s'])}",
+        "poisson": f"by a Poisson schedule of {format_frequency(p['transfers_per_s'])}",
+    }[p["arrivals"]]
+    sizes = f"{p['transfer_size']} ({human_bytes(p['transfer_bytes'])} on average)" if p["transfer_sizes"] > 1 else p["transfer_size"]
+    lines = [f"small files of {sizes} over {p['connection']} connections, {when}; TCP_NODELAY"]
+    if point.get("loop_s_per_transfer"):
+        lines.append(f"opening, closing and the loop cost {significant(point['loop_s_per_transfer'] * _US)} us a transfer by themselves")
+    return lines

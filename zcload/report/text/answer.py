@@ -1,0 +1,154 @@
+"""The answer in plain words: the first lines of every report. Nothing is said here that an interval does not carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zcload.analysis.zerocopy_check import ALL_PLAIN, all_plain
+from zcload.model.metrics import MACHINE
+from zcload.model.units import format_size
+from zcload.report.tables import crossover, servers
+from zcload.report.tables.small_files import difference
+from zcload.report.text import rate
+from zcload.report.text.explanation import explanations
+from zcload.report.text.figures import change_text, percent, saving_text
+from zcload.report.text.labels import in_a_sentence, labels
+
+Comparison = Mapping[str, Any]
+
+
+def answer(summary: Mapping[str, Any]) -> list[str]:
+    """Return the sentences that answer the question, a list item each."""
+    lines: list[str] = []
+    measured = [point for point in summary["points"] if point["generations"]]
+    if not measured:
+        return ["Nothing was measured: there is no answer in this result."]
+    if summary.get("crossing"):
+        return crossover.sentences(summary)
+    for point in measured:
+        lines += _point(summary, point)
+    return lines
+
+
+def cautions(summary: Mapping[str, Any]) -> list[tuple[str, str | None, list[str]]]:
+    """Return the cautions as (code, remedy, messages): what is said of several variants or points with the same remedy is one."""
+    found: dict[tuple[str, str | None], list[str]] = {}
+    for caution in summary["cautions"]:
+        found.setdefault((caution["code"], caution["remedy"]), []).append(caution["message"])
+    return [(code, remedy, messages) for (code, remedy), messages in found.items()]
+
+
+def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
+    where = {"loopback": "On loopback", "veth": "Over veth"}[point["point"]["network"]]
+    if point["point"]["cache"] == "cold":
+        where += ", from a cold cache"
+    if point["name"]:
+        where += f", {point['name']}"
+    lines = copied(point)
+    whose = "the machine's" if summary["headline"] == MACHINE else "both ends'"
+    headlines = [c for c in point["comparisons"] if c["headline"]]
+    lines += rate.sentences(summary, point)
+    for c in headlines:
+        if c["aa"] or _other_role(point, c["variant"]):
+            continue
+        gone = next((v for v in point["variants"] if v["name"] == c["variant"] and v["status"] != "ok"), None)
+        if gone and c["verdict"] is None:
+            lines.append(f"{gone['name']} {'was skipped' if gone['status'] == 'skipped' else 'failed'}: {gone['reason']}.")
+            continue
+        lines.append(
+            f"{where}, {sentence(c, whose)}{difference(point, c)}{_alone(point['comparisons'], c)}{_throughput(point['comparisons'], c)}"
+        )
+    lines += servers.sentences(point, whose)
+    best = point["best_chunk"]
+    if best:
+        lines += _best(summary, point, best["chunk_bytes"], whose)
+    lines += explanations(point)
+    lines += servers.traced(point)
+    lines += [_aa(c) for c in headlines if c["aa"] and c["ratio"]["estimate"] is not None]
+    if point["smallest_saving_percent"] is not None:
+        here = f" at {point['name']}" if point["name"] else ""
+        least = point["smallest_saving_percent"]
+        told = f"The smallest saving this run could have shown{here} is {percent(least)} %."
+        lines.append(told if least < 100 else f"This run could have shown no saving at all{here}: its intervals are too wide.")
+    return lines
+
+
+def copied(point: Mapping[str, Any]) -> list[str]:
+    """Say which variants were not zero-copy at all: copied by the kernel after all, or never sent so."""
+    plain = [v["name"] for v in point["variants"] if all_plain(v.get("truth") or {})]
+    late = [name for name in labels(point) if name not in plain]
+    lines = [f"{', '.join(late)}: the kernel copied 100 % of it after all: not a zero-copy result."] if late else []
+    return [*lines, f"{', '.join(plain)}: {ALL_PLAIN}: not a zero-copy result."] if plain else lines
+
+
+def sentence(c: Comparison, whose: str) -> str:
+    """Say what a headline comparison allows to be said."""
+    name, base, saving = in_a_sentence(c["variant"], c.get("label")), c["baseline"], c["saving_percent"]
+    what = f"of {whose} CPU per GB against {base}"
+    match c["verdict"]:
+        case None:
+            return f"{name} cannot be compared with {base}: {c['reason']}."
+        case "saves" | "costs":
+            return f"{name} {effect(saving, what)}"
+        case "no difference":
+            return f"{name} makes no difference: it saves {saving_text(saving)} {what}"
+    return f"it is open whether {name} saves or costs: {saving_text(saving)} {what}; {c['reason']}"
+
+
+def effect(saving: Mapping[str, Any], what: str = "") -> str:
+    """Say a saving as one, "saves 34 % (31..37) of ...", and a negative one as a cost, "costs 12 % (9..15) more of ..."."""
+    of = f" {what}" if what else ""
+    if saving["estimate"] >= 0:
+        return f"saves {saving_text(saving)}{of}"
+    more = {"estimate": -saving["estimate"], "low": -saving["high"], "high": -saving["low"]}
+    return f"costs {saving_text(more)} more{of}"
+
+
+def _alone(comparisons: Sequence[Comparison], c: Comparison) -> str:
+    sender = _other(comparisons, c, "sender_cpu_s_per_gb")
+    if c["verdict"] is None:
+        return ""
+    return f"; the sender alone {effect(sender['saving_percent'])}" if sender else ""
+
+
+def _throughput(comparisons: Sequence[Comparison], c: Comparison) -> str:
+    goodput = _other(comparisons, c, "goodput_bps")
+    if c["verdict"] is None or not goodput:
+        return "" if c["verdict"] is None else "."
+    return f"; goodput {change_text(goodput['saving_percent'])}."
+
+
+def _other(comparisons: Sequence[Comparison], c: Comparison, key: str) -> Comparison | None:
+    found = (o for o in comparisons if (o["variant"], o["baseline"], o["metric"]) == (c["variant"], c["baseline"], key))
+    other = next(found, None)
+    return other if other and other["ratio"]["estimate"] is not None else None
+
+
+def _other_role(point: Mapping[str, Any], name: str) -> bool:
+    """Say whether a variant is no contender: the baseline at its best chunk, or one that moves nothing."""
+    return any(v["name"] == name and (v["best_chunk"] or not v["moves_payload"]) for v in point["variants"])
+
+
+def _best(summary: Mapping[str, Any], point: Mapping[str, Any], chunk: int, whose: str) -> list[str]:
+    base, size = point["baseline"], format_size(chunk)
+    others = [
+        c for c in point["comparisons_best_chunk"] if c["headline"] and c["baseline"] != base and not _other_role(point, c["variant"])
+    ]
+    if not others:
+        return [f"{size} is the best chunk of {base} here: the savings above are against the copy at its best."]
+    parts = []
+    for c in others:
+        name = in_a_sentence(c["variant"], c.get("label"))
+        if c["verdict"] is None:
+            parts.append(f"{name} cannot be compared ({c['reason']})")
+        else:
+            decided = c["verdict"] in ("saves", "costs")
+            parts.append(f"{name} {effect(c['saving_percent'])}" + ("" if decided else f" ({c['verdict']})"))
+    return [f"Against {base} at its best chunk ({size}), of {whose} CPU per GB: {'; '.join(parts)}."]
+
+
+def _aa(c: Comparison) -> str:
+    low, high = c["ratio"]["low"], c["ratio"]["high"]
+    fine = "it agrees with itself" if low <= 1.0 <= high else "it does NOT agree with itself"
+    return f"A/A: {c['baseline']} against itself differs by {saving_text(c['saving_percent'])}: {fine}."

@@ -1,0 +1,122 @@
+"""A rate in operator's units: the cores each variant needs at it, the difference, and who cannot keep up. From measured points only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from zcload.model.metrics import MACHINE
+from zcload.model.units import human_rate
+from zcload.report.tables.table import Table
+from zcload.report.text.figures import NONE, significant
+from zcload.report.text.labels import in_a_cell, labels
+
+Point = Mapping[str, Any]
+
+
+def _cores_key(summary: Mapping[str, Any]) -> str:
+    return "system_cpu_cores" if summary["headline"] == MACHINE else "total_cpu_cores"
+
+
+def _at_rate(point: Point) -> list[Mapping[str, Any]]:
+    """Return the variants of which something is known at the point's rate."""
+    return [v for v in point["variants"] if v.get("rate") and v["rate"]["achieved_bps"]["estimate"] is not None]
+
+
+def _differences(point: Point, key: str) -> dict[str, Mapping[str, Any]]:
+    return {c["variant"]: c["difference"] for c in point["comparisons"] if c["metric"] == key and c.get("difference")}
+
+
+def sentences(summary: Mapping[str, Any], point: Point) -> list[str]:
+    """Say what each contender needs at the point's rate, and which of them do not reach it; nothing where there is no rate."""
+    known = [v for v in _at_rate(point) if not v["aa"] and not v["best_chunk"]]
+    if not known:
+        return []
+    key, asked = _cores_key(summary), human_rate(point["point"]["rate_bps"])
+    whose = "of the machine" if key == "system_cpu_cores" else "at both ends"
+    lines = [_not_there(v, asked) for v in known if not v["rate"]["reached"]]
+    reached = {v["name"]: v["metrics"][key] for v in known if v["rate"]["reached"] and v["metrics"][key]["estimate"] is not None}
+    base = reached.pop(point["baseline"], None)
+    needs = [
+        f"{name} {significant(cores['estimate'])}{_less(_differences(point, key).get(name)) if base else ''}"
+        for name, cores in reached.items()
+    ]
+    if base:
+        needs.insert(0, f"{point['baseline']} needs {significant(base['estimate'])} cores {whose}")
+    elif needs:
+        needs[0] = needs[0].replace(" ", " needs ", 1) + f" cores {whose}"
+    return ([f"At {asked}: {', '.join(needs)}."] if needs else []) + lines
+
+
+def _not_there(variant: Mapping[str, Any], asked: str) -> str:
+    name, achieved = variant["name"], variant["rate"]["achieved_bps"]
+    made = human_rate(achieved["estimate"])
+    if variant["rate"]["reached"] is False:
+        return f"{name} cannot keep up with {asked}: it reaches {made}."
+    return (
+        f"It is open whether {name} keeps up with {asked}: it made {made} ({human_rate(achieved['low'])}..{human_rate(achieved['high'])})."
+    )
+
+
+def _less(difference: Mapping[str, Any] | None) -> str:
+    """Say a difference of cores with its interval: " (0.35 of a core less: 0.31..0.39)"."""
+    if difference is None or difference["estimate"] is None:
+        return ""
+    low, high = difference["low"], difference["high"]
+    word = "less" if difference["estimate"] < 0 else "more"
+    ends = sorted((-low, -high) if word == "less" else (low, high))
+    return f" ({abs(difference['estimate']):.2g} of a core {word}: {ends[0]:.2g}..{ends[1]:.2g})"
+
+
+def table(summary: Mapping[str, Any], point: Point) -> Table | None:
+    """What became of the rate: achieved, cores needed, difference to the baseline, lateness and wake-ups; None without one."""
+    known = _at_rate(point)
+    if not known:
+        return None
+    key, said = _cores_key(summary), labels(point)
+    differences = _differences(point, key)
+    rows = []
+    for v in known:
+        rate, cores, more = v["rate"], v["metrics"][key], differences.get(v["name"])
+        comparable = more is not None and rate["reached"] and _baseline_reached(point)
+        achieved = rate["achieved_bps"]
+        late = [f"{1e3 * rate['lateness'][name]:.3g}" if rate["lateness"][name] is not None else NONE for name in ("p50", "p99", "max")]
+        rows.append(
+            [
+                in_a_cell(v["name"], said),
+                f"{significant(achieved['estimate'] / 1e9)} ({significant(achieved['low'] / 1e9)}..{significant(achieved['high'] / 1e9)})",
+                {True: "yes", False: "no", None: "open"}[rate["reached"]],
+                NONE if cores["estimate"] is None else f"{significant(cores['estimate'])}",
+                f"{more['estimate']:+.3f} ({more['low']:+.3f}..{more['high']:+.3f})" if comparable and more else NONE,
+                *late,
+                NONE if rate["sleeps_per_gb"] is None else f"{rate['sleeps_per_gb']:.0f}",
+            ]
+        )
+    whose = "machine" if key == "system_cpu_cores" else "both ends"
+    headers = [
+        "variant",
+        "Gbit/s",
+        "reached",
+        f"{whose} cores",
+        f"than {point['baseline']}",
+        "late p50 ms",
+        "p99 ms",
+        "max ms",
+        "sleeps/GB",
+    ]
+    return Table(f"At {human_rate(point['point']['rate_bps'])} offered (95 % intervals)", headers, rows)
+
+
+def _baseline_reached(point: Point) -> bool:
+    return any(v["name"] == point["baseline"] and v["rate"]["reached"] for v in _at_rate(point))
+
+
+def method(point: Point) -> list[str]:
+    """Say what keeping the rate costs by itself; nothing without a rate."""
+    pacing = point.get("pacing")
+    if not pacing:
+        return []
+    return [
+        f"keeping the rate costs {1e6 * pacing['cpu_s_per_sleep']:.3g} us a wake-up, {significant(pacing['cpu_s_per_gb'])} s/GB, "
+        f"{significant(pacing['cpu_cores'])} cores (null mechanism): in every lane's CPU alike"
+    ]

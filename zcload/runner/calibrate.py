@@ -1,0 +1,204 @@
+"""Before a point is measured: how long its windows must be, what loop and idle machine cost, which chunk suits the baseline best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from zcload.analysis.stats import pseudo_median
+from zcload.analysis.tally import window_tally
+from zcload.lane.mechanism_lane import Lane
+from zcload.lane.small_files.transfer_plan import longest_window_s
+from zcload.linux import interrupt
+from zcload.mechanisms import mechanism_of
+from zcload.model.schedule import LEAST_BURSTS, LONGEST_WINDOW_S
+from zcload.model.study import Point, Study, Variant
+from zcload.model.units import format_size
+from zcload.runner.block import CONTENDERS_PER_GROUP
+from zcload.runner.context import PointFailed, Setting
+from zcload.runner.pacing_cost import chunk_window_s, least_window_s, look_s, may_try
+from zcload.runner.window import LaneFailed, measure
+
+LOOP = "null"  # the mechanism whose cost per call is that of the loop itself
+SHORTEST_S = 0.040  # 25..50 ms give the tightest intervals for their time; below 40 ms the coordinator's own share nears 1 %
+LONGEST_S = 1.0
+SHORTEST_PACED_S = 0.2  # at a rate: a sender that was held up for some milliseconds is to catch up before its window ends
+_STEPS_PER_S = 200  # chosen lengths are multiples of 5 ms, the least that stop.window takes
+CALLS_PER_WINDOW = 20  # of every sender: a window of few calls is mostly its edges
+TAIL_SHARE = 0.5  # what is still on its way when the gate closes may take half as long as the gate was open
+BEST_CHUNKS = tuple(1 << power for power in range(14, 21))  # 16 KiB .. 1 MiB
+_IDLE_S = 0.08  # eight ticks of /proc/stat on each CPU; the generations add up
+_CALIBRATION_WINDOWS = 3
+_CHUNK_GENERATIONS, _CHUNK_BLOCKS = 2, 4
+
+
+def lanes_measured(study: Study) -> int:
+    """Return how many lanes a generation has, at most: the variants, the best-chunk lane, and a baseline for each further group."""
+    contenders = len(study.variants) - 1 + study.best_chunk
+    groups = 1 if study.schedule == "together" else max(1, -(-contenders // CONTENDERS_PER_GROUP))
+    return contenders + groups
+
+
+def lanes_at_once(study: Study) -> int:
+    """Return how many lanes of a point run at once, at most: in a generation, with the idle loop, or one for each chunk tried."""
+    return max(lanes_measured(study), len(study.variants) + 1, len(BEST_CHUNKS) + 1 if study.best_chunk else 0)
+
+
+def extra_s(study: Study, point: Point) -> float:
+    """Return how much longer the calibration of *point* takes for its rate: windows of all lanes, of the loop, of the chunks tried."""
+    lanes = _CALIBRATION_WINDOWS * (len(study.variants) + 1) * look_s(least_window_s(study, point), 0.0)
+    if not study.best_chunk:
+        return lanes
+    tried = sum(look_s(chunk_window_s(point, size), 0.0) for size in BEST_CHUNKS if may_try(point, size))
+    return lanes + _CHUNK_GENERATIONS * (1 + _CHUNK_BLOCKS) * tried
+
+
+def watch_idle(setting: Setting) -> list[list[int]] | None:
+    """Read the machine before and after a moment in which every lane is parked; None where lanes run together: no machine ledger.
+
+    Taken in every generation, beside the windows it is taken off: what else runs on a machine comes and goes.
+    """
+    if setting.together:
+        return None
+    before = setting.machine.read().as_list()
+    interrupt.pause(_IDLE_S)
+    interrupt.check()
+    return [before, setting.machine.read().as_list()]
+
+
+def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, float, dict[str, float]]:
+    """Choose how long the gates of this point open, the same for all its lanes.
+
+    Return it with the longest that they may and the time a window of each lane takes. With a cold cache no sender may come
+    to where another began, or to where it began itself: what has been read once is warm from then on. A lane whose window
+    ends with its pass takes as long as that needs, whatever is chosen here. At a rate a window holds so many chunks of every
+    sender that one more or less is nothing.
+    """
+    fixed, paced = setting.study.stop.window_s, least_window_s(setting.study, setting.point)
+    # Only the lane knows that its server ignores ranges and sends the whole file at once.
+    wanted = max([paced, *(chunk_window_s(setting.point, lane.burst_bytes) for lane in lanes.values())])
+    paced = max(paced, min(wanted, LONGEST_WINDOW_S))
+    look = fixed or look_s(paced, SHORTEST_S)
+    needed, longest, takes = max(fixed or SHORTEST_S, paced, SHORTEST_PACED_S if paced else 0.0), longest_window_s(setting.point), {}
+    for name, lane in list(lanes.items()):
+        try:
+            records = [measure(lane, look, setting.machine) for _ in range(_CALIBRATION_WINDOWS)]
+        except LaneFailed as error:
+            setting.drop([lanes], name, error)
+            continue
+        last = records[-1]
+        takes[name] = (last["rest_ns"] - last["open_ns"] + last.get("cache_ns", 0)) / 1e9
+        cls = mechanism_of(lane.variant)
+        if cls.whole_pass or not cls.moves_payload:
+            continue
+        if setting.cache.cold:
+            longest = min(longest, _half_share_s(setting, last))
+        if fixed or lane.variant.server is not None:
+            continue  # the answers that a server's receivers wait for are whole, however short the window was: it lasts as long as they do
+        calls = min(after[2] - before[2] for before, after in last["senders"])
+        open_s = (last["close_ns"] - last["open_ns"]) / 1e9
+        tail_s = max(0, last["last_byte_ns"] - last["close_ns"]) / 1e9
+        needed = max(needed, tail_s / TAIL_SHARE, open_s * CALLS_PER_WINDOW / max(calls, 1))
+    if longest < math.inf:
+        longest = max(math.floor(longest * _STEPS_PER_S), 1) / _STEPS_PER_S
+    chosen = fixed or min(_in_steps(min(needed, max(LONGEST_S, paced))), longest)
+    if chosen < 0.99 * wanted:
+        setting.caution(
+            "few_chunks",
+            f"a window of {chosen:g} s holds fewer than {LEAST_BURSTS} chunks of every sender at the rate: the rate cannot be kept exactly",
+            f"windows of {_in_steps(wanted):g} s (stop.window), a smaller chunk, or a smaller file for a server that ignores ranges",
+        )
+    return chosen, longest, {name: max(seconds, seconds - look + chosen) for name, seconds in takes.items()}
+
+
+def window_for(setting: Setting, chunk: int, chosen_s: float, longest_s: float) -> float:
+    """Return how long windows must be when a lane of *chunk* takes part too, where *chosen_s* does for the others."""
+    if setting.study.stop.window_s:
+        return chosen_s
+    return max(chosen_s, min(_in_steps(chunk_window_s(setting.point, chunk)), longest_s))
+
+
+def _in_steps(seconds: float) -> float:
+    return math.ceil(round(seconds * _STEPS_PER_S, 6)) / _STEPS_PER_S
+
+
+def _half_share_s(setting: Setting, record: dict[str, Any]) -> float:
+    """Return how long the fastest sender of a window takes for half of the file's part that is its own until the next begins."""
+    span_s = (record["last_byte_ns"] - record["open_ns"]) / 1e9
+    most = max(after[1] - before[1] for before, after in record["senders"])
+    return float(span_s * setting.source.size / setting.point.senders / 2 / max(most, 1))
+
+
+def bare_variants(variants: Sequence[Variant], paced: bool = False) -> list[Variant]:
+    """Return variants that move nothing by the code that *variants* go through, but for those that are among them.
+
+    Where they are *paced* the loop's is one of them: what keeping a rate costs is measured with it, for servers too.
+    """
+    overheads = dict.fromkeys([*(mechanism_of(v).overhead for v in variants), *([LOOP] if paced else [])])
+    return [Variant(f"#{name}", name) for name in overheads if name and name not in {v.mechanism for v in variants}]
+
+
+def loop_cost(setting: Setting, lane: Lane) -> float | None:
+    """Measure what the senders' loop costs by itself with the null mechanism: CPU seconds a turn, or a small file that is opened
+    and closed; None if it could not be had.
+    """
+    try:
+        tallies = [window_tally(measure(lane, SHORTEST_S, setting.machine), None) for _ in range(_CALIBRATION_WINDOWS)]
+    except LaneFailed:
+        return None
+    per = "transfers" if setting.point.transfer == "per-file" else "sender_iterations"
+    return min((t["sender_cpu_s"] / t[per] for t in tallies if t[per]), default=None)
+
+
+def best_chunk(setting: Setting, told: Callable[[str, float], None]) -> tuple[int, dict[int, float]]:
+    """Find the chunk at which the baseline's mechanism costs both ends the least CPU per GB; return it and the costs of all (s/GB).
+
+    Measured in generations of their own, so that choosing the luckiest does not flatter the lane that is measured later.
+    """
+    baseline = setting.study.variant(setting.study.baseline)
+    own = baseline.chunk or setting.point.chunk
+    sizes = sorted({*(size for size in BEST_CHUNKS if size <= setting.source.size and may_try(setting.point, size)), own})
+    variants = {f"{baseline.name}@{format_size(size)}": size for size in sizes}
+    open_s = {size: look_s(chunk_window_s(setting.point, size), SHORTEST_S) for size in sizes}
+    logs: dict[int, list[float]] = {size: [] for size in sizes}
+    for generation in range(_CHUNK_GENERATIONS):
+        with setting.lanes([[_at(baseline, name, size) for name, size in variants.items()]]) as (lanes,):
+            if len(lanes) < len(variants):
+                raise PointFailed(f"the baseline's best chunk could not be found: {', '.join(setting.out.values())}")
+            seen: dict[int, list[float]] = {size: [] for size in sizes}
+            for block in range(1 + _CHUNK_BLOCKS):
+                for name in setting.rng.sample(list(lanes), len(lanes)):
+                    tally = window_tally(measure(lanes[name], open_s[variants[name]], setting.machine), None)
+                    if block and tally["gb"]:
+                        seen[variants[name]].append(math.log(tally["total_cpu_s"] / tally["gb"]))
+                    interrupt.check()
+                told("finding the baseline's best chunk", (generation + (block + 1) / (1 + _CHUNK_BLOCKS)) / _CHUNK_GENERATIONS)
+            for size in sizes:
+                if seen[size]:
+                    logs[size].append(pseudo_median(seen[size]))
+    costs = {size: math.exp(sum(values) / len(values)) for size, values in logs.items() if values}
+    return min(costs, key=costs.__getitem__), costs
+
+
+def _at(baseline: Variant, name: str, chunk: int) -> Variant:
+    return Variant(name, baseline.mechanism, chunk, baseline.sink, baseline.options)
+
+
+def chosen_chunk(calibrated: dict[str, Any] | None) -> tuple[int, dict[int, float]] | None:
+    """Return what an earlier sitting of the run found the best chunk to be, as `best_chunk` does; None without one."""
+    found = calibrated["best_chunk"] if calibrated else None
+    return (found["chunk_bytes"], {int(size): cost for size, cost in found["total_cpu_s_per_gb"].items()}) if found else None
+
+
+def best_chunk_variant(setting: Setting, chunk: int) -> Variant | None:
+    """Return the lane that the baseline gets at its best chunk; None where its own chunk is the best."""
+    baseline = setting.study.variant(setting.study.baseline)
+    if chunk == (baseline.chunk or setting.point.chunk):
+        return None
+    return _at(baseline, f"{baseline.name}@{format_size(chunk)}", chunk)
+
+
+def as_record(costs: dict[int, float], chunk: int) -> dict[str, Any]:
+    """Return the calibration of the chunk as data."""
+    return {"chunk_bytes": chunk, "total_cpu_s_per_gb": {str(size): cost for size, cost in sorted(costs.items())}}

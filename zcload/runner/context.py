@@ -1,0 +1,221 @@
+"""What all generations of a point share, and how its lanes come up and go down."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from zcload.errors import StudyError, ZcloadError
+from zcload.host.cache import WARM, FileCache
+from zcload.host.machine import Machine
+from zcload.host.topology import Core
+from zcload.lane.mechanism_lane import Lane
+from zcload.lane.network import Network
+from zcload.lane.payload import Source
+from zcload.lane.placement import Placement, place
+from zcload.lane.rest import wait_for_rest
+from zcload.lane.set_up import set_up
+from zcload.lane.small_files.transfer_plan import expected_digests
+from zcload.linux.perf_event import Ability
+from zcload.mechanisms import mechanism_of
+from zcload.model.study import Point, Study, Variant
+from zcload.model.units import human_bytes
+from zcload.runner.block import Record
+from zcload.runner.window import let_go
+from zcload.server.server_lane import Served, set_up_server
+
+VERIFY_STALL_S = 10.0
+
+
+class PointFailed(StudyError):
+    """A point cannot be measured; the study's others may go on."""
+
+
+@dataclass(slots=True)
+class Setting:
+    """A point of a study on this host. *out* holds the variants that no longer take part, with the reason."""
+
+    study: Study
+    index: int
+    point: Point
+    source: Source
+    cache: FileCache
+    network: Network
+    cores: tuple[Core, ...]
+    congestion: str | None
+    machine: Machine
+    rng: random.Random
+    interrupts_apart: bool
+    emit: Record
+    served: Served | None = None  # the file as servers find it, where there are any
+    perf: Ability | None = None  # which perf events may be counted
+    out: dict[str, str] = field(default_factory=dict)
+    cautioned: set[str] = field(default_factory=set)
+    digests: tuple[str, ...] = ()  # of the small files that verification sends
+    seed: int = 0  # of random arrivals, drawn anew for each generation and the same in all of its lanes
+    cached: float | None = None  # which share of the file was cached before the lanes were last set up
+
+    @property
+    def together(self) -> bool:
+        return self.study.schedule == "together"
+
+    def record(self, record: dict[str, Any]) -> None:
+        """Emit *record* as one of this point."""
+        self.emit({"kind": record["kind"], "point": self.index, **record})
+
+    def caution(self, code: str, message: str, remedy: str) -> None:
+        """Record a caution, once a code and point."""
+        if code not in self.cautioned:
+            self.cautioned.add(code)
+            self.record({"kind": "caution", "code": code, "message": message, "remedy": remedy})
+
+    def strangers(self, count: int) -> None:
+        """Caution of connections that were not ours."""
+        self.caution("strangers", f"{count} connections without the run's secret were refused", "somebody else uses this port")
+
+    def record_perf(self) -> None:
+        """Record which perf events may be counted, and why not the others."""
+        if self.perf is not None:
+            self.record({"kind": "perf", "events": list(self.perf.events), "reasons": self.perf.reasons, "user_only": self.perf.user_only})
+
+    def record_network(self) -> None:
+        """Record what the point's network is like, if it was made for the run, and what sets it apart from the host's own."""
+        facts = self.network.facts
+        if not facts:
+            return
+        self.record({"kind": "network", **facts})
+        if facts["settings_differ"]:
+            self.caution(
+                "veth_settings",
+                f"the veth pair's namespaces have other settings than this host: {', '.join(facts['settings_differ'])}",
+                "run as root, or set the host's to the kernel's defaults: else loopback and veth differ in more than the device",
+            )
+
+    def remove(self, name: str, error: ZcloadError) -> None:
+        """Let a failed variant take no further part; raises PointFailed if it is the baseline, without which nothing can be said."""
+        self.out[name] = str(error)
+        self.record({"kind": "failed", "variant": name, "reason": str(error)})
+        if name == self.study.baseline:
+            raise PointFailed(f"the baseline failed: {error}")
+
+    def roles(self) -> Placement:
+        """Draw the CPU roles of a generation and move the coordinator out of the way."""
+        placement = place(self.point.placement, self.point.senders, self.point.receiver_count, self.cores, self.rng)
+        for caution in placement.cautions:
+            self.caution(caution.code, caution.message, caution.remedy)
+        os.sched_setaffinity(0, placement.coordinator)
+        return placement
+
+    @contextmanager
+    def lanes(
+        self, groups: Sequence[Sequence[Variant]], *, verify: bool = False, started: Callable[[str], None] | None = None
+    ) -> Iterator[list[dict[str, Lane]]]:
+        """Set up the lanes of the variants of each group, in random order, ready for their first window; tear all down at the end.
+
+        With *verify* the file is sent through each and its digests are compared. A variant that fails is removed, the others
+        go on. *started* is told each variant's name before its turn.
+        """
+        placement = self.roles()
+        if self.point.arrivals != "closed":
+            self.seed = self.rng.getrandbits(32)
+        self.source.check()
+        self._settle()
+        lanes: list[dict[str, Lane]] = [{} for _ in groups]
+        order = [(number, variant) for number, group in enumerate(groups) for variant in group]
+        self.rng.shuffle(order)
+        try:
+            for number, variant in order:
+                if started:
+                    started(variant.name)
+                try:
+                    self._bring_up(variant, placement, verify, lanes[number])
+                except StudyError as error:
+                    self.drop(lanes, variant.name, error)
+            yield lanes
+        finally:
+            for group in lanes:
+                for lane in group.values():
+                    self._take_down(lane)
+
+    def _settle(self) -> None:
+        """See to the file's cache state, and say where it cannot be what it should be."""
+        self.cached = self.cache.settle()
+        if self.cached is None:
+            self.caution(
+                "cache_unverified",
+                f"whether the file is in the page cache cannot be seen: {self.point.cache} is not verified",
+                "send a file that you own or may write to, on Linux 6.5 or newer",
+            )
+        elif not self.cache.cold and self.cached < WARM:
+            self.caution(
+                "not_resident",
+                f"only {100 * self.cached:.1f} % of the file's {human_bytes(self.source.size)} stay in the page cache: not warm",
+                'more memory or a smaller file; cache = "cold" is what you ask about if it never fits',
+            )
+
+    def drop(self, lanes: Sequence[dict[str, Lane]], name: str, error: ZcloadError) -> None:
+        """Tear down the lane of a variant that failed and remove it; a file that was changed is the cause, and everybody's."""
+        for group in lanes:
+            if name in group:
+                self._take_down(group.pop(name))
+        self.source.check()
+        self.remove(name, error)
+
+    def _bring_up(self, variant: Variant, placement: Placement, verify: bool, lanes: dict[str, Lane]) -> None:
+        verify = verify and mechanism_of(variant).moves_payload
+        lane = self._set_up(variant, placement, verify)
+        lane.cache = self.cache
+        lanes[variant.name] = lane
+        if lane.strangers:
+            self.strangers(lane.strangers)
+        if verify:
+            lane.verify(self._expected(lane), VERIFY_STALL_S)
+        else:
+            lane.ready()
+        wait_for_rest(lane)  # what setting up has started must not end in the first window
+        if verify:
+            moved, traced = lane.received(), lane.traced()
+            if self.cache.cold:
+                let_go(lane)
+            self.record({"kind": "verified", "variant": variant.name, "digest": self.source.digest, "bytes": moved})
+            if traced is not None:
+                self.record({"kind": "traced", "variant": variant.name, "trace": traced})
+
+    def _expected(self, lane: Lane) -> tuple[str, ...]:
+        """Return the SHA-256 of what each connection brings in verification: a share of the file, or some small files."""
+        if lane.terms is None:
+            return self.source.share_digests(lane.parts, lambda what, fraction: None)
+        if not self.digests:
+            self.digests = expected_digests(self.point, self.source.fd, self.source.size)
+        return self.digests
+
+    def _set_up(self, variant: Variant, placement: Placement, verify: bool) -> Lane:
+        if variant.server is not None:
+            assert self.served is not None
+            return set_up_server(variant, self.point, self.served, placement, self.network, seed=self.seed)
+        return set_up(
+            variant,
+            self.point,
+            fd=self.source.fd,
+            size=self.source.size,
+            placement=placement,
+            congestion=self.congestion,
+            verify=verify,
+            network=self.network,
+            seed=self.seed,
+        )
+
+    def _take_down(self, lane: Lane) -> None:
+        lane.tear_down()
+        if lane.odd:
+            self.caution("server_end", f"{lane.name}: {lane.odd}", "see stop_signal and grace in docs/servers.md")
+
+
+def cpus_of(placement: Placement) -> list[int]:
+    """Return how many CPUs the senders, the receivers, and both together may use."""
+    senders, receivers = frozenset().union(*placement.senders), frozenset().union(*placement.receivers)
+    return [len(senders), len(receivers), len(senders | receivers)]

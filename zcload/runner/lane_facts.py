@@ -1,0 +1,41 @@
+"""A lane as data: what a result says of it before anything is measured."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from zcload.lane.set_up import receiver_calls, sender_calls
+from zcload.mechanisms import mechanism_of
+from zcload.model.study import Point, Variant
+from zcload.server.http.fetcher import call_names
+from zcload.sinks import SINKS
+
+
+def lane_facts(variant: Variant, point: Point) -> dict[str, Any]:
+    """Return *variant* as data; the *point* gives what it leaves open.
+
+    *calls* are the kinds of system calls in the order in which windows count them; *copies* those of the CPU, as documented.
+    """
+    mechanism, sink = mechanism_of(variant), SINKS[variant.sink or point.sink]
+    tls = variant.server is not None and variant.server.tls
+    # What is said of a sink's copies is so of a plain socket; the decryption is one pass more.
+    copies = {"sender": mechanism.copies, "receiver": None if tls else sink.copies}
+    return {
+        "name": variant.name,
+        "mechanism": variant.mechanism,
+        "sink": sink.name,
+        "chunk_bytes": (variant.chunk or point.chunk) if mechanism.uses_chunk else None,
+        "options": dict(variant.options),
+        "aa": variant.aa,
+        "over": variant.over,
+        "moves_payload": mechanism.moves_payload,
+        "overhead": mechanism.overhead,
+        "calls": {
+            "sender": list(sender_calls(variant, point)),
+            "receiver": list(
+                call_names(sink.name, tls, point.arrivals != "closed") if variant.server is not None else receiver_calls(sink.name, point)
+            ),
+        },
+        "copies": {role: asdict(found) if found else None for role, found in copies.items()},
+    }

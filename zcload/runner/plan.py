@@ -1,0 +1,145 @@
+"""What a study will take before it is run: points, lanes, time, memory, disk, CPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from zcload.analysis.crossover_search import COARSE
+from zcload.lane.payload import required_memory
+from zcload.mechanisms import mechanism_of
+from zcload.model.sizes import format_sizes
+from zcload.model.study import Point, Study
+from zcload.model.units import format_frequency, format_rate, format_size
+from zcload.runner.calibrate import SHORTEST_PACED_S, extra_s, lanes_at_once, lanes_measured
+from zcload.runner.pacing_cost import least_window_s
+from zcload.runner.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S, GENERATION_S, LEAST_BLOCKS
+from zcload.sinks import SINKS
+
+
+def _word(flag: bool) -> str:
+    """Write a flag as a config does."""
+    return str(flag).lower()
+
+
+_SHOWN_AS: dict[str, Callable[[Any], str]] = {
+    "file_size": format_size,
+    "chunk": format_size,
+    "receive_chunk": format_size,
+    "rate": format_rate,
+    "transfer_size": format_sizes,
+    "transfer_rate": format_frequency,
+    "offloads": _word,
+}
+_FILE_BYTES_PER_S = 0.5e9  # a made file is hashed out at about this rate a CPU; an order of magnitude, for the plan only
+_VERIFY_BYTES_PER_S = 0.8e9
+_CALIBRATE_S = 6.0
+
+
+_FIELDS = {"rate": "rate_bps", "transfer_rate": "transfers_per_s"}  # of a point, where they are not the keys
+
+
+def _idle_keys(point: Point) -> tuple[str, ...]:
+    """Return the keys that mean nothing at *point*."""
+    keys: tuple[str, ...] = () if point.network == "veth" else ("mtu", "offloads")
+    if point.transfer == "stream":
+        return (*keys, "transfer_size", "connection", "arrivals", "transfer_rate")
+    return (*keys, "rate") if point.arrivals != "closed" else (*keys, "rate", "transfer_rate")
+
+
+def point_name(study: Study, point: Point) -> str:
+    """Return what sets *point* apart from the study's others: "chunk=64KiB, senders=4"; empty when there is only one."""
+    parts = []
+    for key in study.swept:
+        if key in _idle_keys(point):
+            continue
+        value = getattr(point, _FIELDS.get(key, key))
+        shown = _SHOWN_AS.get(key)
+        parts.append(f"{key}={shown(value) if shown and (value is not None or key == 'rate') else 'auto' if value is None else value}")
+    return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The points by name, the lanes of each, and what all of it needs: seconds at most, bytes of memory and of disk, processes at once."""
+
+    points: tuple[str, ...]
+    lanes: tuple[str, ...]
+    setup_s: float
+    measure_s: float
+    check_s: float
+    memory_bytes: int
+    disk_bytes: int
+    processes: int
+    typical_s: float | None = None  # of a search: how long it takes where the noise is ordinary
+
+    @property
+    def total_s(self) -> float:
+        return self.setup_s + self.measure_s + self.check_s
+
+    def as_dict(self, study: Study) -> dict[str, Any]:
+        """Return what programs are told of the plan of *study*; docs/exchange.md has the keys."""
+        search = study.crossover
+        return {
+            "study": study.name,
+            "search": {"contender": search.contender, "baseline": study.baseline, "sweep": search.sweep} if search else None,
+            "points": list(self.points),
+            "variants": [{"name": v.name, "mechanism": v.mechanism} for v in study.variants],
+            "baseline": study.baseline,
+            "best_chunk": study.best_chunk,
+            "schedule": study.schedule,
+            "processes": self.processes,
+            "memory_bytes": self.memory_bytes,
+            "disk_bytes": self.disk_bytes,
+            "setup_s": self.setup_s,
+            "measure_s": self.measure_s,
+            "check_s": self.check_s,
+            "total_s": self.total_s,
+            "typical_s": self.typical_s,
+        }
+
+
+def plan(study: Study, check_windows: bool = False) -> Plan:
+    """Estimate what *study* (resolved) takes; the time to measure is the limit, a study may well stop earlier."""
+    lanes = tuple(f"{v.name} ({v.mechanism})" if v.name != v.mechanism else v.name for v in study.variants)
+    running, measured = lanes_at_once(study), lanes_measured(study)
+    made = {(p.file, p.file_size, p.dir) for p in study.points if p.file is None}
+    own = {p.file_size for p in study.points if p.file is not None}
+    setup = sum(size / _FILE_BYTES_PER_S / 2 for _, size, _ in made) + sum(size / 1.5e9 for size in own)
+    setup += sum(measured * p.file_size / _VERIFY_BYTES_PER_S + (_CALIBRATE_S if study.best_chunk else 2.0) for p in study.points)
+    setup += sum(extra_s(study, p) for p in study.points)
+    check = sum(CHECK_GENERATIONS * CHECK_BLOCKS * max(CHECK_WINDOW_S, least_window_s(study, p)) * measured for p in study.points)
+    private = max(
+        sum(
+            p.senders * mechanism_of(v).private_bytes(p.file_size, v.chunk or p.chunk)
+            + p.receiver_count * SINKS[v.sink or p.sink].private_bytes(p.receive_chunk)
+            for v in (*study.variants, *[study.variant(study.baseline)] * (running - len(study.variants)))
+        )
+        for p in study.points
+    )
+    search = study.crossover
+    return Plan(
+        points=tuple(point_name(study, p) or "one point" for p in study.points),
+        lanes=lanes,
+        setup_s=0.0 if search else setup,  # a search's own time holds the setting-up of its points
+        measure_s=search.max_time_s if search else sum(max(study.stop.max_time_s, _generation_s(study, p)) for p in study.points),
+        check_s=check if check_windows else 0.0,
+        memory_bytes=sum({(p.file, p.file_size, p.dir): required_memory(p) for p in study.points}.values()) + private,
+        disk_bytes=sum(size for _, size, folder in made if folder is not None),
+        processes=running * max(p.senders + p.receiver_count for p in study.points),
+        typical_s=min(search.max_time_s, _search_s(study, setup)) if search else None,
+    )
+
+
+def _generation_s(study: Study, point: Point) -> float:
+    """Return how long the windows of the shortest generation at a rate take: a point has one, whatever its limit; 0.0 without a rate."""
+    least = study.stop.window_s or max(least_window_s(study, point), SHORTEST_PACED_S)
+    return LEAST_BLOCKS * least * (1 if study.schedule == "together" else lanes_measured(study)) if point.paced else 0.0
+
+
+def _search_s(study: Study, setup_s: float) -> float:
+    """Estimate how long a search takes: simulated ones measured 5 coarse and about 5 fine values, with 60 to 75 generations in all."""
+    values = min(len(study.points), 2 * COARSE)
+    generations = values * (study.stop.min_generations + 1)
+    return setup_s * values / len(study.points) + generations * GENERATION_S * 1.6

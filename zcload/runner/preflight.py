@@ -1,0 +1,216 @@
+"""Before anything is forked or made: can this host do what the study asks, and with which variants?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from zcload.errors import ConfigError, MechanismUnavailableError, Problem
+from zcload.host.topology import Core
+from zcload.lane.connections import choose_congestion, listen
+from zcload.lane.network import open_network
+from zcload.lane.payload import MEMORY_RESERVE, available_memory, check_own, check_room, required_memory
+from zcload.lane.placement import place
+from zcload.lane.small_files.transfer_plan import longest_window_s
+from zcload.linux.open_files import most_open_files
+from zcload.linux.pagecache import memory_file_system
+from zcload.mechanisms import mechanism_of
+from zcload.model.cautions import Caution
+from zcload.model.sizes import read_sizes
+from zcload.model.study import Point, Study, Variant
+from zcload.model.units import format_frequency, format_size, human_bytes, human_duration
+from zcload.runner.calibrate import SHORTEST_S, lanes_at_once
+from zcload.server.document_files import room_for_files
+from zcload.server.root import check_room as check_root
+from zcload.server.running import missing
+from zcload.server.server_lane import check_port
+from zcload.sinks import SINKS
+
+_OWN_FILES = 128  # standard streams, the result, files that are sent, networks, imports under way
+_PROCESS_BYTES = 12 << 20  # private memory of a forked worker, beside its buffers
+
+_CACHE_BYTES = 32 << 20  # taken for a last-level cache of which the kernel tells nothing
+
+
+def resolve(study: Study) -> Study:
+    """Return *study* with the sizes of the user's own files; raises ConfigError if one cannot be sent."""
+    return replace(study, points=tuple(_resolved(point) for point in study.points))
+
+
+def _resolved(point: Point) -> Point:
+    if point.file is not None:
+        point = replace(point, file_size=check_own(point.file))
+    if point.transfer_size is None:
+        return point
+    sizes = read_sizes(point.transfer_size)
+    if max(sizes.values) > point.file_size:
+        raise ConfigError(
+            Problem(
+                f"a transfer of {format_size(max(sizes.values))} is more than the file of {format_size(point.file_size)}",
+                key="workload.transfer_size",
+                remedy="a larger file_size: the small files are parts of that one, laid side by side",
+            )
+        )
+    return replace(point, transfer_size=sizes)
+
+
+def check_host(study: Study, cores: tuple[Core, ...]) -> None:
+    """Raise ConfigError if a network, an address, a port, a placement, a cold file or the memory for the made files cannot be had."""
+    import random
+
+    for point in study.points:
+        congestion = None if study.serves else choose_congestion(point.congestion)[0]
+        with closing(open_network(point)) as network:
+            listen(point, congestion, 1, network).close()
+            for variant in study.variants:
+                if variant.server is not None:
+                    check_port(variant.server, network)
+        place(point.placement, point.senders, point.receiver_count, cores, random.Random(0))
+        _check_arrivals(study, point)
+        _check_cold(point)
+    check_room(study.points)
+    if study.serves:
+        large = {(p.file, p.file_size, p.dir): required_memory(p) for p in study.points}
+        small = {(p.file, p.file_size, p.dir, p.sizes): room_for_files(p) for p in study.points}
+        check_root(sum(large.values()) + sum(small.values()))
+    most, needed = most_open_files(), open_files(study)
+    if most is not None and needed > most:
+        what = f"{lanes_at_once(study)} lanes at once need {needed} open files, and {most} are allowed"
+        raise ConfigError(Problem(what, key="workload.senders", remedy="fewer senders or variants, or a higher hard limit (`ulimit -Hn`)"))
+
+
+def open_files(study: Study) -> int:
+    """Return how many descriptors the coordinator needs at most, generously counted.
+
+    A sender has a control socket, a gate and a /proc file, a receiver all but the gate, and while a lane is set up both ends
+    of each of its connections are the coordinator's.
+    """
+    most = max((3 * p.senders + 2 * p.receiver_count) * lanes_at_once(study) + 2 * p.senders for p in study.points)
+    return most + _OWN_FILES
+
+
+def _check_arrivals(study: Study, point: Point) -> None:
+    """Raise ConfigError if more small files are due in a window than a lane can keep the latencies of."""
+    longest = longest_window_s(point)
+    if (study.stop.window_s or SHORTEST_S) > longest:
+        raise ConfigError(
+            Problem(
+                f"a window of {human_duration(study.stop.window_s or SHORTEST_S)} has more arrivals than a lane keeps latencies of: "
+                f"at {format_frequency(point.transfers_per_s)} expected at most {human_duration(longest)}",
+                key="stop.window" if study.stop.window_s else "workload.transfer_rate",
+                remedy="a shorter window or a lower rate",
+            )
+        )
+
+
+def _check_cold(point: Point) -> None:
+    """Raise ConfigError if the file is to be cold and its file system is memory."""
+    wanted = Path(point.file or point.dir or "").absolute()
+    if point.cache != "cold":
+        return
+    there = next(path for path in (wanted, *wanted.parents) if path.exists())
+    name = memory_file_system(str(there))
+    if name:
+        what = f"{wanted} is on {name}, which keeps files in memory: it cannot be cold"
+        raise ConfigError(
+            Problem(what, key="workload.file" if point.file else "workload.dir", remedy='a directory on a disk, or cache = "warm"')
+        )
+
+
+def unavailable(study: Study, point: Point) -> dict[str, MechanismUnavailableError]:
+    """Return the variants that this host cannot run at *point*, each with the reason."""
+    found = {}
+    for variant in study.variants:
+        error = _probe(variant, point)
+        if error is not None:
+            found[variant.name] = error
+    return found
+
+
+def _probe(variant: Variant, point: Point) -> MechanismUnavailableError | None:
+    mechanism, sink = mechanism_of(variant), SINKS[variant.sink or point.sink]
+    if variant.server is not None and (absent := missing(variant.name, variant.server)) is not None:
+        return absent
+    for thing in (mechanism, sink):
+        why = thing.probe()
+        if why is not None:
+            return MechanismUnavailableError(thing.name, why.reason, why.remedy)
+    if point.connection == "fresh" and not mechanism.reconnects:
+        return MechanismUnavailableError(mechanism.name, "its connections are set up beforehand", "connection = 'persistent'")
+    need = point.senders * (mechanism.private_bytes(point.file_size, variant.chunk or point.chunk) + _PROCESS_BYTES)
+    need += point.receiver_count * (sink.private_bytes(point.receive_chunk) + _PROCESS_BYTES)
+    room = available_memory() - MEMORY_RESERVE - required_memory(point)
+    if need > room:
+        return MechanismUnavailableError(
+            variant.mechanism,
+            f"{point.senders} senders need {human_bytes(need)} of memory of their own, their receivers included, "
+            f"and {human_bytes(max(room, 0))} can be used",
+            "fewer senders and receivers, or a smaller file_size",
+        )
+    return None
+
+
+def require(study: Study, out: dict[str, MechanismUnavailableError], strict: bool) -> None:
+    """Raise MechanismUnavailableError if what is *out* leaves no study: the baseline, every other variant, or with *strict* any at all."""
+    left = [v for v in study.variants if v.name not in out and v.name != study.baseline and not v.aa]
+    if study.baseline in out:
+        error = out[study.baseline]
+        raise MechanismUnavailableError(f"the baseline {study.baseline}", error.reason, error.remedy)
+    if out and (strict or not left):
+        name, error = next(iter(out.items()))
+        what = f"{name} cannot run here" if strict else "no variant but the baseline can run here"
+        raise MechanismUnavailableError(what, error.reason, error.remedy)
+
+
+def enough_bytes(cache_bytes: int | None) -> int:
+    """Return how large a file must be for its bytes not to come from a last-level cache of *cache_bytes*: four times that."""
+    return 4 * (cache_bytes or _CACHE_BYTES)
+
+
+def cautions(study: Study, environment: Mapping[str, Any]) -> list[Caution]:
+    """Return the cautions that the config gives rise to on a host of this *environment*."""
+    found = []
+    cache_bytes = environment.get("last_level_cache_bytes")
+    small = min(point.file_size for point in study.points)
+    if cache_bytes and small < enough_bytes(cache_bytes):
+        found.append(
+            Caution(
+                "small_file",
+                f"a file of {human_bytes(small)} is under 4 times the last-level cache ({human_bytes(cache_bytes)}): "
+                "part of it is sent from the cache",
+                f'file_size = "{-(-enough_bytes(cache_bytes) >> 20)}MiB" or more, unless the cached case is what you ask about',
+            )
+        )
+    machine = environment.get("virtualisation")
+    if any(point.cache == "cold" for point in study.points) and machine not in (None, "none"):
+        found.append(
+            Caution(
+                "host_cache",
+                f"this is a virtual machine ({machine}): a file that is cold here may be warm in the hypervisor's cache",
+                "take times and goodput of cold reads for this machine's alone; CPU per GB holds",
+            )
+        )
+    default = environment.get("congestion_default")
+    if study.serves and default not in (None, "cubic", "reno"):
+        found.append(
+            Caution(
+                "congestion",
+                f"beside a server all lanes have the system's congestion control, and {default} may pace, which costs CPU of its own",
+                "sysctl net.ipv4.tcp_congestion_control=cubic, unless that is what you run",
+            )
+        )
+    for point in () if study.serves else study.points:
+        wanted, system = choose_congestion(point.congestion)
+        if wanted is None:
+            found.append(
+                Caution(
+                    "congestion",
+                    f"neither cubic nor reno may be set: the system's {system} is used, and a pacing one such as bbr costs CPU of its own",
+                    "allow it: sysctl net.ipv4.tcp_allowed_congestion_control",
+                )
+            )
+            break
+    return found

@@ -1,0 +1,126 @@
+"""What the points of a study stand on: files, networks, the host's counters, opened when a point first needs them, closed together."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zcload.errors import ConfigError, Problem
+from zcload.host.cache import FileCache
+from zcload.host.machine import Machine
+from zcload.host.topology import Core
+from zcload.lane.connections import choose_congestion
+from zcload.lane.network import Network, open_network
+from zcload.lane.payload import Source, open_source
+from zcload.lane.small_files.transfer_plan import catalogue_of
+from zcload.linux.perf_event import ability
+from zcload.model.metrics import headline
+from zcload.model.progress import Progress, Viewer
+from zcload.model.study import Point, Study
+from zcload.runner.block import Record
+from zcload.runner.context import Setting
+from zcload.runner.point import PointRun
+from zcload.runner.preflight import enough_bytes
+from zcload.server.document_files import write_files
+from zcload.server.root import DocumentRoot
+from zcload.server.server_lane import show
+
+
+class Ground:
+    """Makes the points of *study* measurable on this host; *out* says for each which variants it cannot run there, and why."""
+
+    def __init__(
+        self,
+        study: Study,
+        *,
+        cores: tuple[Core, ...],
+        environment: Mapping[str, Any],
+        out: Sequence[Mapping[str, Any]],
+        rng: random.Random,
+        emit: Record,
+        view: Viewer,
+        left: Mapping[int, Sequence[dict[str, Any]]] | None = None,
+    ) -> None:
+        self.left = left or {}  # of an interrupted run, the records of its points
+        self.study, self.rng = study, rng
+        self._cores, self._out, self._emit, self._view = cores, out, emit, view
+        self._headline = headline(environment.get("irq_time_accounting"), study.schedule)
+        self._interrupts_apart = environment.get("irq_time_accounting") == "yes"
+        self._machine, self._able = Machine(), ability()
+        self._sources: dict[tuple[Any, ...], Source] = {}
+        self._networks: dict[tuple[Any, ...], Network] = {}
+        self._small: dict[tuple[Any, ...], str] = {}
+        self._root = DocumentRoot() if study.serves else None
+        self._enough = enough_bytes(environment.get("last_level_cache_bytes"))
+
+    def point(self, index: int) -> PointRun:
+        """Return the study's point number *index*, not prepared yet; what it cannot run here is recorded."""
+        point = self.study.points[index]
+        source = self._source(index)
+        wires = (point.network, point.address, point.mtu, point.offloads)
+        if wires not in self._networks:
+            self._networks[wires] = open_network(point)
+        setting = Setting(
+            study=self.study,
+            index=index,
+            point=point,
+            source=source,
+            cache=FileCache(source.fd, source.size, point.cache),
+            network=self._networks[wires],
+            cores=self._cores,
+            congestion=None if self.study.serves else choose_congestion(point.congestion)[0],
+            machine=self._machine,
+            rng=self.rng,
+            interrupts_apart=self._interrupts_apart,
+            emit=self._emit,
+            perf=self._able,
+            served=show(self._root, source.path, source.size, self._small_files(point, source), self._enough) if self._root else None,
+        )
+        setting.record_network()
+        setting.record_perf()
+        for name, why in self._out[index].items():
+            setting.out[name] = str(why)
+            setting.record({"kind": "skipped", "variant": name, "reason": str(why)})
+        run = PointRun(setting, self._headline, self._view, len(self.study.points))
+        if index in self.left:
+            digests = {record["digest"] for record in self.left[index] if record["kind"] == "verified"}
+            if digests - {source.digest}:
+                raise ConfigError(Problem("the file is not the one that the run was begun with", key="--resume"))
+            run.take_up(self.left[index])
+        return run
+
+    def _source(self, index: int) -> Source:
+        point = self.study.points[index]
+        identity = (point.file, point.file_size, point.dir)
+        if identity not in self._sources:
+            folder = self._root.root if self._root else None
+            self._sources[identity] = open_source(point, lambda what, fraction: self._view(Progress(what, fraction=fraction)), folder)
+        return self._sources[identity]
+
+    def _small_files(self, point: Point, source: Source) -> str | None:
+        """Have the servers' root hold the small files of *point*; return what their names begin with, None for a stream."""
+        if point.transfer == "stream":
+            return None
+        assert self._root is not None
+        identity = (point.file, point.file_size, point.dir, point.sizes)
+        if identity not in self._small:
+            self._view(Progress("writing the small files"))
+            self._small[identity] = prefix = f"zcload-{len(self._small) + 1}-"
+            write_files(self._root.root, prefix, catalogue_of(point, source.size), source.fd)
+        return self._small[identity]
+
+    def check_sources(self) -> None:
+        """Raise StudyError if a file was changed."""
+        for source in self._sources.values():
+            source.check()
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._machine.close()
+        for network in self._networks.values():
+            network.close()
+        for source in self._sources.values():
+            source.close()
+        if self._root is not None:
+            self._root.close()

@@ -1,0 +1,71 @@
+"""An interrupted run, taken up again in its own directory: may it be, and what did it leave?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zcload import __version__
+from zcload.errors import ConfigError, Problem
+from zcload.store.reader import WINDOWS, read_records
+
+# Facts of the host that may differ between the sittings of one run without its figures meaning something else.
+_MAY_DIFFER = frozenset(("host_name", "memory_bytes", "cgroup_memory_limit_bytes"))
+_EVENTS_ONLY = frozenset(("sample", "sampler", "reports"))  # what going on needs nothing of
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What an interrupted run left: its *header*, the records of each point by number, how often it was resumed, why it ended."""
+
+    header: Mapping[str, Any]
+    points: Mapping[int, list[Record]]
+    sittings: int
+    ended: str
+
+
+def read_left(directory: Path) -> Left:
+    """Read the interrupted run in *directory*; raises ConfigError if it is complete, or not a run."""
+    path = directory / WINDOWS
+    if not path.exists():
+        raise ConfigError(Problem(f"holds no {WINDOWS}: there is no run to resume", file=str(directory), key="--resume"))
+    records = read_records(path)
+    header, last = records[0], records[-1]
+    if last["kind"] == "end" and last["complete"]:
+        raise ConfigError(
+            Problem(
+                "is complete: there is nothing to resume", file=str(directory), key="--resume", remedy=f"zcload run {directory} repeats it"
+            )
+        )
+    points: dict[int, list[Record]] = defaultdict(list)
+    for record in records[1:]:
+        if "point" in record and record["kind"] not in _EVENTS_ONLY:
+            points[record["point"]].append(record)
+    ended = last["reason"] if last["kind"] == "end" else "killed"
+    return Left(header, points, 1 + sum(record["kind"] == "resumed" for record in records), ended)
+
+
+def check_same(left: Left, environment: Mapping[str, Any], directory: Path) -> None:
+    """Raise ConfigError if this host, or this zcload, is not the one that the run began on: its figures would not be one result."""
+    if left.header["zcload_version"] != __version__:
+        what = f"was begun with zcload {left.header['zcload_version']}, this is {__version__}"
+        raise ConfigError(Problem(what, file=str(directory), key="--resume", remedy="use the zcload that began it"))
+    then = left.header["environment"]
+    differ = [key for key in then if key not in _MAY_DIFFER and key in environment and then[key] != environment[key]]
+    if differ:
+        listed = "; ".join(f"{key} was {then[key]!r} and is {environment[key]!r}" for key in differ[:3])
+        more = f"; and {len(differ) - 3} more" if len(differ) > 3 else ""
+        remedy = f"zcload run {directory} repeats the study as a result of its own"
+        raise ConfigError(
+            Problem(
+                f"was begun on another host, or on this one in another state: {listed}{more}",
+                file=str(directory),
+                key="--resume",
+                remedy=remedy,
+            )
+        )

@@ -1,0 +1,239 @@
+"""A whole study: look at the host, make the files, prepare the points, then rounds of generations until every point may stop."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from zcload import __version__
+from zcload.analysis.summary import summarise
+from zcload.errors import ConfigError, StudyError, ZcloadError
+from zcload.host.doctor import cautions as doctor_cautions
+from zcload.host.doctor import findings
+from zcload.host.environment import describe
+from zcload.host.topology import read_cores
+from zcload.lane.connections import choose_congestion
+from zcload.lane.network import address_of
+from zcload.linux import interrupt
+from zcload.linux.open_files import room_for_files
+from zcload.model.cautions import Caution
+from zcload.model.progress import Progress, Viewer, nobody
+from zcload.model.sizes import format_sizes
+from zcload.model.study import Point, Study
+from zcload.runner import preflight
+from zcload.runner.lane_facts import lane_facts
+from zcload.runner.plan import point_name
+from zcload.runner.resources import Ground
+from zcload.runner.resume import check_same, read_left
+from zcload.runner.rounds import run_points, seek, swept_value
+from zcload.store.reader import SCHEMA, WINDOWS, Result, StoredRecords
+from zcload.store.writer import Recorder, write_summary
+
+VETH_MTU = 1500  # what the kernel gives a veth pair: ETH_DATA_LEN, linux/if_ether.h
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to: its *summary*, where it is, and the *error* that ended it before its end, if one did."""
+
+    summary: dict[str, Any]
+    directory: Path
+    error: ZcloadError | None
+
+    @property
+    def result(self) -> Result:
+        """The same as `Result.load` of the directory, without reading the summary again."""
+        return Result(self.summary, self.directory, StoredRecords(self.directory / WINDOWS))
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 a lane failed or the run did, 130 or 143 interrupted."""
+        if self.error is not None:
+            return self.error.exit_code
+        return int(bool(self.result.failed))
+
+
+def run(
+    study: Study,
+    directory: Path | None = None,
+    *,
+    seed: int | None = None,
+    strict: bool = False,
+    check_windows: bool = False,
+    host_name: bool = False,
+    view: Viewer = nobody,
+    resume: bool = False,
+) -> Outcome:
+    """Run *study* and store its result in *directory* (default results/<utc time>-<name>).
+
+    With *resume* go on with the interrupted run of *study* that *directory* holds: finished points stay as they are.
+
+    Raises ConfigError and MechanismUnavailableError before anything is measured; what goes wrong later is in the outcome,
+    with all that was measured until then.
+    """
+    study = preflight.resolve(study)
+    cores = read_cores()
+    preflight.check_host(study, cores)
+    out = [preflight.unavailable(study, point) for point in study.points]
+    for each in out:
+        preflight.require(study, each, strict)
+    left = read_left(directory) if resume and directory else None
+    seed = left.header["seed"] if left else secrets.randbits(32) if seed is None else seed
+    now = datetime.now(UTC)
+    view(Progress("looking at this host"))
+    environment = describe(host_name=host_name)
+    found = [*doctor_cautions(findings(study=study)), *preflight.cautions(study, environment)]
+    affinity = os.sched_getaffinity(0)
+    started = f"{now:%Y-%m-%dT%H:%M:%SZ}"
+    error: ZcloadError | None = None
+    # From the moment in which there is a result a signal ends it in order.
+    with interrupt.graceful():
+        if left and directory:
+            check_same(left, environment, directory)
+            recorder = Recorder.reopen(directory)
+            resumed = {"kind": "resumed", "at": started, "after": left.ended, "environment": environment, "cautions": _dicts(found)}
+            recorder.write(resumed)
+        else:
+            directory = directory or Path("results") / f"{now:%Y%m%dT%H%M%SZ}-{study.name}"
+            recorder = Recorder(directory, _header(study, started, seed, environment, found))
+        with _quiet_collector(), room_for_files(preflight.open_files(study)):
+            try:
+                rng = random.Random(f"{seed}, sitting {left.sittings + 1}" if left else seed)
+                points = left.points if left else None
+                ground = Ground(study, cores=cores, environment=environment, out=out, rng=rng, emit=recorder.write, view=view, left=points)
+                _measure(ground, check_windows)
+            except ZcloadError as caught:
+                error = caught
+            finally:
+                os.sched_setaffinity(0, affinity)
+            if left is None and isinstance(error, ConfigError) and not any(record["kind"] == "window" for record in recorder.records):
+                recorder.discard()  # what was asked for cannot be done: there is no result, not even a partial one
+                raise error
+            error = _store(recorder, {"kind": "end", "complete": error is None, "reason": str(error) if error else "done"}, error)
+            view(Progress("evaluating"))
+            summary = summarise(recorder.records)
+            try:
+                write_summary(recorder.directory, summary)
+            except StudyError as caught:
+                error = error or caught
+            recorder.close()
+    return Outcome(summary, recorder.directory, error)
+
+
+def _header(study: Study, started: str, seed: int, environment: Mapping[str, Any], found: Iterable[Caution]) -> dict[str, Any]:
+    """Return the first line of a result: what is measured, how and where."""
+    return {
+        "kind": "header",
+        "schema": SCHEMA,
+        "name": study.name,
+        "zcload_version": __version__,
+        "started": started,
+        "seed": seed,
+        "schedule": study.schedule,
+        "baseline": study.baseline,
+        "stop": {"target": study.stop.target, "margin": study.stop.margin, "max_time_s": study.stop.max_time_s},
+        "crossover": crossover_facts(study),
+        "config": dict(study.config),
+        "environment": environment,
+        "cautions": _dicts(found),
+        "points": [
+            {
+                "name": point_name(study, point),
+                "point": point_facts(point, environment["congestion_default"] if study.serves else None),
+                "lanes": [lane_facts(variant, point) for variant in study.variants],
+            }
+            for point in study.points
+        ],
+    }
+
+
+def _dicts(cautions: Iterable[Caution]) -> list[dict[str, str]]:
+    return [caution.as_dict() for caution in cautions]
+
+
+def _store(recorder: Recorder, record: dict[str, Any], error: ZcloadError | None) -> ZcloadError | None:
+    """Store the last record; a disk that is full may be what ended the run, and is no reason to lose its report."""
+    try:
+        recorder.write(record)
+    except StudyError as caught:
+        return error or caught
+    return error
+
+
+def point_facts(point: Point, system_congestion: str | None = None) -> dict[str, Any]:
+    """Return a point as data, with units in its keys; null where a value is automatic or unlimited.
+
+    *system_congestion* is what its connections have if none is set.
+    """
+    return {
+        "chunk_bytes": point.chunk,
+        "file_bytes": point.file_size,
+        "senders": point.senders,
+        "receivers": point.receiver_count,
+        "rate_bps": point.rate_bps,
+        "receive_chunk_bytes": point.receive_chunk,
+        "sink": point.sink,
+        "placement": point.placement,
+        "cache": point.cache,
+        "transfer": point.transfer,
+        "transfer_size": format_sizes(point.transfer_size) if point.transfer_size else None,
+        "transfer_bytes": sum(point.sizes) / len(point.sizes) if point.sizes else None,
+        "transfer_sizes": len(point.sizes) or None,
+        "connection": point.connection if point.sizes else None,
+        "arrivals": point.arrivals if point.sizes else None,
+        "transfers_per_s": point.transfers_per_s,
+        "network": point.network,
+        "mtu_bytes": (point.mtu or VETH_MTU) if point.network == "veth" else None,
+        "offloads": point.offloads if point.network == "veth" else None,
+        "address": address_of(point),
+        "socket_buffer_bytes": point.socket_buffer,
+        "congestion": system_congestion or choose_congestion(point.congestion)[1],
+        "file": "auto" if point.file is None else point.file,
+        "dir": "auto" if point.dir is None else point.dir,
+    }
+
+
+def crossover_facts(study: Study) -> dict[str, Any] | None:
+    """Return what a search looks for as data; None for an ordinary study. The values are those of the points, in order."""
+    if study.crossover is None:
+        return None
+    least = study.stop.min_generations
+    return {
+        **asdict(study.crossover),
+        "min_generations": least,
+        "values": [swept_value(study, number) for number in range(len(study.points))],
+    }
+
+
+@contextmanager
+def _quiet_collector() -> Iterator[None]:
+    """Keep the garbage collector out of windows, and what exists now out of the workers' copies of it."""
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+        gc.unfreeze()
+
+
+def _measure(ground: Ground, check_windows: bool) -> None:
+    try:
+        if ground.study.crossover is not None:
+            seek(ground, ground.study.crossover)
+        else:
+            run_points(ground, check_windows)
+        ground.check_sources()
+    finally:
+        ground.close()

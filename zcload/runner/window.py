@@ -1,0 +1,140 @@
+"""One window: a lane from rest to rest, with the two readings and nothing else of the coordinator's in between.
+
+Between the readings the coordinator makes the gate's writes, one sleep, and the check for rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from zcload.errors import StudyError
+from zcload.host.machine import Machine
+from zcload.lane.mechanism_lane import Lane
+from zcload.lane.rest import clocks, wait_for_rest
+from zcload.lane.small_files.arrivals import LEAD_NS
+from zcload.linux import interrupt
+from zcload.mechanisms import mechanism_of
+from zcload.model.packed import pack
+
+
+class LaneFailed(StudyError):
+    """A lane failed in a window; the others may go on."""
+
+    def __init__(self, lane: str, cause: StudyError) -> None:
+        super().__init__(str(cause))
+        self.lane = lane
+
+
+def measure(lane: Lane, open_s: float, machine: Machine) -> dict[str, Any]:
+    """Open the lane's gate for *open_s*, wait for rest, and return the raw record of the window (see docs/metrics.md).
+
+    Raises LaneFailed if the lane does, Interrupted on a signal.
+    """
+    return measure_together([lane], open_s, machine)[0]
+
+
+def measure_together(lanes: Sequence[Lane], open_s: float, machine: Machine) -> list[dict[str, Any]]:
+    """Open the gates of all *lanes* for one common interval; each lane is read at its own rest. Return their records."""
+    # Config lets no other lane run beside one that must begin with a cold cache.
+    cache = lanes[0].cache if lanes[0].cache and lanes[0].cache.cold else None
+    emptied = cache.empty() if cache else {}
+    before = [_Reading(lane, _of(lane, clocks)) for lane in lanes]
+    machine_before = machine.read().as_list()
+    observer = time.thread_time_ns()
+    opened = [lane.open(open_s) for lane in lanes]
+    interrupt.pause(open_s)
+    closed = [lane.close_gate() for lane in lanes]
+    at_rest = [(_of(lane, wait_for_rest), time.monotonic_ns()) for lane in lanes]
+    observer = time.thread_time_ns() - observer
+    after = [_Reading(lane, cpu_ns) for lane, (cpu_ns, _) in zip(lanes, at_rest, strict=True)]
+    machine_after = machine.read().as_list()
+    records: list[dict[str, Any]] = [
+        {
+            "lane": lane.name,
+            "order": lane.number,
+            "open_ns": opened[i],
+            "close_ns": closed[i],
+            "last_byte_ns": after[i].last_byte_ns,
+            "rest_ns": at_rest[i][1],
+            "senders": _pair(before[i].senders, after[i].senders),
+            "receivers": _pair(before[i].receivers, after[i].receivers),
+            "machine": [machine_before, machine_after] if len(lanes) == 1 else None,
+            "observer_cpu_ns": observer // len(lanes),
+            **_measures(lane.measures, before[i], after[i]),
+            **lane.load.record(before[i].areas, after[i].areas),
+            **_transfers(lane, before[i], after[i], opened[i], open_s),
+        }
+        for i, lane in enumerate(lanes)
+    ]
+    if cache:
+        sent = sum(b[1] - a[1] for a, b in records[0]["senders"])
+        records[0] |= emptied | cache.look_back(emptied, sent)
+        let_go(lanes[0])
+    return records
+
+
+def let_go(lane: Lane) -> None:
+    """Have the lane's mappings let go of the file, so that no lane's next window finds it in the cache; raises LaneFailed."""
+    if lane.forget():
+        _of(lane, wait_for_rest)
+
+
+def _of(lane: Lane, reading: Callable[[Lane], list[int]]) -> list[int]:
+    try:
+        return reading(lane)
+    except StudyError as error:
+        raise LaneFailed(lane.name, error) from None
+
+
+class _Reading:
+    """The counters of every process of a lane at a rest."""
+
+    __slots__ = ("areas", "last_byte_ns", "measured", "receivers", "senders", "transfers")
+
+    def __init__(self, lane: Lane, cpu_ns: Sequence[int]) -> None:
+        self.last_byte_ns = lane.last_byte_ns()
+        senders, receivers = lane.tallies()
+        self.areas = lane.areas()
+        self.transfers = lane.transfers() if lane.terms else ([], [])
+        self.measured = lane.measured() if lane.measures else []
+        count = len(senders)
+        self.senders = [[cpu, *tally] for cpu, tally in zip(cpu_ns[:count], senders, strict=True)]
+        self.receivers = [[cpu, *tally] for cpu, tally in zip(cpu_ns[count:], receivers, strict=True)]
+
+
+def _pair(before: list[list[int]], after: list[list[int]]) -> list[list[list[int]]]:
+    """Return for each process its two readings: [cpu_ns, bytes, iterations, system calls by kind...] before and after."""
+    return [[a, b] for a, b in zip(before, after, strict=True)]
+
+
+def _measures(names: Sequence[str], before: _Reading, after: _Reading) -> dict[str, Any]:
+    """Return {"receiver_measures": {name: [[before, after] for each receiver]}}, or nothing where the sink measures nothing."""
+    if not names:
+        return {}
+    pairs = list(zip(before.measured, after.measured, strict=True))
+    return {"receiver_measures": {name: [[a[kind], b[kind]] for a, b in pairs] for kind, name in enumerate(names)}}
+
+
+def _transfers(lane: Lane, before: _Reading, after: _Reading, opened_ns: int, open_s: float) -> dict[str, Any]:
+    """Return {"transfers": how many small files went and came, and the raw latency of each}, or nothing for a stream."""
+    terms = lane.terms
+    if terms is None:
+        return {}
+    (sent, received), (sent_after, received_after) = before.transfers, after.transfers
+    told: dict[str, Any] = {
+        "sent": _both(sent, sent_after),
+        "received": _both(received, received_after),
+        "until_ns": None if terms.closed else opened_ns + round(open_s * 1e9),
+    }
+    if mechanism_of(lane.variant).moves_payload:
+        told["latency_ns"] = pack(terms.log.latencies(sent, sent_after))
+    if not terms.closed:
+        told["origin_ns"] = opened_ns + LEAD_NS
+        told["late_ns"] = pack(terms.log.lateness(sent, sent_after))
+    return {"transfers": told}
+
+
+def _both(before: Sequence[int], after: Sequence[int]) -> list[list[int]]:
+    return [[a, b] for a, b in zip(before, after, strict=True)]

@@ -1,0 +1,1 @@
+"""What HTTP receivers ask for, and when."""

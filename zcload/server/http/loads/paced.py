@@ -1,0 +1,83 @@
+"""The load of a rate: the file over and over, a burst on a connection whenever the lane's rate has earned one.
+
+The schedule is that of paced senders (zcload/model/schedule.py), a connection in the place of a sender, and so is what is counted of it. A
+burst
+is one request, or as many of smaller ones as make a chunk of the point's. A connection whose answer is still under way when its
+next burst is due is late, and asks as soon as it may until it has caught up.
+"""
+
+from __future__ import annotations
+
+import time
+
+from zcload.lane.board import GATE, OPENED_NS, UNTIL_NS
+from zcload.model.schedule import BURSTS, BYTES, LATENESS, LATEST_NS, SLEEPS, Schedule, bucket, burst_bytes
+from zcload.server.http.connection import Connection
+from zcload.server.http.due_queue import Agenda
+from zcload.server.http.fetcher import Fetcher
+from zcload.server.http.loads.stream import Stream
+
+
+class Paced(Stream):
+    """Ask at *rate_bps*, which all connections of the lane share, each on from where it ended; counts in *area*, words of the board."""
+
+    def __init__(self, fetcher: Fetcher, *, rate_bps: float, chunk: int, area: memoryview) -> None:
+        """*chunk* is the point's, in bytes."""
+        super().__init__(fetcher)
+        self._area, self._burst = area, burst_bytes(self.step, chunk)
+        count = self.target.connections
+        self._schedules = {c.number: Schedule(rate_bps, self._burst, count, c.number) for c in fetcher.connections}
+        self._agenda = Agenda(fetcher, self._begin)
+        self._number = self._latest_ns = 0
+        self._sent: dict[int, int] = {}  # bytes asked for in this window, by connection
+        self._up_to: dict[int, int] = {}  # bytes at which the next burst begins
+
+    def run(self, number: int) -> None:
+        area, agenda, fetcher = self._area, self._agenda, self.fetcher
+        self._number, self._latest_ns = number, 0
+        self._sent = dict.fromkeys(self._schedules, 0)
+        self._up_to = dict.fromkeys(self._schedules, 0)
+        slept = agenda.sleeps
+        fetcher.fetch(fetcher.taker, self._more, agenda.ready)
+        area[SLEEPS] += agenda.sleeps - slept
+        area[BYTES] += sum(self._sent.values())
+        area[LATEST_NS] = self._latest_ns
+
+    def _more(self, connection: Connection) -> bool:
+        """Ask for the rest of a burst, for the next burst if it is due, or when it will be; say whether there is one in this window."""
+        number, words = connection.number, self.fetcher.words
+        if words[GATE] != self._number:
+            return False
+        sent = self._sent[number]
+        if sent < self._up_to[number]:
+            self._sent[number] = sent + self.ask(connection)
+            return True
+        due_ns = words[OPENED_NS] + self._schedules[number].due_ns(sent)
+        if due_ns > time.monotonic_ns():
+            if due_ns >= words[UNTIL_NS]:
+                return False
+            self._agenda.put(due_ns, connection)
+        else:
+            self._burst_of(connection, due_ns)
+        return True
+
+    def _begin(self, connection: Connection, due_ns: int) -> None:
+        if self.fetcher.words[GATE] == self._number:
+            self._burst_of(connection, due_ns)
+        else:
+            self.fetcher.busy -= 1
+            self._agenda.drop()
+
+    def _burst_of(self, connection: Connection, due_ns: int) -> None:
+        area, number = self._area, connection.number
+        late_ns = time.monotonic_ns() - due_ns
+        area[BURSTS] += 1
+        area[LATENESS + bucket(late_ns)] += 1
+        if late_ns > self._latest_ns:
+            self._latest_ns = late_ns
+        sent = self._sent[number]
+        self._up_to[number] = sent + self._burst
+        self._sent[number] = sent + self.ask(connection)
+
+    def close(self) -> None:
+        self._agenda.close()

@@ -1,0 +1,91 @@
+"""One request before anything is measured: what the server at an address makes of the file, and whether it can be measured at all."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+
+from zcload.errors import StudyError
+from zcload.server.http.connect import Sockets, connect_to, plain_sockets
+from zcload.server.http.connection import SILENCE_S
+from zcload.server.http.head import Head, HeadReader, MalformedError
+from zcload.server.http.target import AnswerError, Target, Trust
+
+_FIRST_BYTES = 1024  # that the probe asks for: enough to see whether a range is honoured
+_PATH = re.compile(r"/[!-~]*")  # what may stand in a request line: RFC 9112, 3.2.1
+_HOST = re.compile(r"[!-~]+")
+
+
+def probe(
+    address: str,
+    port: int,
+    *,
+    host: str,
+    path: str,
+    size: int,
+    bytes_per_request: int,
+    connections: int,
+    tls: Trust | None = None,
+    sockets: Sockets = plain_sockets,
+) -> Target:
+    """Ask the server for the first bytes of the file of *size* bytes and return how it is to be asked; raises StudyError in one line."""
+    if not _PATH.fullmatch(path) or not _HOST.fullmatch(host):
+        raise StudyError(f"{path!r} at {host!r} cannot be asked for: a path begins with / and has no spaces; write others as %20")
+    if size < 1:
+        raise StudyError("the file is empty: there is nothing to measure")
+    target = Target((address, port), host, path, size, min(bytes_per_request, size), connections, tls=tls)
+    end = min(_FIRST_BYTES, max(1, size // 2))
+    what = f"GET {path} from {host}"
+    try:
+        head, tls_version = _ask(target, end, sockets)
+        target = replace(
+            target,
+            ranges=size > 1 and head.status != 200,
+            keep_alive=head.stays_open,
+            version=head.version,
+            tls_version=tls_version,
+            etag=head.fields.get("etag"),
+            modified=head.fields.get("last-modified"),
+        )
+        kind = target.check(head, 0, end if target.ranges else size)
+    except MalformedError as error:
+        raise StudyError(f"{what}: got {error}") from None
+    except AnswerError as error:
+        raise StudyError(f"{what}: answered with {error}") from None
+    except TimeoutError:
+        raise StudyError(f"{what}: no answer for {SILENCE_S:.0f} s") from None
+    except OSError as error:
+        raise StudyError(f"{what}: the connection broke: {error.strerror or error}") from None
+    return replace(target, keep_alive=target.keep_alive and kind != "close", framing=kind)
+
+
+def _ask(target: Target, end: int, sockets: Sockets) -> tuple[Head, str | None]:
+    """Return the head of the answer to a request for the first *end* bytes, and the version of TLS under it.
+
+    Raises StudyError, MalformedError, OSError.
+    """
+    (sock,) = connect_to(*target.address, 1, sockets)
+    tls_version = None
+    try:
+        if target.tls is not None:
+            from zcload.server.http.tls import encrypt, wrapper
+
+            sock = encrypted = encrypt(wrapper(target.tls), sock, target.tls, SILENCE_S)
+            tls_version = encrypted.version()
+        sock.settimeout(SILENCE_S)
+        sock.sendall(target.request(0, end))
+        reader, deadline = HeadReader(), time.monotonic() + SILENCE_S
+        while True:
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            data = sock.recv(reader.need())
+            if not data:
+                raise OSError("it ended " + ("in the middle of the headers" if reader.begun else "before an answer"))
+            found = reader.feed(data)
+            while found is not None and found[0].interim:
+                found = reader.feed(found[1]) if found[1] else None
+            if found is not None:
+                return found[0], tls_version
+    finally:
+        sock.close()

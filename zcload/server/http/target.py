@@ -1,0 +1,129 @@
+"""What the receivers ask a server for, and what its answers must say."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from zcload.errors import StudyError
+from zcload.server.http.framing import Framing, framing
+from zcload.server.http.head import Head, MalformedError
+
+_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)  # RFC 9110, 14.4
+_REDIRECTS = {301, 302, 303, 307, 308}
+
+
+class AnswerError(StudyError):
+    """A server's answer that cannot be measured, or not with the others. The message says what was got and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The bytes *start*..*end* (exclusive) of the file."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How an https server is known: by the name *host* and by the certificates in the file *certificate*, no others."""
+
+    host: str
+    certificate: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The file of *size* bytes that the server at *address* hands out under *path*, as the probe found it, and how it is asked for.
+
+    *address* is a numeric address and a port; *host* the value of the Host header; *bytes_per_request* the length of a range, where
+    the server honours *ranges*; one that does not sends the whole file for each request. *connections* counts those of the lane,
+    all its receivers' together.
+    """
+
+    address: tuple[str, int]
+    host: str
+    path: str
+    size: int
+    bytes_per_request: int
+    connections: int
+    ranges: bool = True
+    keep_alive: bool = True
+    version: str = "HTTP/1.1"
+    tls: Trust | None = None
+    tls_version: str | None = None  # as agreed with the probe: "TLSv1.3"
+    etag: str | None = None
+    modified: str | None = None
+    framing: Framing = "length"
+
+    @property
+    def whole(self) -> bool:
+        """Whether each request of a window is for the whole file."""
+        return not self.ranges or self.bytes_per_request >= self.size
+
+    def part(self, number: int) -> Part:
+        """Return what connection *number* fetches for verification; in windows it begins where that does.
+
+        The file is split among the connections at page boundaries, as among senders; a server that ignores ranges, or a file
+        with fewer pages than there are connections, is fetched whole, so that every connection is verified.
+        """
+        start, end = (self.size * (number + i) // self.connections & ~4095 for i in (0, 1))
+        end = self.size if number == self.connections - 1 else end
+        return Part(start, end) if self.ranges and start < end else Part(0, self.size)
+
+    def request(self, start: int, end: int) -> bytes:
+        """Return the request for the bytes *start*..*end* (exclusive) of the file."""
+        lines = [f"GET {self.path} HTTP/1.1", f"Host: {self.host}", "User-Agent: zcload", "Accept: */*", "Accept-Encoding: identity"]
+        if self.ranges and (start, end) != (0, self.size):
+            lines.append(f"Range: bytes={start}-{end - 1}")
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+    def check(self, head: Head, start: int, end: int) -> Framing:
+        """Hold *head* against the request for *start*..*end*; return how its body ends. Raises AnswerError, MalformedError."""
+        ranged = self.ranges and (start, end) != (0, self.size)
+        expected = "206 Partial Content" if ranged else "200 OK"
+        if head.status != (206 if ranged else 200):
+            raise AnswerError(f"status {_status(head)}{_redirect(head)}, expected {expected}")
+        encoding = head.fields.get("content-encoding", "identity")
+        if encoding.lower() != "identity":
+            raise AnswerError(f"Content-Encoding {encoding!r}, expected the file as it is")
+        if ranged:
+            self._check_range(head, start, end)
+        kind, length = framing(head)
+        if length is not None and length != end - start:
+            raise AnswerError(f"Content-Length {length}, expected {end - start}{self._changed(head)}")
+        if self._changed(head):
+            raise AnswerError(f"another file than before{self._changed(head)}")
+        return kind
+
+    def _check_range(self, head: Head, start: int, end: int) -> None:
+        told = head.fields.get("content-range")
+        if told is None:
+            raise AnswerError("no Content-Range in a 206 answer")
+        found = _RANGE.fullmatch(told)
+        if found is None or (int(found[1]), int(found[2])) != (start, end - 1) or found[3] not in ("*", str(self.size)):
+            raise AnswerError(f"Content-Range {told[:80]!r}, expected 'bytes {start}-{end - 1}/{self.size}'{self._changed(head)}")
+
+    def _changed(self, head: Head) -> str:
+        """Say that the file has changed since the probe, where the server's own words tell so; else nothing."""
+        for name, before in (("etag", self.etag), ("last-modified", self.modified)):
+            now = head.fields.get(name)
+            if before is not None and now is not None and now != before:
+                return f": the file has changed, its {name} was {before[:60]!r} and is {now[:60]!r}"
+        return ""
+
+
+def _status(head: Head) -> str:
+    return f"{head.status} {head.reason[:60]}".rstrip()
+
+
+def _redirect(head: Head) -> str:
+    """Say where a redirect leads: following it would measure another request than the one that was asked about."""
+    if head.status not in _REDIRECTS:
+        return ""
+    where = head.fields.get("location")
+    return (f" to {where[:120]!r}" if where else "") + "; redirects are not followed: name the final path"
+
+
+__all__ = ["AnswerError", "MalformedError", "Target", "Trust"]

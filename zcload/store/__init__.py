@@ -1,0 +1,1 @@
+"""The result directory: written as it is measured, read with a torn tail."""

@@ -1,0 +1,162 @@
+"""The result directory: windows.jsonl, written as it is measured, and summary.json, derived from it.
+
+A crash or a kill -9 loses at most the line being written; every reader here takes a torn last line as the end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from zcload.errors import ConfigError, Problem
+
+# History of the format (adding keys and kinds of lines keeps the number):
+#   1  2026-11  the first: a header, then events, samples, windows and blocks.
+SCHEMA = "zcload.windows/1"
+WINDOWS, SUMMARY = "windows.jsonl", "summary.json"
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """Read a windows.jsonl; a torn last line is left out. Raises ConfigError if the file is not one of ours."""
+    return list(each_record(path))
+
+
+def each_record(path: Path) -> Iterator[dict[str, Any]]:
+    """Read a windows.jsonl record by record, as `read_records` does, without ever holding more than one."""
+    number = 0
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    record = json.loads(line)
+                    if not isinstance(record, dict) or "kind" not in record:
+                        raise ValueError("not a record")
+                except ValueError as error:
+                    if not line.endswith(b"\n"):
+                        number -= 1  # torn: the writer was killed in mid-line
+                        break
+                    raise ConfigError(Problem(f"not a line of a zcload result: {error}", file=str(path), line=number)) from None
+                if number == 1:
+                    _check_header(record, path)
+                yield record
+    except OSError as error:
+        raise ConfigError(Problem((error.strerror or str(error)).lower(), file=str(path))) from None
+    if not number:
+        raise ConfigError(Problem("holds no result: not even its header was written", file=str(path)))
+
+
+def _check_header(record: Mapping[str, Any], path: Path) -> None:
+    if record["kind"] != "header":
+        raise ConfigError(Problem("holds no result: not even its header was written", file=str(path)))
+    if record.get("schema") != SCHEMA:
+        raise ConfigError(
+            Problem(
+                f"has the schema {record.get('schema')!r}; this zcload reads {SCHEMA!r}",
+                file=str(path),
+                remedy="use the zcload that wrote it",
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecords:
+    """The records of a windows.jsonl, read anew, one at a time, whenever they are iterated; raises what `read_records` does."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return each_record(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A result: its *summary*, where it is, and its raw *records*, which are read only when they are iterated.
+
+    *directory* is None for a result that was never stored or whose summary.json was given alone; without a windows.jsonl *records*
+    is empty, so that `if result.records` says whether there are any.
+    """
+
+    summary: Mapping[str, Any]
+    directory: Path | None = None
+    records: Iterable[Mapping[str, Any]] = ()
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Result:
+        """Read a result: its directory, or one of its two files. The summary is derived from the windows where it is missing.
+
+        A summary.json or a windows.jsonl that is named stands for what it says itself. Raises ConfigError.
+        """
+        place = Path(path)
+        directory = place if place.is_dir() else place.parent if place.name in (SUMMARY, WINDOWS) else None
+        windows = place if place.suffix == ".jsonl" else directory / WINDOWS if directory else None
+        records = StoredRecords(windows) if windows and windows.exists() else ()
+        return cls(_summary_of(place), directory, records)
+
+    @property
+    def failed(self) -> list[str]:
+        """The reasons of lanes that failed while the run went on, each beginning with its point and variant."""
+        return [
+            ": ".join(filter(None, (point["name"], variant["name"], variant["reason"])))
+            for point in self.summary["points"]
+            for variant in point["variants"]
+            if variant["status"] == "failed"
+        ]
+
+    def to_rows(self, of: Literal["metrics", "generations", "windows"] = "metrics") -> list[dict[str, Any]]:
+        """Return the result as tidy rows, for a data frame: one for each point, variant and metric; generation; or window.
+
+        Rows of generations and windows come from the records: there are none without a windows.jsonl. docs/python-api.md has the columns.
+        """
+        from zcload.analysis import tidy
+
+        if of == "metrics":
+            return list(tidy.metric_rows(self.summary))
+        return list((tidy.generation_rows if of == "generations" else tidy.window_rows)(self.records))
+
+
+def load_summary(result: Path) -> Mapping[str, Any]:
+    """Return the summary of a result, see `Result.load`; raises ConfigError."""
+    return Result.load(result).summary
+
+
+def _summary_of(result: Path) -> dict[str, Any]:
+    if result.is_dir():
+        if (result / SUMMARY).exists():
+            return _read_summary(result / SUMMARY)
+        if not (result / WINDOWS).exists():
+            raise ConfigError(Problem(f"holds neither {SUMMARY} nor {WINDOWS}: it is not a result", file=str(result)))
+        result = result / WINDOWS
+    if not result.exists():
+        raise ConfigError(Problem("no such file or directory", file=str(result)))
+    if result.suffix == ".jsonl":
+        from zcload.analysis.summary import summarise
+
+        return summarise(each_record(result))
+    return _read_summary(result)
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
+    try:
+        summary = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(Problem((error.strerror or str(error)).lower(), file=str(path))) from None
+    except ValueError as error:
+        raise ConfigError(Problem(f"is not JSON: {error}", file=str(path))) from None
+    schema = summary.get("schema") if isinstance(summary, dict) else None
+    if not isinstance(schema, str) or not schema.startswith("zcload.summary/"):
+        raise ConfigError(Problem("is not a zcload summary", file=str(path)))
+    if schema != "zcload.summary/1":
+        raise ConfigError(
+            Problem(
+                f"has the schema {schema!r}; this zcload reads 'zcload.summary/1'", file=str(path), remedy="use the zcload that wrote it"
+            )
+        )
+    assert isinstance(summary, dict)
+    for key, kind in (("name", str), ("started", str), ("config", dict), ("environment", dict), ("cautions", list), ("points", list)):
+        if not isinstance(summary.get(key), kind):
+            raise ConfigError(Problem(f"is damaged: it holds no {key}", file=str(path), remedy=f"its {WINDOWS}, if there is one, has all"))
+    return summary
