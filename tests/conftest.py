@@ -140,7 +140,7 @@ def lane_of(source_file):
         lane = set_up(variant, point, fd=file.fd, size=file.size, placement=placement or free, congestion=None, verify=verify)
         lanes.append(lane)
         if start and verify:
-            lane.verify(expected_digests(point, file.fd, file.size) if lane.terms else file.digests(point.senders), 10.0)
+            lane.verify(expected_digests(point, file.fd, file.size) if lane.transfer_plan else file.digests(point.senders), 10.0)
         elif start:
             lane.ready()
         if start:

@@ -12,7 +12,7 @@ from zcload.lane.small_files.transfer_plan import catalogue_of, expected_digests
 from zcload.model.study import Point, Server, Variant
 from zcload.server.document_files import write_files
 from zcload.server.root import DocumentRoot
-from zcload.server.server_lane import Served, set_up_server
+from zcload.server.server_lane import ServedFile, set_up_server
 
 RANGES = ("{python}", str(Path(__file__).parent / "range_server.py"), "{port}", "{root}")
 WHOLE = ("{python}", "-m", "http.server", "--bind", "{address}", "-d", "{root}", "{port}")  # ignores ranges, closes after each answer
@@ -39,7 +39,7 @@ def server_lanes(size):
         everywhere = frozenset(os.sched_getaffinity(0))
         placement = Placement((everywhere,) * point.senders, (everywhere,) * point.receiver_count, everywhere)
         variant = Variant("s", "server", server=Server(command, grace_s=1.0, request_bytes=request))
-        served = Served(root, "f", str(root.root / "f"), size, prefix)
+        served = ServedFile(root, "f", str(root.root / "f"), size, prefix)
         made = set_up_server(variant, point, served, placement, Network("127.0.0.1"), seed=seed)
         lanes.append(made)
         if verify:

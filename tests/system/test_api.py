@@ -11,6 +11,7 @@ import pytest
 from support.fake_results import example
 from support.paths import ROOT
 
+import zcload
 from zcload.analysis.summary import summarise
 from zcload.model.metrics import METRICS
 from zcload.store import reader

@@ -13,13 +13,13 @@ from dataclasses import replace
 import pytest
 
 from zcload.errors import ConfigError, StudyError
-from zcload.lane.worker import spawn, tell
+from zcload.lane.worker import send_message, spawn
 from zcload.linux import interrupt
 from zcload.oneshot.demo import conclusion, contenders, demo, render, timed_transfer
 from zcload.oneshot.demo import rounds as run_module
 from zcload.oneshot.demo.contenders import CONTENDERS, READ, READ_256, SENDFILE, SLURP, Contender
 from zcload.oneshot.demo.result import Demo, Figures, ratio
-from zcload.oneshot.demo.timed_transfer import Trial
+from zcload.oneshot.demo.timed_transfer import TimedTransfer
 
 SIZE = 3_000_017  # a prime: no step divides it
 NAMES = (SLURP, SENDFILE, READ, READ_256)
@@ -43,7 +43,7 @@ def fake(monkeypatch):
 
     def transfer(contender, source, *, verify=False):
         ran.append(("verify " if verify else "") + contender.name)
-        return Trial(1.0, 0.5, 0.25, 7)
+        return TimedTransfer(1.0, 0.5, 0.25, 7)
 
     monkeypatch.setattr(run_module, "transfer", transfer)
     return ran
@@ -258,7 +258,7 @@ def test_killing_the_coordinator_kills_the_workers():
 
     def stuck(control):
         def wait(sock, path):
-            tell(control, sender=os.getpid())
+            send_message(control, sender=os.getpid())
             signal.pause()
 
         contenders_ = (Contender("stuck", "", wait),)
@@ -272,7 +272,7 @@ def test_killing_the_coordinator_kills_the_workers():
 
     coordinator = spawn("test", "demo", 0, stuck, [], None)
     try:
-        pid = coordinator.hear(10, "the sender")["sender"]
+        pid = coordinator.receive(10, "the sender")["sender"]
         watch = os.pidfd_open(pid)
         try:
             os.kill(coordinator.pid, signal.SIGKILL)

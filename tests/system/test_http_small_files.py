@@ -107,7 +107,7 @@ def test_a_window_serves_the_arrivals_that_are_due_in_it(arrivals, lane, machine
     made = lane(senders=2, seed=7, **arrivals)
     wanted = []
     for connection in range(2):
-        plan = made.terms.schedule(connection)
+        plan = made.transfer_plan.schedule(connection)
         plan.begin(LEAD_NS)
         count = 0
         while plan.due() < 200_000_000:
@@ -140,7 +140,7 @@ def stalled_window(lane, open_s=0.6, at_s=0.1, stall_s=0.2):
     time.sleep(max(0.0, end - time.monotonic()))
     lane.close_gate()
     wait_for_rest(lane)
-    after, log = lane.transfers()[0], lane.terms.log
+    after, log = lane.transfers()[0], lane.transfer_plan.log
     due = [log.due(c)[n % log.capacity] for c in range(len(before)) for n in range(before[c], after[c])]
     return stood_ns, gone_on_ns, due, log.latencies(before, after)
 

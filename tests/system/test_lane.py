@@ -45,7 +45,7 @@ from zcload.mechanisms.read_send import ReadSend
 from zcload.mechanisms.slurp_send import SlurpSend
 from zcload.model.study import Point, Study, Variant
 from zcload.runner import window
-from zcload.runner.context import Setting
+from zcload.runner.context import PointContext
 from zcload.runner.window import LaneFailed, measure
 from zcload.sinks import SINKS
 from zcload.sinks.discard import Discard
@@ -722,10 +722,12 @@ def test_the_first_window_starts_at_rest(verify, mechanism, machine, source_file
     source = Source(file.fd, file.size, *file.digests(), None, (info.st_size, info.st_mtime_ns))
     study = Study("test", "v", (variant,), (point,))
     cache, network = FileCache(file.fd, file.size, "warm"), Network(point.address)
-    setting = Setting(study, 0, point, source, cache, network, read_cores(), None, machine, random.Random(1), False, lambda record: None)
+    context = PointContext(
+        study, 0, point, source, cache, network, read_cores(), None, machine, random.Random(1), False, lambda record: None
+    )
     own_cpus = os.sched_getaffinity(0)
     try:
-        with setting.lanes([[variant]], verify=verify) as (lanes,):
+        with context.lanes([[variant]], verify=verify) as (lanes,):
             record = measure(lanes["v"], 0.01, machine)
     finally:
         os.sched_setaffinity(0, own_cpus)

@@ -50,8 +50,8 @@ def test_windows_are_long_enough_for_the_largest_chunk():
     study = Study("s", "a", variants, (Point(),))
     assert pacing_cost.least_window_s(study, Point()) == 0.0
     assert pacing_cost.least_window_s(study, Point(rate_bps=1e9, senders=2)) == pytest.approx(200 * 2 * (1 << 20) * 8 / 1e9)
-    assert pacing_cost.look_s(2.0, 0.04) == pytest.approx(0.2)
-    assert pacing_cost.look_s(0.0, 0.04) == 0.04
+    assert pacing_cost.probe_window_s(2.0, 0.04) == pytest.approx(0.2)
+    assert pacing_cost.probe_window_s(0.0, 0.04) == 0.04
 
 
 def test_chunks_too_large_for_a_rate_are_not_tried():

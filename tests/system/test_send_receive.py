@@ -16,7 +16,7 @@ import time
 import pytest
 
 from zcload.errors import ConfigError, MechanismUnavailableError, StudyError, ZcloadError
-from zcload.lane.worker import spawn, tell
+from zcload.lane.worker import send_message, spawn
 from zcload.linux import interrupt
 from zcload.mechanisms import MECHANISMS, Unavailable
 from zcload.oneshot import progress_pace, receive, send, sender_process
@@ -84,7 +84,7 @@ def caller(workers):
         def run(control):
             with socket.create_connection(parse_address(address)) as sock:
                 body(sock)
-            tell(control, done=True)
+            send_message(control, done=True)
 
         workers.append(spawn("test", "caller", len(workers), run, [], None))
         return workers[-1]
@@ -108,7 +108,7 @@ def drain(sock, control):
     while data := sock.recv(65536):
         sha.update(data)
         total += len(data)
-    tell(control, bytes=total, sha256=sha.hexdigest())
+    send_message(control, bytes=total, sha256=sha.hexdigest())
 
 
 def reset(sock):
@@ -173,7 +173,7 @@ def test_a_plain_socket_gets_the_file(via, size, peer, file):
     path = file(size)
     worker, where = peer(drain)
     sent = send(str(path), where, via=via, chunk=65536)
-    heard = worker.hear(10, "the digest")
+    heard = worker.receive(10, "the digest")
     assert heard == {"bytes": size, "sha256": sha256(path)}
     assert (sent.bytes, sent.sha256, sent.ended, sent.peer, sent.mechanism) == (size, sha256(path), "closed", where, via)
     assert sent.seconds > 0
@@ -190,7 +190,7 @@ def test_ipv6_works(peer, file):
     path = file(SIZE)
     send(str(path), where, via="sendfile")
     assert where.startswith("[::1]:")
-    assert worker.hear(10, "the digest")["sha256"] == sha256(path)
+    assert worker.receive(10, "the digest")["sha256"] == sha256(path)
 
 
 @pytest.mark.parametrize("digest", [True, False])
@@ -230,7 +230,7 @@ def test_receive_goes_on_after_a_transfer_that_broke(caller):
             reset(sock)
 
         for body in (good, bad, good):
-            caller(where, body).hear(10, "the end of its transfer")
+            caller(where, body).receive(10, "the end of its transfer")
 
     def received(record):
         came.append(record.bytes)
@@ -254,7 +254,7 @@ def test_receive_once_raises_when_its_transfer_broke(caller):
         receive(
             "127.0.0.1:0",
             once=True,
-            listening=lambda where: caller(where, reset).hear(10, "the reset"),
+            listening=lambda where: caller(where, reset).receive(10, "the reset"),
             received=pytest.fail,
             failed=pytest.fail,
         )
@@ -268,12 +268,12 @@ def test_the_two_ends_agree(workers, file):
     def listening(where):
         def run(control):
             sent = send(str(path), where, via="splice")
-            tell(control, sha256=sent.sha256, ended=sent.ended, bytes=sent.bytes)
+            send_message(control, sha256=sent.sha256, ended=sent.ended, bytes=sent.bytes)
 
         workers.append(spawn("test", "sender", 0, run, [], None))
 
     receive("127.0.0.1:0", once=True, listening=listening, received=records.append, failed=pytest.fail)
-    heard = workers[0].hear(10, "what it sent")
+    heard = workers[0].receive(10, "what it sent")
     assert heard == {"sha256": records[0].sha256, "ended": "closed", "bytes": records[0].bytes}
     assert records[0].sha256 == sha256(path)
 
@@ -343,7 +343,7 @@ def test_a_peer_that_never_closes(peer, file, monkeypatch):
     worker, where = peer(body)
     sent = send(str(file(SIZE)), where, via="sendfile")
     assert sent.ended == "acknowledged"
-    assert worker.hear(10, "the digest")["bytes"] == SIZE
+    assert worker.receive(10, "the digest")["bytes"] == SIZE
 
 
 def test_a_peer_that_closes_its_own_side_first(peer, file):
@@ -357,7 +357,7 @@ def test_a_peer_that_closes_its_own_side_first(peer, file):
     worker, where = peer(body)
     sent = send(str(file(LARGE)), where, via="sendfile")
     assert sent.ended == "acknowledged"
-    assert worker.hear(10, "the digest")["bytes"] == LARGE
+    assert worker.receive(10, "the digest")["bytes"] == LARGE
 
 
 def test_a_peer_that_talks(peer, file):
@@ -369,7 +369,7 @@ def test_a_peer_that_talks(peer, file):
 
     worker, where = peer(body)
     assert send(str(file(SIZE)), where, via="sendfile").ended == "closed"
-    assert worker.hear(10, "the digest")["bytes"] == SIZE
+    assert worker.receive(10, "the digest")["bytes"] == SIZE
 
 
 @pytest.mark.parametrize("via", PAYLOAD)
@@ -414,14 +414,14 @@ def test_an_aborted_transfer_is_a_reset(peer, file):
         try:
             while sock.recv(1 << 20):
                 pass
-            tell(control, end="orderly")
+            send_message(control, end="orderly")
         except ConnectionResetError:
-            tell(control, end="reset")
+            send_message(control, end="reset")
 
     worker, where = peer(body)
     with pytest.raises(StudyError):
         send(str(path), where, via="sendfile")
-    assert worker.hear(10, "how it ended") == {"end": "reset"}
+    assert worker.receive(10, "how it ended") == {"end": "reset"}
 
 
 @pytest.mark.parametrize(
@@ -518,7 +518,7 @@ def interruptible(work):
                 left = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 left = None
-            tell(control, ended=str(error), code=error.exit_code, left=left)
+            send_message(control, ended=str(error), code=error.exit_code, left=left)
 
     return run
 
@@ -530,22 +530,22 @@ def test_ctrl_c_ends_a_send_that_stands_still(via, peer, workers, file):
 
     def body(sock, control):
         sock.recv(1)
-        tell(control, started=True)
+        send_message(control, started=True)
         time.sleep(0.7)
         try:
             while sock.recv(1 << 20):
                 pass
-            tell(control, end="orderly")
+            send_message(control, end="orderly")
         except ConnectionResetError:
-            tell(control, end="reset")
+            send_message(control, end="reset")
 
     receiver, where = peer(body)
     workers.append(spawn("test", "send", 0, interruptible(lambda control: send(str(path), where, via=via)), [], None))
-    receiver.hear(10, "the first byte")
+    receiver.receive(10, "the first byte")
     time.sleep(0.3)
     os.kill(workers[-1].pid, signal.SIGINT)
-    assert workers[-1].hear(5, "its end") == {"ended": "interrupted by SIGINT", "code": 130, "left": None}
-    assert receiver.hear(10, "how it ended") == {"end": "reset"}
+    assert workers[-1].receive(5, "its end") == {"ended": "interrupted by SIGINT", "code": 130, "left": None}
+    assert receiver.receive(10, "how it ended") == {"end": "reset"}
 
 
 @pytest.mark.parametrize("connected", [False, True])
@@ -555,14 +555,14 @@ def test_ctrl_c_ends_a_receive_that_waits(connected, workers):
     def work(control):
         receive(
             "127.0.0.1:0",
-            listening=lambda where: tell(control, where=where),
-            received=lambda record: tell(control, record=True),
-            failed=lambda error: tell(control, broken=str(error)),
+            listening=lambda where: send_message(control, where=where),
+            received=lambda record: send_message(control, record=True),
+            failed=lambda error: send_message(control, broken=str(error)),
         )
 
     worker = spawn("test", "receive", 0, interruptible(work), [], None)
     workers.append(worker)
-    where = worker.hear(5, "its address")["where"]
+    where = worker.receive(5, "its address")["where"]
     with socket.socket() as sock:
         if connected:
             sock.connect(parse_address(where))
@@ -570,8 +570,8 @@ def test_ctrl_c_ends_a_receive_that_waits(connected, workers):
         time.sleep(0.3)
         os.kill(worker.pid, signal.SIGTERM)
         if connected:
-            assert "interrupted: 5 bytes had come from 127.0.0.1:" in worker.hear(5, "the broken transfer")["broken"]
-        assert worker.hear(5, "its end") == {"ended": "interrupted by SIGTERM", "code": 143, "left": None}
+            assert "interrupted: 5 bytes had come from 127.0.0.1:" in worker.receive(5, "the broken transfer")["broken"]
+        assert worker.receive(5, "its end") == {"ended": "interrupted by SIGTERM", "code": 143, "left": None}
 
 
 def test_the_sending_process_dies_with_its_coordinator(peer, workers, file):
@@ -580,20 +580,20 @@ def test_the_sending_process_dies_with_its_coordinator(peer, workers, file):
 
     def body(sock, control):
         sock.recv(1)
-        tell(control, started=True)
+        send_message(control, started=True)
         time.sleep(0.5)
         try:
             while sock.recv(1 << 20):
                 pass
-            tell(control, end="orderly")
+            send_message(control, end="orderly")
         except ConnectionResetError:
-            tell(control, end="reset")
+            send_message(control, end="reset")
 
     receiver, where = peer(body)
     workers.append(spawn("test", "send", 0, lambda control: send(str(path), where, via="sendfile"), [], None))
-    receiver.hear(10, "the first byte")
+    receiver.receive(10, "the first byte")
     os.kill(workers[-1].pid, signal.SIGKILL)
-    assert receiver.hear(10, "how it ended") == {"end": "reset"}
+    assert receiver.receive(10, "how it ended") == {"end": "reset"}
 
 
 def test_progress_comes_at_most_once_a_second(monkeypatch):
@@ -603,8 +603,8 @@ def test_progress_comes_at_most_once_a_second(monkeypatch):
     seen = []
     teller = progress_pace.Pace(seen.append)
     for done in range(1, 36):
-        teller.tell("sending", done * 1_000_000, 100_000_000)
-    teller.tell("receiving", 5)
+        teller.report("sending", done * 1_000_000, 100_000_000)
+    teller.report("receiving", 5)
     assert [(p.phase, p.detail, p.fraction) for p in seen] == [
         ("sending", "10 MB of 100 MB", 0.1),
         ("sending", "20 MB of 100 MB", 0.2),
@@ -617,7 +617,7 @@ def test_progress_of_an_unknown_size_has_no_fraction(monkeypatch):
     clock = iter((0.0, 2.0))
     monkeypatch.setattr(progress_pace.time, "monotonic", lambda: next(clock))
     seen = []
-    progress_pace.Pace(seen.append).tell("receiving", 1_500_000)
+    progress_pace.Pace(seen.append).report("receiving", 1_500_000)
     assert [(p.phase, p.detail, p.fraction) for p in seen] == [("receiving", "1.5 MB", None)]
 
 

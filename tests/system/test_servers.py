@@ -26,7 +26,7 @@ from zcload.model.study import Point, Server, Variant
 from zcload.runner.window import LaneFailed, measure
 from zcload.server.root import DocumentRoot
 from zcload.server.running import RunningServer, free_port, missing
-from zcload.server.server_lane import Served, set_up_server
+from zcload.server.server_lane import ServedFile, set_up_server
 from zcload.server.tree import ObservedTree
 
 pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("leaks")]
@@ -72,7 +72,7 @@ def lane(root):
         everywhere = frozenset(os.sched_getaffinity(0))
         placement = Placement((everywhere,) * senders, (everywhere,), everywhere)
         variant = Variant("s", "server", server=Server(command, grace_s=1.0, request_bytes=1 << 16, **more))
-        made = set_up_server(variant, point, Served(root, "f", str(root.root / "f"), 1 << 20), placement, Network(ADDRESS))
+        made = set_up_server(variant, point, ServedFile(root, "f", str(root.root / "f"), 1 << 20), placement, Network(ADDRESS))
         lanes.append(made)
         made.ready()
         return made

@@ -103,7 +103,7 @@ def test_a_window_serves_the_arrivals_that_are_due_in_it(arrivals, lane_of):
     lane = lane_of("read_send", senders=2, **SMALL, **arrivals)
     wanted = []
     for sender in range(2):
-        plan = lane.terms.schedule(sender)
+        plan = lane.transfer_plan.schedule(sender)
         plan.begin(LEAD_NS)
         count = 0
         while plan.due() < 100_000_000:
@@ -137,8 +137,8 @@ def stalled_window(lane, open_s=0.6, at_s=0.1, stall_s=0.2):
     lane.close_gate()
     wait_for_rest(lane)
     after = lane.transfers()[0]
-    due = [lane.terms.log.due(0)[n % lane.terms.log.capacity] for n in range(before[0], after[0])]
-    return stood_ns, gone_on_ns, due, lane.terms.log.latencies(before, after)
+    due = [lane.transfer_plan.log.due(0)[n % lane.transfer_plan.log.capacity] for n in range(before[0], after[0])]
+    return stood_ns, gone_on_ns, due, lane.transfer_plan.log.latencies(before, after)
 
 
 @pytest.mark.parametrize("arrivals", [CONSTANT, POISSON], ids=["constant", "poisson"])
@@ -180,11 +180,11 @@ def test_a_sender_that_is_held_up_catches_up_and_drops_nothing(lane_of):
     lane.close_gate()
     wait_for_rest(lane)
     after = lane.transfers()[0]
-    late = lane.terms.log.lateness(before, after)
+    late = lane.transfer_plan.log.lateness(before, after)
     assert after[0] - before[0] == 240  # 800 a second for 0.3 s, the first at the origin: those due in the last half millisecond are not
     assert max(late) > 100_000_000
     assert sum(value > 50_000_000 for value in late) > 40
-    assert all(d > b for d, b in zip(lane.terms.log.latencies(before, after), late, strict=True))
+    assert all(d > b for d, b in zip(lane.transfer_plan.log.latencies(before, after), late, strict=True))
 
 
 def test_full_records_end_a_closed_window_early(lane_of, monkeypatch):
@@ -201,7 +201,7 @@ def test_full_records_end_a_closed_window_early(lane_of, monkeypatch):
 def test_strangers_are_kept_out_of_fresh_connections(lane_of):
     """Whoever does not know the lane's secret is refused and counted while a window goes on, and no byte of theirs is."""
     lane = lane_of("sendfile", **SMALL, **FRESH)
-    address = lane.terms.door.addresses[0]
+    address = lane.transfer_plan.connector.addresses[0]
     with socket.create_connection(address) as silent, socket.create_connection(address) as half, socket.create_connection(address) as wrong:
         half.sendall(b"x" * 10)
         wrong.sendall(GREETING.pack(b"s" * 32, 0, 0) + b"payload")
@@ -210,16 +210,16 @@ def test_strangers_are_kept_out_of_fresh_connections(lane_of):
         wrong.settimeout(5)
         with _ended():
             assert wrong.recv(1) == b""
-        assert lane.late_strangers() == 1
+        assert lane.late_unauthenticated() == 1
         half.shutdown(socket.SHUT_WR)
         half.settimeout(5)
         with _ended():
             assert half.recv(1) == b""
         silent.close()
         deadline = time.monotonic() + 5
-        while lane.late_strangers() < 3 and time.monotonic() < deadline:
+        while lane.late_unauthenticated() < 3 and time.monotonic() < deadline:
             time.sleep(0.005)
-    assert lane.late_strangers() == 3
+    assert lane.late_unauthenticated() == 3
     wait_for_rest(lane)
     _, told = window(lane)
     assert sum(b - a for a, b in told["sent"]) == sum(b - a for a, b in told["received"]) > 0
@@ -241,11 +241,11 @@ def test_silent_strangers_do_not_use_up_a_receiver(lane_of, monkeypatch):
 
     monkeypatch.setattr(receive_loop, "MOST_SILENT", 4)
     lane = lane_of("read_send", **SMALL, **FRESH)
-    socks = [socket.create_connection(lane.terms.door.addresses[0]) for _ in range(10)]
+    socks = [socket.create_connection(lane.transfer_plan.connector.addresses[0]) for _ in range(10)]
     try:
         _, told = window(lane)
         assert sum(b - a for a, b in told["sent"]) == sum(b - a for a, b in told["received"]) > 0
-        assert lane.late_strangers() >= 6
+        assert lane.late_unauthenticated() >= 6
     finally:
         for sock in socks:
             sock.close()

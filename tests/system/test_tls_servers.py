@@ -21,7 +21,7 @@ from zcload.model.study import Point, Server, Variant
 from zcload.runner.window import measure
 from zcload.server.root import DocumentRoot
 from zcload.server.running import missing
-from zcload.server.server_lane import Served, set_up_server
+from zcload.server.server_lane import ServedFile, set_up_server
 
 pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("leaks")]
 
@@ -50,7 +50,7 @@ def lane():
         everywhere = frozenset(os.sched_getaffinity(0))
         variant = Variant("s", "server", server=Server(command, grace_s=1.0, request_bytes=1 << 16, tls=True))
         point = Point(file_size=1 << 20, placement="free", socket_buffer=None)
-        served = Served(root, "f", str(root.root / "f"), 1 << 20)
+        served = ServedFile(root, "f", str(root.root / "f"), 1 << 20)
         made = set_up_server(variant, point, served, Placement((everywhere,), (everywhere,), everywhere), Network("127.0.0.1"))
         lanes.append(made)
         made.ready()

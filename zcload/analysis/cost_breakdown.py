@@ -16,7 +16,7 @@ NOT_OBSERVABLE = "not observable"
 Facts = Mapping[str, Any]
 
 
-def bill(
+def cost_breakdown(
     lane: Facts, network: str, generations: Sequence[Generation], bootstrap: Bootstrap, truth: Facts, mapped_fraction: float | None
 ) -> dict[str, Any]:
     """Return the bill of *lane*: what `lane_facts` says of it, with what was counted and what the kernel reported."""

@@ -10,7 +10,7 @@ from zcload.analysis import rate
 from zcload.analysis.bottleneck import bottleneck
 from zcload.analysis.caution_rules import arrivals_missed, point_cautions
 from zcload.analysis.comparisons import Comparison, aa_outside, compare, judge, keep_family_wise, smallest_saving_percent
-from zcload.analysis.cost_breakdown import bill
+from zcload.analysis.cost_breakdown import cost_breakdown
 from zcload.analysis.crossover import crossing_record
 from zcload.analysis.estimates import difference_to, metric_interval
 from zcload.analysis.explanation import reasons
@@ -20,7 +20,7 @@ from zcload.analysis.point_data import PointData, Sorting
 from zcload.analysis.servers import server_cautions, server_facts
 from zcload.analysis.stats import Bootstrap
 from zcload.analysis.tally import Generation, idle_cores
-from zcload.analysis.zerocopy_check import truth
+from zcload.analysis.zerocopy_check import zerocopy_check
 from zcload.model.cautions import Caution
 from zcload.model.metrics import METRICS, headline
 
@@ -43,9 +43,9 @@ def summarise(records: Iterable[Record]) -> dict[str, Any]:
     complete = bool(ends and ends[-1]["complete"])
     cautions = [Caution(**c) for c in header["cautions"]]
     cautions += [Caution(r["code"], r["message"], r["remedy"]) for r in by_point[-1].events["caution"]]
-    sittings = by_point[-1].events["resumed"]
-    if sittings:
-        times = ", ".join(record["at"] for record in sittings)
+    sessions = by_point[-1].events["resumed"]
+    if sessions:
+        times = ", ".join(record["at"] for record in sessions)
         cautions.append(Caution("resumed", f"this run was interrupted and resumed: {times}", "what changed between the sittings is in it"))
     points: list[_Point] = []
     crossover, logs = header.get("crossover"), {}
@@ -71,7 +71,7 @@ def summarise(records: Iterable[Record]) -> dict[str, Any]:
         "zcload_version": header["zcload_version"],
         "complete": complete,
         "started": header["started"],
-        "resumed": [record["at"] for record in sittings],
+        "resumed": [record["at"] for record in sessions],
         "seed": header["seed"],
         "schedule": header["schedule"],
         "headline": key,
@@ -205,7 +205,7 @@ class _Point:
             interval, why = metric_interval(metric, name, self.generations, self.bootstrap)
             figures = interval.as_dict() if interval else {"estimate": None, "low": None, "high": None}
             metrics[key] = {**figures, "unit": metric.unit, **({} if interval else {"reason": why})}
-        said_truth, mapped = truth(reports), _mapped_fraction(sums)
+        said_truth, mapped = zerocopy_check(reports), _mapped_fraction(sums)
         return {
             "name": name,
             "mechanism": lane["mechanism"],
@@ -235,7 +235,7 @@ class _Point:
             "rate": rate,
             "server": server_facts(self.data.servers.get(name, ())),
             "metrics": metrics,
-            "bill": bill(lane, self.described["point"]["network"], self.generations, self.bootstrap, said_truth, mapped),
+            "bill": cost_breakdown(lane, self.described["point"]["network"], self.generations, self.bootstrap, said_truth, mapped),
         }
 
     def _latency(self, name: str) -> dict[str, Any] | None:

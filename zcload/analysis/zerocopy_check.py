@@ -11,7 +11,7 @@ SUMS = ("completions", "copied", "enobufs", "enomem", "eagain", "waits", "short"
 LARGEST = ("pinned_bytes_max",)  # of any one sender
 
 
-def truth(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def zerocopy_check(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the counters of all senders' *reports* together, null for what the mechanism does not count, and what follows from them.
 
     They cover all that the senders did in their generations, warm-ups and repeated blocks too.

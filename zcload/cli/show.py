@@ -22,7 +22,7 @@ def show_report(results: list[Path], format: str, out: Path | None, charts: list
 
     from zcload.cli.output_files import PICTURES, say_what_is_missing, write_charts
     from zcload.report import FORMATS, renderer
-    from zcload.report.imported import read_foreign, table
+    from zcload.report.imported import read_imported, table
     from zcload.store.reader import Result
 
     if format not in (*FORMATS, *PICTURES):
@@ -37,7 +37,7 @@ def show_report(results: list[Path], format: str, out: Path | None, charts: list
     loaded = [Result.load(result) for result in results]
     if others:
         last = loaded[-1]
-        loaded[-1] = replace(last, summary={**last.summary, "imported": [read_foreign(other) for other in others]})
+        loaded[-1] = replace(last, summary={**last.summary, "imported": [read_imported(other) for other in others]})
     text = for_terminal(loaded) if format == "table" and out is None else renderer(format)(loaded)
     if format == "html":
         say_what_is_missing()

@@ -30,7 +30,7 @@ class Connections:
 
     clients: tuple[socket.socket, ...]
     servers: tuple[socket.socket, ...]
-    strangers: int
+    unauthenticated: int
 
     def close(self) -> None:
         """Close the coordinator's copies of all ends."""
@@ -91,7 +91,7 @@ def connect(point: Point, count: int, congestion: str | None, network: Network |
     listener = listen(point, congestion, min(count + 16, 4096), network)
     clients: list[socket.socket] = []
     servers: dict[int, socket.socket] = {}
-    strangers = 0
+    unauthenticated = 0
     try:
         where = listener.getsockname()
         # In portions, so that the queue of the listener is never full of our own.
@@ -103,10 +103,10 @@ def connect(point: Point, count: int, congestion: str | None, network: Network |
                 client.setblocking(False)
                 client.connect_ex(where)  # in progress: what became of it shows when it is writable
                 portion[client] = _GREETING.pack(secret, number)
-            strangers += _meet(listener, portion, secret, servers)
+            unauthenticated += _meet(listener, portion, secret, servers)
         for client in clients:
             client.setblocking(True)
-        return Connections(tuple(clients), tuple(servers[number] for number in range(count)), strangers)
+        return Connections(tuple(clients), tuple(servers[number] for number in range(count)), unauthenticated)
     except OSError as error:
         for sock in (*clients, *servers.values()):
             sock.close()
@@ -125,7 +125,7 @@ def _meet(listener: socket.socket, portion: dict[socket.socket, bytes], secret: 
     Connecting, accepting and listening to greetings go on at the same time, so that strangers can neither fill the listener's
     queue nor hold anybody up by saying nothing.
     """
-    strangers = 0
+    unauthenticated = 0
     wanted = len(servers) + len(portion)
     deadline = time.monotonic() + _TIMEOUT_S
     greetings: dict[socket.socket, bytes] = {}
@@ -156,7 +156,7 @@ def _meet(listener: socket.socket, portion: dict[socket.socket, bytes], secret: 
                             continue
                         selector.unregister(sock)
                         if verdict < 0 or verdict in servers:
-                            strangers += 1
+                            unauthenticated += 1
                             sock.close()
                         else:
                             sock.setblocking(True)
@@ -164,7 +164,7 @@ def _meet(listener: socket.socket, portion: dict[socket.socket, bytes], secret: 
         finally:
             for sock in greetings:
                 sock.close()
-    return strangers + len(greetings)
+    return unauthenticated + len(greetings)
 
 
 def _accept(listener: socket.socket, greetings: dict[socket.socket, bytes], selector: selectors.BaseSelector) -> None:

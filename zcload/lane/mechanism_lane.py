@@ -33,7 +33,7 @@ from zcload.lane.board import (
 from zcload.lane.loads.load import Load
 from zcload.lane.placement import Placement
 from zcload.lane.sender import load_of
-from zcload.lane.small_files.transfer_plan import Terms
+from zcload.lane.small_files.transfer_plan import TransferPlan
 from zcload.lane.worker import Worker, process_state
 from zcload.linux import interrupt
 from zcload.mechanisms import mechanism_of
@@ -59,12 +59,12 @@ class Lane:
     gates: list[int] = field(default_factory=list)
     number: int = 0  # of the last order given
     silent: int = 0  # how many orders were to move nothing, so that no receiver woke for them
-    strangers: int = 0
+    unauthenticated: int = 0
     rests: int = 0  # how often the lane came to rest
     loose: int = 0  # how often of these it was not quite at rest: see `patience_s`
     odd: str | None = None  # what was unusual about its end
     cache: FileCache | None = None  # of the file, where windows must see to its state
-    terms: Terms | None = None  # of transfers; None for streams
+    transfer_plan: TransferPlan | None = None  # of transfers; None for streams
     receiver_calls: tuple[str, ...] = ()
     parts: tuple[tuple[int, int], ...] = ()  # start and end of what each connection brings when the lane is verified
 
@@ -189,14 +189,14 @@ class Lane:
         """Say whether as many bytes, and as many small files, have been received as were sent, as of the senders' last park."""
         if self.sent() != self.received():
             return False
-        if self.terms is None or not mechanism_of(self.variant).moves_payload:
+        if self.transfer_plan is None or not mechanism_of(self.variant).moves_payload:
             return True
         sent, received = self.transfers()
         return sum(sent) == sum(received)
 
-    def late_strangers(self) -> int:
+    def late_unauthenticated(self) -> int:
         """Return how many connections without the secret came while the lane was at work."""
-        if self.terms is None:
+        if self.transfer_plan is None:
             return 0
         first = len(self.senders)
         return sum(self.board.words[Board.base(first + i) + STRANGERS] for i in range(len(self.receivers)))
@@ -253,7 +253,7 @@ class Lane:
 
     def _expect(self, worker: Worker, key: str, what: str) -> dict[str, Any]:
         """Wait for the message with *key* from *worker*; raises StudyError that names it if it says anything else."""
-        message = worker.hear(_SETUP_S, what)
+        message = worker.receive(_SETUP_S, what)
         if key not in message:
             raise StudyError(f"{worker}: said {str(message)[:60]!r} while {what}")
         return message
@@ -265,7 +265,7 @@ class Lane:
         self.order(VERIFY)
         heard: dict[int, str] = {}
         for worker in self.receivers:
-            digests = self._hear_while_moving(worker, timeout_s).get("digests")
+            digests = self._receive_while_moving(worker, timeout_s).get("digests")
             if not isinstance(digests, dict):
                 raise StudyError(f"{worker}: said no digests while verifying")
             heard |= {int(number): digest for number, digest in digests.items()}
@@ -278,12 +278,12 @@ class Lane:
         for worker in self.receivers:
             self._expect(worker, "ready", "after verification")
 
-    def _hear_while_moving(self, worker: Worker, timeout_s: float) -> dict[str, Any]:
+    def _receive_while_moving(self, worker: Worker, timeout_s: float) -> dict[str, Any]:
         """Wait for a message from *worker* for as long as bytes keep arriving, watching all workers."""
         seen, deadline = -1, time.monotonic() + timeout_s
         while True:
             try:
-                message = worker.told()
+                message = worker.poll()
             except StudyError as told:
                 raise self.failure() or told from None
             if message is not None:
@@ -294,12 +294,14 @@ class Lane:
                 seen, deadline = now, time.monotonic() + timeout_s
             error = self.failure()
             late = time.monotonic() > deadline
-            if (error is not None or late) and (message := worker.told()) is not None:
+            if (error is not None or late) and (message := worker.poll()) is not None:
                 return message  # it came while we looked
             if error is not None:
                 raise error
             if late:
-                raise StudyError(f"lane {self.name}: verification stands still at {now} bytes for {timeout_s:.0f} s: {posture(self)}")
+                raise StudyError(
+                    f"lane {self.name}: verification stands still at {now} bytes for {timeout_s:.0f} s: {describe_state(self)}"
+                )
             interrupt.wait(worker.control.fileno(), 0.05)
 
     def report(self) -> list[dict[str, Any]]:
@@ -332,11 +334,11 @@ class Lane:
             os.close(gate)
         self.senders, self.receivers, self.observed_senders, self.observed_receivers, self.gates = [], [], [], [], []
         self.board.close()
-        if self.terms:
-            self.terms.log.close()
+        if self.transfer_plan:
+            self.transfer_plan.log.close()
 
 
-def posture(lane: Lane) -> str:
+def describe_state(lane: Lane) -> str:
     """Describe what a lane that does not move is doing, for messages."""
     workers = ", ".join(f"{worker.role} {worker.index} (pid {worker.pid}) {process_state(worker.pid)}" for worker in lane.workers[:6])
     return f"{lane.sent()} bytes sent as of the last park, {lane.received()} received; {workers}"

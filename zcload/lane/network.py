@@ -61,7 +61,7 @@ class Veth(Network):
         coordinator = os.getpid()
         self._keeper = spawn("veth", "keeper", 0, lambda control: keep(control, recipe, coordinator), (), None)
         try:
-            told = self._keeper.hear(_TIMEOUT_S, "making network namespaces")
+            told = self._keeper.receive(_TIMEOUT_S, "making network namespaces")
             if "made" not in told:
                 raise ConfigError(_refusal(told["refused"], told["errno"]))
             self.facts = told["made"]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from zcload.errors import StudyError
 from zcload.lane.board import BYTES, COUNTS, ITERATIONS, LAST_NS, MAX_MEASURES, MEASURES, Board
-from zcload.lane.worker import tell
+from zcload.lane.worker import send_message
 from zcload.sinks import SINKS, Sink
 from zcload.sinks.recv import Recv
 
@@ -30,12 +30,12 @@ def receive_file(
     for _, sock in connections:
         taker.attach(sock)
     if expected:
-        tell(control, digests=_digest(taker, connections, expected, board, index))
+        send_message(control, digests=_digest(taker, connections, expected, board, index))
         # The board's counts begin with the first window: the calls of verification would all fall into that.
         taker.counts[:], taker.measured[:] = [0] * len(taker.counts), [0] * len(taker.measured)
     words, base = board.words, board.base(index)
     total = words[base + BYTES]
-    tell(control, ready=True)
+    send_message(control, ready=True)
     if len(connections) == 1:
         sock = connections[0][1]
         receive, now = publishing(taker, board, index), time.monotonic_ns
@@ -56,7 +56,7 @@ def receive_file(
     else:
         _drain_many(taker, [sock for _, sock in connections], board, index)
     taker.close()
-    tell(control, ended=True)
+    send_message(control, ended=True)
 
 
 def _drain_many(taker: Sink, socks: list[socket.socket], board: Board, index: int) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 
 from zcload.errors import StudyError
-from zcload.lane.mechanism_lane import Lane, posture
+from zcload.lane.mechanism_lane import Lane, describe_state
 from zcload.linux import interrupt
 
 _APART_S = 0.0005
@@ -70,4 +70,4 @@ def wait_for_rest(lane: Lane, stall_s: float = STALL_S) -> list[int]:
         if sum(clocks(lane)) != cpu_seen:
             cpu_seen, busy_at = sum(clocks(lane)), now
         if now - max(moved_at, busy_at) > stall_s or now - moved_at > SPIN * stall_s:
-            raise StudyError(f"lane {lane.name} did not come to rest in {now - moved_at:.0f} s: {posture(lane)}")
+            raise StudyError(f"lane {lane.name} did not come to rest in {now - moved_at:.0f} s: {describe_state(lane)}")

@@ -28,8 +28,8 @@ from zcload.lane.loads.load import Load, Means, Share
 from zcload.lane.loads.paced import Paced
 from zcload.lane.loads.small_files import Transfers
 from zcload.lane.loads.stream import Stream
-from zcload.lane.small_files.transfer_plan import Terms
-from zcload.lane.worker import tell
+from zcload.lane.small_files.transfer_plan import TransferPlan
+from zcload.lane.worker import send_message
 from zcload.linux.tcp_info import tcp_info
 from zcload.mechanisms import MECHANISMS
 from zcload.model.study import Point, Variant
@@ -61,17 +61,17 @@ def send_file(
     sock: socket.socket,
     fd: int,
     gate: int,
-    terms: Terms | None = None,
+    transfer_plan: TransferPlan | None = None,
 ) -> None:
     """Carry out the coordinator's orders until it says stop. *index* is the worker's block on the board, *gate* its eventfd."""
     cls = MECHANISMS[variant.mechanism]
     own = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY)  # an open file of its own: read-ahead is kept per open file, not per file
     mechanism = cls(sock, own, size, chunk if cls.uses_chunk else size, **variant.options)
     words, base = board.words, board.base(index)
-    load = load_of(point)(Means(mechanism, words, board.area(index), size, share, point, chunk, index, terms))
+    load = load_of(point)(Means(mechanism, words, board.area(index), size, share, point, chunk, index, transfer_plan))
     if len(mechanism.counts) + len(load.counts) > MAX_COUNTS:
         raise AssertionError(f"{cls.name} declares more kinds of calls than the board has words for")
-    tell(control, ready=True)
+    send_message(control, ready=True)
     while True:
         os.eventfd_read(gate)
         number, order = words[NUMBER], words[ORDER]
@@ -82,7 +82,7 @@ def send_file(
             load.verify()
             mechanism.drain()
         elif order == REPORT:
-            tell(control, **_report(sock), bytes=load.sent if cls.moves_payload else 0, completions=mechanism.completions())
+            send_message(control, **_report(sock), bytes=load.sent if cls.moves_payload else 0, completions=mechanism.completions())
         elif order == FORGET:
             mechanism.forget()
         elif order == STOP:

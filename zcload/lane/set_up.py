@@ -18,7 +18,7 @@ from zcload.lane.receiver import call_names, receive_file
 from zcload.lane.sender import load_of, send_file, shares
 from zcload.lane.small_files.receive_loop import CALLS as FILE_CALLS
 from zcload.lane.small_files.receive_loop import receive_files
-from zcload.lane.small_files.transfer_plan import agree
+from zcload.lane.small_files.transfer_plan import plan_transfers
 from zcload.lane.worker import spawn
 from zcload.mechanisms import mechanism_of
 from zcload.model.study import Point, Variant
@@ -45,11 +45,11 @@ def set_up(
     receivers = point.receiver_count
     lane = Lane(variant, point, placement, Board(point.senders + receivers, point.senders, load_of(point).area_words(point)))
     connections = connect(point, point.senders, congestion, network)
-    lane.strangers = connections.strangers
+    lane.unauthenticated = connections.unauthenticated
     listeners: list[socket.socket] = []
     try:
         if point.transfer == "per-file":
-            lane.terms, listeners = agree(point, size, congestion, network, seed)
+            lane.transfer_plan, listeners = plan_transfers(point, size, congestion, network, seed)
         for client, server in zip(connections.clients, connections.servers, strict=True):
             mechanism_of(variant).prepare(client, server)
     except OSError as error:
@@ -65,8 +65,8 @@ def set_up(
 
             def receive(control: Any, r: int = r, own: Any = own, listener: Any = listener) -> None:
                 place: dict[str, Any] = {"board": lane.board, "index": point.senders + r, "sink": lane.sink, "chunk": point.receive_chunk}
-                if lane.terms is not None:
-                    receive_files(control, **place, connections=own, terms=lane.terms, listener=listener, verify=verify)
+                if lane.transfer_plan is not None:
+                    receive_files(control, **place, connections=own, transfer_plan=lane.transfer_plan, listener=listener, verify=verify)
                 else:
                     expected = {c: parts[c].end - parts[c].start for c, _ in own} if verify else {}
                     receive_file(control, **place, connections=own, expected=expected)
@@ -91,7 +91,7 @@ def set_up(
                     sock=sock,
                     fd=fd,
                     gate=gate,
-                    terms=lane.terms,
+                    transfer_plan=lane.transfer_plan,
                 )
 
             lane.senders.append(spawn(variant.name, "sender", s, send, [sock.fileno(), fd, gate], placement.senders[s]))

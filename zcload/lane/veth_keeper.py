@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zcload.lane.worker import tell
+from zcload.lane.worker import send_message
 from zcload.linux import ethtool, netlink
 from zcload.linux.namespaces import CLONE_NEWNET, CLONE_NEWUSER, enter_network, keep_own_ids, own_network, own_user, unshare
 from zcload.linux.process import die_with_parent
@@ -56,12 +56,12 @@ def keep(control: socket.socket, recipe: Recipe, coordinator: int) -> None:
             refused.append(f"{(error.strerror or str(error)).lower()} for {doing}")
             if error.errno in (errno.EPERM, errno.EACCES):
                 continue
-            tell(control, refused=refused, errno=error.errno)
+            send_message(control, refused=refused, errno=error.errno)
             return
-        tell(control, made={"user_namespace": bool(flags & CLONE_NEWUSER), **facts})
+        send_message(control, made={"user_namespace": bool(flags & CLONE_NEWUSER), **facts})
         break
     else:
-        tell(control, refused=refused, errno=errno.EPERM)
+        send_message(control, refused=refused, errno=errno.EPERM)
         return
     while request := control.recv(4096):
         if request == DOORS:

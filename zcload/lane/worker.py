@@ -75,7 +75,7 @@ class Worker:
             else:
                 self.inbox.append(message)
 
-    def told(self) -> dict[str, Any] | None:
+    def poll(self) -> dict[str, Any] | None:
         """Return the next message that has arrived, None if there is none; raises WorkerError if the worker told that it failed."""
         self._collect()
         if self.inbox:
@@ -93,19 +93,19 @@ class Worker:
         # One that left in peace saw its connection end: whoever ended it is to be named.
         return self.error or WorkerError(f"{self}: {_ending(self.status or 0)}", consequence=not self.status)
 
-    def hear(self, timeout_s: float, what: str, meanwhile: Callable[[], None] | None = None) -> dict[str, Any]:
+    def receive(self, timeout_s: float, what: str, meanwhile: Callable[[], None] | None = None) -> dict[str, Any]:
         """Wait for a message, calling *meanwhile* at every look around.
 
         Raises WorkerError if the worker fails, ends, or says nothing for *timeout_s*, Interrupted on a signal.
         """
         deadline = time.monotonic() + timeout_s
         while True:
-            message = self.told()
+            message = self.poll()
             if message is not None:
                 return message
             interrupt.check()
             if not self.alive():
-                message = self.told()  # its last words may have come between the look and the end
+                message = self.poll()  # its last words may have come between the look and the end
                 if message is not None:
                     return message
                 raise self.failure() or WorkerError(f"{self}: ended without a word")
@@ -176,11 +176,11 @@ def _run(body: Body, control: socket.socket, coordinator: int | None, keep: set[
         body(control)
         code = 0
     except ZcloadError as error:
-        tell(control, error=str(error), consequence=isinstance(error, StudyError) and error.consequence)
+        send_message(control, error=str(error), consequence=isinstance(error, StudyError) and error.consequence)
     except OSError as error:
-        tell(control, error=f"{type(error).__name__}: {error.strerror or error}", consequence=isinstance(error, ConnectionError))
+        send_message(control, error=f"{type(error).__name__}: {error.strerror or error}", consequence=isinstance(error, ConnectionError))
     except BaseException as error:
-        tell(control, error=f"{type(error).__name__}: {error}{_place()}")
+        send_message(control, error=f"{type(error).__name__}: {error}{_place()}")
     finally:
         os._exit(code)
 
@@ -202,7 +202,7 @@ def _close_others(keep: set[int]) -> None:
     os.closerange(low, os.sysconf("SC_OPEN_MAX"))
 
 
-def tell(control: socket.socket, **message: Any) -> None:
+def send_message(control: socket.socket, **message: Any) -> None:
     """Send a message from the worker to the coordinator; a coordinator that is gone is no reason to fail."""
     try:
         control.send(json.dumps(message).encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zcload.mechanisms.base import FileEndedEarly, Mechanism, Unavailable
-from zcload.mechanisms.external_sender import Foreign
+from zcload.mechanisms.external_sender import ExternalSender
 from zcload.mechanisms.ktls_sendfile import KtlsSendfile
 from zcload.mechanisms.mmap_send import MmapSend
 from zcload.mechanisms.msg_zerocopy import MsgZerocopy
@@ -45,4 +45,4 @@ __all__ = ["MECHANISMS", "FileEndedEarly", "Mechanism", "Unavailable", "mechanis
 
 def mechanism_of(variant: Variant) -> type[Mechanism]:
     """Return the class that declares how *variant* moves the file."""
-    return Foreign if variant.server is not None else MECHANISMS[variant.mechanism]
+    return ExternalSender if variant.server is not None else MECHANISMS[variant.mechanism]

@@ -6,7 +6,7 @@ from zcload.mechanisms.base import Mechanism
 from zcload.model.study import SERVER
 
 
-class Foreign(Mechanism):
+class ExternalSender(Mechanism):
     """Stand for whatever a server does; it is measured from outside and never runs in the senders' loop."""
 
     name = SERVER

@@ -12,7 +12,7 @@ import socket
 from zcload.mechanisms import zerocopy_socket
 from zcload.mechanisms.base import Copies, Unavailable
 from zcload.mechanisms.kept_mapping import KeptMapping
-from zcload.mechanisms.probe_transfer import trial
+from zcload.mechanisms.probe_transfer import probe_transfer
 from zcload.mechanisms.zerocopy_socket import DRAIN_TIMEOUT_S, ZeroCopySocket
 
 
@@ -30,7 +30,7 @@ class MsgZerocopy(KeptMapping):
 
     @classmethod
     def probe(cls) -> Unavailable | None:
-        return trial(cls, zerocopy_socket.TOO_OLD)
+        return probe_transfer(cls, zerocopy_socket.TOO_OLD)
 
     def send(self, offset: int, count: int) -> int:
         # The pages belong to the file: whoever changes it now changes what is on its way.

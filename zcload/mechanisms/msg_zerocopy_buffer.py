@@ -13,7 +13,7 @@ import socket
 from zcload.linux.memory import anonymous, slots
 from zcload.mechanisms import zerocopy_socket
 from zcload.mechanisms.base import Copies, Mechanism, Unavailable
-from zcload.mechanisms.probe_transfer import trial
+from zcload.mechanisms.probe_transfer import probe_transfer
 from zcload.mechanisms.zerocopy_socket import DRAIN_TIMEOUT_S, ZeroCopySocket
 
 _PREADV = len(zerocopy_socket.CALLS)
@@ -41,7 +41,7 @@ class MsgZerocopyBuffer(Mechanism):
 
     @classmethod
     def probe(cls) -> Unavailable | None:
-        return trial(cls, zerocopy_socket.TOO_OLD)
+        return probe_transfer(cls, zerocopy_socket.TOO_OLD)
 
     @classmethod
     def private_bytes(cls, size: int, chunk: int) -> int:

@@ -23,7 +23,7 @@ _REMEDIES = {
 _answers: dict[type[Mechanism], Unavailable | None] = {}
 
 
-def trial(cls: type[Mechanism], too_old: Unavailable) -> Unavailable | None:
+def probe_transfer(cls: type[Mechanism], too_old: Unavailable) -> Unavailable | None:
     """Send a few pages through *cls*; return why it did not work, None if it did. *too_old*: the answer if the kernel knows no such call.
 
     The answer is kept: what a host can do does not change while zcload runs.

@@ -15,7 +15,7 @@ from typing import ClassVar
 from zcload.errors import StudyError
 from zcload.linux import uring, uring_abi
 from zcload.mechanisms.base import Mechanism, Unavailable
-from zcload.mechanisms.probe_transfer import trial
+from zcload.mechanisms.probe_transfer import probe_transfer
 from zcload.mechanisms.zerocopy_socket import DRAIN_TIMEOUT_S
 
 # MSG_WAITALL: the kernel goes on after a part has gone [5.19]; before, and after an error, a send may be short, which breaks links.
@@ -44,7 +44,7 @@ class Ringed(Mechanism):
         why = uring.why_not(cls.operations)
         if why is not None:
             return Unavailable(*why)
-        return trial(cls, Unavailable("io_uring of this kernel lacks a flag that is needed", "Linux 6.2 or newer"))
+        return probe_transfer(cls, Unavailable("io_uring of this kernel lacks a flag that is needed", "Linux 6.2 or newer"))
 
     def reconnect(self, sock: socket.socket) -> None:
         self.sock, self._out = sock, sock.fileno()

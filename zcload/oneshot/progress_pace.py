@@ -17,7 +17,7 @@ class Pace:
         self._view = view
         self._next_s = time.monotonic() + _INTERVAL_S
 
-    def tell(self, phase: str, done: int, size: int | None = None) -> None:
+    def report(self, phase: str, done: int, size: int | None = None) -> None:
         """Tell that *done* bytes, of *size* if that is known, have been through *phase*."""
         now = time.monotonic()
         if now < self._next_s:

@@ -152,7 +152,7 @@ def _take(sock: socket.socket, peer: str, chunk: int, digest: bool, pace: Pace) 
         try:
             got = taker.receive(sock)
         except BlockingIOError:
-            pace.tell("receiving", total)
+            pace.report("receiving", total)
             continue
         except OSError as error:
             raise StudyError(f"{peer} broke off after {total} bytes: {(error.strerror or str(error)).lower()}") from None
@@ -164,6 +164,6 @@ def _take(sock: socket.socket, peer: str, chunk: int, digest: bool, pace: Pace) 
             before = time.process_time_ns()
             sha.update(taker.payload[:got])
             digest_ns += time.process_time_ns() - before
-        pace.tell("receiving", total)
+        pace.report("receiving", total)
     cpu = time.process_time_ns() - cpu
     return Received(peer, total, (last - first) / 1e9, (cpu - digest_ns) / 1e9, sha.hexdigest() if digest else None, digest_ns / 1e9)

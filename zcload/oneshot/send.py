@@ -129,7 +129,7 @@ def _run(job: Job, path: str, pace: Pace) -> dict[str, Any]:
     sent = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("q")
     worker = spawn(job.mechanism.name, "sender", 0, lambda control: stream(control, job, sent), [job.fd], None)
     try:
-        told = worker.hear(math.inf, "sending", lambda: pace.tell("sending", sent[0], job.size))
+        told = worker.receive(math.inf, "sending", lambda: pace.report("sending", sent[0], job.size))
     finally:
         worker.end()
     if "failed" not in told:
@@ -155,5 +155,5 @@ def _digest(fd: int, path: str, size: int, pace: Pace) -> str:
             raise StudyError(f"{path} was truncated to {offset} of {size} bytes after it was sent")
         sha.update(buffer[:got])
         offset += got
-        pace.tell("digesting the file", offset, size)
+        pace.report("digesting the file", offset, size)
     return sha.hexdigest()

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from zcload.errors import ConfigError, StudyError
-from zcload.lane.worker import tell
+from zcload.lane.worker import send_message
 from zcload.mechanisms import FileEndedEarly, Mechanism
 from zcload.oneshot.address import format_address, resolve
 
@@ -59,9 +59,9 @@ def stream(control: socket.socket, job: Job, sent: memoryview) -> None:
     try:
         sock = _connect(job)
         with sock:
-            tell(control, **_deliver(sock, job, sent))
+            send_message(control, **_deliver(sock, job, sent))
     except (ConfigError, StudyError) as error:
-        tell(control, failed=str(error), usage=isinstance(error, ConfigError))
+        send_message(control, failed=str(error), usage=isinstance(error, ConfigError))
 
 
 def _connect(job: Job) -> socket.socket:

@@ -22,7 +22,7 @@ CONTENDERS_PER_GROUP = 3
 FOREIGN_LIMIT = 0.05  # of the machine's CPU time: more foreign CPU or steal than that contaminates a block
 REPEAT_LIMIT = 0.25  # of the blocks: so many may be repeated
 
-Record = Callable[[dict[str, Any]], None]
+Emit = Callable[[dict[str, Any]], None]
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ def run_block(
     together: bool,
     machine: Machine,
     rng: random.Random,
-    record: Record,
+    record: Emit,
     tolerance: Tolerance | None,
     between: Callable[[], None],
 ) -> None:

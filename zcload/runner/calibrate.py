@@ -16,8 +16,8 @@ from zcload.model.schedule import LEAST_BURSTS, LONGEST_WINDOW_S
 from zcload.model.study import Point, Study, Variant
 from zcload.model.units import format_size
 from zcload.runner.block import CONTENDERS_PER_GROUP
-from zcload.runner.context import PointFailed, Setting
-from zcload.runner.pacing_cost import chunk_window_s, least_window_s, look_s, may_try
+from zcload.runner.context import PointContext, PointFailed
+from zcload.runner.pacing_cost import chunk_window_s, least_window_s, may_try, probe_window_s
 from zcload.runner.window import LaneFailed, measure
 
 LOOP = "null"  # the mechanism whose cost per call is that of the loop itself
@@ -47,27 +47,27 @@ def lanes_at_once(study: Study) -> int:
 
 def extra_s(study: Study, point: Point) -> float:
     """Return how much longer the calibration of *point* takes for its rate: windows of all lanes, of the loop, of the chunks tried."""
-    lanes = _CALIBRATION_WINDOWS * (len(study.variants) + 1) * look_s(least_window_s(study, point), 0.0)
+    lanes = _CALIBRATION_WINDOWS * (len(study.variants) + 1) * probe_window_s(least_window_s(study, point), 0.0)
     if not study.best_chunk:
         return lanes
-    tried = sum(look_s(chunk_window_s(point, size), 0.0) for size in BEST_CHUNKS if may_try(point, size))
+    tried = sum(probe_window_s(chunk_window_s(point, size), 0.0) for size in BEST_CHUNKS if may_try(point, size))
     return lanes + _CHUNK_GENERATIONS * (1 + _CHUNK_BLOCKS) * tried
 
 
-def watch_idle(setting: Setting) -> list[list[int]] | None:
+def watch_idle(context: PointContext) -> list[list[int]] | None:
     """Read the machine before and after a moment in which every lane is parked; None where lanes run together: no machine ledger.
 
     Taken in every generation, beside the windows it is taken off: what else runs on a machine comes and goes.
     """
-    if setting.together:
+    if context.together:
         return None
-    before = setting.machine.read().as_list()
+    before = context.machine.read().as_list()
     interrupt.pause(_IDLE_S)
     interrupt.check()
-    return [before, setting.machine.read().as_list()]
+    return [before, context.machine.read().as_list()]
 
 
-def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, float, dict[str, float]]:
+def window_length(context: PointContext, lanes: dict[str, Lane]) -> tuple[float, float, dict[str, float]]:
     """Choose how long the gates of this point open, the same for all its lanes.
 
     Return it with the longest that they may and the time a window of each lane takes. With a cold cache no sender may come
@@ -75,25 +75,25 @@ def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, floa
     ends with its pass takes as long as that needs, whatever is chosen here. At a rate a window holds so many chunks of every
     sender that one more or less is nothing.
     """
-    fixed, paced = setting.study.stop.window_s, least_window_s(setting.study, setting.point)
+    fixed, paced = context.study.stop.window_s, least_window_s(context.study, context.point)
     # Only the lane knows that its server ignores ranges and sends the whole file at once.
-    wanted = max([paced, *(chunk_window_s(setting.point, lane.burst_bytes) for lane in lanes.values())])
+    wanted = max([paced, *(chunk_window_s(context.point, lane.burst_bytes) for lane in lanes.values())])
     paced = max(paced, min(wanted, LONGEST_WINDOW_S))
-    look = fixed or look_s(paced, SHORTEST_S)
-    needed, longest, takes = max(fixed or SHORTEST_S, paced, SHORTEST_PACED_S if paced else 0.0), longest_window_s(setting.point), {}
+    look = fixed or probe_window_s(paced, SHORTEST_S)
+    needed, longest, takes = max(fixed or SHORTEST_S, paced, SHORTEST_PACED_S if paced else 0.0), longest_window_s(context.point), {}
     for name, lane in list(lanes.items()):
         try:
-            records = [measure(lane, look, setting.machine) for _ in range(_CALIBRATION_WINDOWS)]
+            records = [measure(lane, look, context.machine) for _ in range(_CALIBRATION_WINDOWS)]
         except LaneFailed as error:
-            setting.drop([lanes], name, error)
+            context.drop([lanes], name, error)
             continue
         last = records[-1]
         takes[name] = (last["rest_ns"] - last["open_ns"] + last.get("cache_ns", 0)) / 1e9
         cls = mechanism_of(lane.variant)
         if cls.whole_pass or not cls.moves_payload:
             continue
-        if setting.cache.cold:
-            longest = min(longest, _half_share_s(setting, last))
+        if context.cache.cold:
+            longest = min(longest, _half_share_s(context, last))
         if fixed or lane.variant.server is not None:
             continue  # the answers that a server's receivers wait for are whole, however short the window was: it lasts as long as they do
         calls = min(after[2] - before[2] for before, after in last["senders"])
@@ -104,7 +104,7 @@ def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, floa
         longest = max(math.floor(longest * _STEPS_PER_S), 1) / _STEPS_PER_S
     chosen = fixed or min(_in_steps(min(needed, max(LONGEST_S, paced))), longest)
     if chosen < 0.99 * wanted:
-        setting.caution(
+        context.caution(
             "few_chunks",
             f"a window of {chosen:g} s holds fewer than {LEAST_BURSTS} chunks of every sender at the rate: the rate cannot be kept exactly",
             f"windows of {_in_steps(wanted):g} s (stop.window), a smaller chunk, or a smaller file for a server that ignores ranges",
@@ -112,22 +112,22 @@ def window_length(setting: Setting, lanes: dict[str, Lane]) -> tuple[float, floa
     return chosen, longest, {name: max(seconds, seconds - look + chosen) for name, seconds in takes.items()}
 
 
-def window_for(setting: Setting, chunk: int, chosen_s: float, longest_s: float) -> float:
+def window_for(context: PointContext, chunk: int, chosen_s: float, longest_s: float) -> float:
     """Return how long windows must be when a lane of *chunk* takes part too, where *chosen_s* does for the others."""
-    if setting.study.stop.window_s:
+    if context.study.stop.window_s:
         return chosen_s
-    return max(chosen_s, min(_in_steps(chunk_window_s(setting.point, chunk)), longest_s))
+    return max(chosen_s, min(_in_steps(chunk_window_s(context.point, chunk)), longest_s))
 
 
 def _in_steps(seconds: float) -> float:
     return math.ceil(round(seconds * _STEPS_PER_S, 6)) / _STEPS_PER_S
 
 
-def _half_share_s(setting: Setting, record: dict[str, Any]) -> float:
+def _half_share_s(context: PointContext, record: dict[str, Any]) -> float:
     """Return how long the fastest sender of a window takes for half of the file's part that is its own until the next begins."""
     span_s = (record["last_byte_ns"] - record["open_ns"]) / 1e9
     most = max(after[1] - before[1] for before, after in record["senders"])
-    return float(span_s * setting.source.size / setting.point.senders / 2 / max(most, 1))
+    return float(span_s * context.source.size / context.point.senders / 2 / max(most, 1))
 
 
 def bare_variants(variants: Sequence[Variant], paced: bool = False) -> list[Variant]:
@@ -139,37 +139,37 @@ def bare_variants(variants: Sequence[Variant], paced: bool = False) -> list[Vari
     return [Variant(f"#{name}", name) for name in overheads if name and name not in {v.mechanism for v in variants}]
 
 
-def loop_cost(setting: Setting, lane: Lane) -> float | None:
+def loop_cost(context: PointContext, lane: Lane) -> float | None:
     """Measure what the senders' loop costs by itself with the null mechanism: CPU seconds a turn, or a small file that is opened
     and closed; None if it could not be had.
     """
     try:
-        tallies = [window_tally(measure(lane, SHORTEST_S, setting.machine), None) for _ in range(_CALIBRATION_WINDOWS)]
+        tallies = [window_tally(measure(lane, SHORTEST_S, context.machine), None) for _ in range(_CALIBRATION_WINDOWS)]
     except LaneFailed:
         return None
-    per = "transfers" if setting.point.transfer == "per-file" else "sender_iterations"
+    per = "transfers" if context.point.transfer == "per-file" else "sender_iterations"
     return min((t["sender_cpu_s"] / t[per] for t in tallies if t[per]), default=None)
 
 
-def best_chunk(setting: Setting, told: Callable[[str, float], None]) -> tuple[int, dict[int, float]]:
+def best_chunk(context: PointContext, told: Callable[[str, float], None]) -> tuple[int, dict[int, float]]:
     """Find the chunk at which the baseline's mechanism costs both ends the least CPU per GB; return it and the costs of all (s/GB).
 
     Measured in generations of their own, so that choosing the luckiest does not flatter the lane that is measured later.
     """
-    baseline = setting.study.variant(setting.study.baseline)
-    own = baseline.chunk or setting.point.chunk
-    sizes = sorted({*(size for size in BEST_CHUNKS if size <= setting.source.size and may_try(setting.point, size)), own})
+    baseline = context.study.variant(context.study.baseline)
+    own = baseline.chunk or context.point.chunk
+    sizes = sorted({*(size for size in BEST_CHUNKS if size <= context.source.size and may_try(context.point, size)), own})
     variants = {f"{baseline.name}@{format_size(size)}": size for size in sizes}
-    open_s = {size: look_s(chunk_window_s(setting.point, size), SHORTEST_S) for size in sizes}
+    open_s = {size: probe_window_s(chunk_window_s(context.point, size), SHORTEST_S) for size in sizes}
     logs: dict[int, list[float]] = {size: [] for size in sizes}
     for generation in range(_CHUNK_GENERATIONS):
-        with setting.lanes([[_at(baseline, name, size) for name, size in variants.items()]]) as (lanes,):
+        with context.lanes([[_at(baseline, name, size) for name, size in variants.items()]]) as (lanes,):
             if len(lanes) < len(variants):
-                raise PointFailed(f"the baseline's best chunk could not be found: {', '.join(setting.out.values())}")
+                raise PointFailed(f"the baseline's best chunk could not be found: {', '.join(context.out.values())}")
             seen: dict[int, list[float]] = {size: [] for size in sizes}
             for block in range(1 + _CHUNK_BLOCKS):
-                for name in setting.rng.sample(list(lanes), len(lanes)):
-                    tally = window_tally(measure(lanes[name], open_s[variants[name]], setting.machine), None)
+                for name in context.rng.sample(list(lanes), len(lanes)):
+                    tally = window_tally(measure(lanes[name], open_s[variants[name]], context.machine), None)
                     if block and tally["gb"]:
                         seen[variants[name]].append(math.log(tally["total_cpu_s"] / tally["gb"]))
                     interrupt.check()
@@ -191,10 +191,10 @@ def chosen_chunk(calibrated: dict[str, Any] | None) -> tuple[int, dict[int, floa
     return (found["chunk_bytes"], {int(size): cost for size, cost in found["total_cpu_s_per_gb"].items()}) if found else None
 
 
-def best_chunk_variant(setting: Setting, chunk: int) -> Variant | None:
+def best_chunk_variant(context: PointContext, chunk: int) -> Variant | None:
     """Return the lane that the baseline gets at its best chunk; None where its own chunk is the best."""
-    baseline = setting.study.variant(setting.study.baseline)
-    if chunk == (baseline.chunk or setting.point.chunk):
+    baseline = context.study.variant(context.study.baseline)
+    if chunk == (baseline.chunk or context.point.chunk):
         return None
     return _at(baseline, f"{baseline.name}@{format_size(chunk)}", chunk)
 

@@ -24,9 +24,9 @@ from zcload.linux.perf_event import Ability
 from zcload.mechanisms import mechanism_of
 from zcload.model.study import Point, Study, Variant
 from zcload.model.units import human_bytes
-from zcload.runner.block import Record
-from zcload.runner.window import let_go
-from zcload.server.server_lane import Served, set_up_server
+from zcload.runner.block import Emit
+from zcload.runner.window import drop_mappings
+from zcload.server.server_lane import ServedFile, set_up_server
 
 VERIFY_STALL_S = 10.0
 
@@ -36,7 +36,7 @@ class PointFailed(StudyError):
 
 
 @dataclass(slots=True)
-class Setting:
+class PointContext:
     """A point of a study on this host. *out* holds the variants that no longer take part, with the reason."""
 
     study: Study
@@ -50,8 +50,8 @@ class Setting:
     machine: Machine
     rng: random.Random
     interrupts_apart: bool
-    emit: Record
-    served: Served | None = None  # the file as servers find it, where there are any
+    emit: Emit
+    served: ServedFile | None = None  # the file as servers find it, where there are any
     perf: Ability | None = None  # which perf events may be counted
     out: dict[str, str] = field(default_factory=dict)
     cautioned: set[str] = field(default_factory=set)
@@ -73,7 +73,7 @@ class Setting:
             self.cautioned.add(code)
             self.record({"kind": "caution", "code": code, "message": message, "remedy": remedy})
 
-    def strangers(self, count: int) -> None:
+    def unauthenticated(self, count: int) -> None:
         """Caution of connections that were not ours."""
         self.caution("strangers", f"{count} connections without the run's secret were refused", "somebody else uses this port")
 
@@ -170,8 +170,8 @@ class Setting:
         lane = self._set_up(variant, placement, verify)
         lane.cache = self.cache
         lanes[variant.name] = lane
-        if lane.strangers:
-            self.strangers(lane.strangers)
+        if lane.unauthenticated:
+            self.unauthenticated(lane.unauthenticated)
         if verify:
             lane.verify(self._expected(lane), VERIFY_STALL_S)
         else:
@@ -180,14 +180,14 @@ class Setting:
         if verify:
             moved, traced = lane.received(), lane.traced()
             if self.cache.cold:
-                let_go(lane)
+                drop_mappings(lane)
             self.record({"kind": "verified", "variant": variant.name, "digest": self.source.digest, "bytes": moved})
             if traced is not None:
                 self.record({"kind": "traced", "variant": variant.name, "trace": traced})
 
     def _expected(self, lane: Lane) -> tuple[str, ...]:
         """Return the SHA-256 of what each connection brings in verification: a share of the file, or some small files."""
-        if lane.terms is None:
+        if lane.transfer_plan is None:
             return self.source.share_digests(lane.parts, lambda what, fraction: None)
         if not self.digests:
             self.digests = expected_digests(self.point, self.source.fd, self.source.size)

@@ -7,7 +7,7 @@ from typing import Any
 from zcload.lane.mechanism_lane import Lane
 from zcload.model.schedule import LEAST_BURSTS, LONGEST_WINDOW_S, burst_bytes, window_s
 from zcload.model.study import Point, Study
-from zcload.runner.context import Setting
+from zcload.runner.context import PointContext
 from zcload.runner.window import LaneFailed, measure
 
 LEAST_ARRIVALS = 50  # of a lane in a window: with fewer, windows would differ by chance alone
@@ -29,7 +29,7 @@ def chunk_window_s(point: Point, chunk: int) -> float:
     return window_s(point.rate_bps, burst_bytes(chunk, point.chunk), point.senders) if point.paced and point.rate_bps else 0.0
 
 
-def look_s(least_s: float, shortest_s: float) -> float:
+def probe_window_s(least_s: float, shortest_s: float) -> float:
     """Return how long a window must be that is only to be looked at, where one that counts must last *least_s*."""
     return max(shortest_s, least_s * _LOOK_BURSTS / LEAST_BURSTS)
 
@@ -39,10 +39,10 @@ def may_try(point: Point, chunk: int) -> bool:
     return chunk <= point.chunk or chunk_window_s(point, chunk) <= LONGEST_WINDOW_S / 2
 
 
-def pacing_cost(setting: Setting, lane: Lane, open_s: float) -> dict[str, Any] | None:
+def pacing_cost(context: PointContext, lane: Lane, open_s: float) -> dict[str, Any] | None:
     """Measure what keeping the point's rate costs by itself, with the null mechanism: wake-ups, clock, schedule and turns of the loop."""
     try:
-        records = [measure(lane, open_s, setting.machine) for _ in range(_COST_WINDOWS)]
+        records = [measure(lane, open_s, context.machine) for _ in range(_COST_WINDOWS)]
     except LaneFailed:
         return None
     cpu_s = sum(after[0] - before[0] for record in records for before, after in record["senders"]) / 1e9

@@ -25,7 +25,7 @@ from zcload.model.progress import Progress, Viewer
 from zcload.model.study import Variant
 from zcload.runner import calibrate, pacing_cost, perf_window
 from zcload.runner.block import CONTENDERS_PER_GROUP, Tolerance, groups_of, run_block
-from zcload.runner.context import PointFailed, Setting, cpus_of
+from zcload.runner.context import PointContext, PointFailed, cpus_of
 from zcload.runner.lane_facts import lane_facts
 from zcload.runner.window import LaneFailed
 
@@ -39,12 +39,12 @@ _FAILED = "failed: "
 class PointRun:
     """A point being measured."""
 
-    def __init__(self, setting: Setting, headline: str, view: Viewer, points: int) -> None:
-        self.setting = setting
+    def __init__(self, context: PointContext, headline: str, view: Viewer, points: int) -> None:
+        self.context = context
         self.headline = METRICS[headline]
         self.view, self.points = view, points
-        self.stop = setting.study.stop
-        self.variants = [v for v in setting.study.variants if v.name not in setting.out]
+        self.stop = context.study.stop
+        self.variants = [v for v in context.study.variants if v.name not in context.out]
         self.extra: Variant | None = None
         self.window_s = 0.0
         self.warm_up_s: float | None = None  # None: as long as the windows that count
@@ -56,20 +56,20 @@ class PointRun:
         self.stopped: str | None = None
         self.failure: StudyError | None = None
         self._chosen: dict[str, Any] | None = None  # what an interrupted run had calibrated
-        self.tolerance = Tolerance(setting.interrupts_apart)
+        self.tolerance = Tolerance(context.interrupts_apart)
         self.logs: dict[str, list[float]] = {}
         self._widths: list[float] = []  # the widest headline half-width after each generation, from the least number on
         self._recent: list[dict[str, Any]] = []
 
     # Taking up an interrupted run.
 
-    def take_up(self, records: Sequence[dict[str, Any]]) -> None:
+    def restore(self, records: Sequence[dict[str, Any]]) -> None:
         """Go on from the *records* of this point that an interrupted run left; before `prepare`, which then chooses nothing anew."""
         events: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for record in records:
             events[record["kind"]].append(record)
         for failed in events["failed"]:
-            self.setting.out[failed["variant"]] = failed["reason"]
+            self.context.out[failed["variant"]] = failed["reason"]
         for stopped in events["stopped"]:
             self.stopped = stopped["reason"]
             if self.stopped.startswith(_FAILED):
@@ -77,7 +77,7 @@ class PointRun:
         if events["calibrated"]:
             self._chosen = events["calibrated"][-1]
             stop = replace(self.stop, window_s=self._chosen["window_s"])
-            self.setting.study = replace(self.setting.study, stop=stop)
+            self.context.study = replace(self.context.study, stop=stop)
         self._idle = [record for record in events["idle"] if record["purpose"] == "measure"]
         self.tolerance.blocks = sum(block["purpose"] == "measure" for block in events["block"])
         self.tolerance.repeats = sum(block["fate"] == "repeated" for block in events["block"])
@@ -95,45 +95,45 @@ class PointRun:
 
     def prepare(self) -> None:
         """Verify every lane, choose the window, find the best chunk. Raises StudyError if the baseline fails, Interrupted."""
-        setting = self.setting
+        context = self.context
         costs: dict[int, float] = {}
         best: int | None = None
         pacing = None
         own: dict[str, float | None] = {}
-        least_s = pacing_cost.least_window_s(setting.study, setting.point)
-        self.warm_up_s = pacing_cost.look_s(least_s, calibrate.SHORTEST_S) if least_s else None
-        bare = calibrate.bare_variants(self.variants, setting.point.paced)
-        with setting.lanes([[*self.variants, *bare]], verify=True, started=lambda name: self._tell("verifying", name)) as (lanes,):
+        least_s = pacing_cost.least_window_s(context.study, context.point)
+        self.warm_up_s = pacing_cost.probe_window_s(least_s, calibrate.SHORTEST_S) if least_s else None
+        bare = calibrate.bare_variants(self.variants, context.point.paced)
+        with context.lanes([[*self.variants, *bare]], verify=True, started=lambda name: self._tell("verifying", name)) as (lanes,):
             idle = {v.mechanism: lanes.pop(v.name) for v in bare if v.name in lanes}
             try:
                 self._tell("calibrating", "window length, loop")
-                if setting.point.paced and self.warm_up_s:
-                    pacing = pacing_cost.pacing_cost(setting, idle[calibrate.LOOP], self.warm_up_s) if calibrate.LOOP in idle else None
+                if context.point.paced and self.warm_up_s:
+                    pacing = pacing_cost.pacing_cost(context, idle[calibrate.LOOP], self.warm_up_s) if calibrate.LOOP in idle else None
                 else:
-                    own = {name: calibrate.loop_cost(setting, lane) for name, lane in idle.items()}
+                    own = {name: calibrate.loop_cost(context, lane) for name, lane in idle.items()}
             finally:
                 for lane in idle.values():
                     lane.tear_down()
-            self.window_s, self.longest_s, takes = calibrate.window_length(setting, lanes)
-        baseline = setting.study.variant(setting.study.baseline)
-        stream = setting.point.transfer == "stream"
-        if setting.study.best_chunk and mechanism_of(baseline).uses_chunk and stream:
-            best, costs = calibrate.chosen_chunk(self._chosen) or calibrate.best_chunk(setting, self._tell)
-            self.extra = calibrate.best_chunk_variant(setting, best)
+            self.window_s, self.longest_s, takes = calibrate.window_length(context, lanes)
+        baseline = context.study.variant(context.study.baseline)
+        stream = context.point.transfer == "stream"
+        if context.study.best_chunk and mechanism_of(baseline).uses_chunk and stream:
+            best, costs = calibrate.chosen_chunk(self._chosen) or calibrate.best_chunk(context, self._tell)
+            self.extra = calibrate.best_chunk_variant(context, best)
             if self.extra is not None:
-                with setting.lanes([[self.extra]], verify=True, started=lambda name: self._tell("verifying", name)):
+                with context.lanes([[self.extra]], verify=True, started=lambda name: self._tell("verifying", name)):
                     pass
-                if self.extra.name not in setting.out:
+                if self.extra.name not in context.out:
                     takes[self.extra.name] = takes[baseline.name]
-                    wider = calibrate.window_for(setting, best, self.window_s, self.longest_s)
+                    wider = calibrate.window_for(context, best, self.window_s, self.longest_s)
                     takes = {name: seconds + wider - self.window_s for name, seconds in takes.items()}
                     self.window_s = wider
         groups = -(-max(len(takes) - 1, 1) // CONTENDERS_PER_GROUP)
         self.block_s = sum(takes.values()) + (groups - 1) * takes[baseline.name]
-        if setting.together:
+        if context.together:
             self.block_s = max(takes.values()) * 2
-        extra = self.extra if self.extra and self.extra.name not in setting.out else None
-        setting.record(
+        extra = self.extra if self.extra and self.extra.name not in context.out else None
+        context.record(
             {
                 "kind": "calibrated",
                 "window_s": self.window_s,
@@ -144,21 +144,21 @@ class PointRun:
                 "pacing": pacing,
                 "best_chunk": calibrate.as_record(costs, best) if best else None,
                 "best_chunk_lane": (extra.name if extra else baseline.name) if best else None,
-                "extra_lane": lane_facts(extra, setting.point) if extra else None,
+                "extra_lane": lane_facts(extra, context.point) if extra else None,
                 "check_window_s": self.check_window_s,
             }
         )
 
     def _tell(self, phase: str, detail: str | float = "", fraction: float | None = None) -> None:
         text = detail if isinstance(detail, str) else ""
-        self.view(Progress(phase, text, fraction if isinstance(detail, str) else detail, point=self.setting.index, points=self.points))
+        self.view(Progress(phase, text, fraction if isinstance(detail, str) else detail, point=self.context.index, points=self.points))
         interrupt.check()
 
     # Measuring.
 
     def contenders(self) -> list[Variant]:
         """Return the variants that still take part, the best-chunk lane among them."""
-        return [v for v in (*self.variants, self.extra) if v is not None and v.name not in self.setting.out]
+        return [v for v in (*self.variants, self.extra) if v is not None and v.name not in self.context.out]
 
     def run_generation(self) -> None:
         """Measure a generation, and see whether to stop."""
@@ -188,20 +188,20 @@ class PointRun:
     def check_s(self) -> float:
         """Return about how long `run_check` takes."""
         windows = len(self.contenders()) + max(0, -(-(len(self.contenders()) - 1) // CONTENDERS_PER_GROUP) - 1)
-        return CHECK_GENERATIONS * CHECK_BLOCKS * (self.check_window_s + 0.05) * (1 if self.setting.together else windows)
+        return CHECK_GENERATIONS * CHECK_BLOCKS * (self.check_window_s + 0.05) * (1 if self.context.together else windows)
 
     def _measure(self, purpose: str, open_s: float, blocks: int, deadline: float | None) -> None:
-        setting = self.setting
+        context = self.context
         number, self.generation = self.generation, self.generation + 1
         self._recent = []
-        with setting.lanes(self._groups()) as groups:
+        with context.lanes(self._groups()) as groups:
             roles = [sorted(cpus) for cpus in next(iter(groups[0].values())).cpu_sets]
-            setting.record(
+            context.record(
                 {
                     "kind": "generation",
                     "generation": number,
                     "purpose": purpose,
-                    "cached": setting.cached,
+                    "cached": context.cached,
                     "cpus": roles,
                     "groups": [list(g) for g in groups],
                 }
@@ -212,61 +212,61 @@ class PointRun:
                 if not warm_up and block >= LEAST_BLOCKS and deadline is not None and time.monotonic() > deadline:
                     break
                 now = "warm-up" if warm_up else purpose
-                label = {"point": setting.index, "generation": number, "block": block, "purpose": now}
+                label = {"point": context.index, "generation": number, "block": block, "purpose": now}
                 try:
                     run_block(
                         groups,
                         label=label,
                         open_s=(self.warm_up_s or self.window_s) if warm_up else open_s,
-                        together=setting.together,
-                        machine=setting.machine,
-                        rng=setting.rng,
+                        together=context.together,
+                        machine=context.machine,
+                        rng=context.rng,
                         record=self._record,
                         tolerance=None if warm_up else self.tolerance,
                         between=partial(self._between, sampler, number, now),
                     )
                 except LaneFailed as error:
-                    setting.drop(groups, error.lane, error)
+                    context.drop(groups, error.lane, error)
                     sampler = Sampler(groups)
                 if warm_up:
                     self._watch_idle(number, purpose)
                     self._sample(sampler, number, purpose)
             self._sample(sampler, number, purpose)
             self._report(groups, number, sampler)
-            if number < self.stop.min_generations and not setting.together:
+            if number < self.stop.min_generations and not context.together:
                 self._count_events(groups, number)
 
     def _count_events(self, groups: list[dict[str, Lane]], number: int) -> None:
-        able = self.setting.perf
+        able = self.context.perf
         if able is None or not able.events:
             return
         for group in groups:
             for lane in list(group.values()):
                 try:
-                    counted = perf_window.count(lane, able, self.window_s, self.setting.machine)
+                    counted = perf_window.count(lane, able, self.window_s, self.context.machine)
                 except LaneFailed as error:
-                    self.setting.drop(groups, error.lane, error)
+                    self.context.drop(groups, error.lane, error)
                     continue
                 if counted is not None:
-                    self.setting.record({**counted, "generation": number})
+                    self.context.record({**counted, "generation": number})
                 interrupt.check()
 
     def _watch_idle(self, generation: int, purpose: str) -> None:
-        readings = calibrate.watch_idle(self.setting)
+        readings = calibrate.watch_idle(self.context)
         if readings is not None:
             record = {"kind": "idle", "generation": generation, "purpose": purpose, "machine": readings}
-            self.setting.record(record)
+            self.context.record(record)
             self._idle.append(record)
 
     def _groups(self) -> list[list[Variant]]:
         """Deal this generation's contenders into groups, each with a baseline lane of its own."""
-        baseline = self.setting.study.variant(self.setting.study.baseline)
+        baseline = self.context.study.variant(self.context.study.baseline)
         contenders = {v.name: v for v in self.contenders() if v.name != baseline.name}
-        dealt = [list(contenders)] if self.setting.together else groups_of(list(contenders), self.setting.rng)
+        dealt = [list(contenders)] if self.context.together else groups_of(list(contenders), self.context.rng)
         return [[baseline, *(contenders[name] for name in group)] for group in dealt]
 
     def _record(self, record: dict[str, Any]) -> None:
-        self.setting.emit(record)
+        self.context.emit(record)
         self._recent.append(record)
 
     def _between(self, sampler: Sampler, generation: int, purpose: str) -> None:
@@ -276,13 +276,13 @@ class PointRun:
         self.view(self.progress())
 
     def _sample(self, sampler: Sampler, generation: int, purpose: str) -> None:
-        self.setting.record({"kind": "sample", "generation": generation, "purpose": purpose, **sampler.sample()})
+        self.context.record({"kind": "sample", "generation": generation, "purpose": purpose, **sampler.sample()})
 
     def _report(self, groups: list[dict[str, Lane]], generation: int, sampler: Sampler) -> None:
         for lane in (lane for group in groups for lane in group.values()):
-            if lane.late_strangers():
-                self.setting.strangers(lane.late_strangers())
-            self.setting.record(
+            if lane.late_unauthenticated():
+                self.context.unauthenticated(lane.late_unauthenticated())
+            self.context.record(
                 {
                     "kind": "reports",
                     "generation": generation,
@@ -293,22 +293,22 @@ class PointRun:
                     **lane.facts(),
                 }
             )
-        self.setting.record({"kind": "sampler", "generation": generation, "samples": sampler.taken, "cpu_ns": sampler.cost_ns})
+        self.context.record({"kind": "sampler", "generation": generation, "samples": sampler.taken, "cpu_ns": sampler.cost_ns})
 
     # Stopping.
 
     def end(self, reason: str) -> None:
         """Measure this point no more, for *reason*."""
         self.stopped = reason
-        self.setting.record({"kind": "stopped", "reason": reason, "generations": self.generation})
+        self.context.record({"kind": "stopped", "reason": reason, "generations": self.generation})
 
     def fail(self, error: StudyError) -> None:
         """Measure this point no more, because nothing can be said without what failed; the other points go on."""
         self.failure = error
-        baseline = self.setting.study.baseline
-        if baseline not in self.setting.out:
-            self.setting.out[baseline] = str(error)
-            self.setting.record({"kind": "failed", "variant": baseline, "reason": str(error)})
+        baseline = self.context.study.baseline
+        if baseline not in self.context.out:
+            self.context.out[baseline] = str(error)
+            self.context.record({"kind": "failed", "variant": baseline, "reason": str(error)})
         self.end(f"{_FAILED}{error}")
 
     def _decide(self) -> None:
@@ -333,11 +333,11 @@ class PointRun:
         return [
             v.name
             for v in self.contenders()
-            if v.name != self.setting.study.baseline and not v.aa and v != self.extra and mechanism_of(v).moves_payload
+            if v.name != self.context.study.baseline and not v.aa and v != self.extra and mechanism_of(v).moves_payload
         ]
 
     def _take_in(self, generation: Generation) -> None:
-        baseline = self.setting.study.baseline
+        baseline = self.context.study.baseline
         for name in self._headline_lanes():
             log = generation_log_ratio(self.headline, name, baseline, generation, baseline)
             if log is not None:
@@ -356,7 +356,7 @@ class PointRun:
             "measuring",
             f"windows of {1000 * self.window_s:.0f} ms",
             min(1.0, self.spent_s / self.stop.max_time_s),
-            point=self.setting.index,
+            point=self.context.index,
             points=self.points,
             generations=self.generation,
             at_least=self.stop.min_generations,

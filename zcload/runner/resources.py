@@ -18,16 +18,16 @@ from zcload.linux.perf_event import ability
 from zcload.model.metrics import headline
 from zcload.model.progress import Progress, Viewer
 from zcload.model.study import Point, Study
-from zcload.runner.block import Record
-from zcload.runner.context import Setting
+from zcload.runner.block import Emit
+from zcload.runner.context import PointContext
 from zcload.runner.point import PointRun
 from zcload.runner.preflight import enough_bytes
 from zcload.server.document_files import write_files
 from zcload.server.root import DocumentRoot
-from zcload.server.server_lane import show
+from zcload.server.server_lane import publish
 
 
-class Ground:
+class StudyResources:
     """Makes the points of *study* measurable on this host; *out* says for each which variants it cannot run there, and why."""
 
     def __init__(
@@ -38,11 +38,11 @@ class Ground:
         environment: Mapping[str, Any],
         out: Sequence[Mapping[str, Any]],
         rng: random.Random,
-        emit: Record,
+        emit: Emit,
         view: Viewer,
-        left: Mapping[int, Sequence[dict[str, Any]]] | None = None,
+        previous: Mapping[int, Sequence[dict[str, Any]]] | None = None,
     ) -> None:
-        self.left = left or {}  # of an interrupted run, the records of its points
+        self.previous = previous or {}  # of an interrupted run, the records of its points
         self.study, self.rng = study, rng
         self._cores, self._out, self._emit, self._view = cores, out, emit, view
         self._headline = headline(environment.get("irq_time_accounting"), study.schedule)
@@ -61,7 +61,7 @@ class Ground:
         wires = (point.network, point.address, point.mtu, point.offloads)
         if wires not in self._networks:
             self._networks[wires] = open_network(point)
-        setting = Setting(
+        context = PointContext(
             study=self.study,
             index=index,
             point=point,
@@ -75,19 +75,19 @@ class Ground:
             interrupts_apart=self._interrupts_apart,
             emit=self._emit,
             perf=self._able,
-            served=show(self._root, source.path, source.size, self._small_files(point, source), self._enough) if self._root else None,
+            served=publish(self._root, source.path, source.size, self._small_files(point, source), self._enough) if self._root else None,
         )
-        setting.record_network()
-        setting.record_perf()
+        context.record_network()
+        context.record_perf()
         for name, why in self._out[index].items():
-            setting.out[name] = str(why)
-            setting.record({"kind": "skipped", "variant": name, "reason": str(why)})
-        run = PointRun(setting, self._headline, self._view, len(self.study.points))
-        if index in self.left:
-            digests = {record["digest"] for record in self.left[index] if record["kind"] == "verified"}
+            context.out[name] = str(why)
+            context.record({"kind": "skipped", "variant": name, "reason": str(why)})
+        run = PointRun(context, self._headline, self._view, len(self.study.points))
+        if index in self.previous:
+            digests = {record["digest"] for record in self.previous[index] if record["kind"] == "verified"}
             if digests - {source.digest}:
                 raise ConfigError(Problem("the file is not the one that the run was begun with", key="--resume"))
-            run.take_up(self.left[index])
+            run.restore(self.previous[index])
         return run
 
     def _source(self, index: int) -> Source:

@@ -20,16 +20,16 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class PreviousRun:
     """What an interrupted run left: its *header*, the records of each point by number, how often it was resumed, why it ended."""
 
     header: Mapping[str, Any]
     points: Mapping[int, list[Record]]
-    sittings: int
+    sessions: int
     ended: str
 
 
-def read_left(directory: Path) -> Left:
+def read_previous(directory: Path) -> PreviousRun:
     """Read the interrupted run in *directory*; raises ConfigError if it is complete, or not a run."""
     path = directory / WINDOWS
     if not path.exists():
@@ -47,15 +47,15 @@ def read_left(directory: Path) -> Left:
         if "point" in record and record["kind"] not in _EVENTS_ONLY:
             points[record["point"]].append(record)
     ended = last["reason"] if last["kind"] == "end" else "killed"
-    return Left(header, points, 1 + sum(record["kind"] == "resumed" for record in records), ended)
+    return PreviousRun(header, points, 1 + sum(record["kind"] == "resumed" for record in records), ended)
 
 
-def check_same(left: Left, environment: Mapping[str, Any], directory: Path) -> None:
+def check_same(previous: PreviousRun, environment: Mapping[str, Any], directory: Path) -> None:
     """Raise ConfigError if this host, or this zcload, is not the one that the run began on: its figures would not be one result."""
-    if left.header["zcload_version"] != __version__:
-        what = f"was begun with zcload {left.header['zcload_version']}, this is {__version__}"
+    if previous.header["zcload_version"] != __version__:
+        what = f"was begun with zcload {previous.header['zcload_version']}, this is {__version__}"
         raise ConfigError(Problem(what, file=str(directory), key="--resume", remedy="use the zcload that began it"))
-    then = left.header["environment"]
+    then = previous.header["environment"]
     differ = [key for key in then if key not in _MAY_DIFFER and key in environment and then[key] != environment[key]]
     if differ:
         listed = "; ".join(f"{key} was {then[key]!r} and is {environment[key]!r}" for key in differ[:3])

@@ -13,19 +13,19 @@ from zcload.errors import StudyError
 from zcload.model.study import Crossover, Study
 from zcload.runner.context import PointFailed
 from zcload.runner.point import PointRun
-from zcload.runner.resources import Ground
+from zcload.runner.resources import StudyResources
 from zcload.runner.window import LaneFailed
 
 FOUND, OUT_OF_TIME = "enough is known of the crossing", "the search's time is over"
 
 
-def run_points(ground: Ground, check_windows: bool) -> None:
+def run_points(resources: StudyResources, check_windows: bool) -> None:
     """Measure every point of an ordinary study; raises StudyError if no point could be, Interrupted."""
-    points = [ground.point(index) for index in range(len(ground.study.points))]
+    points = [resources.point(index) for index in range(len(resources.study.points))]
     for point in points:
         if point.stopped is None:
             _attempt(point, point.prepare)
-    rounds(points, ground.rng.shuffle)
+    rounds(points, resources.rng.shuffle)
     if check_windows:
         for point in points:
             if point.failure is None:
@@ -41,32 +41,32 @@ def rounds(points: Sequence[PointRun], shuffle: Callable[[list[PointRun]], None]
             _attempt(point, point.run_generation)
 
 
-def seek(ground: Ground, crossover: Crossover) -> None:
+def run_crossover(resources: StudyResources, crossover: Crossover) -> None:
     """Measure, in rounds in random order, those points that tell where the contender starts to beat the baseline.
 
     Raises StudyError if no point could be measured, Interrupted.
     """
-    study = ground.study
+    study = resources.study
     search = search_of(study, crossover)
     index = {value: number for number, value in enumerate(search.values)}
     points: dict[float, PointRun] = {}
-    for number in sorted(ground.left):
+    for number in sorted(resources.previous):
         value = search.values[number]
-        points[value] = ground.point(number)
+        points[value] = resources.point(number)
         search.begin(value, points[value].logs.get(crossover.contender, ()))
         if points[value].stopped is None:
             _attempt(points[value], points[value].prepare)
     start, longest_s = time.monotonic() - sum(point.spent_s for point in points.values()), 0.0
     wanted, reason = search.look() if points else list(search.logs), FOUND
     while wanted and reason == FOUND:
-        ground.rng.shuffle(wanted)
+        resources.rng.shuffle(wanted)
         for value in wanted:
             began = time.monotonic()
             if began - start + longest_s > crossover.max_time_s:
                 reason = OUT_OF_TIME
                 break
             if value not in points:
-                points[value] = ground.point(index[value])
+                points[value] = resources.point(index[value])
                 _attempt(points[value], points[value].prepare)
             _measure(search, value, points[value], crossover.contender)
             longest_s = max(longest_s, time.monotonic() - began)
@@ -101,7 +101,7 @@ def _measure(search: Search, value: float, point: PointRun, contender: str) -> N
     """Give *point* one generation and the search what it gave; a value that cannot be measured is dropped."""
     if point.stopped is None:
         _attempt(point, point.measure_generation)
-    if point.stopped is None and contender in point.setting.out:
+    if point.stopped is None and contender in point.context.out:
         point.end("nothing to compare")
     if point.stopped is not None:
         search.drop(value)

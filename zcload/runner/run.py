@@ -31,9 +31,9 @@ from zcload.model.study import Point, Study
 from zcload.runner import preflight
 from zcload.runner.lane_facts import lane_facts
 from zcload.runner.plan import point_name
-from zcload.runner.resources import Ground
-from zcload.runner.resume import check_same, read_left
-from zcload.runner.rounds import run_points, seek, swept_value
+from zcload.runner.resources import StudyResources
+from zcload.runner.resume import check_same, read_previous
+from zcload.runner.rounds import run_crossover, run_points, swept_value
 from zcload.store.reader import SCHEMA, WINDOWS, Result, StoredRecords
 from zcload.store.writer import Recorder, write_summary
 
@@ -85,8 +85,8 @@ def run(
     out = [preflight.unavailable(study, point) for point in study.points]
     for each in out:
         preflight.require(study, each, strict)
-    left = read_left(directory) if resume and directory else None
-    seed = left.header["seed"] if left else secrets.randbits(32) if seed is None else seed
+    previous = read_previous(directory) if resume and directory else None
+    seed = previous.header["seed"] if previous else secrets.randbits(32) if seed is None else seed
     now = datetime.now(UTC)
     view(Progress("looking at this host"))
     environment = describe(host_name=host_name)
@@ -96,25 +96,27 @@ def run(
     error: ZcloadError | None = None
     # From the moment in which there is a result a signal ends it in order.
     with interrupt.graceful():
-        if left and directory:
-            check_same(left, environment, directory)
+        if previous and directory:
+            check_same(previous, environment, directory)
             recorder = Recorder.reopen(directory)
-            resumed = {"kind": "resumed", "at": started, "after": left.ended, "environment": environment, "cautions": _dicts(found)}
+            resumed = {"kind": "resumed", "at": started, "after": previous.ended, "environment": environment, "cautions": _dicts(found)}
             recorder.write(resumed)
         else:
             directory = directory or Path("results") / f"{now:%Y%m%dT%H%M%SZ}-{study.name}"
             recorder = Recorder(directory, _header(study, started, seed, environment, found))
         with _quiet_collector(), room_for_files(preflight.open_files(study)):
             try:
-                rng = random.Random(f"{seed}, sitting {left.sittings + 1}" if left else seed)
-                points = left.points if left else None
-                ground = Ground(study, cores=cores, environment=environment, out=out, rng=rng, emit=recorder.write, view=view, left=points)
-                _measure(ground, check_windows)
+                rng = random.Random(f"{seed}, sitting {previous.sessions + 1}" if previous else seed)
+                points = previous.points if previous else None
+                resources = StudyResources(
+                    study, cores=cores, environment=environment, out=out, rng=rng, emit=recorder.write, view=view, previous=points
+                )
+                _measure(resources, check_windows)
             except ZcloadError as caught:
                 error = caught
             finally:
                 os.sched_setaffinity(0, affinity)
-            if left is None and isinstance(error, ConfigError) and not any(record["kind"] == "window" for record in recorder.records):
+            if previous is None and isinstance(error, ConfigError) and not any(record["kind"] == "window" for record in recorder.records):
                 recorder.discard()  # what was asked for cannot be done: there is no result, not even a partial one
                 raise error
             error = _store(recorder, {"kind": "end", "complete": error is None, "reason": str(error) if error else "done"}, error)
@@ -228,12 +230,12 @@ def _quiet_collector() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _measure(ground: Ground, check_windows: bool) -> None:
+def _measure(resources: StudyResources, check_windows: bool) -> None:
     try:
-        if ground.study.crossover is not None:
-            seek(ground, ground.study.crossover)
+        if resources.study.crossover is not None:
+            run_crossover(resources, resources.study.crossover)
         else:
-            run_points(ground, check_windows)
-        ground.check_sources()
+            run_points(resources, check_windows)
+        resources.check_sources()
     finally:
-        ground.close()
+        resources.close()

@@ -71,11 +71,11 @@ def measure_together(lanes: Sequence[Lane], open_s: float, machine: Machine) -> 
     if cache:
         sent = sum(b[1] - a[1] for a, b in records[0]["senders"])
         records[0] |= emptied | cache.look_back(emptied, sent)
-        let_go(lanes[0])
+        drop_mappings(lanes[0])
     return records
 
 
-def let_go(lane: Lane) -> None:
+def drop_mappings(lane: Lane) -> None:
     """Have the lane's mappings let go of the file, so that no lane's next window finds it in the cache; raises LaneFailed."""
     if lane.forget():
         _of(lane, wait_for_rest)
@@ -97,7 +97,7 @@ class _Reading:
         self.last_byte_ns = lane.last_byte_ns()
         senders, receivers = lane.tallies()
         self.areas = lane.areas()
-        self.transfers = lane.transfers() if lane.terms else ([], [])
+        self.transfers = lane.transfers() if lane.transfer_plan else ([], [])
         self.measured = lane.measured() if lane.measures else []
         count = len(senders)
         self.senders = [[cpu, *tally] for cpu, tally in zip(cpu_ns[:count], senders, strict=True)]
@@ -119,20 +119,20 @@ def _measures(names: Sequence[str], before: _Reading, after: _Reading) -> dict[s
 
 def _transfers(lane: Lane, before: _Reading, after: _Reading, opened_ns: int, open_s: float) -> dict[str, Any]:
     """Return {"transfers": how many small files went and came, and the raw latency of each}, or nothing for a stream."""
-    terms = lane.terms
-    if terms is None:
+    transfer_plan = lane.transfer_plan
+    if transfer_plan is None:
         return {}
     (sent, received), (sent_after, received_after) = before.transfers, after.transfers
     told: dict[str, Any] = {
         "sent": _both(sent, sent_after),
         "received": _both(received, received_after),
-        "until_ns": None if terms.closed else opened_ns + round(open_s * 1e9),
+        "until_ns": None if transfer_plan.closed else opened_ns + round(open_s * 1e9),
     }
     if mechanism_of(lane.variant).moves_payload:
-        told["latency_ns"] = pack(terms.log.latencies(sent, sent_after))
-    if not terms.closed:
+        told["latency_ns"] = pack(transfer_plan.log.latencies(sent, sent_after))
+    if not transfer_plan.closed:
         told["origin_ns"] = opened_ns + LEAD_NS
-        told["late_ns"] = pack(terms.log.lateness(sent, sent_after))
+        told["late_ns"] = pack(transfer_plan.log.lateness(sent, sent_after))
     return {"transfers": told}
 
 

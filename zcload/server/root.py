@@ -92,7 +92,7 @@ class DocumentRoot:
             raise StudyError(f"cannot make {made}: {(error.strerror or str(error)).lower()}") from None
         return made
 
-    def show(self, path: str) -> str:
+    def publish(self, path: str) -> str:
         """Make the user's file at *path* reachable in the root; return its name there."""
         target = Path(path).absolute()
         link, number = self.root / target.name, 1

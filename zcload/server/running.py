@@ -81,7 +81,7 @@ class RunningServer:
         self._output = directory / OUTPUT
         words, keep = self._words, [root.life_line, *network.doors()]
         self._supervisor = spawn(self.name, "supervisor", 0, lambda control: supervise(control, start, words), keep, None, outlives=True)
-        said = self._supervisor.hear(_FORK_S, "starting the server")
+        said = self._supervisor.receive(_FORK_S, "starting the server")
         if "started" not in said:
             hint = f" ({self.server.install})" if said.get("errno") == errno.ENOENT and self.server.install else ""
             raise StudyError(f"server {self.name}: {argv[0]} cannot be started: {str(said.get('refused')).lower()}{hint}")
@@ -162,7 +162,7 @@ class RunningServer:
         if self._supervisor is None:
             return None if os.path.exists(f"/proc/{self.pid}") else StudyError(f"server {self.name} (pid {self.pid}) has ended")
         try:
-            while (said := self._supervisor.told()) is not None:
+            while (said := self._supervisor.poll()) is not None:
                 self._ended = said.get("ended", self._ended)
         except StudyError as error:
             return error
@@ -207,7 +207,7 @@ class RunningServer:
             supervisor.control.send(STOP)
             deadline = time.monotonic() + self.server.grace_s + _KILL_S
             while time.monotonic() < deadline:
-                said = supervisor.told()
+                said = supervisor.poll()
                 if said is not None and "stopped" in said:
                     while supervisor.alive() and time.monotonic() < deadline:
                         time.sleep(0.001)

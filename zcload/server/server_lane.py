@@ -24,7 +24,7 @@ from zcload.lane.placement import Placement
 from zcload.lane.rest import wait_for_rest
 from zcload.lane.sender import load_of
 from zcload.lane.small_files.latency_log import LatencyLog
-from zcload.lane.small_files.transfer_plan import Terms, catalogue_of
+from zcload.lane.small_files.transfer_plan import TransferPlan, catalogue_of
 from zcload.lane.worker import Worker, spawn
 from zcload.linux import interrupt
 from zcload.linux.process import die_with_parent
@@ -52,7 +52,7 @@ _CAUSE_S = 0.25  # how long a broken connection waits for the news that the serv
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedFile:
     """The file that servers serve: it is called *name* in *root* and *path* on the host, and has *size* bytes.
 
     *files* is what the names of the point's small files begin with, None for a stream. A server that ignores ranges gets a file of
@@ -67,7 +67,7 @@ class Served:
     enough: int | None = None
     cut: bool = False
 
-    def for_whole_answers(self) -> Served:
+    def for_whole_answers(self) -> ServedFile:
         """Return the file that a server gets that ignores ranges: a cut one, where there may be one and room for it; raises StudyError."""
         if self.cut or self.files is not None or self.enough is None or self.enough >= self.size:
             return self
@@ -123,7 +123,7 @@ class ServerLane(Lane):
     def burst_bytes(self) -> int:
         """Return what its connections get at once: a request's worth, the whole file from a server that ignores ranges."""
         assert self.target is not None
-        if self.terms is not None:
+        if self.transfer_plan is not None:
             return sum(self.point.sizes) // len(self.point.sizes)
         return self.target.size if self.target.whole else self.target.bytes_per_request
 
@@ -210,7 +210,9 @@ class ServerLane(Lane):
             self.odd = self.server.stop() or self.odd
 
 
-def set_up_server(variant: Variant, point: Point, served: Served, placement: Placement, network: Network, *, seed: int = 0) -> ServerLane:
+def set_up_server(
+    variant: Variant, point: Point, served: ServedFile, placement: Placement, network: Network, *, seed: int = 0
+) -> ServerLane:
     """Start the server of *variant*, or attach to it, and connect its receivers; `ready` or `verify` must follow.
 
     *seed* is that of random arrivals. Raises StudyError.
@@ -219,7 +221,7 @@ def set_up_server(variant: Variant, point: Point, served: Served, placement: Pla
     areas = (point.senders, 1) if served.files else (point.receiver_count, load_of(point).area_words(point))
     lane = ServerLane(variant, point, placement, Board(point.receiver_count, *areas))
     if served.files:
-        lane.terms = Terms(point, catalogue_of(point, served.size), LatencyLog(point.senders), None, seed)
+        lane.transfer_plan = TransferPlan(point, catalogue_of(point, served.size), LatencyLog(point.senders), None, seed)
     try:
         served = _start(lane, variant.server, served, network)
         _connect(lane, served, network)
@@ -232,7 +234,7 @@ def set_up_server(variant: Variant, point: Point, served: Served, placement: Pla
         raise
 
 
-def _start(lane: ServerLane, server: Server, served: Served, network: Network) -> Served:
+def _start(lane: ServerLane, server: Server, served: ServedFile, network: Network) -> ServedFile:
     """Start the server, again if it ignores ranges and there is a shorter file for those; return what it serves."""
     if lane.name in served.root.whole_only:
         served = served.for_whole_answers()
@@ -251,7 +253,7 @@ def _start(lane: ServerLane, server: Server, served: Served, network: Network) -
     return served
 
 
-def _start_once(lane: ServerLane, server: Server, served: Served, network: Network) -> None:
+def _start_once(lane: ServerLane, server: Server, served: ServedFile, network: Network) -> None:
     address = network.server_address
     values = values_of(address, served.path, served.name)
     port = server.port or free_port(address, partial(network.sockets, "sender"))
@@ -265,8 +267,8 @@ def _start_once(lane: ServerLane, server: Server, served: Served, network: Netwo
     lane.paths = tuple(fill(server.path, {**known, "name": _MARK, "file": str(Path(served.path).parent / _MARK)}).split(_MARK))
     host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     name, size, wanted = served.name, served.size, server.asked_bytes(lane.point)
-    if lane.terms is not None and served.files is not None:
-        name, wanted = name_of(served.files, 0), lane.terms.catalogue.sizes[0]
+    if lane.transfer_plan is not None and served.files is not None:
+        name, wanted = name_of(served.files, 0), lane.transfer_plan.catalogue.sizes[0]
         size = wanted
 
     def ask(at: int) -> Target:
@@ -281,7 +283,7 @@ def _start_once(lane: ServerLane, server: Server, served: Served, network: Netwo
             tls=running.trust,
             sockets=sockets,
         )
-        return found if lane.terms is None else replace(found, ranges=False)
+        return found if lane.transfer_plan is None else replace(found, ranges=False)
 
     lane.target = running.wait_ready(address, ask, sockets)
     assert running.tree is not None
@@ -294,7 +296,7 @@ def _since(before: Mapping[str, int | None], now: Mapping[str, int | None]) -> d
     return {name: None if at is None or (then := before.get(name)) is None else at - then for name, at in now.items()}
 
 
-def _connect(lane: ServerLane, served: Served, network: Network) -> None:
+def _connect(lane: ServerLane, served: ServedFile, network: Network) -> None:
     """Make the lane's connections and fork the receivers that share them."""
     point, target = lane.point, lane.target
     assert target is not None
@@ -335,18 +337,18 @@ def _connect(lane: ServerLane, served: Served, network: Network) -> None:
                 sock.close()
 
 
-def _load_of(lane: ServerLane, served: Served, receiver: int) -> Callable[[Fetcher], Stream]:
+def _load_of(lane: ServerLane, served: ServedFile, receiver: int) -> Callable[[Fetcher], Stream]:
     """Return how the connections of a *receiver* ask at the lane's point."""
-    point, terms, prefix = lane.point, lane.terms, served.files
-    if terms is not None and prefix is not None:
+    point, transfer_plan, prefix = lane.point, lane.transfer_plan, served.files
+    if transfer_plan is not None and prefix is not None:
         files = Files(
-            catalogue=terms.catalogue,
+            catalogue=transfer_plan.catalogue,
             names=partial(name_of, prefix),
             paths=lane.paths,
-            log=terms.log,
-            verified=terms.verified,
+            log=transfer_plan.log,
+            verified=transfer_plan.verified,
             fresh=point.connection == "fresh",
-            schedule=None if terms.closed else terms.schedule,
+            schedule=None if transfer_plan.closed else transfer_plan.schedule,
             counted=lane.board.area,
         )
         return partial(Transfers, files=files)
@@ -371,12 +373,12 @@ def check_port(server: Server, network: Network) -> None:
             raise ConfigError(Problem(what, key="variant.port", remedy="port = 0 takes any free one")) from None
 
 
-def show(root: DocumentRoot, path: str | None, size: int, files: str | None = None, enough: int | None = None) -> Served:
+def publish(root: DocumentRoot, path: str | None, size: int, files: str | None = None, enough: int | None = None) -> ServedFile:
     """Make the file at *path* reachable for servers in *root*; the names of its small *files* there begin with that.
 
     Of a file that was made there a server that ignores ranges gets *enough* bytes. Anybody else's is served as it is.
     """
     assert path is not None
     made = Path(path).parent == root.root
-    name = Path(path).name if made else root.show(path)
-    return Served(root, name, str(root.root / name), size, files, enough if made else None)
+    name = Path(path).name if made else root.publish(path)
+    return ServedFile(root, name, str(root.root / name), size, files, enough if made else None)

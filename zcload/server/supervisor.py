@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from zcload.lane.worker import tell
+from zcload.lane.worker import send_message
 from zcload.linux.process import adopt_orphans, die_with_parent
 from zcload.server.cgroup import enter_group, make_group, remove_group
 from zcload.server.tree import descendants
@@ -56,9 +56,9 @@ def supervise(control: socket.socket, start: Start, words: memoryview) -> None:
         try:
             server = _launch(start, group)
         except OSError as error:
-            tell(control, refused=error.strerror or str(error), errno=error.errno)
+            send_message(control, refused=error.strerror or str(error), errno=error.errno)
             return
-        tell(control, started=server, cgroup=str(group) if group else None)
+        send_message(control, started=server, cgroup=str(group) if group else None)
         poller = select.poll()
         poller.register(control, select.POLLIN)
         poller.register(wake, select.POLLIN)
@@ -70,7 +70,7 @@ def supervise(control: socket.socket, start: Start, words: memoryview) -> None:
                     _reap(words, control, server)
                 else:
                     over = _ordered(control)
-        tell(control, stopped=True, **_end(start, server, words, control))
+        send_message(control, stopped=True, **_end(start, server, words, control))
     finally:
         if group:
             remove_group(group)
@@ -150,7 +150,7 @@ def _reap(words: memoryview, control: socket.socket, server: int) -> bool:
         words[REAPED_NS] += round(1e9 * (usage.ru_utime + usage.ru_stime))
         words[ENDED] += 1
         if pid == server:
-            tell(control, ended=status)
+            send_message(control, ended=status)
 
 
 def _end(start: Start, server: int, words: memoryview, control: socket.socket) -> dict[str, object]:

@@ -11,7 +11,7 @@ import socket
 
 from zcload.linux.memory_file import memory_file
 from zcload.sinks.base import Copies, Sink, Unavailable
-from zcload.sinks.probe_sink import told, trial
+from zcload.sinks.probe_sink import describe_error, probe_transfer
 
 FILE_BYTES = 256 << 20  # beyond the last-level cache of most machines: overwriting less would be cheaper than storing is
 
@@ -52,10 +52,10 @@ class File(Sink):
     @classmethod
     def probe(cls) -> Unavailable | None:
         try:
-            error = trial(cls(65_536, file_bytes=65_536))
+            error = probe_transfer(cls(65_536, file_bytes=65_536))
         except OSError as found:
             error = found
-        return None if error is None else Unavailable(told(error), "allow memfd_create(2) in this container, or free some memory")
+        return None if error is None else Unavailable(describe_error(error), "allow memfd_create(2) in this container, or free some memory")
 
     @classmethod
     def private_bytes(cls, chunk: int) -> int:

@@ -10,7 +10,7 @@ from zcload.sinks.base import Sink
 _BYTES = 10_000  # two pages and a bit
 
 
-def trial(sink: Sink) -> OSError | None:
+def probe_transfer(sink: Sink) -> OSError | None:
     """Send a few bytes through *sink* over loopback, then close it; return what went wrong, None if nothing did."""
     try:
         with connected_pair() as (sender, receiver):
@@ -27,7 +27,7 @@ def trial(sink: Sink) -> OSError | None:
         sink.close()
 
 
-def told(error: OSError) -> str:
+def describe_error(error: OSError) -> str:
     """Return what *error* says, with the file it is about."""
     what = error.strerror or str(error)
     return f"{error.filename}: {what}" if error.filename else what

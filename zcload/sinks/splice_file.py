@@ -14,7 +14,7 @@ from zcload.linux.memory_file import memory_file
 from zcload.linux.pipes import sized_pipe
 from zcload.sinks.base import Copies, Sink, Unavailable
 from zcload.sinks.file import FILE_BYTES
-from zcload.sinks.probe_sink import told, trial
+from zcload.sinks.probe_sink import describe_error, probe_transfer
 
 
 class SpliceFile(Sink):
@@ -56,13 +56,13 @@ class SpliceFile(Sink):
     @classmethod
     def probe(cls) -> Unavailable | None:
         try:
-            error = trial(cls(65_536, file_bytes=65_536))
+            error = probe_transfer(cls(65_536, file_bytes=65_536))
         except OSError as found:
             error = found
         return (
             None
             if error is None
-            else Unavailable(told(error), "allow splice(2) and memfd_create(2) in this container, or free some memory")
+            else Unavailable(describe_error(error), "allow splice(2) and memfd_create(2) in this container, or free some memory")
         )
 
     @classmethod

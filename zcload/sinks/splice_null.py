@@ -10,7 +10,7 @@ import socket
 
 from zcload.linux.pipes import sized_pipe
 from zcload.sinks.base import Copies, Sink, Unavailable
-from zcload.sinks.probe_sink import told, trial
+from zcload.sinks.probe_sink import describe_error, probe_transfer
 
 
 class SpliceNull(Sink):
@@ -43,10 +43,10 @@ class SpliceNull(Sink):
     @classmethod
     def probe(cls) -> Unavailable | None:
         try:
-            error = trial(cls(65_536))
+            error = probe_transfer(cls(65_536))
         except OSError as found:
             error = found
-        return None if error is None else Unavailable(told(error), "allow splice(2) and /dev/null in this container")
+        return None if error is None else Unavailable(describe_error(error), "allow splice(2) and /dev/null in this container")
 
     @classmethod
     def private_bytes(cls, chunk: int) -> int:

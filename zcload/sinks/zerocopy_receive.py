@@ -14,7 +14,7 @@ from zcload.errors import StudyError
 from zcload.linux.ktls import is_tls
 from zcload.linux.zerocopy_receive import SocketMapping, whole_pages
 from zcload.sinks.base import Copies, Sink, Unavailable
-from zcload.sinks.probe_sink import told, trial
+from zcload.sinks.probe_sink import describe_error, probe_transfer
 
 
 class _Connection:
@@ -95,9 +95,9 @@ class ZerocopyReceive(Sink):
 
     @classmethod
     def probe(cls) -> Unavailable | None:
-        error = trial(cls(65_536))
+        error = probe_transfer(cls(65_536))
         remedy = "Linux 4.18 or newer itself: user-space network stacks such as gVisor's do not have it"
-        return None if error is None else Unavailable(told(error), remedy)
+        return None if error is None else Unavailable(describe_error(error), remedy)
 
     def close(self) -> None:
         self.payload = memoryview(b"")

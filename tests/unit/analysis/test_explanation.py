@@ -61,7 +61,7 @@ def compared(name, verdict, sender, receiver, *, aa=False, **counts):
     ]
 
 
-def told(ours, verdict, sender, receiver, **counts):
+def explained(ours, verdict, sender, receiver, **counts):
     """Return the codes of the causes by role, and the sentence; both None where nothing is told."""
     point = {"name": "", "variants": [variant("copy"), ours]}
     point["why"] = reasons(point["variants"], compared(ours["name"], verdict, sender, receiver, **counts), "copy")
@@ -162,13 +162,13 @@ MANY_FAULTS = (240_000, 239_000, 241_000)
 )
 def test_reasons(ours, verdict, sender, receiver, counts, expected):
     """Each effect and each cause is told if its own figures show it, in the direction of the effect, and else not."""
-    assert told(ours, verdict, sender, receiver, **counts)[0] == expected
+    assert explained(ours, verdict, sender, receiver, **counts)[0] == expected
 
 
 def test_the_sentence():
     """The sentence names sides, effects with intervals, and causes with their figures."""
     ours = variant("sendfile", copies=0, sender_calls=FEWER_CALLS)
-    assert told(ours, "saves", LOWER, HIGHER, sender_calls=LOWER)[1] == (
+    assert explained(ours, "saves", LOWER, HIGHER, sender_calls=LOWER)[1] == (
         "Why sendfile saves: the sender needs 50 % (40..60) less CPU: no copy of the payload instead of 2 and 3815 system calls per GB "
         "instead of 7629; the receiver needs 50 % (40..60) more CPU: most likely because "
         "no copy by the sender has brought the bytes into a cache."
@@ -178,7 +178,7 @@ def test_the_sentence():
 def test_the_sentence_of_a_copied_variant_is_labelled():
     """The label stands in this sentence too."""
     ours = variant("msg_zerocopy", copies=1, label=NOT_ZERO_COPY)
-    assert told(ours, "costs", HIGHER, SAME)[1] == (
+    assert explained(ours, "costs", HIGHER, SAME)[1] == (
         "Why msg_zerocopy (copied: not a zero-copy result) costs more: the sender needs 50 % (40..60) more CPU: pages are pinned and "
         "looked up, and then the kernel copies them all the same."
     )
@@ -186,7 +186,7 @@ def test_the_sentence_of_a_copied_variant_is_labelled():
 
 def test_the_sentence_where_one_side_pays():
     """A variant that makes no difference says that the sides cancel."""
-    said = told(variant("v", copies=0), "no difference", LOWER, HIGHER)[1]
+    said = explained(variant("v", copies=0), "no difference", LOWER, HIGHER)[1]
     assert said.startswith("Why v makes no difference: what one side saves the other pays: the sender needs")
 
 

@@ -69,7 +69,7 @@ def test_connections_are_made_in_order(count):
     """However many there are, connection i joins client i to server i and carries nothing but what is sent on it."""
     with connected(Point(senders=count), count) as connections:
         assert_right(connections, count)
-        assert connections.strangers == 0
+        assert connections.unauthenticated == 0
 
 
 @pytest.mark.parametrize("count", [1, 5])
@@ -171,7 +171,7 @@ def test_a_stranger_is_refused_and_counted(manner, visited):
     """A stranger that comes first, whatever it says or does not, gets no connection, is counted, and holds nobody up."""
     visited(manner)
     with connected(Point(), 5) as connections:
-        assert connections.strangers == 1
+        assert connections.unauthenticated == 1
         assert_right(connections, 5)
 
 
@@ -179,7 +179,7 @@ def test_many_strangers_of_all_kinds_are_refused(visited):
     """Strangers of all kinds at once are all counted, and all connections are right."""
     visited(*STRANGERS, *STRANGERS)
     with connected(Point(), 70) as connections:
-        assert connections.strangers == 2 * len(STRANGERS)
+        assert connections.unauthenticated == 2 * len(STRANGERS)
         assert_right(connections, 70)
 
 
@@ -204,7 +204,7 @@ def test_strangers_that_fill_the_queue_hold_nobody_up(visited, monkeypatch):
     monkeypatch.setattr(module, "_TIMEOUT_S", 3.0)
     visited(*["says nothing"] * 18)  # a backlog of 17 admits one more
     with connected(Point(), 1) as connections:
-        assert connections.strangers == 18
+        assert connections.unauthenticated == 18
         assert_right(connections, 1)
 
 
@@ -228,17 +228,17 @@ def test_a_stranger_in_a_loop_does_no_harm(says, port):
     stranger = threading.Thread(target=loop)
     stranger.start()
     try:
-        strangers = rounds = 0
+        unauthenticated = rounds = 0
         deadline = time.monotonic() + 10
-        while rounds < 5 or (not strangers and time.monotonic() < deadline):
+        while rounds < 5 or (not unauthenticated and time.monotonic() < deadline):
             rounds += 1
             with connected(Point(port=port), 40) as connections:
-                strangers += connections.strangers
+                unauthenticated += connections.unauthenticated
                 assert_right(connections, 40)
     finally:
         over.set()
         stranger.join()
-    assert 0 < strangers <= len(visits)
+    assert 0 < unauthenticated <= len(visits)
 
 
 def test_two_that_share_a_port_take_each_other_for_strangers(visited, monkeypatch):
@@ -248,7 +248,7 @@ def test_two_that_share_a_port_take_each_other_for_strangers(visited, monkeypatc
     monkeypatch.setitem(STRANGERS, "comes from another run", greeting)
     visited("comes from another run")
     with connected(Point(), 2) as connections:
-        assert connections.strangers == 1
+        assert connections.unauthenticated == 1
         assert_right(connections, 2)
 
 

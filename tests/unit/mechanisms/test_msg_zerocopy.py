@@ -22,7 +22,7 @@ from zcload.linux.errqueue import IP_RECVERR, IPV6_RECVERR, SOL_IP, SOL_IPV6, Le
 from zcload.linux.memory import address_of, anonymous, slots
 from zcload.mechanisms import MECHANISMS
 from zcload.mechanisms.base import Mechanism, Unavailable
-from zcload.mechanisms.probe_transfer import trial
+from zcload.mechanisms.probe_transfer import probe_transfer
 from zcload.mechanisms.zerocopy_socket import REAP_EVERY
 
 ZERO_COPY = ("msg_zerocopy", "msg_zerocopy_buffer", "uring_send_zc", "uring_send_zc_fixed")
@@ -498,9 +498,9 @@ class Broken(Mechanism):
     ],
 )
 def test_a_trial_that_fails_says_why(raises, reason, remedy):
-    """A trial transfer that fails gives its reason and, where there is one, the remedy."""
+    """A probe_transfer transfer that fails gives its reason and, where there is one, the remedy."""
     cls = type("Tried", (Broken,), {"raises": raises})
-    why = trial(cls, Unavailable("too old", "newer"))
+    why = probe_transfer(cls, Unavailable("too old", "newer"))
     assert why is not None
     assert reason in why.reason
     assert remedy is None or remedy in (why.remedy or "")

@@ -12,7 +12,7 @@ from support.paths import DATA
 from zcload.analysis.summary import summarise
 from zcload.errors import ConfigError
 from zcload.report import renderer
-from zcload.report.imported import READERS, read_foreign, table
+from zcload.report.imported import READERS, read_imported, table
 from zcload.store.reader import Result
 from zcload.store.writer import write_summary
 
@@ -32,7 +32,7 @@ def changed(tmp_path, name, change):
 def refused(path):
     """Return what a file is refused with."""
     with pytest.raises(ConfigError) as caught:
-        read_foreign(path)
+        read_imported(path)
     (problem,) = caught.value.problems
     assert (problem.file, problem.key) == (str(path), "--with")
     return problem.what
@@ -43,7 +43,7 @@ def refused(path):
 
 def test_iperf3():
     """The client's percentage is the sender's, the server's the receiver's, per GB that the receiver took."""
-    row = read_foreign(PEERS / "iperf3.json")
+    row = read_imported(PEERS / "iperf3.json")
     tree = json.loads((PEERS / "iperf3.json").read_text())["end"]
     gb = tree["sum_received"]["bytes"] / 1e9
     assert (row["name"], row["tool"]) == ("iperf3", "iperf 3.12")
@@ -57,7 +57,7 @@ def test_iperf3():
 
 def test_iperf3_in_reverse():
     """With -R the server sends: its percentage is the sender's."""
-    row = read_foreign(PEERS / "iperf3-reverse-zerocopy.json")
+    row = read_imported(PEERS / "iperf3-reverse-zerocopy.json")
     cpu = json.loads((PEERS / "iperf3-reverse-zerocopy.json").read_text())["end"]["cpu_utilization_percent"]
     assert row["sender_cpu_s_per_gb"] / row["receiver_cpu_s_per_gb"] == pytest.approx(cpu["remote_total"] / cpu["host_total"])
     assert row["what"] == "2 stream(s), blocks of 131072 B, bbr, reverse"
@@ -69,7 +69,7 @@ def test_iperf3_with_omitted_seconds(tmp_path):
     def omit(tree):
         tree["start"]["test_start"]["omit"] = 2
 
-    plain, more = read_foreign(PEERS / "iperf3.json"), read_foreign(changed(tmp_path, "iperf3.json", omit))
+    plain, more = read_imported(PEERS / "iperf3.json"), read_imported(changed(tmp_path, "iperf3.json", omit))
     assert more["sender_cpu_s_per_gb"] == pytest.approx(plain["sender_cpu_s_per_gb"] * 4.000242 / 2.000242)
     assert more["notes"][-1] == "the CPU of the omitted seconds is in it, their bytes are not"
 
@@ -91,7 +91,7 @@ def test_iperf3_that_cannot_be_compared(tmp_path, change, what):
 
 def test_netperf_classic():
     """Service demand in us/KB of 1024 bytes becomes s/GB; on one host it is the machine's."""
-    row = read_foreign(PEERS / "netperf-classic.txt")
+    row = read_imported(PEERS / "netperf-classic.txt")
     assert row["tool"] == "netperf TCP_SENDFILE"
     assert row["goodput_bps"] == pytest.approx(18106.13e6)
     assert row["system_cpu_s_per_gb"] == pytest.approx(0.896 * 1e9 / 1024 / 1e6)
@@ -100,7 +100,7 @@ def test_netperf_classic():
 
 def test_netperf_omni():
     """The KEY=value output says the same in its own words."""
-    row = read_foreign(PEERS / "netperf-omni.txt")
+    row = read_imported(PEERS / "netperf-omni.txt")
     assert (row["goodput_bps"], row["what"]) == (pytest.approx(21667.10e6), "sends of 131072 B")
     assert row["system_cpu_s_per_gb"] == pytest.approx(0.752 * 1e9 / 1024 / 1e6)
 
@@ -111,7 +111,7 @@ def test_netperf_between_two_hosts(tmp_path, kind, sender):
     path = tmp_path / "n.txt"
     text = (PEERS / "netperf-classic.txt").read_text().replace("TCP SENDFILE", kind).replace("to 127.0.0.1", "to 192.0.2.7")
     path.write_text(text.replace("0.896   0.896", "0.512   1.536"))
-    row = read_foreign(path)
+    row = read_imported(path)
     assert (row["sender_cpu_s_per_gb"], row["receiver_cpu_s_per_gb"]) == (pytest.approx(sender), pytest.approx(2.0 - sender))
     assert row["total_cpu_s_per_gb"] == pytest.approx(2.0)
 
@@ -136,7 +136,7 @@ def test_netperf_without_cpu(tmp_path):
     path = tmp_path / "n.txt"
     text = (PEERS / "netperf-classic.txt").read_text()
     path.write_text(text.replace("18106.13   98.99    98.99    0.896   0.896", "18106.13"))
-    row = read_foreign(path)
+    row = read_imported(path)
     assert (row["goodput_bps"], row["system_cpu_s_per_gb"]) == (pytest.approx(18106.13e6), None)
 
 
@@ -152,7 +152,7 @@ def test_files_of_no_tool(tmp_path, content):
 @pytest.mark.parametrize("name", table.FORMATS)
 def test_reports_show_what_was_imported(name):
     """Every format that says so shows the row, marked as imported and unpaired."""
-    summary = {**summarise(example()), "imported": [read_foreign(path) for path in sorted(PEERS.iterdir())]}
+    summary = {**summarise(example()), "imported": [read_imported(path) for path in sorted(PEERS.iterdir())]}
     text = renderer(name)([Result(summary)])
     assert "iperf3-reverse-zerocopy" in text.replace("\\", "")
     assert "netperf TCP_SENDFILE" in text.replace("\\", "")

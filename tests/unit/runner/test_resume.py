@@ -18,7 +18,7 @@ from zcload import __version__
 from zcload.analysis.crossover_search import Search
 from zcload.analysis.summary import summarise
 from zcload.errors import ConfigError
-from zcload.runner.resume import check_same, read_left
+from zcload.runner.resume import check_same, read_previous
 from zcload.store.reader import WINDOWS, read_records
 from zcload.store.writer import Recorder
 
@@ -63,40 +63,40 @@ def refused(call, *arguments):
 
 def test_a_complete_run_is_not_resumed(tmp_path):
     """A run that came to its end has nothing to resume, and the words say so."""
-    assert "is complete: there is nothing to resume" in refused(read_left, interrupted(tmp_path / "r", complete=True))
+    assert "is complete: there is nothing to resume" in refused(read_previous, interrupted(tmp_path / "r", complete=True))
 
 
 def test_a_directory_without_a_run_is_not_resumed(tmp_path):
     """What holds no windows.jsonl is no run."""
-    assert f"holds no {WINDOWS}" in refused(read_left, tmp_path)
+    assert f"holds no {WINDOWS}" in refused(read_previous, tmp_path)
 
 
 @pytest.mark.parametrize(("complete", "ended"), [(None, "killed"), (False, "interrupted by SIGINT")])
 def test_what_an_interrupted_run_left(tmp_path, complete, ended):
     """The records of its points, why it ended, and how often it had been taken up, are read back."""
-    left = read_left(interrupted(tmp_path / "r", complete=complete))
-    assert (left.ended, left.sittings, left.header["name"]) == (ended, 1, "example")
+    left = read_previous(interrupted(tmp_path / "r", complete=complete))
+    assert (left.ended, left.sessions, left.header["name"]) == (ended, 1, "example")
     assert [record["kind"] for record in left.points[0]].count("window") == 8  # warm-ups among them
 
 
 def test_another_host_is_refused():
     """Facts of the host that figures hang on must be those of the run's beginning; each that differs is named with both values."""
-    left = read_left_of({"kernel_release": "6.1.0", "cpus_allowed": [0, 1], "host_name": "a"})
+    left = read_previous_of({"kernel_release": "6.1.0", "cpus_allowed": [0, 1], "host_name": "a"})
     check_same(left, {"kernel_release": "6.1.0", "cpus_allowed": [0, 1], "host_name": "b"}, Path("r"))
     words = refused(check_same, left, {"kernel_release": "6.2.0", "cpus_allowed": [0, 1]}, Path("r"))
     assert "kernel_release was '6.1.0' and is '6.2.0'" in words
     assert "cpus_allowed" not in words
 
 
-def read_left_of(environment, version=__version__):
-    from zcload.runner.resume import Left
+def read_previous_of(environment, version=__version__):
+    from zcload.runner.resume import PreviousRun
 
-    return Left({"zcload_version": version, "environment": environment}, {}, 1, "killed")
+    return PreviousRun({"zcload_version": version, "environment": environment}, {}, 1, "killed")
 
 
 def test_another_zcload_is_refused():
     """A run that another version began is not gone on with."""
-    assert "was begun with zcload 0.0.0" in refused(check_same, read_left_of({}, "0.0.0"), {}, Path("r"))
+    assert "was begun with zcload 0.0.0" in refused(check_same, read_previous_of({}, "0.0.0"), {}, Path("r"))
 
 
 def test_a_torn_tail_is_cut_off_before_going_on(tmp_path):

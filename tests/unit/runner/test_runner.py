@@ -25,7 +25,7 @@ from zcload.model.study import Point, Stop, Study, Variant
 from zcload.runner import block, calibrate, context, window
 from zcload.runner import point as point_module
 from zcload.runner.block import REPEAT_LIMIT, Tolerance, groups_of, run_block
-from zcload.runner.context import Setting
+from zcload.runner.context import PointContext
 from zcload.runner.plan import plan, point_name
 from zcload.runner.point import LEAST_BLOCKS, MOST_BLOCKS, PointRun
 from zcload.runner.rounds import rounds
@@ -89,7 +89,7 @@ class World:
 class Lane:
     """A lane without processes: it counts, and notes what is asked of it."""
 
-    strangers = silent = burst_bytes = 0
+    unauthenticated = silent = burst_bytes = 0
     odd, parts = None, ()
     observed = observed_senders = observed_receivers = ()
 
@@ -122,9 +122,9 @@ class Lane:
     def verify(self, expected, timeout_s):
         self.told.append(("verify", self.name))
 
-    terms = None
+    transfer_plan = None
 
-    def late_strangers(self):
+    def late_unauthenticated(self):
         return 0
 
     def report(self):
@@ -423,7 +423,7 @@ def run_of(world, monkeypatch):
 
         monkeypatch.setattr(context, "set_up", set_up)
         source = SimpleNamespace(fd=-1, size=1 << 28, digest="d", check=lambda: None, share_digests=lambda parts, view: ("d",))
-        own = Setting(
+        own = PointContext(
             study=study,
             index=0,
             point=study.points[0],
@@ -440,7 +440,7 @@ def run_of(world, monkeypatch):
         run = PointRun(own, TOTAL, nobody, 1)
         if measured:  # as prepare() would leave it
             run.window_s, run.block_s = WINDOW_S, 0.1
-        return SimpleNamespace(run=run, records=records, told=told, setting=own)
+        return SimpleNamespace(run=run, records=records, told=told, context=own)
 
     return make
 

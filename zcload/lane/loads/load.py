@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zcload.lane.small_files.transfer_plan import Terms
+from zcload.lane.small_files.transfer_plan import TransferPlan
 from zcload.mechanisms.base import Mechanism
 from zcload.model.study import Point
 
@@ -35,7 +35,7 @@ class Means:
     point: Point
     chunk: int  # of the lane, in bytes; the mechanism's own is the whole file where it has no use for one
     index: int  # of the sender in its lane, from 0
-    terms: Terms | None = None  # of transfers; None for streams
+    transfer_plan: TransferPlan | None = None  # of transfers; None for streams
 
 
 class Load:

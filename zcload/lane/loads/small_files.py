@@ -27,20 +27,20 @@ class Transfers(Load):
 
     def __init__(self, means: Means) -> None:
         super().__init__(means)
-        assert means.terms is not None
-        terms, mechanism = means.terms, means.mechanism
+        assert means.transfer_plan is not None
+        transfer_plan, mechanism = means.transfer_plan, means.mechanism
         self.counts = [0] * len(CALLS)
-        self._terms, self._mechanism = terms, mechanism
+        self._transfer_plan, self._mechanism = transfer_plan, mechanism
         self._sock = mechanism.sock  # the persistent connection
-        self._waits = terms.closed and mechanism.moves_payload  # what moves nothing is not answered
+        self._waits = transfer_plan.closed and mechanism.moves_payload  # what moves nothing is not answered
         self._path = f"/proc/self/fd/{mechanism.fd}"
-        self._offsets, self._sizes = terms.catalogue.offsets, terms.catalogue.sizes
-        self._at = terms.start(means.index)
-        self._due, self._begun = terms.log.due(means.index), terms.log.begun(means.index)
-        self._door = terms.door if mechanism.moves_payload else None
+        self._offsets, self._sizes = transfer_plan.catalogue.offsets, transfer_plan.catalogue.sizes
+        self._at = transfer_plan.start(means.index)
+        self._due, self._begun = transfer_plan.log.due(means.index), transfer_plan.log.begun(means.index)
+        self._connector = transfer_plan.connector if mechanism.moves_payload else None
         self._schedule = None
-        if not terms.closed:
-            self._schedule = terms.schedule(means.index)
+        if not transfer_plan.closed:
+            self._schedule = transfer_plan.schedule(means.index)
             wake_on_time()
 
     @classmethod
@@ -48,7 +48,7 @@ class Transfers(Load):
         return CALLS
 
     def verify(self) -> None:
-        for _ in range(self._terms.verified):
+        for _ in range(self._transfer_plan.verified):
             self._transfer()
 
     def run(self, number: int) -> None:
@@ -58,14 +58,14 @@ class Transfers(Load):
             self._run_scheduled()
 
     def _run_closed(self, number: int) -> None:
-        words, due, now, capacity = self.means.words, self._due, time.monotonic_ns, self._terms.log.capacity
+        words, due, now, capacity = self.means.words, self._due, time.monotonic_ns, self._transfer_plan.log.capacity
         last = self.transfers + capacity  # when its records are full, a sender parks before the window ends
         while words[GATE] == number and self.transfers < last:
             due[self.transfers % capacity] = now()
             self._transfer()
 
     def _run_scheduled(self) -> None:
-        words, due, begun, capacity = self.means.words, self._due, self._begun, self._terms.log.capacity
+        words, due, begun, capacity = self.means.words, self._due, self._begun, self._transfer_plan.log.capacity
         now, sleep, schedule, counts = time.monotonic_ns, time.sleep, self._schedule, self.counts
         assert schedule is not None
         until, last = words[UNTIL_NS], self.transfers + capacity
@@ -86,9 +86,9 @@ class Transfers(Load):
         """Send the next file of the catalogue, and in a closed loop wait until the receiver has it."""
         mechanism, counts, at = self._mechanism, self.counts, self._at
         offset, left = self._offsets[at], self._sizes[at]
-        if self._door is not None:
+        if self._connector is not None:
             counts[CONNECT] += 1
-            sock = self._door.connect(self.means.index, self.transfers)
+            sock = self._connector.connect(self.means.index, self.transfers)
             mechanism.reconnect(sock)
         else:
             sock = self._sock
@@ -109,7 +109,7 @@ class Transfers(Load):
         self._at = at + 1 if at + 1 < len(self._sizes) else 0
         if self._waits:
             self._hear(sock)
-        if self._door is not None:
+        if self._connector is not None:
             mechanism.drain()
             counts[CLOSE] += 1
             sock.close()
@@ -118,5 +118,5 @@ class Transfers(Load):
         """Wait for the receiver's answer: a byte on a connection that stays, the end of one that does not."""
         self.counts[RECV] += 1
         answer = sock.recv(1)
-        if not answer and self._door is None:
+        if not answer and self._connector is None:
             raise ConnectionError("the receiver ended the connection")

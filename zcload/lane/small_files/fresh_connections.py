@@ -24,7 +24,7 @@ MOST_SILENT = 512  # guests that have not greeted yet; ours greet at once
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class FreshConnector:
     """Where the receivers of a lane listen, and the lane's own secret."""
 
     point: Point
@@ -52,7 +52,7 @@ class Door:
         return (sender, transfer) if hmac.compare_digest(token, self.secret) and sender < self.point.senders else None
 
 
-def open_door(point: Point, congestion: str | None, network: Network) -> tuple[Door, list[socket.socket]]:
+def open_door(point: Point, congestion: str | None, network: Network) -> tuple[FreshConnector, list[socket.socket]]:
     """Return a door for a lane at *point*, and a listener for each of its receivers; raises ConfigError."""
     listeners: list[socket.socket] = []
     try:
@@ -63,7 +63,7 @@ def open_door(point: Point, congestion: str | None, network: Network) -> tuple[D
             listener.close()
         raise
     addresses = tuple(listener.getsockname()[:2] for listener in listeners)
-    return Door(point, congestion, listeners[0].family, addresses, secrets.token_bytes(32)), listeners
+    return FreshConnector(point, congestion, listeners[0].family, addresses, secrets.token_bytes(32)), listeners
 
 
 def _explained(error: OSError) -> Exception:

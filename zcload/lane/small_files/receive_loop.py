@@ -12,9 +12,9 @@ from functools import partial
 
 from zcload.lane.board import BYTES, COUNTS, ITERATIONS, LAST_NS, MAX_COUNTS, STRANGERS, TRANSFERS, Board
 from zcload.lane.receiver import publishing
-from zcload.lane.small_files.fresh_connections import GREETING, MOST_SILENT, Door
-from zcload.lane.small_files.transfer_plan import Terms
-from zcload.lane.worker import tell
+from zcload.lane.small_files.fresh_connections import GREETING, MOST_SILENT, FreshConnector
+from zcload.lane.small_files.transfer_plan import TransferPlan
+from zcload.lane.worker import send_message
 from zcload.sinks import SINKS, Sink
 from zcload.sinks.recv import Recv
 
@@ -25,14 +25,14 @@ CALLS = ("epoll_wait", "send", "accept", "recv", "close")  # beside the sink's
 Digests = dict[int, dict[int, bytes]]  # by sender and number of its transfer
 
 
-class Incoming:
+class IncomingFile:
     """What is to come from one sender over one connection: files in the catalogue's order, from number *transfer* on."""
 
-    def __init__(self, terms: Terms, sock: socket.socket, sender: int, transfer: int) -> None:
-        self._sizes = terms.catalogue.sizes
-        self._at = (terms.start(sender) + transfer) % len(self._sizes)
+    def __init__(self, transfer_plan: TransferPlan, sock: socket.socket, sender: int, transfer: int) -> None:
+        self._sizes = transfer_plan.catalogue.sizes
+        self._at = (transfer_plan.start(sender) + transfer) % len(self._sizes)
         self._left = self._sizes[self._at]
-        self._done, self._slots = terms.log.done(sender), terms.log.capacity
+        self._done, self._slots = transfer_plan.log.done(sender), transfer_plan.log.capacity
         self.sock, self.sender, self.transfer = sock, sender, transfer
 
     def take(self, got: int, now_ns: int) -> int:
@@ -48,11 +48,13 @@ class Incoming:
         return whole
 
 
-class Digested(Incoming):
+class DigestedFile(IncomingFile):
     """The same in verification: the digest of every file goes into *digests*, by sender and number."""
 
-    def __init__(self, terms: Terms, sock: socket.socket, sender: int, transfer: int, reader: Sink, digests: Digests) -> None:
-        super().__init__(terms, sock, sender, transfer)
+    def __init__(
+        self, transfer_plan: TransferPlan, sock: socket.socket, sender: int, transfer: int, reader: Sink, digests: Digests
+    ) -> None:
+        super().__init__(transfer_plan, sock, sender, transfer)
         self._reader, self._digests = reader, digests[sender]
         self._hash = hashlib.sha256()
 
@@ -70,11 +72,11 @@ class Digested(Incoming):
         return whole
 
 
-class Reception:
+class ReceiverState:
     """One receiver's connections and what it publishes of them."""
 
-    def __init__(self, terms: Terms, taker: Sink, board: Board, index: int) -> None:
-        self.terms, self.taker = terms, taker
+    def __init__(self, transfer_plan: TransferPlan, taker: Sink, board: Board, index: int) -> None:
+        self.transfer_plan, self.taker = transfer_plan, taker
         self._words, self._base = board.words, board.base(index)
         self._receive = publishing(taker, board, index)
         self.counts = [0] * len(CALLS)
@@ -85,14 +87,14 @@ class Reception:
         self._words[self._base + ITERATIONS] = 0
         self.publish_calls()
 
-    def receive(self, one: Incoming) -> int:
+    def receive(self, one: IncomingFile) -> int:
         """Take bytes of *one* and publish them; return them, 0 at the end of its connection. Answers files that are whole."""
         got = self._receive(one.sock)
         if not got:
             return 0
         words, base, now = self._words, self._base, time.monotonic_ns()
         whole = one.take(got, now)
-        answers = whole if self.terms.closed and self.terms.door is None else 0
+        answers = whole if self.transfer_plan.closed and self.transfer_plan.connector is None else 0
         self.turns += 1
         self.total += got
         self.transfers += whole
@@ -131,7 +133,7 @@ def receive_files(
     sink: str,
     chunk: int,
     connections: list[tuple[int, socket.socket]],
-    terms: Terms,
+    transfer_plan: TransferPlan,
     listener: socket.socket | None,
     verify: bool,
 ) -> None:
@@ -142,35 +144,35 @@ def receive_files(
     taker = SINKS[sink](chunk)
     for _, sock in connections if listener is None else ():
         taker.attach(sock)
-    line: Line = Persistent(connections) if listener is None else Fresh(connections, listener, terms.door)
+    loop: ReceiveLoop = Persistent(connections) if listener is None else Fresh(connections, listener, transfer_plan.connector)
     if verify:
         reader = taker if taker.sees_payload else Recv(taker.chunk)
         digests: Digests = {sender: {} for sender, _ in connections}
-        wanted = terms.verified * len(connections)
-        line.serve(
-            Reception(terms, reader, board, index),
-            partial(Digested, terms, reader=reader, digests=digests),
+        wanted = transfer_plan.verified * len(connections)
+        loop.serve(
+            ReceiverState(transfer_plan, reader, board, index),
+            partial(DigestedFile, transfer_plan, reader=reader, digests=digests),
             lambda: sum(map(len, digests.values())) < wanted,
         )
         # Counts begin with the first window: the calls of verification would all fall into that.
         taker.counts[:], taker.measured[:] = [0] * len(taker.counts), [0] * len(taker.measured)
-        tell(control, digests={sender: _combined(files) for sender, files in digests.items()})
-    reception = Reception(terms, taker, board, index)
-    tell(control, ready=True)
-    line.serve(reception, partial(Incoming, terms), None)
-    line.close()
+        send_message(control, digests={sender: _combined(files) for sender, files in digests.items()})
+    state = ReceiverState(transfer_plan, taker, board, index)
+    send_message(control, ready=True)
+    loop.serve(state, partial(IncomingFile, transfer_plan), None)
+    loop.close()
     taker.close()
-    tell(control, ended=True)
+    send_message(control, ended=True)
 
 
 def _combined(digests: dict[int, bytes]) -> str:
     return hashlib.sha256(b"".join(digests[number] for number in sorted(digests))).hexdigest()
 
 
-class Line:
+class ReceiveLoop:
     """How files come to a receiver."""
 
-    def serve(self, reception: Reception, incoming: Callable[..., Incoming], going: Callable[[], bool] | None) -> None:
+    def serve(self, state: ReceiverState, incoming: Callable[..., IncomingFile], going: Callable[[], bool] | None) -> None:
         """Take files until all senders have ended their connections, or for as long as *going* says."""
         raise NotImplementedError
 
@@ -178,16 +180,16 @@ class Line:
         """Give back what it has opened."""
 
 
-class Persistent(Line):
+class Persistent(ReceiveLoop):
     """Over connections that stay: the files of one sender each."""
 
     def __init__(self, connections: list[tuple[int, socket.socket]]) -> None:
         self._connections = connections
         self._begun = 0  # files of each connection that have come already
 
-    def serve(self, reception: Reception, incoming: Callable[..., Incoming], going: Callable[[], bool] | None) -> None:
+    def serve(self, state: ReceiverState, incoming: Callable[..., IncomingFile], going: Callable[[], bool] | None) -> None:
         by_fd = {sock.fileno(): incoming(sock, sender, self._begun) for sender, sock in self._connections}
-        receive, counts = reception.receive, reception.counts
+        receive, counts = state.receive, state.counts
         if len(by_fd) == 1 and going is None:
             (one,) = by_fd.values()
             while receive(one):
@@ -209,49 +211,49 @@ class Persistent(Line):
         self._begun = max((one.transfer for one in by_fd.values()), default=0)
 
 
-class Fresh(Line):
+class Fresh(ReceiveLoop):
     """Over a connection for each file, which must greet with the lane's secret. The first *connections* only say when all is over."""
 
-    def __init__(self, connections: list[tuple[int, socket.socket]], listener: socket.socket, door: Door | None) -> None:
-        assert door is not None
-        self._door, self._listener = door, listener
+    def __init__(self, connections: list[tuple[int, socket.socket]], listener: socket.socket, connector: FreshConnector | None) -> None:
+        assert connector is not None
+        self._connector, self._listener = connector, listener
         self._staying = {sock.fileno() for _, sock in connections}
         self._silent: dict[int, tuple[socket.socket, bytes]] = {}  # guests that have not said all of their greeting
         self._poller = select.epoll()
         for fd in (listener.fileno(), *self._staying):
             self._poller.register(fd, select.EPOLLIN)
 
-    def serve(self, reception: Reception, incoming: Callable[..., Incoming], going: Callable[[], bool] | None) -> None:
-        receive, counts, poller, door = reception.receive, reception.counts, self._poller, self._listener.fileno()
-        guests: dict[int, Incoming] = {}
+    def serve(self, state: ReceiverState, incoming: Callable[..., IncomingFile], going: Callable[[], bool] | None) -> None:
+        receive, counts, poller, connector = state.receive, state.counts, self._poller, self._listener.fileno()
+        pending: dict[int, IncomingFile] = {}
         while self._staying and (going is None or going()):
             ready = poller.poll()
             counts[_EPOLL_WAIT] += 1
             for fd, _ in ready:
-                if fd in guests:
-                    guest = guests[fd]
-                    before = guest.transfer
-                    if not receive(guest):
-                        raise ConnectionError(f"a connection of sender {guest.sender} ended in mid file")
-                    if guest.transfer != before:
-                        del guests[fd]
-                        reception.taker.detach(guest.sock)
+                if fd in pending:
+                    pending_file = pending[fd]
+                    before = pending_file.transfer
+                    if not receive(pending_file):
+                        raise ConnectionError(f"a connection of sender {pending_file.sender} ended in mid file")
+                    if pending_file.transfer != before:
+                        del pending[fd]
+                        state.taker.detach(pending_file.sock)
                         counts[_CLOSE] += 1
-                        guest.sock.close()  # in a closed loop this is the answer that the sender waits for
-                elif fd == door:
+                        pending_file.sock.close()  # in a closed loop this is the answer that the sender waits for
+                elif fd == connector:
                     counts[_ACCEPT] += 1
-                    self._accept(reception)
+                    self._accept(state)
                 elif fd in self._silent:
                     counts[_RECV] += 1
-                    told = self._listen_to(fd, reception)
+                    told = self._listen_to(fd, state)
                     if told:
-                        reception.taker.attach(told[0])
-                        guests[fd] = incoming(*told)
+                        state.taker.attach(told[0])
+                        pending[fd] = incoming(*told)
                 else:
                     poller.unregister(fd)
                     self._staying.discard(fd)
 
-    def _accept(self, reception: Reception) -> None:
+    def _accept(self, state: ReceiverState) -> None:
         """Let in whoever is next; whether it is one of ours its greeting tells."""
         try:
             sock, _ = self._listener.accept()
@@ -260,11 +262,11 @@ class Fresh(Line):
                 return
             raise
         if len(self._silent) >= MOST_SILENT:  # they come to say nothing: the one that has done so longest leaves
-            reception.refuse(self._silent.pop(next(iter(self._silent)))[0])
+            state.refuse(self._silent.pop(next(iter(self._silent)))[0])
         self._silent[sock.fileno()] = sock, b""
         self._poller.register(sock.fileno(), select.EPOLLIN)
 
-    def _listen_to(self, fd: int, reception: Reception) -> tuple[socket.socket, int, int] | None:
+    def _listen_to(self, fd: int, state: ReceiverState) -> tuple[socket.socket, int, int] | None:
         """Read on in a greeting; return connection, sender and transfer once it is whole and right."""
         sock, heard = self._silent.pop(fd)
         try:
@@ -275,9 +277,9 @@ class Fresh(Line):
         if more and len(heard) < GREETING.size:
             self._silent[fd] = sock, heard
             return None
-        numbers = self._door.read_greeting(heard) if len(heard) == GREETING.size else None
+        numbers = self._connector.read_greeting(heard) if len(heard) == GREETING.size else None
         if numbers is None:
-            reception.refuse(sock)
+            state.refuse(sock)
             return None
         return sock, *numbers
 

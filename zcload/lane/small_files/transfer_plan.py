@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from zcload.lane.network import Network
 from zcload.lane.small_files.arrivals import LEAD_NS, Schedule, schedule
 from zcload.lane.small_files.catalogue import Catalogue, lay_out
-from zcload.lane.small_files.fresh_connections import Door, open_door
+from zcload.lane.small_files.fresh_connections import FreshConnector, open_door
 from zcload.lane.small_files.latency_log import LatencyLog, records
 from zcload.model.study import Point
 
@@ -17,13 +17,13 @@ FILL = 0.8  # of the records of a window may be planned for: the arrivals of a P
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class TransferPlan:
     """The *catalogue* of files, the *log* of their latencies, and the *door* for fresh connections, None for persistent ones."""
 
     point: Point
     catalogue: Catalogue
     log: LatencyLog
-    door: Door | None
+    connector: FreshConnector | None
     seed: int  # of random arrivals
 
     @property
@@ -47,12 +47,14 @@ class Terms:
         return schedule(point.arrivals, point.transfers_per_s, point.senders, sender, self.seed)
 
 
-def agree(point: Point, file_bytes: int, congestion: str | None, network: Network | None, seed: int) -> tuple[Terms, list[socket.socket]]:
+def plan_transfers(
+    point: Point, file_bytes: int, congestion: str | None, network: Network | None, seed: int
+) -> tuple[TransferPlan, list[socket.socket]]:
     """Return the terms of a lane at *point*, and the listeners of its receivers if it takes fresh connections; raises ConfigError."""
-    door, listeners = None, list[socket.socket]()
+    connector, listeners = None, list[socket.socket]()
     if point.connection == "fresh":
-        door, listeners = open_door(point, congestion, network or Network(point.address))
-    return Terms(point, catalogue_of(point, file_bytes), LatencyLog(point.senders), door, seed), listeners
+        connector, listeners = open_door(point, congestion, network or Network(point.address))
+    return TransferPlan(point, catalogue_of(point, file_bytes), LatencyLog(point.senders), connector, seed), listeners
 
 
 def catalogue_of(point: Point, file_bytes: int) -> Catalogue:

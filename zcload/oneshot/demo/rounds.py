@@ -18,13 +18,13 @@ from zcload.model.study import Point
 from zcload.model.units import human_bytes
 from zcload.oneshot.demo.contenders import CONTENDERS, NOTE_BYTES, Contender
 from zcload.oneshot.demo.result import Demo, Figures
-from zcload.oneshot.demo.timed_transfer import Trial, transfer
+from zcload.oneshot.demo.timed_transfer import TimedTransfer, transfer
 from zcload.oneshot.send import open_file
 
 ROUNDS = 5
 _SIZES = (NOTE_BYTES, 1_200_000_000, 600_000_000, 300_000_000, 120_000_000, 60_000_000, 24_000_000, 12_000_000)
 
-Rounds = list[dict[str, Trial]]
+Rounds = list[dict[str, TimedTransfer]]
 
 
 def demo(file: str | None = None, *, size: int | None = None, rounds: int = ROUNDS, seed: int | None = None, view: Viewer = nobody) -> Demo:
@@ -129,7 +129,7 @@ def _measure(
         transfer(contender, source, verify=True)
     for number in range(rounds):
         rng.shuffle(running)
-        trials: dict[str, Trial] = {}
+        trials: dict[str, TimedTransfer] = {}
         for turn, contender in enumerate(running):
             detail = f"round {number + 1} of {rounds}: {contender.name}"
             view(Progress("measuring", detail, fraction=(number + turn / len(running)) / rounds))
@@ -151,8 +151,8 @@ def _figures(contender: Contender, done: Rounds, out: str | None) -> Figures:
     return Figures(
         contender.name,
         contender.what,
-        seconds=tuple(trial.seconds for trial in trials),
-        sender_cpu_s=tuple(trial.sender_cpu_s for trial in trials),
-        receiver_cpu_s=tuple(trial.receiver_cpu_s for trial in trials),
-        sender_minor_faults=tuple(trial.sender_minor_faults for trial in trials),
+        seconds=tuple(timed_transfer.seconds for timed_transfer in trials),
+        sender_cpu_s=tuple(timed_transfer.sender_cpu_s for timed_transfer in trials),
+        receiver_cpu_s=tuple(timed_transfer.receiver_cpu_s for timed_transfer in trials),
+        sender_minor_faults=tuple(timed_transfer.sender_minor_faults for timed_transfer in trials),
     )

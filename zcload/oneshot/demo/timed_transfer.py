@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from zcload.errors import StudyError
 from zcload.lane.connections import connect
 from zcload.lane.payload import Source
-from zcload.lane.worker import spawn, tell
+from zcload.lane.worker import send_message, spawn
 from zcload.model.study import Point
 from zcload.oneshot.demo.contenders import NOTE_STEP, Contender
 
@@ -25,7 +25,7 @@ _PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TimedTransfer:
     """The figures of one transfer."""
 
     seconds: float
@@ -34,7 +34,7 @@ class Trial:
     sender_minor_faults: int
 
 
-def transfer(contender: Contender, source: Source, *, verify: bool = False) -> Trial:
+def transfer(contender: Contender, source: Source, *, verify: bool = False) -> TimedTransfer:
     """Have *contender* send the file once; with *verify* the receiver digests it, so that the figures mean nothing.
 
     Raises StudyError if an end fails or the bytes are not the file's, Interrupted on a signal; leaves no process behind.
@@ -51,11 +51,11 @@ def transfer(contender: Contender, source: Source, *, verify: bool = False) -> T
         workers.append(sender)
         ends.close()
         for worker in workers:
-            worker.hear(_PATIENCE_S, "getting ready")
+            worker.receive(_PATIENCE_S, "getting ready")
         sender.control.send(b"go")
         patience_s = _PATIENCE_S + source.size / _SLOWEST_BYTES_PER_S
-        sent = sender.hear(patience_s, "sending")
-        received = receiver.hear(patience_s, "receiving")
+        sent = sender.receive(patience_s, "sending")
+        received = receiver.receive(patience_s, "receiving")
     finally:
         ends.close()
         for worker in workers:
@@ -64,12 +64,12 @@ def transfer(contender: Contender, source: Source, *, verify: bool = False) -> T
         raise StudyError(f"{contender.name}: {received['bytes']} of {source.size} bytes arrived")
     if verify and received["sha256"] != source.digest:
         raise StudyError(f"{contender.name}: what arrived is not the file: SHA-256 {received['sha256']}, the file's {source.digest}")
-    return Trial(sent["seconds"], sent["cpu_s"], received["cpu_s"], sent["minor_faults"])
+    return TimedTransfer(sent["seconds"], sent["cpu_s"], received["cpu_s"], sent["minor_faults"])
 
 
 def _send(control: socket.socket, contender: Contender, sock: socket.socket, fd: int) -> None:
     path = f"/proc/self/fd/{fd}"  # opened anew, so with a position and a read-ahead of its own
-    tell(control, ready=True)
+    send_message(control, ready=True)
     control.recv(16)
     faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     cpu, start = time.process_time_ns(), time.perf_counter_ns()
@@ -78,16 +78,16 @@ def _send(control: socket.socket, contender: Contender, sock: socket.socket, fd:
     end, cpu_end = time.perf_counter_ns(), time.process_time_ns()
     faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
     del kept  # not before: giving the memory back was not in the note's time either
-    tell(control, seconds=(end - start) / 1e9, cpu_s=(cpu_end - cpu) / 1e9, minor_faults=faults)
+    send_message(control, seconds=(end - start) / 1e9, cpu_s=(cpu_end - cpu) / 1e9, minor_faults=faults)
 
 
 def _receive(control: socket.socket, sock: socket.socket, verify: bool) -> None:
     sha = hashlib.sha256()
-    tell(control, ready=True)
+    send_message(control, ready=True)
     cpu = time.process_time_ns()
     total = 0
     while data := sock.recv(NOTE_STEP):  # a new object a call, as in the note
         total += len(data)
         if verify:
             sha.update(data)
-    tell(control, bytes=total, cpu_s=(time.process_time_ns() - cpu) / 1e9, sha256=sha.hexdigest())
+    send_message(control, bytes=total, cpu_s=(time.process_time_ns() - cpu) / 1e9, sha256=sha.hexdigest())

@@ -10,12 +10,12 @@ from typing import Any
 from zcload.errors import ConfigError, Problem
 from zcload.report.imported.iperf3 import read_iperf3
 from zcload.report.imported.netperf import read_netperf
-from zcload.report.imported.result import Foreign, NotOurs
+from zcload.report.imported.result import ImportedResult, NotOurs
 
-READERS: dict[str, Callable[[str], Foreign]] = {"iperf3 -J": read_iperf3, "netperf": read_netperf}
+READERS: dict[str, Callable[[str], ImportedResult]] = {"iperf3 -J": read_iperf3, "netperf": read_netperf}
 
 
-def read_foreign(path: Path) -> dict[str, Any]:
+def read_imported(path: Path) -> dict[str, Any]:
     """Return what the file *path* says, whichever tool wrote it, as a row of a report; raises ConfigError."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from zcload.report.imported.result import Foreign, NotOurs
+from zcload.report.imported.result import ImportedResult, NotOurs
 
 _PROCESSES = "CPU of the two processes, from connecting to the end; what runs in interrupts on top of others is not in it"
 
 
-def read_iperf3(text: str) -> Foreign:
+def read_iperf3(text: str) -> ImportedResult:
     """Read the JSON of a TCP test in one direction; raises NotOurs, and ValueError for a test that cannot be compared."""
     try:
         tree = json.loads(text)
@@ -36,7 +36,7 @@ def read_iperf3(text: str) -> Foreign:
     busy_s = {side: end["cpu_utilization_percent"][f"{side}_total"] / 100 * _wall(received, start) for side in ("host", "remote")}
     # The client is `host`; with -R it receives.
     sender, receiver = ("remote", "host") if start["reverse"] else ("host", "remote")
-    return Foreign(
+    return ImportedResult(
         tree["start"]["version"],
         _what(start, end),
         received["bits_per_second"],

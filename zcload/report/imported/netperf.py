@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from zcload.report.imported.result import Foreign, NotOurs
+from zcload.report.imported.result import ImportedResult, NotOurs
 
 PER_GB = 1e-6 * 1e9 / 1024  # from microseconds per KB to seconds per GB
 _RATES = {"10^3bits/s": 1e3, "10^6bits/s": 1e6, "10^9bits/s": 1e9, "Bytes/s": 8.0, "KBytes/s": 8192.0, "MBytes/s": 8.0 * (1 << 20),
@@ -18,7 +18,7 @@ _LOCAL = re.compile(r"127\.|::1$|localhost")
 _MACHINES = "CPU of whole machines, whatever else ran on them"
 
 
-def read_netperf(text: str) -> Foreign:
+def read_netperf(text: str) -> ImportedResult:
     """Read one test's output; raises NotOurs, and ValueError for a test that cannot be compared."""
     title = _TITLE.search(text)
     if not title:
@@ -35,9 +35,9 @@ def read_netperf(text: str) -> Foreign:
         sends = _BULK[kind]
     tool = f"netperf {kind.replace(' ', '_')}"
     if _LOCAL.match(peer):
-        return Foreign(tool, what, bps, None, None, local if local is not None else remote, (_MACHINES,))
+        return ImportedResult(tool, what, bps, None, None, local if local is not None else remote, (_MACHINES,))
     sender, receiver = (local, remote) if sends else (remote, local)
-    return Foreign(tool, what, bps, sender, receiver, None, (_MACHINES,))
+    return ImportedResult(tool, what, bps, sender, receiver, None, (_MACHINES,))
 
 
 def _omni(keys: dict[str, str]) -> tuple[float, float | None, float | None, str]:

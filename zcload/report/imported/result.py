@@ -11,7 +11,7 @@ class NotOurs(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class ImportedResult:
     """What *tool* measured of *what*: goodput in bit/s and CPU seconds per GB, None where it does not say; *notes* are its caveats."""
 
     tool: str

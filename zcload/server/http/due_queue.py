@@ -12,7 +12,7 @@ from zcload.server.http.connection import SILENCE_S, Connection
 from zcload.server.http.fetcher import Fetcher
 
 
-class Agenda:
+class DueQueue:
     """Has *begin* called for each connection when its time has come, with the instant that it was due at (CLOCK_MONOTONIC, ns).
 
     With no answer under way the receiver sleeps (clock_nanosleep), as a paced sender does; else it polls, and in the last

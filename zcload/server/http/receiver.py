@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 
 from zcload.lane.board import NUMBER, ORDER, REPORT, RUN, STOP, VERIFY, Board
-from zcload.lane.worker import tell
+from zcload.lane.worker import send_message
 from zcload.server.http.fetcher import Fetcher
 from zcload.server.http.loads.stream import Stream
 from zcload.server.http.target import Target
@@ -39,18 +39,18 @@ def fetch_file(
     asking = None
     try:
         asking = load(fetcher)
-        tell(control, ready=True)
+        send_message(control, ready=True)
         while True:
             os.eventfd_read(gate)
             number, order = words[NUMBER], words[ORDER]
             if order == RUN:
                 asking.run(number)
             elif order == VERIFY:
-                tell(control, digests=asking.verify())
+                send_message(control, digests=asking.verify())
                 fetcher.forget_counts()
-                tell(control, ready=True)
+                send_message(control, ready=True)
             elif order == REPORT:
-                tell(control, **fetcher.report())
+                send_message(control, **fetcher.report())
             elif order == STOP:
                 break
             fetcher.park(number)

@@ -69,7 +69,7 @@ class Lane:
             self.board.words[GATE] = self.board.words[NUMBER]
         os.eventfd_write(self.gate, 1)
 
-    def hear(self):
+    def receive(self):
         packet = self.control.recv(1 << 20)
         if not packet:
             self.thread.join(10)
@@ -120,7 +120,7 @@ def receiving(server, sink="recv", connections=1, socks=None, **values):
     target = Target(("127.0.0.1", server.port), "localhost", "/file", len(server.data), connections=connections, **values)
     lane = Lane(target, sink, connections=socks)
     try:
-        assert lane.hear() == {"ready": True}
+        assert lane.receive() == {"ready": True}
         yield lane
     finally:
         lane.close()
@@ -129,8 +129,8 @@ def receiving(server, sink="recv", connections=1, socks=None, **values):
 def check_digests(lane):
     """Have the receiver verify and hold its digests against the file's parts."""
     lane.order(VERIFY)
-    told = lane.hear()["digests"]
-    assert lane.hear() == {"ready": True}
+    told = lane.receive()["digests"]
+    assert lane.receive() == {"ready": True}
     parts = {str(number): lane.target.part(number) for number in range(lane.target.connections)}
     assert told == {number: hashlib.sha256(DATA[part.start : part.end]).hexdigest() for number, part in parts.items()}
 
@@ -244,7 +244,7 @@ def test_a_server_may_close_between_answers(connections):
         assert lane.window(8) == server.asked - asked
         assert lane.counts()["connect"] > 0
         lane.order(REPORT)
-        told = lane.hear()
+        told = lane.receive()
         assert told["connections_made"] == lane.counts()["connect"]
         assert {"cpu_ns", "voluntary", "tcp_info"} <= told.keys()
 
@@ -259,9 +259,9 @@ def test_a_thousand_connections():
     data = DATA[:50_000]
     with room_for_files(needed), serving(data) as server, receiving(server, "discard", 1000) as lane:
         lane.order(VERIFY)
-        digests = lane.hear()["digests"]
+        digests = lane.receive()["digests"]
         assert len(digests) == 1000
-        assert lane.hear() == {"ready": True}
+        assert lane.receive() == {"ready": True}
         asked = server.asked
         assert lane.window(1) == server.asked - asked >= 1000 * 40_000
         assert server.accepted == 1000
@@ -485,5 +485,5 @@ def test_sinks_below_tls_are_refused(sink, certificate, leaks):
         target = Target(("127.0.0.1", server.port), "localhost", "/file", len(DATA), 50_000, 1, tls=Trust("localhost", certificate[0]))
         lane = Lane(target, sink)
         with pytest.raises(StudyError, match=f"{sink} works below TLS.*: use the sink recv or file"):
-            lane.hear()
+            lane.receive()
         lane.close()

@@ -13,7 +13,7 @@ import time
 from zcload.lane.board import GATE, OPENED_NS, UNTIL_NS
 from zcload.model.schedule import BURSTS, BYTES, LATENESS, LATEST_NS, SLEEPS, Schedule, bucket, burst_bytes
 from zcload.server.http.connection import Connection
-from zcload.server.http.due_queue import Agenda
+from zcload.server.http.due_queue import DueQueue
 from zcload.server.http.fetcher import Fetcher
 from zcload.server.http.loads.stream import Stream
 
@@ -27,19 +27,19 @@ class Paced(Stream):
         self._area, self._burst = area, burst_bytes(self.step, chunk)
         count = self.target.connections
         self._schedules = {c.number: Schedule(rate_bps, self._burst, count, c.number) for c in fetcher.connections}
-        self._agenda = Agenda(fetcher, self._begin)
+        self._due_queue = DueQueue(fetcher, self._begin)
         self._number = self._latest_ns = 0
         self._sent: dict[int, int] = {}  # bytes asked for in this window, by connection
         self._up_to: dict[int, int] = {}  # bytes at which the next burst begins
 
     def run(self, number: int) -> None:
-        area, agenda, fetcher = self._area, self._agenda, self.fetcher
+        area, due_queue, fetcher = self._area, self._due_queue, self.fetcher
         self._number, self._latest_ns = number, 0
         self._sent = dict.fromkeys(self._schedules, 0)
         self._up_to = dict.fromkeys(self._schedules, 0)
-        slept = agenda.sleeps
-        fetcher.fetch(fetcher.taker, self._more, agenda.ready)
-        area[SLEEPS] += agenda.sleeps - slept
+        slept = due_queue.sleeps
+        fetcher.fetch(fetcher.taker, self._more, due_queue.ready)
+        area[SLEEPS] += due_queue.sleeps - slept
         area[BYTES] += sum(self._sent.values())
         area[LATEST_NS] = self._latest_ns
 
@@ -56,7 +56,7 @@ class Paced(Stream):
         if due_ns > time.monotonic_ns():
             if due_ns >= words[UNTIL_NS]:
                 return False
-            self._agenda.put(due_ns, connection)
+            self._due_queue.put(due_ns, connection)
         else:
             self._burst_of(connection, due_ns)
         return True
@@ -66,7 +66,7 @@ class Paced(Stream):
             self._burst_of(connection, due_ns)
         else:
             self.fetcher.busy -= 1
-            self._agenda.drop()
+            self._due_queue.drop()
 
     def _burst_of(self, connection: Connection, due_ns: int) -> None:
         area, number = self._area, connection.number
@@ -80,4 +80,4 @@ class Paced(Stream):
         self._sent[number] = sent + self.ask(connection)
 
     def close(self) -> None:
-        self._agenda.close()
+        self._due_queue.close()

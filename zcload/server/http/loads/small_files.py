@@ -17,7 +17,7 @@ from zcload.lane.small_files.catalogue import Catalogue
 from zcload.lane.small_files.latency_log import LatencyLog
 from zcload.linux.process import wake_on_time
 from zcload.server.http.connection import Connection
-from zcload.server.http.due_queue import Agenda
+from zcload.server.http.due_queue import DueQueue
 from zcload.server.http.fetcher import Fetcher
 from zcload.server.http.loads.small_file import SmallFile
 from zcload.server.http.loads.stream import Stream
@@ -42,7 +42,7 @@ class Files:
     counted: Callable[[int], memoryview]
 
 
-class _Course:
+class ConnectionProgress:
     """How far a connection is: the file it comes to next, how many it has had, and where their instants are written."""
 
     __slots__ = ("asked", "at", "begun", "capacity", "counted", "done", "due", "file", "had", "last", "schedule")
@@ -63,15 +63,15 @@ class Transfers(Stream):
     def __init__(self, fetcher: Fetcher, files: Files) -> None:
         super().__init__(fetcher)
         self._files, self._sizes = files, files.catalogue.sizes
-        self._courses: dict[int, _Course] = {}
+        self._courses: dict[int, ConnectionProgress] = {}
         for connection in fetcher.connections:
             connection.target = file = SmallFile(self.target, files.paths, files.fresh)
-            self._courses[connection.number] = _Course(files, file, connection.number, self.target.connections)
+            self._courses[connection.number] = ConnectionProgress(files, file, connection.number, self.target.connections)
         self._number = 0
-        self._agenda: Agenda | None = None
+        self._due_queue: DueQueue | None = None
         if files.schedule is not None:
-            self._agenda = Agenda(fetcher, self._begin)
-            fetcher.waits = self._agenda.counts
+            self._due_queue = DueQueue(fetcher, self._begin)
+            fetcher.waits = self._due_queue.counts
             wake_on_time()
 
     def verify(self) -> dict[int, str]:
@@ -98,16 +98,16 @@ class Transfers(Stream):
         return {number: digest.hexdigest() for number, digest in whole.items()}
 
     def run(self, number: int) -> None:
-        fetcher, agenda = self.fetcher, self._agenda
+        fetcher, due_queue = self.fetcher, self._due_queue
         self._number = number
         for course in self._courses.values():
             course.last = course.had + course.capacity  # when its records are full, a connection asks no more
             if course.schedule is not None:
                 course.schedule.begin(fetcher.words[OPENED_NS] + LEAD_NS)
-        if agenda is None:
+        if due_queue is None:
             fetcher.fetch(fetcher.taker, self._more_closed)
         else:
-            fetcher.fetch(fetcher.taker, self._more_scheduled, agenda.ready)
+            fetcher.fetch(fetcher.taker, self._more_scheduled, due_queue.ready)
         for course in self._courses.values():
             course.counted[0] = course.had
         fetcher.words[fetcher.base + TRANSFERS] = sum(course.had for course in self._courses.values())
@@ -126,9 +126,9 @@ class Transfers(Stream):
 
     def _more_scheduled(self, connection: Connection) -> bool:
         course, now = self._courses[connection.number], time.monotonic_ns
-        schedule, agenda = course.schedule, self._agenda
+        schedule, due_queue = course.schedule, self._due_queue
         assert schedule is not None
-        assert agenda is not None
+        assert due_queue is not None
         if course.asked:
             course.done[course.had % course.capacity] = now()
             self._came(connection)
@@ -137,7 +137,7 @@ class Transfers(Stream):
         if due_ns >= self.fetcher.words[UNTIL_NS] or course.had >= course.last:
             return False
         if due_ns > now():
-            agenda.put(due_ns, connection)
+            due_queue.put(due_ns, connection)
         else:
             self._begin(connection, due_ns)
         return True
@@ -170,5 +170,5 @@ class Transfers(Stream):
         return asked
 
     def close(self) -> None:
-        if self._agenda is not None:
-            self._agenda.close()
+        if self._due_queue is not None:
+            self._due_queue.close()
