@@ -18,6 +18,6 @@ def main() -> None:
     from zcload.linux import interrupt
 
     interrupt.install()
-    from zcload.cli.app import run_command_line
+    from zcload.cli.command_line import run_command_line
 
     sys.exit(run_command_line())

@@ -171,7 +171,15 @@ def test_help_imports_next_to_nothing():
     own = {module for module in loaded if module.startswith("zcload.")}
     assert "typer" in loaded
     assert not loaded & (slow | packages)
-    assert own <= {"zcload.main", "zcload.errors", "zcload.linux", "zcload.linux.interrupt", "zcload.cli", "zcload.cli.app"}
+    assert own <= {
+        "zcload.main",
+        "zcload.errors",
+        "zcload.linux",
+        "zcload.linux.interrupt",
+        "zcload.cli",
+        "zcload.cli.app",
+        "zcload.cli.command_line",
+    }
 
 
 # The docs.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +9,6 @@ import typer
 from typer.core import TyperCommand
 
 from zcload import __version__
-from zcload.errors import ConfigError, Problem, ZcloadError
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -159,7 +156,7 @@ def report(
     ] = None,
 ) -> None:
     """Render stored results."""
-    from zcload.cli.show import show_report
+    from zcload.cli.report import show_report
 
     show_report(results, format, out, chart or [], with_ or [])
 
@@ -243,7 +240,7 @@ def history(
 @app.command()
 def mechanisms() -> None:
     """List every mechanism and sink, and whether this host can run it."""
-    from zcload.cli.show import show_mechanisms
+    from zcload.cli.host import show_mechanisms
 
     show_mechanisms()
 
@@ -251,7 +248,7 @@ def mechanisms() -> None:
 @app.command()
 def doctor() -> None:
     """Check this host for what spoils such measurements."""
-    from zcload.cli.show import show_doctor
+    from zcload.cli.host import show_doctor
 
     show_doctor()
 
@@ -262,7 +259,7 @@ def init(
     list_: Annotated[bool, typer.Option("--list", help="List the shipped configs and exit.")] = False,
 ) -> None:
     """Write one of the shipped, commented configs into this directory."""
-    from zcload.cli.show import write_config
+    from zcload.cli.configs import write_config
 
     write_config(name, list_)
 
@@ -272,44 +269,6 @@ def schema(
     result: Annotated[bool, typer.Option("--result", help="The schema of summary.json instead of the config's.")] = False,
 ) -> None:
     """Print the JSON Schema of the config."""
-    from zcload.cli.show import show_schema
+    from zcload.cli.configs import show_schema
 
     show_schema(result)
-
-
-def run_command_line() -> int:
-    """Run the command that the arguments name; print errors; return the exit code."""
-    try:
-        code = app(standalone_mode=False, prog_name="zcload")
-        sys.stdout.flush()
-    except ZcloadError as error:
-        return _fail(error)
-    except BrokenPipeError:
-        # The reader of our output (head, a pager) has left: not an error of ours. Keep the interpreter from flushing again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:
-        usage = _usage_error(error)
-        if usage is None:
-            raise
-        return _fail(usage)
-    return code if isinstance(code, int) else 0
-
-
-def _usage_error(error: Any) -> ConfigError | None:
-    """Return typer's complaint about the arguments as ours; None if *error* is none of those.
-
-    typer brings its own copy of click since 0.26, whose error classes are private: they are known by what they can do.
-    """
-    if not callable(getattr(error, "format_message", None)):
-        return None
-    message = error.format_message().rstrip(".")
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "zcload"
-    return ConfigError(Problem(message[:1].lower() + message[1:], remedy=f"see `{command} --help`"))
-
-
-def _fail(error: ZcloadError) -> int:
-    for line in str(error).splitlines():
-        print(f"zcload: error: {line}", file=sys.stderr)
-    return error.exit_code

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from zcload.cli.show import put
+from zcload.cli.report import put
 from zcload.errors import ConfigError, GateTripped, Problem
 
 

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from zcload.cli.show import put
+from zcload.cli.report import put
 from zcload.compare.history_index import Entry, Index
 from zcload.compare.history_trend import By, Series, drawn, series
 from zcload.errors import ConfigError, Problem

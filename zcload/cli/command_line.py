@@ -1,0 +1,49 @@
+"""Where a command begins and ends: its arguments in, its errors on stderr, its exit code out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from zcload.cli.app import app
+from zcload.errors import ConfigError, Problem, ZcloadError
+
+
+def run_command_line(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that *arguments* (default: those of the process) name; print errors; return the exit code."""
+    try:
+        code = app(args=None if arguments is None else [*arguments], standalone_mode=False, prog_name="zcload")
+        sys.stdout.flush()
+    except ZcloadError as error:
+        return _fail(error)
+    except BrokenPipeError:
+        # The reader of our output (head, a pager) has left: not an error of ours. Keep the interpreter from flushing again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        usage = _usage_error(error)
+        if usage is None:
+            raise
+        return _fail(usage)
+    return code if isinstance(code, int) else 0
+
+
+def _usage_error(error: Any) -> ConfigError | None:
+    """Return typer's complaint about the arguments as ours; None if *error* is none of those.
+
+    typer brings its own copy of click since 0.26, whose error classes are private: they are known by what they can do.
+    """
+    if not callable(getattr(error, "format_message", None)):
+        return None
+    message = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "zcload"
+    return ConfigError(Problem(message[:1].lower() + message[1:], remedy=f"see `{command} --help`"))
+
+
+def _fail(error: ZcloadError) -> int:
+    for line in str(error).splitlines():
+        print(f"zcload: error: {line}", file=sys.stderr)
+    return error.exit_code

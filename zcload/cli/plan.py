@@ -1,0 +1,82 @@
+"""`zcload run --plan`: what a study will take, and what will be skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zcload.model.study import Point, Study
+from zcload.model.units import human_bytes, human_duration
+
+
+def _some(names: Sequence[str], most: int = 12) -> str:
+    """List *names*, of very many the first and the last."""
+    shown = names if len(names) <= most else [*names[: most - 2], "...", names[-1]]
+    return "; ".join(shown)
+
+
+def _network(point: Point) -> str:
+    from zcload.lane.network import address_of
+
+    if point.network != "veth":
+        return f"{point.network} {point.address}"
+    return f"veth {address_of(point)}, MTU {point.mtu or 'auto'}, offloads {'on' if point.offloads else 'off'}"
+
+
+def show_plan(study: Study, check_windows: bool, as_json: bool) -> None:
+    """Print what *study* will take: lanes, time, memory, disk, CPUs; as text or as JSON. Raises ConfigError if it cannot run here."""
+    import json
+    import random
+
+    from zcload.host.topology import read_cores
+    from zcload.lane.placement import place
+    from zcload.runner import preflight
+    from zcload.runner.plan import plan
+
+    cores = read_cores()
+    preflight.check_host(study, cores)
+    planned = plan(study, check_windows)
+    first = study.points[0]
+    placement = place(first.placement, first.senders, first.receiver_count, cores, random.Random(0))
+    unavailable = preflight.unavailable(study, first)
+
+    if as_json:
+        tree = {
+            **planned.as_dict(study),
+            "cpus": {
+                "senders": sorted(frozenset().union(*placement.senders)),
+                "receivers": sorted(frozenset().union(*placement.receivers)),
+                "coordinator": sorted(placement.coordinator),
+                "drawn_anew": first.placement != "free",
+            },
+            "network": list(dict.fromkeys(_network(point) for point in study.points)),
+            "skipped": [{"variant": name, "reason": why.reason, "remedy": why.remedy} for name, why in unavailable.items()],
+        }
+        print(json.dumps(tree, indent=1, allow_nan=False))
+        return
+
+    def cpus(sets: Sequence[frozenset[int]]) -> str:
+        return ",".join(map(str, sorted(frozenset().union(*sets))))
+
+    roles = f"senders {cpus(placement.senders)}, receivers {cpus(placement.receivers)}, coordinator {cpus([placement.coordinator])}"
+    shuffled = "" if study.points[0].placement == "free" else " (roles are drawn anew for each generation)"
+    search = study.crossover
+    facts = {
+        "study": study.name,
+        **({"search": f"where {search.contender} starts to beat {study.baseline}, along {search.sweep}"} if search else {}),
+        "points": f"{len(planned.points)}: {_some(planned.points)}",
+        "lanes": ", ".join(planned.lanes) + (" and the baseline at its best chunk" if study.best_chunk else ""),
+        "schedule": study.schedule,
+        "processes": f"{planned.processes} at once",
+        "CPUs": roles + shuffled,
+        "network": "; ".join(dict.fromkeys(_network(point) for point in study.points)),
+        "memory": human_bytes(planned.memory_bytes),
+        "disk": human_bytes(planned.disk_bytes),
+        "time": f"usually about {human_duration(round(planned.typical_s))}, at most {human_duration(round(planned.total_s))} in all"
+        if planned.typical_s
+        else f"about {human_duration(round(planned.setup_s))} to set up and verify, at most "
+        f"{human_duration(round(planned.measure_s + planned.check_s))} to measure",
+    }
+    for name, fact in facts.items():
+        print(f"{name + ':':<11}{fact}")
+    for name, why in unavailable.items():
+        print(f"{'skipped:':<11}{name}: {why.reason}" + (f" ({why.remedy})" if why.remedy else ""))
