@@ -9,6 +9,7 @@ ZcloadError                     the command line prints "zcload: error: ..." and
 
 from __future__ import annotations
 
+import os
 import signal
 from dataclasses import dataclass
 from typing import Any
@@ -79,3 +80,14 @@ class Interrupted(ZcloadError):
     def __init__(self, signum: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(signum).name}")
         self.exit_code = 128 + signum  # the shells' convention
+
+
+def reason_of(error: Exception) -> str:
+    """Return what the system says of *error*, with a small first letter, for the middle of a message: "no such file or directory"."""
+    text = str(getattr(error, "strerror", None) or error)
+    return text[:1].lower() + text[1:]
+
+
+def os_error(code: int, path: str | None = None) -> OSError:
+    """Return the OSError of the error number *code*: Python makes it the subclass that fits, such as PermissionError."""
+    return OSError(code, os.strerror(code)) if path is None else OSError(code, os.strerror(code), path)

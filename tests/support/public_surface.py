@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from zcload.cli.show import shipped_configs
 
 import zcload
 from zcload import api, config, errors
@@ -20,7 +21,6 @@ from zcload.analysis.caution_rules import CODES
 from zcload.analysis.summary_schema import summary_schema
 from zcload.cli import history, output_files
 from zcload.cli.app import app
-from zcload.cli.show import shipped_configs
 from zcload.compare import render
 from zcload.host.doctor import CHECKS, RESULT_CODES
 from zcload.host.environment import describe

@@ -262,7 +262,7 @@ def test_a_wrong_path_is_the_servers_own_answer(lane):
 
 def test_a_port_that_is_taken_is_the_servers_own_words(lane):
     """A server that cannot have its port is not mistaken for whoever has it."""
-    with socket.create_server((ADDRESS, 0)) as taken, pytest.raises(StudyError, match="Address already in use"):
+    with socket.create_server((ADDRESS, 0)) as taken, pytest.raises(StudyError, match="address already in use"):
         lane(*HTTP, port=taken.getsockname()[1])
 
 

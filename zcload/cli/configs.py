@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from zcload.errors import ConfigError, Problem
+from zcload.errors import ConfigError, Problem, reason_of
 
 
 def config_directory() -> Path:
@@ -45,7 +45,7 @@ def write_config(name: str | None, list_only: bool) -> None:
             Problem(f"{target} exists already and is left as it is", remedy="rename it, or work in another directory")
         ) from None
     except OSError as error:
-        raise ConfigError(Problem(f"cannot write {target}: {(error.strerror or str(error)).lower()}")) from None
+        raise ConfigError(Problem(f"cannot write {target}: {reason_of(error)}")) from None
     print(f"wrote {target}; run it with: zcload run {target}")
 
 

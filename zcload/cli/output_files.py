@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from zcload.errors import ConfigError, Problem, ZcloadError
+from zcload.errors import ConfigError, Problem, ZcloadError, reason_of
 from zcload.store.reader import Result
 
 PAGE = "report.html"
@@ -69,6 +69,6 @@ def write_charts(results: Sequence[Result], kind: str, directory: Path | None, w
         for name, content in zip(chosen, files, strict=True):
             (directory / f"{name}.{kind}").write_bytes(content)
     except OSError as error:
-        raise ConfigError(Problem(f"cannot write to {directory}: {(error.strerror or str(error)).lower()}", key="--out")) from None
+        raise ConfigError(Problem(f"cannot write to {directory}: {reason_of(error)}", key="--out")) from None
     for name in chosen:
         print(directory / f"{name}.{kind}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zcload.errors import ConfigError, Problem
+from zcload.errors import ConfigError, Problem, reason_of
 
 if TYPE_CHECKING:
     from zcload.store.reader import Result
@@ -52,7 +52,7 @@ def put(text: str, out: Path | None) -> None:
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(Problem(f"cannot write {out}: {(error.strerror or str(error)).lower()}", key="--out")) from None
+        raise ConfigError(Problem(f"cannot write {out}: {reason_of(error)}", key="--out")) from None
 
 
 def for_terminal(results: Sequence[Result]) -> str:

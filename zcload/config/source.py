@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 from zcload.config.finding import Path
-from zcload.errors import ConfigError, Problem
+from zcload.errors import ConfigError, Problem, reason_of
 from zcload.model.units import LONGEST_TEXT
 
 Format = Literal["toml", "yaml"]
@@ -45,7 +45,7 @@ def read(path: str | os.PathLike[str]) -> Source:
     except IsADirectoryError:
         raise _refused(shown_name, "is a directory, not a config file") from None
     except (OSError, ValueError) as error:
-        raise _refused(shown_name, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise _refused(shown_name, f"cannot be read: {reason_of(error)}") from None
     if len(content) > MOST_BYTES:
         raise _refused(shown_name, "is larger than 1 MiB: not a config file")
     try:

@@ -6,7 +6,6 @@ A stranger that finds the port while it is open does not know the secret: it is 
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 import selectors
 import socket
@@ -14,7 +13,7 @@ import struct
 import time
 from dataclasses import dataclass
 
-from zcload.errors import ConfigError, Problem, StudyError
+from zcload.errors import ConfigError, Problem, StudyError, os_error, reason_of
 from zcload.lane.network import Network, family_of
 from zcload.linux import interrupt
 from zcload.model.study import Point
@@ -67,9 +66,9 @@ def _refused(address: str, port: int, error: OSError) -> ConfigError:
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return ConfigError(
-            Problem(f"port {port} needs privileges ({error.strerror})", key="workload.port", remedy="choose a port above 1023, or 0")
+            Problem(f"port {port} needs privileges ({reason_of(error)})", key="workload.port", remedy="choose a port above 1023, or 0")
         )
-    return ConfigError(Problem(f"cannot listen on {address} port {port}: {error.strerror or error}", key="workload.address"))
+    return ConfigError(Problem(f"cannot listen on {address} port {port}: {reason_of(error)}", key="workload.address"))
 
 
 def prepare(sock: socket.socket, point: Point, congestion: str | None) -> None:
@@ -110,7 +109,7 @@ def connect(point: Point, count: int, congestion: str | None, network: Network |
     except OSError as error:
         for sock in (*clients, *servers.values()):
             sock.close()
-        raise StudyError(f"cannot connect to {network.address}: {error.strerror or error}") from None
+        raise StudyError(f"cannot connect to {network.address}: {reason_of(error)}") from None
     except BaseException:
         for sock in (*clients, *servers.values()):
             sock.close()
@@ -148,7 +147,7 @@ def _meet(listener: socket.socket, portion: dict[socket.socket, bytes], secret: 
                         selector.unregister(sock)
                         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                         if error:
-                            raise OSError(error, os.strerror(error))
+                            raise os_error(error)
                         sock.sendall(portion[sock])  # 36 bytes into an empty buffer: they fit
                     else:
                         verdict = _listen_to(sock, greetings, secret)
@@ -205,7 +204,7 @@ def choose_congestion(wanted: str) -> tuple[str | None, str]:
                 if wanted != "auto":
                     raise ConfigError(
                         Problem(
-                            f"congestion control {wanted!r} cannot be set: {error.strerror}",
+                            f"congestion control {wanted!r} cannot be set: {reason_of(error)}",
                             key="workload.congestion",
                             remedy='see net.ipv4.tcp_available_congestion_control and tcp_allowed_congestion_control, or use "auto"',
                         )

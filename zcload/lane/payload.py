@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-from zcload.errors import ConfigError, Problem, StudyError
+from zcload.errors import ConfigError, Problem, StudyError, reason_of
 from zcload.host.topology import cgroup_limits
 from zcload.lane.worker import Worker, spawn
 from zcload.linux import interrupt
@@ -106,7 +106,7 @@ def check_own(path: str) -> int:
     try:
         info = os.stat(path)
     except OSError as error:
-        raise ConfigError(Problem(f"{path}: {(error.strerror or str(error)).lower()}", key=key)) from None
+        raise ConfigError(Problem(f"{path}: {reason_of(error)}", key=key)) from None
     except ValueError:
         raise ConfigError(Problem(f"{path!r} is no path: it holds a null byte", key=key)) from None
     if stat.S_ISDIR(info.st_mode):
@@ -125,7 +125,7 @@ def _open_own(path: str, progress: Progress) -> Source:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise ConfigError(Problem(f"{path}: {(error.strerror or str(error)).lower()}", key="workload.file")) from None
+        raise ConfigError(Problem(f"{path}: {reason_of(error)}", key="workload.file")) from None
     try:
         source = _source(fd, "", path)
         source.digest = _digest(fd, 0, size, size, progress)
@@ -177,7 +177,7 @@ def _shown(point: Point, folder: Path, progress: Progress) -> Source:
         path.chmod(0o444)
         return _source(os.open(path, os.O_RDONLY | os.O_CLOEXEC), digest, str(path))
     except OSError as error:
-        raise ConfigError(Problem(f"cannot make {path}: {(error.strerror or str(error)).lower()}", key="workload.dir")) from None
+        raise ConfigError(Problem(f"cannot make {path}: {reason_of(error)}", key="workload.dir")) from None
 
 
 def _named(point: Point, folder: Path, progress: Progress) -> Source:
@@ -196,7 +196,7 @@ def _named(point: Point, folder: Path, progress: Progress) -> Source:
         note.write_text(f"{digest}  {path.name}\n")
         return _source(os.open(path, os.O_RDONLY | os.O_CLOEXEC), digest, str(path))
     except OSError as error:
-        raise ConfigError(Problem(f"cannot make {path}: {(error.strerror or str(error)).lower()}", key="workload.dir")) from None
+        raise ConfigError(Problem(f"cannot make {path}: {reason_of(error)}", key="workload.dir")) from None
 
 
 def _make_named(folder: Path, path: Path, size: int, progress: Progress) -> str:

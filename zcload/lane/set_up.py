@@ -7,7 +7,7 @@ import os
 import socket
 from typing import Any
 
-from zcload.errors import StudyError
+from zcload.errors import StudyError, reason_of
 from zcload.host.process import ObservedProcess
 from zcload.lane.board import Board
 from zcload.lane.connections import connect
@@ -54,7 +54,7 @@ def set_up(
             mechanism_of(variant).prepare(client, server)
     except OSError as error:
         connections.close()
-        raise StudyError(f"lane {variant.name}: its connections could not be prepared: {error.strerror or error}") from None
+        raise StudyError(f"lane {variant.name}: its connections could not be prepared: {reason_of(error)}") from None
     verify = verify and mechanism_of(variant).moves_payload
     lane.parts = tuple((part.start, part.end) for part in parts)
     lane.receiver_calls = receiver_calls(lane.sink, point)
@@ -100,7 +100,7 @@ def set_up(
         return lane
     except OSError as error:
         lane.tear_down()
-        raise StudyError(f"lane {variant.name}: cannot be set up: {(error.strerror or str(error)).lower()}{_limit_hint(error)}") from None
+        raise StudyError(f"lane {variant.name}: cannot be set up: {reason_of(error)}{_limit_hint(error)}") from None
     except BaseException:
         lane.tear_down()
         raise

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zcload.errors import reason_of
 from zcload.lane.worker import send_message
 from zcload.linux import ethtool, netlink
 from zcload.linux.namespaces import CLONE_NEWNET, CLONE_NEWUSER, enter_network, keep_own_ids, own_network, own_user, unshare
@@ -53,7 +54,7 @@ def keep(control: socket.socket, recipe: Recipe, coordinator: int) -> None:
             doing = f"a veth pair in a new {kind}"
             facts = _furnish(namespaces, recipe, home)
         except OSError as error:
-            refused.append(f"{(error.strerror or str(error)).lower()} for {doing}")
+            refused.append(f"{reason_of(error)} for {doing}")
             if error.errno in (errno.EPERM, errno.EACCES):
                 continue
             send_message(control, refused=refused, errno=error.errno)

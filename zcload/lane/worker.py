@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from zcload.errors import StudyError, ZcloadError
+from zcload.errors import StudyError, ZcloadError, reason_of
 from zcload.linux import interrupt
 from zcload.linux.process import die_with_parent
 
@@ -178,7 +178,7 @@ def _run(body: Body, control: socket.socket, coordinator: int | None, keep: set[
     except ZcloadError as error:
         send_message(control, error=str(error), consequence=isinstance(error, StudyError) and error.consequence)
     except OSError as error:
-        send_message(control, error=f"{type(error).__name__}: {error.strerror or error}", consequence=isinstance(error, ConnectionError))
+        send_message(control, error=f"{type(error).__name__}: {reason_of(error)}", consequence=isinstance(error, ConnectionError))
     except BaseException as error:
         send_message(control, error=f"{type(error).__name__}: {error}{_place()}")
     finally:

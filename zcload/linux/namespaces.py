@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 
+from zcload.errors import os_error
+
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -13,7 +15,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def unshare(flags: int) -> None:
     """Move this thread into new namespaces of the kinds in *flags*; raises OSError."""
     if _libc.unshare(flags):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        raise os_error(ctypes.get_errno())
 
 
 def enter_network(fd: int) -> None:
@@ -22,7 +24,7 @@ def enter_network(fd: int) -> None:
     setns(2) asks for CAP_SYS_ADMIN over that namespace and over the caller's own user namespace.
     """
     if _libc.setns(fd, CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        raise os_error(ctypes.get_errno())
 
 
 def enter_user(fd: int) -> None:
@@ -31,7 +33,7 @@ def enter_user(fd: int) -> None:
     Whoever made it may enter it from outside, and has all capabilities in it until the next execve(2): user_namespaces(7).
     """
     if _libc.setns(fd, CLONE_NEWUSER):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        raise os_error(ctypes.get_errno())
 
 
 def keep_own_ids(uid: int, gid: int) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
 import struct
+
+from zcload.errors import os_error
 
 # linux/rtnetlink.h, linux/netlink.h
 RTM_NEWLINK, RTM_NEWADDR = 16, 20
@@ -66,4 +67,4 @@ def _request(kind: int, flags: int, body: bytes) -> None:
     _, kind, *_ = _HEADER.unpack_from(answer)
     (code,) = struct.unpack_from("=i", answer, _HEADER.size)  # struct nlmsgerr: 0, or a negated errno
     if kind != NLMSG_ERROR or code:
-        raise OSError(-code, os.strerror(-code))
+        raise os_error(-code)

@@ -11,6 +11,8 @@ import mmap
 import os
 import platform
 
+from zcload.errors import os_error
+
 SYS_CACHESTAT = 451  # the number on every architecture but alpha: arch/*/kernel/syscalls/syscall.tbl
 PAGE = os.sysconf("SC_PAGE_SIZE")
 _MINCORE_STEP = 1 << 30  # bytes mapped at a time
@@ -90,7 +92,7 @@ def memory_file_system(path: str) -> str | None:
     """Return the name of the file system that holds *path* if it keeps files in memory alone, else None; raises OSError."""
     buffer = ctypes.create_string_buffer(512)  # struct statfs has 120 bytes at most; its first word is f_type (statfs(2))
     if _libc.statfs(os.fsencode(path), buffer):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)
+        raise os_error(ctypes.get_errno(), path)
     # On s390 that word is an int, everywhere else a long.
     word = ctypes.c_uint32 if platform.machine().startswith("s390") else ctypes.c_ulong
     return _MEMORY_FILE_SYSTEMS.get(word.from_buffer(buffer).value & 0xFFFFFFFF)

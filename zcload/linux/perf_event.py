@@ -15,6 +15,8 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from zcload.errors import os_error, reason_of
+
 _NUMBERS = {"x86_64": 298, "aarch64": 241, "riscv64": 241, "loongarch64": 241}  # asm/unistd.h: __NR_perf_event_open
 _SOFTWARE, _HARDWARE = 1, 0  # PERF_TYPE_*
 _ATTR_BYTES = 64  # PERF_ATTR_SIZE_VER0, Linux 2.6.31
@@ -39,11 +41,11 @@ def _open(pid: int, event: str, user_only: bool) -> int:
     attr = ctypes.create_string_buffer(struct.pack("=IIQQQQQIIQ", kind, _ATTR_BYTES, config, 0, 0, _TIMES, flags, 0, 0, 0), _ATTR_BYTES)
     number = _NUMBERS.get(platform.machine())
     if number is None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        raise os_error(errno.ENOSYS)
     fd: int = _libc.syscall(number, attr, pid, -1, -1, _CLOEXEC)
     if fd < 0:
         code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+        raise os_error(code)
     return fd
 
 
@@ -85,7 +87,7 @@ def _why(error: OSError, event: str) -> str:
         return "this user may not count (sysctl -w kernel.perf_event_paranoid=1, or a container's seccomp profile)"
     if error.errno == errno.ENOSYS:
         return "this kernel has no perf_event_open"
-    return f"perf_event_open: {error.strerror or error}"
+    return f"perf_event_open: {reason_of(error)}"
 
 
 class Counters:

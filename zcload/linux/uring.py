@@ -19,6 +19,7 @@ import struct
 import time
 from collections.abc import Collection
 
+from zcload.errors import os_error, reason_of
 from zcload.linux import uring_abi as abi
 from zcload.linux.memory import address_of
 
@@ -50,7 +51,7 @@ def syscall(number: int, a: int, b: int, c: int = 0, d: int = 0, e: int = 0, f: 
     result: int = _libc.syscall(number, a, b, c, d, e, f)
     if result < 0:
         code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+        raise os_error(code)
     return result
 
 
@@ -260,7 +261,7 @@ def _refused(error: OSError) -> tuple[str, str]:
         )
     if error.errno == errno.ENOMEM:
         return "io_uring gets no memory: before Linux 5.12 its rings count as locked memory", "ulimit -l unlimited"
-    return f"io_uring_setup failed: {error.strerror or error}", "see io_uring_setup(2)"
+    return f"io_uring_setup failed: {reason_of(error)}", "see io_uring_setup(2)"
 
 
 def _switch() -> int | None:

@@ -12,7 +12,7 @@ import errno
 import os
 import socket
 
-from zcload.errors import StudyError
+from zcload.errors import StudyError, reason_of
 from zcload.linux.ktls import encrypt, is_tls, random_crypto_info, upgrade
 from zcload.linux.loopback import connected_pair
 from zcload.mechanisms.base import Copies, Mechanism, Unavailable
@@ -70,7 +70,7 @@ class KtlsSendfile(Mechanism):
                     return None
                 return Unavailable("kernel TLS does not give back what was sent")
         except OSError as error:
-            reason = f"kernel TLS does not take AES-128-GCM: {error.strerror or error}"
+            reason = f"kernel TLS does not take AES-128-GCM: {reason_of(error)}"
             return Unavailable(reason, "a kernel with CONFIG_CRYPTO_AES and CONFIG_CRYPTO_GCM")
 
 

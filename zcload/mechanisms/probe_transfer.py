@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 
-from zcload.errors import ZcloadError
+from zcload.errors import ZcloadError, reason_of
 from zcload.mechanisms.base import Mechanism, Unavailable
 
 _CHUNK = 4096
@@ -40,7 +40,7 @@ def _try(cls: type[Mechanism], too_old: Unavailable) -> Unavailable | None:
             sender = socket.create_connection(listener.getsockname(), _TIMEOUT_S)
             receiver = listener.accept()[0]
     except OSError as error:
-        return Unavailable(f"it could not be tried: no connection over loopback ({_said(error)})", "ip link set lo up")
+        return Unavailable(f"it could not be tried: no connection over loopback ({reason_of(error)})", "ip link set lo up")
     with sender, receiver:
         sender.settimeout(None)
         receiver.settimeout(_TIMEOUT_S)
@@ -50,7 +50,7 @@ def _try(cls: type[Mechanism], too_old: Unavailable) -> Unavailable | None:
             # EINVAL: io_uring's answer to operations and flags that are newer than the kernel.
             if error.errno in (errno.EINVAL, errno.ENOPROTOOPT, errno.EOPNOTSUPP, 524):  # 524: ENOTSUPP, linux/errno.h
                 return too_old
-            return Unavailable(f"a trial transfer over loopback failed: {_said(error)}", _REMEDIES.get(error.errno or 0))
+            return Unavailable(f"a trial transfer over loopback failed: {reason_of(error)}", _REMEDIES.get(error.errno or 0))
         except ZcloadError as error:
             return Unavailable(f"a trial transfer over loopback failed: {error}", None)
     return None if got == _DATA else Unavailable("a trial transfer over loopback delivered other bytes than the file holds", "report it")
@@ -76,7 +76,3 @@ def _transfer(cls: type[Mechanism], sender: socket.socket, receiver: socket.sock
     while part := receiver.recv(1 << 16):
         parts.append(part)
     return b"".join(parts)
-
-
-def _said(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

@@ -7,12 +7,11 @@ order unless linked), so no chunk is started before the one before it has its re
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import time
 from typing import ClassVar
 
-from zcload.errors import StudyError
+from zcload.errors import StudyError, os_error
 from zcload.linux import uring, uring_abi
 from zcload.mechanisms.base import Mechanism, Unavailable
 from zcload.mechanisms.probe_transfer import probe_transfer
@@ -76,7 +75,7 @@ class Ringed(Mechanism):
         result = got if got < 0 and got != CANCELED else sent
         if result in AGAIN:
             return asked
-        raise OSError(-result, os.strerror(-result)) if result < 0 else OSError(errno.EIO, "the socket took nothing")
+        raise os_error(-result) if result < 0 else OSError(errno.EIO, "the socket took nothing")
 
     def completions(self) -> dict[str, int]:
         return {"short": self.short, "broken_links": self.broken_links}

@@ -7,8 +7,7 @@ One send is under way at a time; any number of notifications may be out.
 
 from __future__ import annotations
 
-import os
-
+from zcload.errors import os_error
 from zcload.linux.uring_abi import SEND, SEND_ZC, SEND_ZC_REPORT_USAGE
 from zcload.mechanisms.base import Copies
 from zcload.mechanisms.kept_mapping import KeptMapping
@@ -36,7 +35,7 @@ class UringSendZc(Notified, KeptMapping):
             if sent < count:
                 self.short += 1
             return sent
-        raise self._explained(OSError(-sent, os.strerror(-sent)))
+        raise self._explained(os_error(-sent))
 
     def _send_zc(self, offset: int, count: int) -> int:
         return self._submit(SEND_ZC, offset, count, SEND_ZC_REPORT_USAGE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 
+from zcload.errors import os_error
 from zcload.linux.pipes import sized_pipe
 from zcload.linux.uring_abi import IOSQE_IO_LINK, SPLICE
 from zcload.mechanisms.base import Copies
@@ -68,7 +69,7 @@ class UringSplice(Ringed):
             if moved > 0:
                 left -= moved
             elif moved not in AGAIN:
-                raise OSError(-moved, os.strerror(-moved))  # what is left in the pipe has no connection any more to go to
+                raise os_error(-moved)  # what is left in the pipe has no connection any more to go to
 
     def completions(self) -> dict[str, int]:
         return {**super().completions(), "pipe_bytes": self.pipe_bytes}

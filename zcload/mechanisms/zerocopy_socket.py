@@ -8,13 +8,12 @@ msg_zerocopy.rst "Transmission") reads the error queue and tries once more; then
 from __future__ import annotations
 
 import errno
-import os
 import select
 import socket
 import time
 from typing import ClassVar
 
-from zcload.errors import StudyError
+from zcload.errors import StudyError, os_error
 from zcload.linux.errqueue import CONTROL_BYTES, MSG_ZEROCOPY, SO_ZEROCOPY, ledger_of, parse
 from zcload.mechanisms.base import Unavailable
 
@@ -119,7 +118,7 @@ class ZeroCopySocket:
         if events:  # not for us: the connection has an error or is shut down both ways
             error = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
-                raise OSError(error, os.strerror(error))
+                raise os_error(error)
             time.sleep(0.001)  # poll will answer at once again
         return False
 

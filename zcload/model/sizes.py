@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from zcload.errors import ConfigError, Problem
+from zcload.errors import ConfigError, Problem, reason_of
 from zcload.model.study import Sizes
 from zcload.model.units import ValueRefused, format_size, parse_size, shown
 
@@ -64,7 +64,7 @@ def read_sizes(sizes: Sizes) -> Sizes:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        what = f"cannot be read: {(error.strerror or str(error)).lower()}"
+        what = f"cannot be read: {reason_of(error)}"
         raise ConfigError(Problem(what, key="workload.transfer_size", file=sizes.path, remedy="a text with a size a line")) from None
     except UnicodeDecodeError:
         raise ConfigError(Problem("is not text in UTF-8", key="workload.transfer_size", file=sizes.path)) from None

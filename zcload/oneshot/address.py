@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 
-from zcload.errors import ConfigError, Problem
+from zcload.errors import ConfigError, Problem, reason_of
 from zcload.model.units import shown
 
 DEFAULT_ADDRESS = "127.0.0.1:10000"  # the port of the 2015 note's programs
@@ -41,7 +41,7 @@ def resolve(host: str, port: int) -> list[Resolved]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        raise ConfigError(Problem(f"unknown host {shown(host)}: {(error.strerror or str(error)).lower()}")) from None
+        raise ConfigError(Problem(f"unknown host {shown(host)}: {reason_of(error)}")) from None
     except (OSError, ValueError) as error:  # ValueError: a name that no encoding of host names takes
         raise ConfigError(Problem(f"{shown(host)} is not a host name: {error}")) from None
     return [(family, address) for family, _, _, _, address in found if family in (socket.AF_INET, socket.AF_INET6)]  # type: ignore[misc]

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from zcload.errors import ConfigError, Problem, StudyError
+from zcload.errors import ConfigError, Problem, StudyError, reason_of
 from zcload.linux import interrupt
 from zcload.mechanisms.base import MAX_COUNT
 from zcload.model.progress import Viewer, nobody
@@ -110,7 +110,7 @@ def _refused(where: str, error: OSError) -> StudyError:
         case errno.EACCES | errno.EPERM:
             why = "the port needs privileges (choose one above 1023)"
         case _:
-            why = (error.strerror or str(error)).lower()
+            why = reason_of(error)
     return StudyError(f"cannot listen on {where}: {why}")
 
 
@@ -155,7 +155,7 @@ def _take(sock: socket.socket, peer: str, chunk: int, digest: bool, pace: Pace) 
             pace.report("receiving", total)
             continue
         except OSError as error:
-            raise StudyError(f"{peer} broke off after {total} bytes: {(error.strerror or str(error)).lower()}") from None
+            raise StudyError(f"{peer} broke off after {total} bytes: {reason_of(error)}") from None
         if not got:
             break
         last = time.perf_counter_ns()

@@ -11,7 +11,7 @@ import stat
 from dataclasses import dataclass
 from typing import Any
 
-from zcload.errors import ConfigError, MechanismUnavailableError, Problem, StudyError
+from zcload.errors import ConfigError, MechanismUnavailableError, Problem, StudyError, reason_of
 from zcload.lane.payload import MEMORY_RESERVE, available_memory
 from zcload.lane.worker import spawn
 from zcload.linux import interrupt
@@ -101,8 +101,7 @@ def open_file(path: str) -> int:
             raise ConfigError(Problem(f"{path} is not a regular file"))
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ConfigError(Problem(f"{path}: {why.lower()}")) from None
+        raise ConfigError(Problem(f"{path}: {reason_of(error)}")) from None
 
 
 def _mechanism(name: str) -> type[Mechanism]:
@@ -148,9 +147,7 @@ def _digest(fd: int, path: str, size: int, pace: Pace) -> str:
         try:
             got = os.preadv(fd, (buffer[: min(len(buffer), size - offset)],), offset)
         except OSError as error:
-            raise StudyError(
-                f"{path} was sent, but cannot be read again for its digest: {(error.strerror or str(error)).lower()}"
-            ) from None
+            raise StudyError(f"{path} was sent, but cannot be read again for its digest: {reason_of(error)}") from None
         if not got:
             raise StudyError(f"{path} was truncated to {offset} of {size} bytes after it was sent")
         sha.update(buffer[:got])

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from zcload.errors import ConfigError, StudyError
+from zcload.errors import ConfigError, StudyError, os_error, reason_of
 from zcload.lane.worker import send_message
 from zcload.mechanisms import FileEndedEarly, Mechanism
 from zcload.oneshot.address import format_address, resolve
@@ -88,7 +88,7 @@ def _unreached(job: Job, error: OSError) -> StudyError:
         return StudyError(f"{job.peer}: no answer within {job.connect_timeout_s:g} s")
     if error.errno == errno.ECONNREFUSED:
         return StudyError(f"{job.peer}: connection refused: is `zcload receive` running there?")
-    return StudyError(f"{job.peer}: cannot connect: {(error.strerror or str(error)).lower()}")
+    return StudyError(f"{job.peer}: cannot connect: {reason_of(error)}")
 
 
 def _deliver(sock: socket.socket, job: Job, sent: memoryview) -> dict[str, object]:
@@ -138,7 +138,7 @@ def _broken(error: OSError, job: Job, sent: memoryview) -> StudyError:
         return StudyError(f"{job.peer} took nothing for {job.timeout_s:g} s: {far}")
     if gone:
         return StudyError(f"{job.peer} went away before it had everything: {far}")
-    return StudyError(f"{job.mechanism.name} to {job.peer} failed, {(error.strerror or str(error)).lower()}: {far}")
+    return StudyError(f"{job.mechanism.name} to {job.peer} failed, {reason_of(error)}: {far}")
 
 
 def _poll(sock: socket.socket, events: int, timeout_ms: float) -> list[tuple[int, int]]:
@@ -176,4 +176,4 @@ def _await_peer(sock: socket.socket, early: bool) -> tuple[End, int]:
 def _raise_pending(sock: socket.socket) -> None:
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
-        raise OSError(code, os.strerror(code))
+        raise os_error(code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from zcload.errors import ConfigError, Problem
+from zcload.errors import ConfigError, Problem, reason_of
 from zcload.lane.small_files.catalogue import Catalogue, lay_out
 from zcload.linux import interrupt
 from zcload.linux.memory import PAGE
@@ -31,7 +31,7 @@ def write_files(root: Path, prefix: str, catalogue: Catalogue, fd: int) -> None:
             finally:
                 os.close(made)
     except OSError as error:
-        what = f"the small files cannot be written into {root}: {(error.strerror or str(error)).lower()}"
+        what = f"the small files cannot be written into {root}: {reason_of(error)}"
         raise ConfigError(
             Problem(what, key="workload.transfer_size", remedy="a smaller file_size: the files are as large together")
         ) from None

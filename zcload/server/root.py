@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from zcload.errors import ConfigError, Problem, StudyError
+from zcload.errors import ConfigError, Problem, StudyError, reason_of
 from zcload.lane.worker import Worker, spawn
 from zcload.linux.pagecache import memory_file_system
 from zcload.model.units import human_bytes
@@ -61,7 +61,7 @@ class DocumentRoot:
         except OSError as error:
             os.close(self.life_line)
             shutil.rmtree(self.base, ignore_errors=True)
-            raise ConfigError(Problem(f"cannot make {self.root}: {(error.strerror or str(error)).lower()}", key="variant")) from None
+            raise ConfigError(Problem(f"cannot make {self.root}: {reason_of(error)}", key="variant")) from None
         finally:
             os.close(reader)
 
@@ -89,7 +89,7 @@ class DocumentRoot:
                     target.seek(os.sendfile(target.fileno(), source.fileno(), at, size - at), os.SEEK_CUR)
             made.chmod(0o444)
         except OSError as error:
-            raise StudyError(f"cannot make {made}: {(error.strerror or str(error)).lower()}") from None
+            raise StudyError(f"cannot make {made}: {reason_of(error)}") from None
         return made
 
     def publish(self, path: str) -> str:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zcload.errors import MechanismUnavailableError, StudyError
+from zcload.errors import MechanismUnavailableError, StudyError, reason_of
 from zcload.lane.network import Network
 from zcload.lane.worker import Worker, spawn
 from zcload.linux import interrupt
@@ -84,7 +84,7 @@ class RunningServer:
         said = self._supervisor.receive(_FORK_S, "starting the server")
         if "started" not in said:
             hint = f" ({self.server.install})" if said.get("errno") == errno.ENOENT and self.server.install else ""
-            raise StudyError(f"server {self.name}: {argv[0]} cannot be started: {str(said.get('refused')).lower()}{hint}")
+            raise StudyError(f"server {self.name}: {argv[0]} cannot be started: {said.get('refused')}{hint}")
         self.pid = said["started"]
         if said["cgroup"]:
             try:
@@ -112,7 +112,7 @@ class RunningServer:
             self.tree.cpu_ns()
         except OSError as error:
             gone = isinstance(error, ProcessLookupError) or error.errno in (errno.ESRCH, errno.EINVAL)
-            why = "there is no such process" if gone else f"its CPU clock cannot be read ({(error.strerror or str(error)).lower()})"
+            why = "there is no such process" if gone else f"its CPU clock cannot be read ({reason_of(error)})"
             raise StudyError(f"server {self.name}: process {self.pid} cannot be attached to: {why}") from None
         for name, what in (("io", "the bytes it reads from the disk"), ("environ", "its environment")):
             try:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zcload.errors import ConfigError, Problem, StudyError
+from zcload.errors import ConfigError, Problem, StudyError, reason_of
 from zcload.host.process import ObservedProcess
 from zcload.lane.board import REPORT, TRANSFERS, Board
 from zcload.lane.loads.load import Load
@@ -228,7 +228,7 @@ def set_up_server(
         return lane
     except OSError as error:
         lane.tear_down()
-        raise StudyError(f"lane {variant.name}: cannot be set up: {(error.strerror or str(error)).lower()}") from None
+        raise StudyError(f"lane {variant.name}: cannot be set up: {reason_of(error)}") from None
     except BaseException:
         lane.tear_down()
         raise
@@ -369,7 +369,7 @@ def check_port(server: Server, network: Network) -> None:
         try:
             sock.bind((address, server.port))
         except OSError as error:
-            what = f"port {server.port} cannot be had on {address}: {(error.strerror or str(error)).lower()}"
+            what = f"port {server.port} cannot be had on {address}: {reason_of(error)}"
             raise ConfigError(Problem(what, key="variant.port", remedy="port = 0 takes any free one")) from None
 
 

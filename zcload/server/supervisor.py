@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from zcload.errors import os_error, reason_of
 from zcload.lane.worker import send_message
 from zcload.linux.process import adopt_orphans, die_with_parent
 from zcload.server.cgroup import enter_group, make_group, remove_group
@@ -56,7 +57,7 @@ def supervise(control: socket.socket, start: Start, words: memoryview) -> None:
         try:
             server = _launch(start, group)
         except OSError as error:
-            send_message(control, refused=error.strerror or str(error), errno=error.errno)
+            send_message(control, refused=reason_of(error), errno=error.errno)
             return
         send_message(control, started=server, cgroup=str(group) if group else None)
         poller = select.poll()
@@ -98,7 +99,7 @@ def _launch(start: Start, group: Path | None) -> int:
         code = refusal.read()
     if code:
         os.waitpid(pid, 0)
-        raise OSError(int(code), os.strerror(int(code)))
+        raise os_error(int(code))
     return pid
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+from zcload.errors import reason_of
 from zcload.linux.loopback import connected_pair
 from zcload.sinks.base import Sink
 
@@ -29,5 +30,4 @@ def probe_transfer(sink: Sink) -> OSError | None:
 
 def describe_error(error: OSError) -> str:
     """Return what *error* says, with the file it is about."""
-    what = error.strerror or str(error)
-    return f"{error.filename}: {what}" if error.filename else what
+    return f"{error.filename}: {reason_of(error)}" if error.filename else reason_of(error)

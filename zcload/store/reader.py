@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from zcload.errors import ConfigError, Problem
+from zcload.errors import ConfigError, Problem, reason_of
 
 # History of the format (adding keys and kinds of lines keeps the number):
 #   1  2026-11  the first: a header, then events, samples, windows and blocks.
@@ -44,7 +44,7 @@ def each_record(path: Path) -> Iterator[dict[str, Any]]:
                     _check_header(record, path)
                 yield record
     except OSError as error:
-        raise ConfigError(Problem((error.strerror or str(error)).lower(), file=str(path))) from None
+        raise ConfigError(Problem(reason_of(error), file=str(path))) from None
     if not number:
         raise ConfigError(Problem("holds no result: not even its header was written", file=str(path)))
 
@@ -143,7 +143,7 @@ def _read_summary(path: Path) -> dict[str, Any]:
     try:
         summary = json.loads(path.read_bytes())
     except OSError as error:
-        raise ConfigError(Problem((error.strerror or str(error)).lower(), file=str(path))) from None
+        raise ConfigError(Problem(reason_of(error), file=str(path))) from None
     except ValueError as error:
         raise ConfigError(Problem(f"is not JSON: {error}", file=str(path))) from None
     schema = summary.get("schema") if isinstance(summary, dict) else None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zcload.errors import ConfigError, Problem, StudyError
+from zcload.errors import ConfigError, Problem, StudyError, reason_of
 from zcload.store.reader import SUMMARY, WINDOWS, read_records
 
 
@@ -35,7 +35,7 @@ class Recorder:
             finally:
                 partial.unlink(missing_ok=True)
         except OSError as error:
-            raise ConfigError(Problem(f"cannot write to {directory}: {(error.strerror or str(error)).lower()}", key="--out")) from None
+            raise ConfigError(Problem(f"cannot write to {directory}: {reason_of(error)}", key="--out")) from None
 
     @classmethod
     def reopen(cls, directory: Path) -> Recorder:
@@ -48,7 +48,7 @@ class Recorder:
             whole = path.read_bytes().rfind(b"\n") + 1
             os.ftruncate(recorder._fd, whole)
         except OSError as error:
-            raise ConfigError(Problem(f"cannot write to {path}: {(error.strerror or str(error)).lower()}", key="--resume")) from None
+            raise ConfigError(Problem(f"cannot write to {path}: {reason_of(error)}", key="--resume")) from None
         return recorder
 
     def write(self, record: dict[str, Any]) -> None:
@@ -60,7 +60,7 @@ class Recorder:
                 line = line[os.write(self._fd, line) :]
         except OSError as error:
             path = self.directory / WINDOWS
-            raise StudyError(f"cannot write to {path}: {(error.strerror or str(error)).lower()} (what is there is readable)") from None
+            raise StudyError(f"cannot write to {path}: {reason_of(error)} (what is there is readable)") from None
 
     def discard(self) -> None:
         """Take back the file, and the directory if it is empty then."""
@@ -101,4 +101,4 @@ def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:
         partial.replace(directory / SUMMARY)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise StudyError(f"cannot write {directory / SUMMARY}: {(error.strerror or str(error)).lower()}") from None
+        raise StudyError(f"cannot write {directory / SUMMARY}: {reason_of(error)}") from None

@@ -248,7 +248,7 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
     for name, what in {
         "none.toml": "there is no such file ('zcload init' writes a commented one)",
         "dir.toml": "is a directory, not a config file",
-        "io.toml": "cannot be read: Input/output error",
+        "io.toml": "cannot be read: input/output error",
         "big.toml": "is larger than 1 MiB: not a config file",
         "a\0b.toml": "cannot be read: embedded null byte",
         "line\nbreak.toml": "there is no such file ('zcload init' writes a commented one)",

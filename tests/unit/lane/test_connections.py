@@ -315,7 +315,7 @@ def test_a_port_that_needs_privileges(in_child):
             connect(Point(port=80), 1, None)
         return problem_of(caught.value)
 
-    assert in_child(try_it) == ("workload.port", "port 80 needs privileges (Permission denied)", "choose a port above 1023, or 0")
+    assert in_child(try_it) == ("workload.port", "port 80 needs privileges (permission denied)", "choose a port above 1023, or 0")
 
 
 @pytest.mark.parametrize("address", ["no such host", "999.1.1.1", "a" * 300, "", "host.invalid"])
@@ -384,7 +384,7 @@ def test_the_congestion_control_that_was_asked_for(monkeypatch):
     with pytest.raises(ConfigError) as caught:
         choose_congestion("cubic")
     key, what, remedy = problem_of(caught.value)
-    assert (key, what) == ("workload.congestion", "congestion control 'cubic' cannot be set: Operation not permitted")
+    assert (key, what) == ("workload.congestion", "congestion control 'cubic' cannot be set: operation not permitted")
     assert "tcp_allowed_congestion_control" in remedy
 
 

@@ -158,7 +158,7 @@ def faulty(number):
     return block_bytes(number)
 
 
-@pytest.mark.parametrize(("maker", "cause"), [(deadly, "killed by SIGKILL"), (faulty, "No space left on device")])
+@pytest.mark.parametrize(("maker", "cause"), [(deadly, "killed by SIGKILL"), (faulty, "no space left on device")])
 @pytest.mark.parametrize("where", ["memory", "dir"])
 def test_a_maker_that_fails_leaves_nothing(maker, cause, where, tmp_path, monkeypatch, leaks):
     """A maker that is killed or runs out of room gives a ConfigError with the cause; no part of a file and no descriptor is left."""

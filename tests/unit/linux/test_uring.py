@@ -208,7 +208,7 @@ def test_the_kernel_says_which_operations_it_has(ring_of):
         (errno.EPERM, None, "seccomp", "seccomp profile"),
         (errno.EACCES, 0, "security module", "seccomp profile"),
         (errno.ENOMEM, 0, "locked memory", "ulimit -l"),
-        (errno.EMFILE, 0, "Too many open files", "io_uring_setup(2)"),
+        (errno.EMFILE, 0, "too many open files", "io_uring_setup(2)"),
     ],
 )
 def test_no_ring_has_a_reason_and_a_remedy(number, switch, reason, remedy, monkeypatch):

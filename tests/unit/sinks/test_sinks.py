@@ -360,7 +360,7 @@ def test_a_refused_call_is_a_reason(cls, module, call, monkeypatch, leaks):
     before = leaks()
     monkeypatch.setattr(module, call, refuse)
     why = cls.probe()
-    assert "Operation not permitted" in why.reason
+    assert "operation not permitted" in why.reason
     assert why.remedy
     assert leaks() == before
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from zcload.errors import ConfigError, Problem
+from zcload.errors import ConfigError, Problem, reason_of
 from zcload.report.imported.iperf3 import read_iperf3
 from zcload.report.imported.netperf import read_netperf
 from zcload.report.imported.result import ImportedResult, NotOurs
@@ -20,7 +20,7 @@ def read_imported(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise ConfigError(Problem((error.strerror or str(error)).lower(), file=str(path), key="--with")) from None
+        raise ConfigError(Problem(reason_of(error), file=str(path), key="--with")) from None
     for reader in READERS.values():
         try:
             return {"name": path.stem, **reader(text).as_dict()}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import os
 import select
 import socket
 import time
 from collections.abc import Callable
 
-from zcload.errors import StudyError
+from zcload.errors import StudyError, os_error, reason_of
 from zcload.linux import interrupt
 
 Sockets = Callable[[int, int], list[socket.socket]]  # makes TCP sockets of a family, so many
@@ -42,7 +41,7 @@ def connect_to(address: str, port: int, count: int, sockets: Sockets = plain_soc
             sock.close()
         limit = " (see `ulimit -n`)" if error.errno == errno.EMFILE else ""
         what = f"cannot connect to {address} port {port}" + (f", connection {len(connected)} of {count}" if count > 1 else "")
-        raise StudyError(f"{what}: {(error.strerror or str(error)).lower()}{limit}") from None
+        raise StudyError(f"{what}: {reason_of(error)}{limit}") from None
     except BaseException:
         for sock in connected:
             sock.close()
@@ -58,7 +57,7 @@ def _connect(portion: list[socket.socket], where: tuple[str, int]) -> None:
         sock.setblocking(False)
         code = sock.connect_ex(where)
         if code not in (0, errno.EINPROGRESS):
-            raise OSError(code, os.strerror(code))
+            raise os_error(code)
         waiting[sock.fileno()] = sock
         poller.register(sock.fileno(), select.POLLOUT)
     while waiting:
@@ -68,6 +67,6 @@ def _connect(portion: list[socket.socket], where: tuple[str, int]) -> None:
         for fd, _ in poller.poll(100):
             code = waiting[fd].getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
-                raise OSError(code, os.strerror(code))
+                raise os_error(code)
             poller.unregister(fd)
             del waiting[fd]

@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import Callable
 
-from zcload.errors import StudyError
+from zcload.errors import StudyError, reason_of
 from zcload.server.http.framing import Chunks, Framing
 from zcload.server.http.head import HeadReader, MalformedError, shown
 from zcload.server.http.loads.small_file import SmallFile
@@ -175,7 +175,7 @@ class Connection:
     def _lost(self, error: OSError | None) -> None:
         """Ask again over a new connection if the server had closed this one between two answers; else raise StudyError."""
         if self._kind is not None or self._reader.begun or not self._waited:
-            raise self.broken("the connection broke" + (f" ({error.strerror or error})" if error else "")) from None
+            raise self.broken("the connection broke" + (f" ({reason_of(error)})" if error else "")) from None
         self.close()
         self._connect()
         self._send()
@@ -239,4 +239,4 @@ def _why(error: OSError) -> str:
     if error.errno == errno.EADDRNOTAVAIL:
         remedy = "fewer transfers a second, or sysctl net.ipv4.tcp_tw_reuse=1 and a wider net.ipv4.ip_local_port_range"
         return f"no port is left, since closed connections keep theirs for a minute (TIME_WAIT): {remedy}"
-    return f"no answer for {SILENCE_S:.0f} s" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()
+    return f"no answer for {SILENCE_S:.0f} s" if isinstance(error, TimeoutError) else reason_of(error)

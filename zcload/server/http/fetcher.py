@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 
-from zcload.errors import StudyError
+from zcload.errors import StudyError, reason_of
 from zcload.lane.board import BYTES, COUNTS, ITERATIONS, LAST_NS, MEASURES, PARKED, Board
 from zcload.linux.tcp_info import tcp_info
 from zcload.server.http.connection import CALLS, SILENCE_S, Connection, give_up_after_silence
@@ -127,7 +127,7 @@ class Fetcher:
                             raise connection.broken(f"no byte for {SILENCE_S:.0f} s") from None
                         continue
                     except ConnectionError as error:
-                        raise connection.broken(f"the connection broke ({error.strerror})") from None
+                        raise connection.broken(f"the connection broke ({reason_of(error)})") from None
                     if not got:
                         connection.ended()
                     if digests is not None:

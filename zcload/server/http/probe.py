@@ -6,7 +6,7 @@ import re
 import time
 from dataclasses import replace
 
-from zcload.errors import StudyError
+from zcload.errors import StudyError, reason_of
 from zcload.server.http.connect import Sockets, connect_to, plain_sockets
 from zcload.server.http.connection import SILENCE_S
 from zcload.server.http.head import Head, HeadReader, MalformedError
@@ -56,7 +56,7 @@ def probe(
     except TimeoutError:
         raise StudyError(f"{what}: no answer for {SILENCE_S:.0f} s") from None
     except OSError as error:
-        raise StudyError(f"{what}: the connection broke: {error.strerror or error}") from None
+        raise StudyError(f"{what}: the connection broke: {reason_of(error)}") from None
     return replace(target, keep_alive=target.keep_alive and kind != "close", framing=kind)
 
 

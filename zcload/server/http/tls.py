@@ -6,7 +6,7 @@ import socket
 import ssl
 from typing import Any
 
-from zcload.errors import StudyError
+from zcload.errors import StudyError, reason_of
 from zcload.server.http.target import Trust
 
 
@@ -60,7 +60,7 @@ def encrypt(context: ssl.SSLContext, sock: socket.socket, trust: Trust, timeout_
     except TimeoutError:
         raise StudyError(f"no TLS handshake within {timeout_s:.0f} s: is it an https port?") from None
     except OSError as error:
-        raise StudyError(f"no TLS handshake: {error.strerror or error}") from None
+        raise StudyError(f"no TLS handshake: {reason_of(error)}") from None
     wrapped.setblocking(False)
     assert isinstance(wrapped, TlsSocket)
     return wrapped
