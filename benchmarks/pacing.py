@@ -87,7 +87,7 @@ def trial(method: str, mechanism: str, point: Point, fd: int, seconds: float, rn
     placement = place("spread", point.senders, point.receiver_count, read_cores(), rng)
     os.sched_setaffinity(0, placement.coordinator)
     lane = set_up.set_up(
-        Variant(method, mechanism),
+        Variant(method, mechanism).at(point),
         point,
         fd=fd,
         size=point.file_size,

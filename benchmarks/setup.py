@@ -37,7 +37,9 @@ def main() -> int:
     for _ in range(options.repeat):
         start = time.monotonic()
         variants = [Variant(f"lane {number}", "sendfile") for number in range(options.lanes)]
-        lanes = [set_up(v, point, fd=fd, size=1 << 20, placement=placement, congestion=congestion, verify=False) for v in variants]
+        lanes = [
+            set_up(v.at(point), point, fd=fd, size=1 << 20, placement=placement, congestion=congestion, verify=False) for v in variants
+        ]
         for lane in lanes:
             lane.ready()
         up = time.monotonic()

@@ -137,7 +137,7 @@ def lane_of(source_file):
         everywhere = frozenset(os.sched_getaffinity(0))
         free = Placement((everywhere,) * point.senders, (everywhere,) * point.receiver_count, everywhere)
         variant = Variant(name or mechanism, mechanism, own_chunk, options=options or {})
-        lane = set_up(variant, point, fd=file.fd, size=file.size, placement=placement or free, congestion=None, verify=verify)
+        lane = set_up(variant.at(point), point, fd=file.fd, size=file.size, placement=placement or free, congestion=None, verify=verify)
         lanes.append(lane)
         if start and verify:
             lane.verify(expected_digests(point, file.fd, file.size) if lane.transfer_plan else file.digests(point.senders), 10.0)

@@ -44,7 +44,7 @@ source = open_source(point, lambda what, fraction: None)
 everywhere = frozenset(os.sched_getaffinity(0))
 placement = Placement((everywhere,) * senders, (everywhere,), everywhere)
 variant = Variant("v", asked["mechanism"], options=asked["options"])
-lane = set_up(variant, point, fd=source.fd, size=source.size, placement=placement, congestion=None, verify=asked["verify"])
+lane = set_up(variant.at(point), point, fd=source.fd, size=source.size, placement=placement, congestion=None, verify=asked["verify"])
 if asked["verify"]:
     parts = tuple((share.start, share.end) for share in shares(source.size, senders))
     lane.verify(source.share_digests(parts, lambda what, fraction: None), 20)

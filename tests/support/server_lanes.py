@@ -40,7 +40,7 @@ def server_lanes(size):
         placement = Placement((everywhere,) * point.senders, (everywhere,) * point.receiver_count, everywhere)
         variant = Variant("s", "server", server=Server(command, grace_s=1.0, request_bytes=request))
         served = ServedFile(root, "f", str(root.root / "f"), size, prefix)
-        made = set_up_server(variant, point, served, placement, Network("127.0.0.1"), seed=seed)
+        made = set_up_server(variant.at(point), point, served, placement, Network("127.0.0.1"), seed=seed)
         lanes.append(made)
         if verify:
             made.verify(expected_digests(point, against or fd, size), 10.0)

@@ -36,7 +36,7 @@ def run_lane(mechanism, sink, file, network=None, chunk=1 << 16):
     placement = Placement((everywhere,), (everywhere,), everywhere)
     moves = MECHANISMS[mechanism].moves_payload
     lane = set_up(
-        Variant(mechanism, mechanism),
+        Variant(mechanism, mechanism).at(point),
         point,
         fd=file.fd,
         size=file.size,

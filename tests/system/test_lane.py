@@ -611,8 +611,9 @@ from zcload.lane.placement import Placement
 fd = os.memfd_create("test")
 os.ftruncate(fd, 1 << 20)
 everywhere = frozenset(os.sched_getaffinity(0))
+point = Point(file_size=1 << 20, senders=3, receivers=2)
 lane = set_up(
-    Variant("v", "sendfile"), Point(file_size=1 << 20, senders=3, receivers=2), fd=fd, size=1 << 20,
+    Variant("v", "sendfile").at(point), point, fd=fd, size=1 << 20,
     placement=Placement((everywhere,) * 3, (everywhere,) * 2, everywhere), congestion=None, verify=False,
 )
 lane.ready()
@@ -727,7 +728,7 @@ def test_the_first_window_starts_at_rest(verify, mechanism, machine, source_file
     )
     own_cpus = os.sched_getaffinity(0)
     try:
-        with context.lanes([[variant]], verify=verify) as (lanes,):
+        with context.lanes([[variant.at(point)]], verify=verify) as (lanes,):
             record = measure(lanes["v"], 0.01, machine)
     finally:
         os.sched_setaffinity(0, own_cpus)
@@ -791,7 +792,7 @@ def test_lanes_are_made_of_what_they_name(lane_of):
     """A lane's names, chunk, sink and kinds of calls are its variant's where it has its own, else its point's."""
     lane = lane_of("splice", senders=2, sink="discard", chunk=4096, name="v")
     assert isinstance(lane, Lane)
-    assert (lane.name, lane.chunk, lane.sink) == ("v", 4096, "discard")
+    assert (lane.name, lane.variant.chunk, lane.sink) == ("v", 4096, "discard")
     assert lane.sender_calls == MECHANISMS["splice"].calls
     assert lane.receiver_calls == (*SINKS["discard"].calls, "epoll_wait")
     assert [str(worker) for worker in lane.senders] == [f"lane v, sender {i} (pid {w.pid})" for i, w in enumerate(lane.senders)]

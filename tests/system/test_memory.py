@@ -24,7 +24,7 @@ def private_bytes(mechanism, size):
     os.truncate(fd, size)
     machine = Machine()
     lane = set_up(
-        Variant(mechanism, mechanism),
+        Variant(mechanism, mechanism).at(Point(file_size=size)),
         Point(file_size=size),
         fd=fd,
         size=size,

@@ -72,7 +72,7 @@ def lane(root):
         everywhere = frozenset(os.sched_getaffinity(0))
         placement = Placement((everywhere,) * senders, (everywhere,), everywhere)
         variant = Variant("s", "server", server=Server(command, grace_s=1.0, request_bytes=1 << 16, **more))
-        made = set_up_server(variant, point, ServedFile(root, "f", str(root.root / "f"), 1 << 20), placement, Network(ADDRESS))
+        made = set_up_server(variant.at(point), point, ServedFile(root, "f", str(root.root / "f"), 1 << 20), placement, Network(ADDRESS))
         lanes.append(made)
         made.ready()
         return made

@@ -51,7 +51,7 @@ def lane():
         variant = Variant("s", "server", server=Server(command, grace_s=1.0, request_bytes=1 << 16, tls=True))
         point = Point(file_size=1 << 20, placement="free", socket_buffer=None)
         served = ServedFile(root, "f", str(root.root / "f"), 1 << 20)
-        made = set_up_server(variant, point, served, Placement((everywhere,), (everywhere,), everywhere), Network("127.0.0.1"))
+        made = set_up_server(variant.at(point), point, served, Placement((everywhere,), (everywhere,), everywhere), Network("127.0.0.1"))
         lanes.append(made)
         made.ready()
         return made

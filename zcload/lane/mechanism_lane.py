@@ -37,7 +37,7 @@ from zcload.lane.small_files.transfer_plan import TransferPlan
 from zcload.lane.worker import Worker, process_state
 from zcload.linux import interrupt
 from zcload.mechanisms import mechanism_of
-from zcload.model.study import Point, Variant
+from zcload.model.study import Contender, Point
 from zcload.sinks import SINKS
 
 _SETUP_S = 20.0
@@ -48,7 +48,7 @@ _CAUSE_S = 0.25  # how long a broken connection waits for the one who broke it t
 class Lane:
     """A variant at a point, running: the senders' and receivers' processes and what they share with the coordinator."""
 
-    variant: Variant
+    variant: Contender
     point: Point
     placement: Placement
     board: Board
@@ -73,17 +73,13 @@ class Lane:
         return self.variant.name
 
     @property
-    def chunk(self) -> int:
-        return self.variant.chunk or self.point.chunk
-
-    @property
     def burst_bytes(self) -> int:
         """Return how many bytes it moves after one wake-up at a rate, if that is more than a chunk of the point's."""
-        return self.chunk
+        return self.variant.burst_bytes
 
     @property
     def sink(self) -> str:
-        return self.variant.sink or self.point.sink
+        return self.variant.sink
 
     @property
     def sender_calls(self) -> tuple[str, ...]:

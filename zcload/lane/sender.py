@@ -32,7 +32,7 @@ from zcload.lane.small_files.transfer_plan import TransferPlan
 from zcload.lane.worker import send_message
 from zcload.linux.tcp_info import tcp_info
 from zcload.mechanisms import MECHANISMS
-from zcload.model.study import Point, Variant
+from zcload.model.study import Contender, Point
 
 
 def shares(size: int, senders: int) -> tuple[Share, ...]:
@@ -53,9 +53,8 @@ def send_file(
     *,
     board: Board,
     index: int,
-    variant: Variant,
+    variant: Contender,
     point: Point,
-    chunk: int,
     size: int,
     share: Share,
     sock: socket.socket,
@@ -66,9 +65,9 @@ def send_file(
     """Carry out the coordinator's orders until it says stop. *index* is the worker's block on the board, *gate* its eventfd."""
     cls = MECHANISMS[variant.mechanism]
     own = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY)  # an open file of its own: read-ahead is kept per open file, not per file
-    mechanism = cls(sock, own, size, chunk if cls.uses_chunk else size, **variant.options)
+    mechanism = cls(sock, own, size, variant.chunk if cls.uses_chunk else size, **variant.options)
     words, base = board.words, board.base(index)
-    load = load_of(point)(Means(mechanism, words, board.area(index), size, share, point, chunk, index, transfer_plan))
+    load = load_of(point)(Means(mechanism, words, board.area(index), size, share, point, variant.chunk, index, transfer_plan))
     if len(mechanism.counts) + len(load.counts) > MAX_COUNTS:
         raise AssertionError(f"{cls.name} declares more kinds of calls than the board has words for")
     send_message(control, ready=True)

@@ -21,12 +21,12 @@ from zcload.lane.small_files.receive_loop import receive_files
 from zcload.lane.small_files.transfer_plan import plan_transfers
 from zcload.lane.worker import spawn
 from zcload.mechanisms import mechanism_of
-from zcload.model.study import Point, Variant
+from zcload.model.study import Contender, Point
 from zcload.sinks import SINKS
 
 
 def set_up(
-    variant: Variant,
+    variant: Contender,
     point: Point,
     *,
     fd: int,
@@ -85,7 +85,6 @@ def set_up(
                     index=s,
                     variant=variant,
                     point=point,
-                    chunk=lane.chunk,
                     size=size,
                     share=parts[s],
                     sock=sock,
@@ -110,7 +109,7 @@ def set_up(
             listener.close()
 
 
-def sender_calls(variant: Variant, point: Point) -> tuple[str, ...]:
+def sender_calls(variant: Contender, point: Point) -> tuple[str, ...]:
     """Return the kinds of system calls that a sender counts, in the order of its words on the board: the mechanism's, then the load's."""
     return mechanism_of(variant).calls + load_of(point).calls(point)
 

@@ -18,7 +18,7 @@ from zcload.mechanisms.uring_read_send import UringReadSend
 from zcload.mechanisms.uring_send_zc import UringSendZc
 from zcload.mechanisms.uring_send_zc_fixed import UringSendZcFixed
 from zcload.mechanisms.uring_splice import UringSplice
-from zcload.model.study import Variant
+from zcload.model.study import Contender, Variant
 
 MECHANISMS: dict[str, type[Mechanism]] = {
     mechanism.name: mechanism
@@ -43,6 +43,6 @@ MECHANISMS: dict[str, type[Mechanism]] = {
 __all__ = ["MECHANISMS", "FileEndedEarly", "Mechanism", "Unavailable", "mechanism_of"]
 
 
-def mechanism_of(variant: Variant) -> type[Mechanism]:
+def mechanism_of(variant: Variant | Contender) -> type[Mechanism]:
     """Return the class that declares how *variant* moves the file."""
     return ExternalSender if variant.server is not None else MECHANISMS[variant.mechanism]

@@ -56,6 +56,39 @@ class Variant:
     server: Server | None = None
     over: str | None = None
 
+    def at(self, point: Point) -> Contender:
+        """Return the variant at *point*: the one place where what it leaves open becomes the point's."""
+        chunk = self.chunk or point.chunk
+        return Contender(
+            name=self.name,
+            mechanism=self.mechanism,
+            chunk=chunk,
+            sink=self.sink or point.sink,
+            burst_bytes=self.server.asked_bytes(point) if self.server else chunk,
+            options=self.options,
+            aa=self.aa,
+            server=self.server,
+            over=self.over,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A variant at a point, with nothing left open: what one lane runs. Made by `Variant.at`.
+
+    *chunk* and *burst_bytes* are bytes; a burst is what one wake-up moves at a rate: a chunk, or what a server is asked for at once.
+    """
+
+    name: str
+    mechanism: str
+    chunk: int
+    sink: str
+    burst_bytes: int
+    options: Mapping[str, Any]
+    aa: bool
+    server: Server | None
+    over: str | None
+
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
@@ -153,6 +186,10 @@ class Study:
     def serves(self) -> bool:
         """Say whether a real server is among the variants: its sockets are not zcload's to set, so those of all lanes are left alone."""
         return any(variant.server is not None for variant in self.variants)
+
+    def contenders(self, point: Point) -> tuple[Contender, ...]:
+        """Return the variants at *point*."""
+        return tuple(variant.at(point) for variant in self.variants)
 
     def variant(self, name: str) -> Variant:
         """Return the variant called *name*; raises KeyError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from zcload.analysis.stats import pseudo_median
@@ -13,7 +14,7 @@ from zcload.lane.small_files.transfer_plan import longest_window_s
 from zcload.linux import interrupt
 from zcload.mechanisms import mechanism_of
 from zcload.model.schedule import LEAST_BURSTS, LONGEST_WINDOW_S
-from zcload.model.study import Point, Study, Variant
+from zcload.model.study import Contender, Point, Study, Variant
 from zcload.model.units import format_size
 from zcload.runner.block import CONTENDERS_PER_GROUP
 from zcload.runner.context import PointContext, PointFailed
@@ -130,13 +131,13 @@ def _half_share_s(context: PointContext, record: dict[str, Any]) -> float:
     return float(span_s * context.source.size / context.point.senders / 2 / max(most, 1))
 
 
-def bare_variants(variants: Sequence[Variant], paced: bool = False) -> list[Variant]:
-    """Return variants that move nothing by the code that *variants* go through, but for those that are among them.
+def bare_contenders(contenders: Sequence[Contender], point: Point) -> list[Contender]:
+    """Return contenders that move nothing by the code that *contenders* go through, but for those that are among them.
 
-    Where they are *paced* the loop's is one of them: what keeping a rate costs is measured with it, for servers too.
+    At a rate the loop's is one of them: what keeping a rate costs is measured with it, for servers too.
     """
-    overheads = dict.fromkeys([*(mechanism_of(v).overhead for v in variants), *([LOOP] if paced else [])])
-    return [Variant(f"#{name}", name) for name in overheads if name and name not in {v.mechanism for v in variants}]
+    overheads = dict.fromkeys([*(mechanism_of(v).overhead for v in contenders), *([LOOP] if point.paced else [])])
+    return [Variant(f"#{name}", name).at(point) for name in overheads if name and name not in {v.mechanism for v in contenders}]
 
 
 def loop_cost(context: PointContext, lane: Lane) -> float | None:
@@ -156,9 +157,8 @@ def best_chunk(context: PointContext, told: Callable[[str, float], None]) -> tup
 
     Measured in generations of their own, so that choosing the luckiest does not flatter the lane that is measured later.
     """
-    baseline = context.study.variant(context.study.baseline)
-    own = baseline.chunk or context.point.chunk
-    sizes = sorted({*(size for size in BEST_CHUNKS if size <= context.source.size and may_try(context.point, size)), own})
+    baseline = context.study.variant(context.study.baseline).at(context.point)
+    sizes = sorted({*(size for size in BEST_CHUNKS if size <= context.source.size and may_try(context.point, size)), baseline.chunk})
     variants = {f"{baseline.name}@{format_size(size)}": size for size in sizes}
     open_s = {size: probe_window_s(chunk_window_s(context.point, size), SHORTEST_S) for size in sizes}
     logs: dict[int, list[float]] = {size: [] for size in sizes}
@@ -181,8 +181,8 @@ def best_chunk(context: PointContext, told: Callable[[str, float], None]) -> tup
     return min(costs, key=costs.__getitem__), costs
 
 
-def _at(baseline: Variant, name: str, chunk: int) -> Variant:
-    return Variant(name, baseline.mechanism, chunk, baseline.sink, baseline.options)
+def _at(baseline: Contender, name: str, chunk: int) -> Contender:
+    return replace(baseline, name=name, chunk=chunk, burst_bytes=chunk)
 
 
 def chosen_chunk(calibrated: dict[str, Any] | None) -> tuple[int, dict[int, float]] | None:
@@ -191,10 +191,10 @@ def chosen_chunk(calibrated: dict[str, Any] | None) -> tuple[int, dict[int, floa
     return (found["chunk_bytes"], {int(size): cost for size, cost in found["total_cpu_s_per_gb"].items()}) if found else None
 
 
-def best_chunk_variant(context: PointContext, chunk: int) -> Variant | None:
+def best_chunk_contender(context: PointContext, chunk: int) -> Contender | None:
     """Return the lane that the baseline gets at its best chunk; None where its own chunk is the best."""
-    baseline = context.study.variant(context.study.baseline)
-    if chunk == (baseline.chunk or context.point.chunk):
+    baseline = context.study.variant(context.study.baseline).at(context.point)
+    if chunk == baseline.chunk:
         return None
     return _at(baseline, f"{baseline.name}@{format_size(chunk)}", chunk)
 

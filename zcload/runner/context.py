@@ -22,7 +22,7 @@ from zcload.lane.set_up import set_up
 from zcload.lane.small_files.transfer_plan import expected_digests
 from zcload.linux.perf_event import Ability
 from zcload.mechanisms import mechanism_of
-from zcload.model.study import Point, Study, Variant
+from zcload.model.study import Contender, Point, Study
 from zcload.model.units import human_bytes
 from zcload.runner.block import Emit
 from zcload.runner.window import drop_mappings
@@ -112,7 +112,7 @@ class PointContext:
 
     @contextmanager
     def lanes(
-        self, groups: Sequence[Sequence[Variant]], *, verify: bool = False, started: Callable[[str], None] | None = None
+        self, groups: Sequence[Sequence[Contender]], *, verify: bool = False, started: Callable[[str], None] | None = None
     ) -> Iterator[list[dict[str, Lane]]]:
         """Set up the lanes of the variants of each group, in random order, ready for their first window; tear all down at the end.
 
@@ -165,7 +165,7 @@ class PointContext:
         self.source.check()
         self.remove(name, error)
 
-    def _bring_up(self, variant: Variant, placement: Placement, verify: bool, lanes: dict[str, Lane]) -> None:
+    def _bring_up(self, variant: Contender, placement: Placement, verify: bool, lanes: dict[str, Lane]) -> None:
         verify = verify and mechanism_of(variant).moves_payload
         lane = self._set_up(variant, placement, verify)
         lane.cache = self.cache
@@ -193,7 +193,7 @@ class PointContext:
             self.digests = expected_digests(self.point, self.source.fd, self.source.size)
         return self.digests
 
-    def _set_up(self, variant: Variant, placement: Placement, verify: bool) -> Lane:
+    def _set_up(self, variant: Contender, placement: Placement, verify: bool) -> Lane:
         if variant.server is not None:
             assert self.served is not None
             return set_up_server(variant, self.point, self.served, placement, self.network, seed=self.seed)

@@ -7,17 +7,17 @@ from typing import Any
 
 from zcload.lane.set_up import receiver_calls, sender_calls
 from zcload.mechanisms import mechanism_of
-from zcload.model.study import Point, Variant
+from zcload.model.study import Contender, Point
 from zcload.server.http.fetcher import call_names
 from zcload.sinks import SINKS
 
 
-def lane_facts(variant: Variant, point: Point) -> dict[str, Any]:
-    """Return *variant* as data; the *point* gives what it leaves open.
+def lane_facts(variant: Contender, point: Point) -> dict[str, Any]:
+    """Return *variant*, as it is at *point*, as data.
 
     *calls* are the kinds of system calls in the order in which windows count them; *copies* those of the CPU, as documented.
     """
-    mechanism, sink = mechanism_of(variant), SINKS[variant.sink or point.sink]
+    mechanism, sink = mechanism_of(variant), SINKS[variant.sink]
     tls = variant.server is not None and variant.server.tls
     # What is said of a sink's copies is so of a plain socket; the decryption is one pass more.
     copies = {"sender": mechanism.copies, "receiver": None if tls else sink.copies}
@@ -25,7 +25,7 @@ def lane_facts(variant: Variant, point: Point) -> dict[str, Any]:
         "name": variant.name,
         "mechanism": variant.mechanism,
         "sink": sink.name,
-        "chunk_bytes": (variant.chunk or point.chunk) if mechanism.uses_chunk else None,
+        "chunk_bytes": variant.chunk if mechanism.uses_chunk else None,
         "options": dict(variant.options),
         "aa": variant.aa,
         "over": variant.over,

@@ -21,7 +21,7 @@ def least_window_s(study: Study, point: Point) -> float:
     """
     if point.transfers_per_s is not None:
         return min(LEAST_ARRIVALS / point.transfers_per_s, LONGEST_WINDOW_S)
-    return max(chunk_window_s(point, v.server.asked_bytes(point) if v.server else v.chunk or point.chunk) for v in study.variants)
+    return max(chunk_window_s(point, contender.burst_bytes) for contender in study.contenders(point))
 
 
 def chunk_window_s(point: Point, chunk: int) -> float:

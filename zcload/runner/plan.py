@@ -112,9 +112,9 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
     check = sum(CHECK_GENERATIONS * CHECK_BLOCKS * max(CHECK_WINDOW_S, least_window_s(study, p)) * measured for p in study.points)
     private = max(
         sum(
-            p.senders * mechanism_of(v).private_bytes(p.file_size, v.chunk or p.chunk)
-            + p.receiver_count * SINKS[v.sink or p.sink].private_bytes(p.receive_chunk)
-            for v in (*study.variants, *[study.variant(study.baseline)] * (running - len(study.variants)))
+            p.senders * mechanism_of(v).private_bytes(p.file_size, v.chunk)
+            + p.receiver_count * SINKS[v.sink].private_bytes(p.receive_chunk)
+            for v in (*study.contenders(p), *[study.variant(study.baseline).at(p)] * (running - len(study.variants)))
         )
         for p in study.points
     )

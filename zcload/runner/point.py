@@ -22,7 +22,7 @@ from zcload.linux import interrupt
 from zcload.mechanisms import mechanism_of
 from zcload.model.metrics import METRICS
 from zcload.model.progress import Progress, Viewer
-from zcload.model.study import Variant
+from zcload.model.study import Contender
 from zcload.runner import calibrate, pacing_cost, perf_window
 from zcload.runner.block import CONTENDERS_PER_GROUP, Tolerance, groups_of, run_block
 from zcload.runner.context import PointContext, PointFailed, cpus_of
@@ -44,8 +44,8 @@ class PointRun:
         self.headline = METRICS[headline]
         self.view, self.points = view, points
         self.stop = context.study.stop
-        self.variants = [v for v in context.study.variants if v.name not in context.out]
-        self.extra: Variant | None = None
+        self.variants = [v for v in context.study.contenders(context.point) if v.name not in context.out]
+        self.extra: Contender | None = None
         self.window_s = 0.0
         self.warm_up_s: float | None = None  # None: as long as the windows that count
         self.longest_s = math.inf  # a window may last no longer
@@ -102,7 +102,7 @@ class PointRun:
         own: dict[str, float | None] = {}
         least_s = pacing_cost.least_window_s(context.study, context.point)
         self.warm_up_s = pacing_cost.probe_window_s(least_s, calibrate.SHORTEST_S) if least_s else None
-        bare = calibrate.bare_variants(self.variants, context.point.paced)
+        bare = calibrate.bare_contenders(self.variants, context.point)
         with context.lanes([[*self.variants, *bare]], verify=True, started=lambda name: self._tell("verifying", name)) as (lanes,):
             idle = {v.mechanism: lanes.pop(v.name) for v in bare if v.name in lanes}
             try:
@@ -115,11 +115,11 @@ class PointRun:
                 for lane in idle.values():
                     lane.tear_down()
             self.window_s, self.longest_s, takes = calibrate.window_length(context, lanes)
-        baseline = context.study.variant(context.study.baseline)
+        baseline = context.study.variant(context.study.baseline).at(context.point)
         stream = context.point.transfer == "stream"
         if context.study.best_chunk and mechanism_of(baseline).uses_chunk and stream:
             best, costs = calibrate.chosen_chunk(self._chosen) or calibrate.best_chunk(context, self._tell)
-            self.extra = calibrate.best_chunk_variant(context, best)
+            self.extra = calibrate.best_chunk_contender(context, best)
             if self.extra is not None:
                 with context.lanes([[self.extra]], verify=True, started=lambda name: self._tell("verifying", name)):
                     pass
@@ -156,7 +156,7 @@ class PointRun:
 
     # Measuring.
 
-    def contenders(self) -> list[Variant]:
+    def contenders(self) -> list[Contender]:
         """Return the variants that still take part, the best-chunk lane among them."""
         return [v for v in (*self.variants, self.extra) if v is not None and v.name not in self.context.out]
 
@@ -258,9 +258,9 @@ class PointRun:
             self.context.record(record)
             self._idle.append(record)
 
-    def _groups(self) -> list[list[Variant]]:
+    def _groups(self) -> list[list[Contender]]:
         """Deal this generation's contenders into groups, each with a baseline lane of its own."""
-        baseline = self.context.study.variant(self.context.study.baseline)
+        baseline = self.context.study.variant(self.context.study.baseline).at(self.context.point)
         contenders = {v.name: v for v in self.contenders() if v.name != baseline.name}
         dealt = [list(contenders)] if self.context.together else groups_of(list(contenders), self.context.rng)
         return [[baseline, *(contenders[name] for name in group)] for group in dealt]

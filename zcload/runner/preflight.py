@@ -20,7 +20,7 @@ from zcload.linux.pagecache import memory_file_system
 from zcload.mechanisms import mechanism_of
 from zcload.model.cautions import Caution
 from zcload.model.sizes import read_sizes
-from zcload.model.study import Point, Study, Variant
+from zcload.model.study import Contender, Point, Study
 from zcload.model.units import format_frequency, format_size, human_bytes, human_duration
 from zcload.runner.calibrate import SHORTEST_S, lanes_at_once
 from zcload.server.document_files import room_for_files
@@ -123,15 +123,15 @@ def _check_cold(point: Point) -> None:
 def unavailable(study: Study, point: Point) -> dict[str, MechanismUnavailableError]:
     """Return the variants that this host cannot run at *point*, each with the reason."""
     found = {}
-    for variant in study.variants:
+    for variant in study.contenders(point):
         error = _probe(variant, point)
         if error is not None:
             found[variant.name] = error
     return found
 
 
-def _probe(variant: Variant, point: Point) -> MechanismUnavailableError | None:
-    mechanism, sink = mechanism_of(variant), SINKS[variant.sink or point.sink]
+def _probe(variant: Contender, point: Point) -> MechanismUnavailableError | None:
+    mechanism, sink = mechanism_of(variant), SINKS[variant.sink]
     if variant.server is not None and (absent := missing(variant.name, variant.server)) is not None:
         return absent
     for thing in (mechanism, sink):
@@ -140,7 +140,7 @@ def _probe(variant: Variant, point: Point) -> MechanismUnavailableError | None:
             return MechanismUnavailableError(thing.name, why.reason, why.remedy)
     if point.connection == "fresh" and not mechanism.reconnects:
         return MechanismUnavailableError(mechanism.name, "its connections are set up beforehand", "connection = 'persistent'")
-    need = point.senders * (mechanism.private_bytes(point.file_size, variant.chunk or point.chunk) + _PROCESS_BYTES)
+    need = point.senders * (mechanism.private_bytes(point.file_size, variant.chunk) + _PROCESS_BYTES)
     need += point.receiver_count * (sink.private_bytes(point.receive_chunk) + _PROCESS_BYTES)
     room = available_memory() - MEMORY_RESERVE - required_memory(point)
     if need > room:

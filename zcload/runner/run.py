@@ -150,7 +150,7 @@ def _header(study: Study, started: str, seed: int, environment: Mapping[str, Any
             {
                 "name": point_name(study, point),
                 "point": point_facts(point, environment["congestion_default"] if study.serves else None),
-                "lanes": [lane_facts(variant, point) for variant in study.variants],
+                "lanes": [lane_facts(variant, point) for variant in study.contenders(point)],
             }
             for point in study.points
         ],

@@ -30,7 +30,7 @@ from zcload.linux import interrupt
 from zcload.linux.process import die_with_parent
 from zcload.model.placeholders import fill
 from zcload.model.schedule import burst_bytes
-from zcload.model.study import Point, Server, Variant
+from zcload.model.study import Contender, Point, Server
 from zcload.server.document_files import name_of
 from zcload.server.http.connect import connect_to
 from zcload.server.http.fetcher import Fetcher, call_names
@@ -211,7 +211,7 @@ class ServerLane(Lane):
 
 
 def set_up_server(
-    variant: Variant, point: Point, served: ServedFile, placement: Placement, network: Network, *, seed: int = 0
+    variant: Contender, point: Point, served: ServedFile, placement: Placement, network: Network, *, seed: int = 0
 ) -> ServerLane:
     """Start the server of *variant*, or attach to it, and connect its receivers; `ready` or `verify` must follow.
 
@@ -266,7 +266,7 @@ def _start_once(lane: ServerLane, server: Server, served: ServedFile, network: N
     known = {**values, "port": str(port), "dir": ""}
     lane.paths = tuple(fill(server.path, {**known, "name": _MARK, "file": str(Path(served.path).parent / _MARK)}).split(_MARK))
     host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    name, size, wanted = served.name, served.size, server.asked_bytes(lane.point)
+    name, size, wanted = served.name, served.size, lane.variant.burst_bytes
     if lane.transfer_plan is not None and served.files is not None:
         name, wanted = name_of(served.files, 0), lane.transfer_plan.catalogue.sizes[0]
         size = wanted

@@ -7,9 +7,9 @@ from support.fake_results import Cost, Result, header, lane
 
 from zcload.analysis.summary import summarise
 from zcload.mechanisms import MECHANISMS, mechanism_of
-from zcload.model.study import Server, Variant
+from zcload.model.study import Point, Server, Variant
 from zcload.report.tables.overview import method
-from zcload.runner.calibrate import bare_variants
+from zcload.runner.calibrate import bare_contenders
 
 
 def study(own, *, calls=400, bare=()):
@@ -78,7 +78,7 @@ def test_costs_per_call_are_printed():
 )
 def test_what_is_calibrated(names, bare):
     """What moves nothing is measured for the code that the variants go through, once, and not where it is a variant itself."""
-    assert [variant.mechanism for variant in bare_variants([Variant(name, name) for name in names])] == bare
+    assert [variant.mechanism for variant in bare_contenders([Variant(name, name).at(Point()) for name in names], Point())] == bare
 
 
 def test_servers_have_no_code_of_ours():
