@@ -8,21 +8,24 @@ export PYTHON
 unexport PIP_USER PIP_TARGET PIP_PREFIX PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test check lint format lock clean environment
+.PHONY: help bench test test-all check lint format lock clean environment
 
 help: ## Show this list
 	@echo 'make TARGET, where TARGET is'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
 	@echo 'Variables: CONFIG=FILE (bench), ARGS="..." (passed on to zcload run or pytest), PYTHON=INTERPRETER (3.11 or newer)'
 
 bench: environment ## Run the study in configs/heavy.toml and print its report
 	@exec .venv/bin/zcload run $(CONFIG) $(ARGS)
 
-test: environment ## Run the tests
+test: environment ## Run the tests that need no long load; ARGS=--rewrite-golden: write golden files anew
 	@exec .venv/bin/python .ci/test.py $(ARGS)
 
-check: lint ## Everything a change must pass: format, lint, types, tests
-	@$(MAKE) --no-print-directory test
+test-all: environment ## Run all tests, the slow ones too, as CI does
+	@exec .venv/bin/python .ci/test.py --all $(ARGS)
+
+check: lint ## Everything a change must pass: format, lint, types, all tests
+	@$(MAKE) --no-print-directory test-all
 
 lint: environment ## Check format, lint and types
 	.venv/bin/ruff format --check .

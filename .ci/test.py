@@ -1,4 +1,7 @@
-"""Run the tests: first those that can share the machine, side by side, then those marked `serial`, alone; sum both up in one line."""
+"""Run the tests: first those that can share the machine, side by side, then those marked `serial`, alone; sum both up in one line.
+
+With --all first, those marked `slow` too.
+"""
 
 import signal
 import subprocess
@@ -12,8 +15,8 @@ from xml.etree import ElementTree
 import pytest
 
 PHASES = {
-    "side by side": ["-m", "not serial", "-n", "auto"],
-    "one at a time": ["-m", "serial", "-n", "0"],
+    "side by side": ("not serial", ["-n", "auto", "--dist", "worksteal"]),
+    "one at a time": ("serial", ["-n", "0"]),
 }
 COMPLETE = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
 WORDS = {"failed": "failed", "passed": "passed", "skipped": "skipped", "xfailed": "xfailed", "error": "errors"}  # pytest's, in its order
@@ -42,14 +45,17 @@ def outcome(case: ElementTree.Element) -> str:
 
 def main(arguments: list[str]) -> int:
     """Run both phases, each with *arguments* added, and return one exit code for the two."""
+    everything = arguments[:1] == ["--all"]
+    arguments = arguments[1:] if everything else arguments
     started = time.monotonic()
     totals: Counter[str] = Counter()
     codes = []
     with tempfile.TemporaryDirectory() as folder:
-        for title, options in PHASES.items():
+        for title, (marks, options) in PHASES.items():
+            marks = marks if everything else f"{marks} and not slow"
             print(f"Tests that run {title}:", flush=True)
             record = Path(folder, f"{title}.xml")
-            codes.append(run_pytest([*options, f"--junitxml={record}", *arguments]))
+            codes.append(run_pytest(["-m", marks, *options, f"--junitxml={record}", *arguments]))
             if record.exists():
                 totals.update(outcome(case) for case in ElementTree.parse(record).iter("testcase"))
             if codes[-1] not in COMPLETE:

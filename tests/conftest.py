@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import psutil
 import pytest
+import support.golden
 
 from zcload.lane.placement import Placement
 from zcload.lane.rest import wait_for_rest
@@ -20,6 +21,38 @@ from zcload.lane.sender import shares
 from zcload.lane.set_up import set_up
 from zcload.lane.small_files.transfer_plan import expected_digests
 from zcload.model.study import Point, Variant
+
+
+def pytest_addoption(parser):
+    """Add the option that renews golden files."""
+    parser.addoption(
+        "--rewrite-golden", action="store_true", help="write golden and .expected files anew; runs only the tests that have one"
+    )
+
+
+def pytest_configure(config):
+    """Tell the golden files whether they are renewed."""
+    support.golden.rewriting = config.getoption("rewrite_golden")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Keep only the tests with a golden file when these are renewed."""
+    if support.golden.rewriting:
+        others = [item for item in items if "golden" not in getattr(item, "fixturenames", ())]
+        items[:] = [item for item in items if "golden" in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=others)
+
+
+@pytest.fixture
+def golden():
+    """Return a function that compares a text with a golden file, or with --rewrite-golden writes the file."""
+
+    def compare(path, text):
+        if support.golden.rewriting:
+            support.golden.write(path, text)
+        assert text == path.read_bytes().decode(), "if the change is meant: make test ARGS=--rewrite-golden, then read the difference"
+
+    return compare
 
 
 @dataclass(frozen=True)

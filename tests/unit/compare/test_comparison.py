@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 from support.fake_runs import HEADLINE, point, run
@@ -282,13 +281,9 @@ def stored():
 
 
 @pytest.mark.parametrize(("name", "file"), [("table", "compare.txt"), ("markdown", "compare.md"), ("json", "compare.json")])
-def test_golden_comparison(name, file):
+def test_golden_comparison(name, file, golden):
     """A comparison is the same text as ever: a change of it is meant, and seen in the difference of its golden file."""
-    text = FORMATS[name](*stored())
-    path = GOLDEN / file
-    if os.environ.get("ZCLOAD_REWRITE_GOLDEN") == "1":
-        path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8")
+    golden(GOLDEN / file, FORMATS[name](*stored()))
     assert set(FORMATS) == {"table", "markdown", "json"}
 
 

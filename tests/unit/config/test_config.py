@@ -80,12 +80,12 @@ def problems(error: pytest.ExceptionInfo[ConfigError]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in BAD.iterdir() if path.suffix != ".expected"))
-def test_a_wrong_file_is_refused_in_these_words(name, monkeypatch):
+def test_a_wrong_file_is_refused_in_these_words(name, monkeypatch, golden):
     """Each wrong file gives all of its problems at once: file, line, key, what was found, what is expected, what was meant."""
     monkeypatch.chdir(BAD)
     with pytest.raises(ConfigError) as error:
         config.load(name)
-    assert str(error.value) + "\n" == Path(f"{name}.expected").read_text()
+    golden(Path(f"{name}.expected"), f"{error.value}\n")
     assert error.value.exit_code == 2
 
 

@@ -1,7 +1,4 @@
-"""Reports: the same bytes from the same summary in every format, and sentences that say what the figures allow.
-
-After a wanted change: ZCLOAD_REWRITE_GOLDEN=1 pytest tests/test_report.py, and read the difference.
-"""
+"""Reports: the same bytes from the same summary in every format, and sentences that say what the figures allow."""
 
 from __future__ import annotations
 
@@ -9,12 +6,13 @@ import copy
 import csv
 import io
 import json
-import os
 import re
 from itertools import pairwise
 
 import pytest
+import support.golden
 from support.fake_results import PLACE, Cost, Result, example, header, lane
+from support.golden import golden_summary, summary_text
 from support.paths import GOLDEN
 from support.reports import zero_copy
 
@@ -29,7 +27,6 @@ from zcload.report.text.answer import answer, sentence
 from zcload.report.text.figures import change_text, percent, saving_text, significant, with_error
 from zcload.store import reader
 
-REWRITE = os.environ.get("ZCLOAD_REWRITE_GOLDEN") == "1"
 FILES = {
     "table": "report.txt", "markdown": "report.md", "csv": "report.csv", "html": "report.html",
     "csv-windows": "windows.csv", "benchstat": "benchstat.txt",
@@ -42,16 +39,6 @@ OF_WINDOWS = ("csv-windows", "benchstat")  # formats that need the records
 def no_library(monkeypatch):
     """Pages here are those without charts: what is drawn has its golden file in test_charts."""
     monkeypatch.setattr(draw, "available", lambda: False)
-
-
-def golden_summary():
-    """Return the stored summary; renew it first when asked to."""
-    path = GOLDEN / "summary.json"
-    if REWRITE:
-        text = json.dumps(summarise(example(everything=False)), indent=1, allow_nan=False)
-        # A figure a line: short to read, and a change is a line of the difference.
-        path.write_text(re.sub(r"\{[^{}]*\}", lambda found: re.sub(r"\n *", " ", found[0]), text) + "\n", encoding="utf-8")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def rendered(name, *summaries, records=None):
@@ -80,19 +67,18 @@ def same(a, b, where="summary"):
 # Golden files.
 
 
-def test_the_stored_summary_is_what_the_records_give():
+def test_the_stored_summary_is_what_the_records_give(golden):
     """The summary that the golden reports are made from is the one that its records still give."""
-    same(golden_summary(), summarise(example(everything=False)))
+    path = GOLDEN / "summary.json"
+    if support.golden.rewriting:
+        golden(path, summary_text())
+    same(json.loads(path.read_text(encoding="utf-8")), summarise(example(everything=False)))
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_golden_report(name):
+def test_golden_report(name, golden):
     """A report is the same text as ever: a change of it is meant, and seen in the difference of its golden file."""
-    text = rendered(name, golden_summary())
-    path = GOLDEN / FILES[name]
-    if REWRITE:
-        path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8")
+    golden(GOLDEN / FILES[name], rendered(name, golden_summary()))
 
 
 def test_json_is_the_summary():
