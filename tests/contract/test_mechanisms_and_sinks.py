@@ -13,8 +13,10 @@ from contextlib import contextmanager
 import pytest
 from support.contenders import PAYLOAD, SMALLEST_BUFFER, WITH_OPTIONS, available, connected, opened, receiving
 
+from zcload.linux.memory import PAGE
 from zcload.mechanisms import MECHANISMS, FileEndedEarly, Mechanism, Unavailable
 from zcload.sinks import SINKS, Sink
+from zcload.sinks.recv import Recv
 
 PRIME = 65_537  # just above a chunk, a pipe and sixteen pages
 SEVERAL_BUFFERS = 3_000_017  # prime, and more than the sockets hold
@@ -274,7 +276,40 @@ def test_declares_what_the_others_must_know(name, cls):
     assert issubclass(cls, Mechanism if name in MECHANISMS else Sink)
     why = cls.probe()
     assert why is None or (isinstance(why, Unavailable) and why.reason)
-    assert set(cls.options.values()) <= {bool, int, str}
+    assert all(kind in (bool, int, str) or isinstance(kind, range) for kind in cls.options.values())
+
+
+@pytest.mark.parametrize("name", SINKS)
+def test_a_sink_writes_where_its_options_say(name):
+    """The buffer of a sink begins at a page, or *buffer_offset* bytes into one where the sink takes that option."""
+    cls = available(SINKS[name])
+    for options in [{}] + [{"buffer_offset": 16}] * ("buffer_offset" in cls.options):
+        sink = cls(5000, **options)
+        try:
+            assert sink.buffer_address is None or sink.buffer_address % PAGE == options.get("buffer_offset", 0)
+            assert sink.buffer_address is not None or not options
+        finally:
+            sink.close()
+
+
+@pytest.mark.parametrize(("name", "options"), WITH_OPTIONS)
+def test_a_buffer_lies_where_the_options_say(name, options, pair, source_file):
+    """The buffer or kept mapping of a mechanism begins at a page, or *buffer_offset* bytes into one."""
+    sender, _ = connected(name, pair)
+    with opened(name, sender, source_file(PRIME), 5000, options) as mechanism:
+        offset = options.get("buffer_offset", 0)
+        assert mechanism.buffer_address % PAGE == offset if mechanism.buffer_address is not None else not offset
+
+
+def test_a_sink_that_redefines_receive_is_received_through_it(pair):
+    """A subclass that only redefines `receive` does not inherit the shortcut around it."""
+
+    class Counting(Recv):
+        def receive(self, sock):
+            return 7
+
+    assert Counting(100).receiver(pair()[1])() == 7
+    assert not Counting.one_call
 
 
 @pytest.mark.parametrize("name", PAYLOAD)

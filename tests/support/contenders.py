@@ -19,7 +19,9 @@ SMALLEST_BUFFER = 4608  # what the kernel makes of SO_SNDBUF = 1
 PAYLOAD = [name for name, cls in MECHANISMS.items() if cls.moves_payload]
 
 
-OPTIONED = [(name, {}) for name in PAYLOAD] + [(name, {option: True}) for name in PAYLOAD for option in MECHANISMS[name].options]
+OPTIONED = [(name, {}) for name in PAYLOAD] + [
+    (name, {option: kind[16] if isinstance(kind, range) else True}) for name in PAYLOAD for option, kind in MECHANISMS[name].options.items()
+]
 
 
 WITH_OPTIONS = [pytest.param(name, options, id="-".join([name, *options])) for name, options in OPTIONED]

@@ -136,7 +136,11 @@ def _unknown(path: Path, key: object, allowed: tuple[str, ...]) -> Finding:
     return Finding(path, "unknown key" if remedy else f"unknown key: expected one of {', '.join(allowed)}", remedy)
 
 
-def _option(path: Path, value: object, wanted: type) -> Iterator[Finding]:
+def _option(path: Path, value: object, wanted: type | range) -> Iterator[Finding]:
+    if isinstance(wanted, range):
+        if type(value) is not int or value not in wanted:
+            yield Finding(path, f"{shown(value)} does not fit: expected a whole number from {wanted[0]} to {wanted[-1]}")
+        return
     fits = type(value) is wanted or (wanted is float and type(value) is int and math.isfinite(value))
     if not fits or (type(value) is float and not math.isfinite(value)):
         yield Finding(path, f"{shown(value)} does not fit: expected {_TYPE_NAMES.get(wanted, wanted.__name__)}")

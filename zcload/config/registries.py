@@ -26,8 +26,11 @@ def tls_sinks() -> tuple[str, ...]:
     return tuple(name for name, sink in SINKS.items() if sink.takes_tls)
 
 
-def mechanism_options(name: str) -> Mapping[str, type]:
-    """Return the own config keys of the mechanism called *name* and their types; none for a name that is not registered."""
+def mechanism_options(name: str) -> Mapping[str, type | range]:
+    """Return the own config keys of the mechanism called *name*: their types, or the whole numbers that they take.
+
+    None for a name that is not registered.
+    """
     from zcload.mechanisms import MECHANISMS
 
     return MECHANISMS[name].options if name in MECHANISMS else {}

@@ -28,8 +28,12 @@ def describe() -> dict[str, Any]:
     for mechanism in mechanism_names():
         for option, kind in mechanism_options(mechanism).items():
             owners.setdefault(option, []).append(mechanism)
-            variant["properties"][option] = {"type": _TYPES[kind], "description": f"Option of {' and '.join(owners[option])}."}
+            variant["properties"][option] = {**_described(kind), "description": f"Option of {' and '.join(owners[option])}."}
     variant["allOf"] = [
         {"if": {"required": [option]}, "then": {"properties": {"mechanism": {"enum": mechanisms}}}} for option, mechanisms in owners.items()
     ]
     return {"$schema": DIALECT, "title": "zcload config", **{key: value for key, value in schema.items() if key != "title"}}
+
+
+def _described(kind: type | range) -> dict[str, Any]:
+    return {"type": "integer", "minimum": kind[0], "maximum": kind[-1]} if isinstance(kind, range) else {"type": _TYPES[kind]}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from zcload.linux import interrupt
+from zcload.linux.memory import page_aligned
 from zcload.linux.pagecache import drop, resident_bytes
 
 NOT_COLD = 0.05  # of the file still cached before a window, or of its bytes sent from the cache: more is not cold
@@ -46,7 +47,7 @@ class FileCache:
         share = self.share()
         if self.cold or share is None or share == 1.0 or self._hopeless:
             return share
-        buffer = bytearray(_PIECE)
+        buffer = page_aligned(_PIECE)
         for start in range(0, self.size, _PIECE):
             os.preadv(self.fd, (buffer,), start)
             interrupt.check()

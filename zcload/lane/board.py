@@ -22,7 +22,7 @@ UNTIL_NS = 4  # when the window is to end: arrivals that are due before belong t
 # Orders.
 RUN, VERIFY, REPORT, STOP, FORGET = 1, 2, 3, 4, 5
 
-# A worker's words, counted from its block. Senders write theirs when they park, receivers after every receive.
+# A worker's words, counted from its block. Senders write theirs when they park, receivers before they wait again.
 PARKED = 0  # the number of the last order this sender has carried out
 BYTES = 1  # payload bytes sent or received since the lane was set up
 ITERATIONS = 2  # turns of the loop

@@ -26,6 +26,7 @@ from zcload.errors import ConfigError, Problem, StudyError, reason_of
 from zcload.host.topology import cgroup_limits
 from zcload.lane.worker import Worker, spawn
 from zcload.linux import interrupt
+from zcload.linux.memory import page_aligned
 from zcload.model.study import Point
 from zcload.model.units import human_bytes
 
@@ -255,7 +256,7 @@ def _fill(fd: int, size: int, progress: Progress) -> str:
 
     workers: list[Worker] = []
     digest = hashlib.sha256()
-    buffer = memoryview(bytearray(BLOCK))
+    buffer = page_aligned(BLOCK)
     try:
         for m in range(makers):
             workers.append(spawn("file", "maker", m, partial(body, m), [fd], None))  # noqa: PERF401 - one that fails must not lose the others
@@ -278,7 +279,7 @@ def _fill(fd: int, size: int, progress: Progress) -> str:
 def _digest(fd: int, start: int, end: int, size: int, progress: Progress) -> str:
     """Return the SHA-256 of bytes start..end of *fd*; reading them also brings them into the page cache."""
     digest = hashlib.sha256()
-    buffer = memoryview(bytearray(4 * BLOCK))
+    buffer = page_aligned(4 * BLOCK)
     while start < end:
         got = os.preadv(fd, (buffer[: min(len(buffer), end - start)],), start)
         if not got:

@@ -33,78 +33,96 @@ def receive_file(
         send_message(control, digests=_digest(taker, connections, expected, board, index))
         # The board's counts begin with the first window: the calls of verification would all fall into that.
         taker.counts[:], taker.measured[:] = [0] * len(taker.counts), [0] * len(taker.measured)
-    words, base = board.words, board.base(index)
-    total = words[base + BYTES]
     send_message(control, ready=True)
     if len(connections) == 1:
-        sock = connections[0][1]
-        receive, now = publishing(taker, board, index), time.monotonic_ns
-        bytes_at, last_at, iterations_at, calls_at = base + BYTES, base + LAST_NS, base + ITERATIONS, base + COUNTS
-        kinds, counts = len(taker.counts), taker.counts
-        turns = 0
-        while True:
-            got = receive(sock)
-            if not got:
-                break
-            turns += 1
-            total += got
-            words[last_at] = now()
-            words[iterations_at] = turns
-            for kind in range(kinds):
-                words[calls_at + kind] = counts[kind]
-            words[bytes_at] = total
+        _drain_one(taker, connections[0][1], board, index)
     else:
         _drain_many(taker, [sock for _, sock in connections], board, index)
     taker.close()
     send_message(control, ended=True)
 
 
-def _drain_many(taker: Sink, socks: list[socket.socket], board: Board, index: int) -> None:
-    """Drain several connections in turn as they become readable (epoll, level-triggered: a receive after it never waits)."""
-    receive, counts = publishing(taker, board, index), taker.counts
-    kinds = len(counts)
+def _drain_one(taker: Sink, sock: socket.socket, board: Board, index: int) -> None:
+    """Drain one connection: what is published after a receive is there before the next one waits."""
     words, base, now = board.words, board.base(index), time.monotonic_ns
     bytes_at, last_at, iterations_at, calls_at = base + BYTES, base + LAST_NS, base + ITERATIONS, base + COUNTS
-    total, turns, waits = words[bytes_at], 0, 0
-    by_fd = {sock.fileno(): sock for sock in socks}
-    poller = select.epoll()
-    for fd in by_fd:
-        poller.register(fd, select.EPOLLIN)
-    while by_fd:
-        ready = poller.poll()
-        waits += 1
-        words[calls_at + kinds] = waits
-        for fd, _ in ready:
-            got = receive(by_fd[fd])
-            if not got:
-                poller.unregister(fd)
-                del by_fd[fd]
-                continue
+    receive = publishing(taker.receiver(sock), taker, board, index)
+    total, turns = words[bytes_at], 0
+    # Every statement here is CPU time of the receiver's, paid for each 64 KiB or so: the loops below differ in the counts alone.
+    if taker.one_call:
+        while got := receive():
             turns += 1
             total += got
             words[last_at] = now()
-            words[iterations_at] = turns
-            for kind in range(kinds):
-                words[calls_at + kind] = counts[kind]
+            words[iterations_at] = words[calls_at] = turns
             words[bytes_at] = total
-    poller.close()
+        return
+    counts = taker.counts
+    while got := receive():
+        turns += 1
+        total += got
+        words[last_at] = now()
+        words[iterations_at] = turns
+        at = calls_at
+        for count in counts:
+            words[at] = count
+            at += 1
+        words[bytes_at] = total
 
 
-def publishing(taker: Sink, board: Board, index: int) -> Callable[[socket.socket], int]:
-    """Return what receives through *taker*: its own method, wrapped only if it measures something that the board must show.
+def _drain_many(taker: Sink, socks: list[socket.socket], board: Board, index: int) -> None:
+    """Drain several connections in turn as they become readable (epoll, level-triggered: a receive after it never waits).
+
+    What a wake-up brought is published once, before the next wait.
+    """
+    words, base, now = board.words, board.base(index), time.monotonic_ns
+    bytes_at, last_at, iterations_at, calls_at = base + BYTES, base + LAST_NS, base + ITERATIONS, base + COUNTS
+    waits_at = calls_at + len(taker.counts)
+    total, turns, waits = words[bytes_at], 0, 0
+    receivers = {sock.fileno(): publishing(taker.receiver(sock), taker, board, index) for sock in socks}
+    one_call, counts = taker.one_call, taker.counts
+    with select.epoll() as poller:
+        for fd in receivers:
+            poller.register(fd, select.EPOLLIN)
+        poll = poller.poll
+        while receivers:
+            before = total
+            for fd, _ in poll():
+                got = receivers[fd]()
+                if got:
+                    turns += 1
+                    total += got
+                else:
+                    poller.unregister(fd)
+                    del receivers[fd]
+            if total != before:
+                words[last_at] = now()
+            waits += 1
+            words[waits_at] = waits
+            words[iterations_at] = turns
+            if one_call:
+                words[calls_at] = turns
+            else:
+                for kind, count in enumerate(counts):
+                    words[calls_at + kind] = count
+            words[bytes_at] = total
+
+
+def publishing(receive: Callable[..., int], taker: Sink, board: Board, index: int) -> Callable[..., int]:
+    """Return *receive*, which takes bytes through *taker*, wrapped only if *taker* measures something that the board must show.
 
     The measures are written before the loop writes the bytes they belong to, so whoever sees the bytes sees them too.
     """
     kinds = len(taker.measures)
     if not kinds:
-        return taker.receive
+        return receive
     if kinds > MAX_MEASURES:
         raise AssertionError(f"{taker.name} declares more measures than the board has words for")
-    receive, measured = taker.receive, taker.measured
+    measured = taker.measured
     words, measures_at = board.words, board.base(index) + MEASURES
 
-    def receive_and_publish(sock: socket.socket) -> int:
-        got = receive(sock)
+    def receive_and_publish(*connection: socket.socket) -> int:
+        got = receive(*connection)
         for kind in range(kinds):
             words[measures_at + kind] = measured[kind]
         return got

@@ -49,6 +49,14 @@ def anonymous(size: int) -> mmap.mmap:
     return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE)
 
 
+def page_aligned(size: int, offset: int = 0) -> memoryview:
+    """Return *size* writable bytes that begin *offset* bytes into a page, their pages in place; freed with the last view.
+
+    malloc puts a large block 16 bytes into a page, where copies cost more (docs/mechanisms.md): a buffer from here lies where it should.
+    """
+    return memoryview(anonymous(offset + size))[offset:]
+
+
 def slots(size: int, chunk: int, most: int | None = None) -> tuple[int, int]:
     """Return (bytes of a slot, number of slots) of a ring of buffers for chunks of a file of *size* bytes.
 

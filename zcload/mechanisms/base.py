@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from zcload.errors import StudyError
+from zcload.linux.memory import PAGE, address_of, page_aligned
 
 MAX_COUNT = 0x7FFFF000  # the most that one read, write or sendfile moves: sendfile(2) NOTES
+
+BUFFER_OFFSET = {"buffer_offset": range(PAGE)}  # the option of what copies through a buffer: where in a page the buffer begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Mechanism:
     calls: ClassVar[tuple[str, ...]] = ()
 
     # Not required: the defaults fit a mechanism that moves payload chunk by chunk.
-    options: ClassVar[Mapping[str, type]] = {}  # its own config keys and their types
+    options: ClassVar[Mapping[str, type | range]] = {}  # its own config keys: their types, or the whole numbers that they take
     moves_payload: ClassVar[bool] = True  # False: no digest, no per-GB figures
     whole_pass: ClassVar[bool] = False  # True: a window ends only where a pass over the file ends
     uses_chunk: ClassVar[bool] = True  # False: the chunk has no meaning for it
@@ -67,6 +70,13 @@ class Mechanism:
         self.size = size
         self.chunk = chunk
         self.counts = [0] * len(self.calls)  # system calls made so far, by kind
+        self.buffer_address: int | None = None  # of the memory that the payload is read into or mapped to for good, if there is any
+
+    def allocate(self, size: int, offset: int = 0) -> memoryview:
+        """Return the buffer that the payload goes through: *size* bytes, *offset* bytes into a page; its address is kept for the result."""
+        buffer = page_aligned(size, offset)
+        self.buffer_address = address_of(buffer)
+        return buffer
 
     def send(self, offset: int, count: int) -> int:
         """Required. Hand up to *count* bytes (1 or more, never past the end of the file) from *offset* to the socket.

@@ -29,7 +29,7 @@ class KeptMapping(Mechanism):
         self._map = mmap.mmap(fd, size, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE, prot=mmap.PROT_READ)
         self._view = memoryview(self._map)
         self._part = memoryview(b"")
-        self._address = address_of(self._map)
+        self._address = self.buffer_address = address_of(self._map)
 
     @classmethod
     def private_bytes(cls, size: int, chunk: int) -> int:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import socket
 
-from zcload.linux.memory import anonymous, slots
+from zcload.linux.memory import slots
 from zcload.mechanisms import zerocopy_socket
-from zcload.mechanisms.base import Copies, Mechanism, Unavailable
+from zcload.mechanisms.base import BUFFER_OFFSET, Copies, Mechanism, Unavailable
 from zcload.mechanisms.probe_transfer import probe_transfer
 from zcload.mechanisms.zerocopy_socket import DRAIN_TIMEOUT_S, ZeroCopySocket
 
@@ -26,13 +26,13 @@ class MsgZerocopyBuffer(Mechanism):
     summary = "preadv into a ring of buffers, send with MSG_ZEROCOPY: one copy, a second, late one on loopback"
     copies = Copies(1, 2, "one of them late")
     calls = (*zerocopy_socket.CALLS, "preadv")
+    options = BUFFER_OFFSET
 
-    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
+    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int, *, buffer_offset: int = 0) -> None:
         super().__init__(sock, fd, size, chunk)
         self._zc = ZeroCopySocket(sock, self.counts)
         self._slot, number = slots(size, chunk)
-        self._memory = anonymous(self._slot * number)
-        view = memoryview(self._memory)
+        view = self.allocate(self._slot * number, buffer_offset)
         self._slots = [view[start : start + self._slot] for start in range(0, self._slot * number, self._slot)]
         view.release()
         self._sends: list[int | None] = [None] * number  # the id of the last send from each slot
@@ -85,4 +85,3 @@ class MsgZerocopyBuffer(Mechanism):
         for view in (self._part, *self._slots):
             view.release()
         self._slots = []
-        self._memory.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 
-from zcload.mechanisms.base import Copies, Mechanism
+from zcload.mechanisms.base import BUFFER_OFFSET, Copies, Mechanism
 
 
 class ReadSend(Mechanism):
@@ -18,10 +18,11 @@ class ReadSend(Mechanism):
     summary = "preadv into one reused buffer, then send: two copies by the CPU"
     copies = Copies(2, 2)
     calls = ("preadv", "send")
+    options = BUFFER_OFFSET
 
-    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
+    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int, *, buffer_offset: int = 0) -> None:
         super().__init__(sock, fd, size, chunk)
-        self._view = memoryview(bytearray(chunk))
+        self._view = self.allocate(chunk, buffer_offset)
 
     def send(self, offset: int, count: int) -> int:
         view = self._view if count == self.chunk else self._view[:count]

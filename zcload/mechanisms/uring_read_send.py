@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import socket
 
-from zcload.linux.memory import address_of, anonymous
+from zcload.linux.memory import address_of
 from zcload.linux.uring_abi import IOSQE_IO_LINK, READ, SEND
-from zcload.mechanisms.base import Copies
+from zcload.mechanisms.base import BUFFER_OFFSET, Copies
 from zcload.mechanisms.uring_base import SEND_FLAGS, Ringed
 
 
@@ -21,10 +21,11 @@ class UringReadSend(Ringed):
     summary = "io_uring READ linked to SEND, one buffer: two copies by the CPU, one call a chunk"
     copies = Copies(2, 2)
     operations = (READ, SEND)
+    options = BUFFER_OFFSET
 
-    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
+    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int, *, buffer_offset: int = 0) -> None:
         super().__init__(sock, fd, size, chunk)
-        self._memory = anonymous(min(chunk, size))
+        self._memory = self.allocate(min(chunk, size), buffer_offset)
         self._address = address_of(self._memory)
 
     @classmethod
@@ -48,4 +49,4 @@ class UringReadSend(Ringed):
 
     def close(self) -> None:
         super().close()  # first: it ends what still writes into the buffer
-        self._memory.close()
+        self._memory.release()

@@ -11,9 +11,9 @@ import errno
 import socket
 
 from zcload.errors import StudyError
-from zcload.linux.memory import address_of, anonymous, slots
+from zcload.linux.memory import address_of, slots
 from zcload.linux.uring_abi import IOSQE_IO_LINK, READ_FIXED, RECVSEND_FIXED_BUF, SEND, SEND_ZC, SEND_ZC_REPORT_USAGE
-from zcload.mechanisms.base import Copies
+from zcload.mechanisms.base import BUFFER_OFFSET, Copies
 from zcload.mechanisms.uring_base import SEND_FLAGS, Notified
 
 _LARGEST_SLOT = 1 << 29  # a registered buffer is at most 1 GiB (io_uring_register(2)), and it holds two slots
@@ -27,28 +27,29 @@ class UringSendZcFixed(Notified):
     summary = "io_uring READ_FIXED linked to SEND_ZC, registered buffers: one copy, a second, late one on loopback"
     copies = Copies(1, 2, "one of them late")
     operations = (READ_FIXED, SEND, SEND_ZC)
+    options = BUFFER_OFFSET
 
-    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
+    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int, *, buffer_offset: int = 0) -> None:
         super().__init__(sock, fd, size, chunk)
         self._slot, number = slots(size, chunk, _LARGEST_SLOT)
         try:
-            number = self._register(number)
+            number = self._register(number, buffer_offset)
         except BaseException:
             self._ring.close()
             raise
         self._sends = [_NO_SEND] * number  # the tag of the last send from each slot
         self._at = 0
 
-    def _register(self, number: int) -> int:
-        """Register *number* slots, or as many as may be pinned; return how many."""
+    def _register(self, number: int, offset: int) -> int:
+        """Register *number* slots that begin *offset* bytes into a page, or as many as may be pinned; return how many."""
         while True:
-            self._memory = anonymous(self._slot * number)
+            self._memory = self.allocate(self._slot * number, offset)
             self._address = address_of(self._memory)
             try:
                 self._ring.register_buffer(self._address, self._slot * number)
                 return number
             except OSError as error:
-                self._memory.close()
+                self._memory.release()
                 if error.errno != errno.ENOMEM:
                     raise
                 if number == 2:
@@ -102,4 +103,4 @@ class UringSendZcFixed(Notified):
 
     def close(self) -> None:
         super().close()
-        self._memory.close()
+        self._memory.release()

@@ -15,6 +15,7 @@ from zcload.errors import ConfigError, MechanismUnavailableError, Problem, Study
 from zcload.lane.payload import MEMORY_RESERVE, available_memory
 from zcload.lane.worker import spawn
 from zcload.linux import interrupt
+from zcload.linux.memory import page_aligned
 from zcload.mechanisms import MECHANISMS, Mechanism
 from zcload.mechanisms.base import MAX_COUNT
 from zcload.model.progress import Viewer, nobody
@@ -140,7 +141,7 @@ def _run(job: Job, path: str, pace: Pace) -> dict[str, Any]:
 
 def _digest(fd: int, path: str, size: int, pace: Pace) -> str:
     sha = hashlib.sha256()
-    buffer = memoryview(bytearray(4 << 20))
+    buffer = page_aligned(4 << 20)
     offset = 0
     while offset < size:
         interrupt.check()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import ClassVar
 
 from zcload.errors import StudyError
-from zcload.mechanisms.base import Copies, Unavailable
+from zcload.linux.memory import address_of, page_aligned
+from zcload.mechanisms.base import BUFFER_OFFSET, Copies, Unavailable
 
-__all__ = ["Copies", "Sink", "Unavailable"]
+__all__ = ["BUFFER_OFFSET", "Copies", "Sink", "Unavailable"]
 
 
 class Sink:
@@ -23,9 +25,16 @@ class Sink:
     takes_tls: ClassVar[bool] = False  # whether it uses nothing but the socket's own recv_into, which a TLS connection has as well
 
     # Not required.
-    options: ClassVar[Mapping[str, type]] = {}
+    options: ClassVar[Mapping[str, type | range]] = {}  # its own settings: their types, or the whole numbers that they take
+    one_call: ClassVar[bool] = False  # whether each receive is exactly one call of its only kind, so that the loop can count them
     copies: ClassVar[Copies | None] = None  # those of the receiving side, for the bill of costs; None: nobody has said
     measures: ClassVar[tuple[str, ...]] = ()  # running totals of its own, beside the calls: see `measured`
+
+    def __init_subclass__(cls) -> None:
+        """Have a class that only redefines `receive` received through that, whatever shortcut it inherits."""
+        super().__init_subclass__()
+        if "receive" in vars(cls) and "receiver" not in vars(cls):
+            cls.receiver, cls.one_call = Sink.receiver, vars(cls).get("one_call", False)  # type: ignore[method-assign]
 
     def __init__(self, chunk: int) -> None:
         """Prepare to take up to *chunk* bytes a call."""
@@ -33,6 +42,13 @@ class Sink:
         self.counts = [0] * len(self.calls)
         self.measured = [0] * len(self.measures)  # the totals so far, whole numbers in the order of `measures`
         self.payload = memoryview(b"")  # where the bytes of the last `receive` are until the next, if this sink sees them
+        self.buffer_address: int | None = None  # of the memory that the payload is copied to, if there is any
+
+    def allocate(self, size: int, offset: int = 0) -> memoryview:
+        """Return the buffer that the payload goes to: *size* bytes, *offset* bytes into a page; its address is kept for the result."""
+        buffer = page_aligned(size, offset)
+        self.buffer_address = address_of(buffer)
+        return buffer
 
     def attach(self, sock: socket.socket) -> None:
         """Not required. Set up for the connection *sock*; called once for each, before its first `receive`. Raises OSError, StudyError."""
@@ -43,6 +59,13 @@ class Sink:
     def receive(self, sock: socket.socket) -> int:
         """Required. Wait for bytes on *sock* and take up to a chunk of them; return their number, 0 at the end of the stream."""
         raise NotImplementedError
+
+    def receiver(self, sock: socket.socket) -> Callable[[], int]:
+        """Not required. Return what does `receive(sock)`, for a loop that has nothing else to say.
+
+        A sink of *one_call* may leave the counting of it to the loop, and so be the system call alone.
+        """
+        return partial(self.receive, sock)
 
     def receive_up_to(self, sock: socket.socket, most: int) -> int:
         """Not required. The same, but take no more than *most* bytes: what follows them is not payload."""

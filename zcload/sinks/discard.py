@@ -6,6 +6,8 @@ An upper bound: no real receiver does it. The buffer is passed because the socke
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from functools import partial
 
 from zcload.sinks.base import Copies, Sink
 
@@ -17,14 +19,18 @@ class Discard(Sink):
     summary = "recv with MSG_TRUNC: the kernel drops the bytes, nobody copies them"
     copies = Copies(0, 0)
     sees_payload = False
+    one_call = True
 
     def __init__(self, chunk: int) -> None:
         super().__init__(chunk)
-        self._buffer = bytearray(chunk)
+        self._buffer = self.allocate(chunk)
 
     def receive(self, sock: socket.socket) -> int:
         self.counts[0] += 1
         return sock.recv_into(self._buffer, 0, socket.MSG_TRUNC)
+
+    def receiver(self, sock: socket.socket) -> Callable[[], int]:
+        return partial(sock.recv_into, self._buffer, 0, socket.MSG_TRUNC)
 
     def receive_up_to(self, sock: socket.socket, most: int) -> int:
         self.counts[0] += 1

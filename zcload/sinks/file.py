@@ -10,7 +10,7 @@ import os
 import socket
 
 from zcload.linux.memory_file import memory_file
-from zcload.sinks.base import Copies, Sink, Unavailable
+from zcload.sinks.base import BUFFER_OFFSET, Copies, Sink, Unavailable
 from zcload.sinks.probe_sink import describe_error, probe_transfer
 
 FILE_BYTES = 256 << 20  # beyond the last-level cache of most machines: overwriting less would be cheaper than storing is
@@ -24,14 +24,15 @@ class File(Sink):
     copies = Copies(2, 2)
     calls = ("recv", "pwrite")
     takes_tls = True
+    options = BUFFER_OFFSET
 
-    def __init__(self, chunk: int, *, file_bytes: int = FILE_BYTES) -> None:
+    def __init__(self, chunk: int, *, file_bytes: int = FILE_BYTES, buffer_offset: int = 0) -> None:
         """Prepare to store what comes in a file of *file_bytes*, over and over."""
         super().__init__(chunk)
         self.fd = memory_file(file_bytes)
         self._end = file_bytes
         self._at = 0
-        self.payload = memoryview(bytearray(min(chunk, file_bytes)))
+        self.payload = self.allocate(min(chunk, file_bytes), buffer_offset)
 
     def receive(self, sock: socket.socket) -> int:
         return self.receive_up_to(sock, self._end)

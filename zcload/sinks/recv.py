@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from functools import partial
 
-from zcload.sinks.base import Copies, Sink
+from zcload.sinks.base import BUFFER_OFFSET, Copies, Sink
 
 
 class Recv(Sink):
@@ -14,15 +16,20 @@ class Recv(Sink):
     summary = "recv into one reused buffer: one copy by the CPU"
     copies = Copies(1, 1)
     takes_tls = True
+    one_call = True
+    options = BUFFER_OFFSET
 
-    def __init__(self, chunk: int) -> None:
+    def __init__(self, chunk: int, *, buffer_offset: int = 0) -> None:
         super().__init__(chunk)
-        self._buffer = bytearray(chunk)
-        self.payload = memoryview(self._buffer)
+        self._buffer = self.allocate(chunk, buffer_offset)
+        self.payload = self._buffer
 
     def receive(self, sock: socket.socket) -> int:
         self.counts[0] += 1
         return sock.recv_into(self._buffer)
+
+    def receiver(self, sock: socket.socket) -> Callable[[], int]:
+        return partial(sock.recv_into, self._buffer)
 
     def receive_up_to(self, sock: socket.socket, most: int) -> int:
         self.counts[0] += 1

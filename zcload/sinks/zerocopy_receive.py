@@ -13,7 +13,7 @@ import socket
 from zcload.errors import StudyError
 from zcload.linux.ktls import is_tls
 from zcload.linux.zerocopy_receive import SocketMapping, whole_pages
-from zcload.sinks.base import Copies, Sink, Unavailable
+from zcload.sinks.base import BUFFER_OFFSET, Copies, Sink, Unavailable
 from zcload.sinks.probe_sink import describe_error, probe_transfer
 
 
@@ -39,10 +39,11 @@ class ZerocopyReceive(Sink):
     copies = Copies(0, 0, "1 for what is not mapped")
     calls = ("getsockopt", "madvise", "recv", "poll")
     measures = ("mapped_bytes",)
+    options = BUFFER_OFFSET
 
-    def __init__(self, chunk: int) -> None:
+    def __init__(self, chunk: int, *, buffer_offset: int = 0) -> None:
         super().__init__(chunk)
-        self._buffer = memoryview(bytearray(chunk))
+        self._buffer = self.allocate(chunk, buffer_offset)
         self._room = whole_pages(chunk)  # 0: a chunk below a page can only be copied
         self._connections: dict[socket.socket, _Connection] = {}
 

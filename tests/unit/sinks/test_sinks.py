@@ -383,7 +383,7 @@ def test_a_sink_that_measures_nothing_is_called_directly():
     """Only a sink that measures something has its receive wrapped: the others' loop calls the method itself."""
     sink = Recv(10)
     with closing(Board(1)) as board:
-        assert publishing(sink, board, 0) == sink.receive
+        assert publishing(sink.receive, sink, board, 0) == sink.receive
 
 
 def test_measures_are_on_the_board_when_receive_returns():
@@ -398,7 +398,8 @@ def test_measures_are_on_the_board_when_receive_returns():
             return 5
 
     with closing(Board(2)) as board:
-        receive = publishing(Measuring(10), board, 1)
+        sink = Measuring(10)
+        receive = publishing(sink.receive, sink, board, 1)
         assert [receive(None), receive(None)] == [5, 5]
         assert board.measures(1, 2) == [2, 20]
         assert board.counts(1, 3) == [0, 0, 0]

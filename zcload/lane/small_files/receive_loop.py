@@ -78,7 +78,7 @@ class ReceiverState:
     def __init__(self, transfer_plan: TransferPlan, taker: Sink, board: Board, index: int) -> None:
         self.transfer_plan, self.taker = transfer_plan, taker
         self._words, self._base = board.words, board.base(index)
-        self._receive = publishing(taker, board, index)
+        self._receive = publishing(taker.receive, taker, board, index)
         self.counts = [0] * len(CALLS)
         if len(taker.counts) + len(CALLS) > MAX_COUNTS:
             raise AssertionError(f"{taker.name} declares more kinds of calls than the board has words for")
