@@ -16,6 +16,8 @@ from zcload.analysis.stats import generations_interval
 from zcload.compare.comparison import compare
 from zcload.compare.gates import judge, parse, tripped
 
+pytestmark = pytest.mark.slow
+
 PAIRS = 2000
 SENDER = "sender_cpu_s_per_gb"
 GENERATION_SD = 0.1

@@ -30,6 +30,7 @@ def python(code, cwd):
     return subprocess.run(command, cwd=cwd, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=90, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 def test_the_examples_of_the_page_run(tmp_path):
     """Every example of docs/python-api.md runs, in the order of the page, without a word on stderr."""
@@ -105,6 +106,7 @@ print(zcload.run(TREE, out="again").summary["complete"])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 def test_a_signal_ends_the_run_and_not_the_program(tmp_path):
     """A SIGINT raises Interrupted with what was measured, handlers, collector and CPUs are what they were, and another run runs."""

@@ -56,6 +56,7 @@ def rewrite(path):
         file.write(os.urandom(SIZE))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variants", [VARIANTS[:5], ["read_send", *VARIANTS[5:]]], ids=["copies-and-pages", "zero-copy-and-io_uring"])
 @pytest.mark.parametrize(("deed", "what"), [(truncate, "its size went"), (empty, "its size went"), (rewrite, "it was written to")])
 def test_a_file_that_is_changed_ends_the_run_by_its_name(deed, what, variants, tmp_path):
@@ -84,6 +85,7 @@ def test_a_file_that_is_changed_ends_the_run_by_its_name(deed, what, variants, t
     assert "signal" not in json.dumps(summary["cautions"]).lower()
 
 
+@pytest.mark.slow
 def test_a_user_who_may_pin_nothing_gets_copies_and_is_told(tmp_path, in_child):
     """Under a limit of locked memory below a chunk the sends go as plain copies: verified, counted, labelled, and cautioned."""
     if os.geteuid():

@@ -58,7 +58,7 @@ def test_figures_hold_what_must_hold(smoke):
     assert len(set(verified.values())) == 1
 
 
-@pytest.mark.serial
+@pytest.mark.slow
 def test_together_with_aa_and_best_chunk(tmp_path):
     """Lanes that run together have a common interval and no machine ledger; A/A and best-chunk lanes are in the summary."""
     done = zcload(
@@ -96,6 +96,7 @@ def test_repeats_a_stored_result(smoke, tmp_path):
     assert orders[0] == orders[1]
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 def test_check_windows_reports_both(tmp_path, monkeypatch):
     """`--check-windows` measures long windows too and puts both ratios side by side."""

@@ -61,6 +61,7 @@ def locked():
     return [memory.status_bytes("VmPin"), memory.status_bytes("VmLck")]
 
 
+@pytest.mark.slow
 def test_two_hundred_lanes_leave_nothing(leaks, source_file):
     """200 lanes of all mechanisms and sinks, one after the other, leave no process, descriptor, socket, pipe or pinned memory."""
     file = source_file(300_007)
@@ -77,6 +78,7 @@ def test_two_hundred_lanes_leave_nothing(leaks, source_file):
 LIMIT = 6 << 20  # of locked memory: one ring of 4 MiB, not two
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "counter"), [("uring_send_zc_fixed", "slots"), ("uring_splice", "pipe_bytes")])
 def test_the_last_of_many_lanes_gets_what_the_first_got(name, counter, source_file, in_child):
     """A user with room for few rings and pipes at once runs 200 lanes of them: each has as much as the first."""

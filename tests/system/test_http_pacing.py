@@ -75,6 +75,7 @@ def test_what_a_request_is_for(request_size, rate, asked_for):
     assert Server(request_bytes=request_size).asked_bytes(Point(file_size=4096, rate_bps=rate)) == 4096
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 @pytest.mark.parametrize(("senders", "receivers"), [(1, 1), (4, 1), (4, 2)])
 def test_a_rate_is_kept_within_two_percent(senders, receivers, lane, machine):

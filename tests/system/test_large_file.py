@@ -67,6 +67,7 @@ class Checker(threading.Thread):
             self.bytes += got
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WHOLE)
 def test_more_than_a_call_moves(name, large_file, pair):
     """A file of 3 GiB arrives, asked for as one chunk, around every mark byte by byte, and no call moves more than 0x7ffff000."""

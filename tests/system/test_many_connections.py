@@ -91,6 +91,7 @@ def study(text, tmp_path, files=None):
     return done, json.loads(summary.read_text()) if summary.exists() else None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     shutil.which("nginx") is None and not os.access("/usr/sbin/nginx", os.X_OK), reason="no nginx: apt-get install nginx-light"
 )
@@ -119,6 +120,7 @@ def test_too_few_open_files_for_a_thousand_connections(tmp_path):
     assert "ulimit" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_server_that_forks_a_hundred_workers_in_mid_study(tmp_path):
     """A hundred workers that come while windows are measured belong to the server: seen, counted, in its CPU time, and ended with it."""
     done, summary = study(FORKS, tmp_path)

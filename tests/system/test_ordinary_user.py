@@ -14,7 +14,7 @@ from support.paths import ROOT
 
 from zcload.server.running import free_port
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.slow
 
 PATH = os.pathsep.join([str(ROOT / ".venv-servers" / "bin"), os.environ.get("PATH", ""), "/usr/sbin"])
 USER = 54321  # nobody's: it has no name and no home

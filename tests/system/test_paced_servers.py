@@ -20,7 +20,7 @@ from zcload.report import renderer
 from zcload.runner.run import run
 from zcload.store.reader import WINDOWS, read_records
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.slow
 
 SMALL = {"transfer": "per-file", "transfer_size": "16KiB"}
 
@@ -40,6 +40,7 @@ def rendered(outcome):
     return renderer("table")([outcome.result], 120)
 
 
+@pytest.mark.serial
 def test_a_study_at_a_rate(tmp_path):
     """Both lanes of a study reach its rate to 2 %, the server by its receivers' schedule, and everything said of a rate is said of it."""
     outcome = run(config.from_tree(tree(rate="200Mbit/s", senders=2)), tmp_path / "r", seed=3)
@@ -58,6 +59,7 @@ def test_a_study_at_a_rate(tmp_path):
     assert {c["metric"] for c in point["comparisons"] if c["difference"]} >= {"total_cpu_cores"}
 
 
+@pytest.mark.serial
 def test_a_server_that_misses_a_rate_is_a_finding(tmp_path):
     """A rate that no server reaches is no error: it is said, and no verdict about CPU is given."""
     outcome = run(config.from_tree(tree(rate="100Tbit/s")), tmp_path / "r", seed=3)
@@ -67,6 +69,7 @@ def test_a_server_that_misses_a_rate_is_a_finding(tmp_path):
     assert "web" in " ".join(c["message"] for c in outcome.summary["cautions"] if c["code"] == "rate_missed")
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("arrivals", [{}, {"arrivals": "poisson", "transfer_rate": "500/s"}], ids=["closed", "poisson"])
 def test_a_study_of_small_files(tmp_path, arrivals):
     """CPU per transfer and latencies of a server stand beside those of mechanisms, in the summary and in the report."""
@@ -87,6 +90,7 @@ def test_a_study_of_small_files(tmp_path, arrivals):
     assert "whole files of 16KiB" in text
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(
     ("sweep", "workload"),
     [
@@ -156,6 +160,7 @@ http { access_log off; client_body_temp_path {dir}/1; proxy_temp_path {dir}/2; f
 """
 
 
+@pytest.mark.serial
 @pytest.mark.skipif(
     not (shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") and shutil.which("openssl")),
     reason="no nginx or no openssl: apt-get install nginx-light openssl",

@@ -112,6 +112,7 @@ def test_a_pass_that_takes_for_ever_is_refused():
 # Runs.
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 def test_all_lanes_move_the_same_at_a_moderate_rate(tmp_path):
     """At a rate that all reach, every lane's goodput is within 2 % of the asked rate and of the others', in windows of 200 chunks."""
@@ -131,6 +132,7 @@ def test_all_lanes_move_the_same_at_a_moderate_rate(tmp_path):
     assert point["loop_s_per_call"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 def test_windows_are_chosen_for_the_rate(tmp_path):
     """Without a length of one's own the windows are as long as 200 chunks of both senders take, and warm-ups shorter."""
@@ -140,6 +142,7 @@ def test_windows_are_chosen_for_the_rate(tmp_path):
     assert max(r["close_ns"] - r["open_ns"] for r in warm_ups) < min(r["close_ns"] - r["open_ns"] for r in windows(outcome))
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 def test_a_rate_that_nobody_reaches_is_no_error(tmp_path):
     """A run at an absurd rate ends as any other, exit code 0, with a caution for each lane and no verdict about CPU."""
@@ -151,6 +154,7 @@ def test_a_rate_that_nobody_reaches_is_no_error(tmp_path):
     assert {c["verdict"] for c in point["comparisons"] if c["headline"]} == {"inconclusive"}
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 def test_lanes_together_keep_to_their_rates(tmp_path):
     """Lanes that run side by side are offered the rate each, and each keeps to it."""
@@ -159,6 +163,7 @@ def test_lanes_together_keep_to_their_rates(tmp_path):
     assert achieved == pytest.approx([100e6] * 3, rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 def test_windows_of_ones_own_that_are_too_short_are_told(tmp_path):
     """A stop.window that holds fewer than 200 chunks at the rate is taken, with a caution."""
@@ -166,6 +171,7 @@ def test_windows_of_ones_own_that_are_too_short_are_told(tmp_path):
     assert "few_chunks" in {c["code"] for c in outcome.summary["cautions"]}
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 def test_the_best_chunk_is_looked_for_at_the_rate(tmp_path, monkeypatch):
     """The chunks that are tried for the baseline are tried in paced lanes, in the regime in which the point is measured."""

@@ -56,6 +56,7 @@ axe.run().then(found => {
 """
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt-get install --no-install-recommends chromium"),
     pytest.mark.skipif(not draw.available(), reason=f"vl-convert-python is not installed: {draw.REMEDY}"),
 ]

@@ -372,6 +372,7 @@ def test_a_peer_that_talks(peer, file):
     assert worker.receive(10, "the digest")["bytes"] == SIZE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("via", PAYLOAD)
 def test_a_file_truncated_while_it_is_sent(via, peer, file):
     """A file that becomes shorter is one line that says truncated, never a crash or a short file taken for the whole."""
@@ -523,6 +524,7 @@ def interruptible(work):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("via", PAYLOAD)
 def test_ctrl_c_ends_a_send_that_stands_still(via, peer, workers, file):
     """One Ctrl-C ends a send whose receiver takes nothing, whatever the mechanism; no process stays, and the receiver sees a reset."""

@@ -72,7 +72,7 @@ def left(tmp_path):
     return found
 
 
-@pytest.mark.serial
+@pytest.mark.slow
 @pytest.mark.parametrize(("fault", "code", "status", "says"), FAULTS, ids=[fault for fault, *_ in FAULTS])
 def test_a_fault_is_one_line_and_the_right_exit_code(fault, code, status, says, tmp_path):
     """Whatever a server does wrong is named in one line; the others are measured to the end; exit code 1; nothing of it is left."""
@@ -97,7 +97,7 @@ def test_a_fault_is_one_line_and_the_right_exit_code(fault, code, status, says, 
     assert not left(tmp_path)
 
 
-@pytest.mark.serial
+@pytest.mark.slow
 def test_a_server_that_changes_the_file_ends_the_run(tmp_path):
     """A server that writes into the file under test changes what all lanes send: the run ends with exit code 1 and names the file."""
     done, _ = measured("changes", tmp_path)

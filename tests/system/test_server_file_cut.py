@@ -47,6 +47,7 @@ def measured(tmp_path, text):
     return point, outcome
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 def test_a_server_that_ignores_ranges_gets_the_beginning(tmp_path, monkeypatch):
     """Whole answers are of the beginning of a made file, verified as such; who honours ranges has all of it; the report says so."""
@@ -64,6 +65,7 @@ def test_a_server_that_ignores_ranges_gets_the_beginning(tmp_path, monkeypatch):
     assert row["asked for"] == "whole files of 1000003B, cut from 5MiB"
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 @pytest.mark.parametrize("own", [False, True], ids=["it fits", "a file of the user's own"])
 def test_a_file_that_fits_or_is_the_users_is_served_whole(own, tmp_path, monkeypatch):

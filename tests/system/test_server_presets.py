@@ -40,7 +40,7 @@ def test_presets_say_how_to_get_their_programs(path):
     assert all(server.get("install") for server in programs(path).values()) or path.stem == "yours"
 
 
-@pytest.mark.serial
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
 def test_presets_run_with_the_real_programs(path, tmp_path):

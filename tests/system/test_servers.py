@@ -369,6 +369,7 @@ install = "apt-get install such"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx: apt-get install nginx-light")
 def test_a_study_with_servers(tmp_path):
     """A real server, one that dies and one that is not there become one result: measured and compared, failed, skipped; exit code 1."""

@@ -51,6 +51,7 @@ def windows(tmp_path):
     return path.read_text().count('"kind":"window"') if path.exists() else 0
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("after", ["0.1s", "0.3s", "0.8s", "header", "windows"])
@@ -91,6 +92,7 @@ def test_a_signal_ends_a_run_in_every_phase(after, signum, code, tmp_path):
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 @pytest.mark.parametrize("after", ["making", "windows"])
 def test_kill_9_of_the_coordinator_leaves_nothing(after, tmp_path):
@@ -111,6 +113,7 @@ def test_kill_9_of_the_coordinator_leaves_nothing(after, tmp_path):
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 def test_a_second_signal_exits_at_once(tmp_path):
     """A second Ctrl-C does not wait for a report."""

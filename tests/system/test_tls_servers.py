@@ -122,6 +122,7 @@ command = ["{python}", "{dir}/server.py"]
 """
 
 
+@pytest.mark.slow
 @needs_openssl
 def test_a_study_with_a_server_over_tls(tmp_path):
     """A server over TLS is measured beside a plain mechanism, and the report says what was spoken."""

@@ -119,7 +119,7 @@ def command(tmp_path, address="127.0.0.1", seconds=1):
     return [sys.executable, "-m", "zcload", "run", str(tmp_path / "study.toml"), "--out", str(tmp_path / "out"), "--json", "--no-progress"]
 
 
-@pytest.mark.serial
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_a_study_over_veth(address, tmp_path, network):
     """Both lanes are verified and equal in bytes in every window, the result says what the pair was like, and nothing is left."""
@@ -146,7 +146,7 @@ def test_a_study_over_veth(address, tmp_path, network):
 WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 
 
-@pytest.mark.serial
+@pytest.mark.slow
 @pytest.mark.parametrize("ordinary", [False, True], ids=["", "without privileges"])
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_servers_over_veth(address, ordinary, tmp_path, network):
@@ -174,7 +174,7 @@ def test_servers_over_veth(address, ordinary, tmp_path, network):
     assert namespaces_held() <= before
 
 
-@pytest.mark.serial
+@pytest.mark.slow
 def test_kill_9_leaves_no_namespace(tmp_path, network):
     """A coordinator that is killed takes its processes with it, and with them both namespaces."""
     network().close()

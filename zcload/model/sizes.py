@@ -69,13 +69,16 @@ def read_sizes(sizes: Sizes) -> Sizes:
     except UnicodeDecodeError:
         raise ConfigError(Problem("is not text in UTF-8", key="workload.transfer_size", file=sizes.path)) from None
     values: list[int] = []
+    known: dict[str, int] = {}  # a million lines have few different sizes
     problems: list[Problem] = []
     for number, line in enumerate(text.splitlines(), 1):
         word = line.partition("#")[0].strip()
         if not word:
             continue
         try:
-            values.append(_one(f"{word}B" if re.fullmatch("[0-9]{1,18}", word) else word))
+            if word not in known:
+                known[word] = _one(f"{word}B" if re.fullmatch("[0-9]{1,18}", word) else word)
+            values.append(known[word])
         except ValueRefused as refused:
             problems.append(Problem(_in_a_file(word, refused), file=sizes.path, line=number, remedy=refused.remedy))
         if len(problems) == _PROBLEMS:

@@ -1,4 +1,4 @@
-"""The statistics: against published and independently computed values, by property, and by simulation with known truth."""
+"""The statistics: against published and independently computed values, and by property."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from benchmarks.coverage import COUNTS, LIMIT, PAIRED, SCENARIOS, SUMS, coverage, paired_coverage
 from zcload.analysis.stats import (
     LOOKS,
     Bootstrap,
@@ -387,37 +386,3 @@ def test_holm_keeps_the_family_wise_error():
     rng = random.Random(4)
     wrong = sum(any(holm([rng.random() for _ in range(5)])) for _ in range(2000))
     assert wrong / 2000 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 2000)
-
-
-# Simulated studies.
-
-_RUNS = 100
-_BAND = 3.5 * math.sqrt(0.95 * 0.05 / _RUNS)  # 3.5 standard errors: about 8 points; benchmarks/coverage.py is finer
-
-
-@pytest.mark.parametrize("name", [name for name in SCENARIOS if name != LIMIT])
-def test_intervals_hold_the_truth_as_often_as_they_say(name):
-    """Of 2,000 simulated studies, ended by the rule that ends real ones, 93 to 97 % have the truth in their 95 % interval."""
-    held, _ = paired_coverage(SCENARIOS[name], 2000)
-    assert 0.93 <= held <= 0.97
-
-
-def test_intervals_where_bad_luck_is_rare():
-    """The known limit: what a tenth of the set-ups shows, six to a dozen of them may not show at all, and no interval can know."""
-    held, generations = paired_coverage(SCENARIOS[LIMIT], 2000)
-    assert 0.85 <= held <= 0.93
-    assert generations < 15
-
-
-@pytest.mark.parametrize("name", ["clean", "skewed", "bimodal", "drifting", "contaminated"])
-def test_all_estimators_hold_the_truth(name):
-    """The paired estimate, the ratio of sums and the ratio of counts hold the truth about as often as they say."""
-    found = coverage(SCENARIOS[name], _RUNS, truth_draws=3000)
-    for estimator in (PAIRED, SUMS, COUNTS):
-        assert found[estimator] >= 0.95 - _BAND, f"{estimator}: {found[estimator]:.1%}"
-
-
-def test_studies_of_quiet_generations_are_short():
-    """A study of quiet generations ends after as few as it may."""
-    _, generations = paired_coverage(SCENARIOS["quiet"], 200)
-    assert 6 + LOOKS - 1 <= generations < 8.3

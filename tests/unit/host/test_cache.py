@@ -223,6 +223,7 @@ keep_mapping = true
 """
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 def test_windows_begin_with_a_cold_cache(file, tmp_path):
     """Every window of a cold study is emptied and looked at, and what it sends is read from the disk."""
@@ -237,6 +238,7 @@ def test_windows_begin_with_a_cold_cache(file, tmp_path):
     assert variants["mmap_send"]["sender_major_faults_per_gb"]["estimate"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 def test_windows_that_were_not_cold_are_told(file, tmp_path):
     """While somebody keeps the file mapped, each window is marked and the result carries the caution with their number."""
@@ -249,6 +251,7 @@ def test_windows_that_were_not_cold_are_told(file, tmp_path):
     assert {c["message"].split(":")[0] for c in told} == {"read_send", "mmap_send", "kept"}
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 def test_warm_windows_are_looked_at_by_generation(file, tmp_path):
     """A warm study records that the file was whole in the cache before each generation, and reads nothing from the disk."""

@@ -199,6 +199,7 @@ def test_a_refused_stranger_is_hung_up_on():
     guests[0].close()
 
 
+@pytest.mark.slow
 def test_strangers_that_fill_the_queue_hold_nobody_up(visited, monkeypatch):
     """More strangers than the listener's queue has room for are refused like few: they do not keep the lane's own connections out."""
     monkeypatch.setattr(module, "_TIMEOUT_S", 3.0)
@@ -208,6 +209,7 @@ def test_strangers_that_fill_the_queue_hold_nobody_up(visited, monkeypatch):
         assert_right(connections, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("says", [b"", b"x" * 20, b"\0" * GREETING_BYTES], ids=["nothing", "half a greeting", "a wrong secret"])
 def test_a_stranger_in_a_loop_does_no_harm(says, port):
     """A stranger that connects to the port again and again while connections are made is never among them."""

@@ -56,8 +56,8 @@ def test_a_study_counts_what_its_lanes_hold():
     assert needed(100, variants=3) - needed(100) == 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limits", "code", "words"), [("-Sn 200", 0, ""), ("-n 200", 2, "200 are allowed")])
-@pytest.mark.serial
 def test_a_run_needs_no_higher_limit_than_the_hard_one(tmp_path, limits, code, words):
     """A soft limit that is too low is raised for the run; a hard one is told before anything is measured."""
     command = f"ulimit {limits} && exec {sys.executable} -m zcload run {ROOT}/configs/smoke.toml --no-progress --max-time 200ms --out r"

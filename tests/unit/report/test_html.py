@@ -204,6 +204,7 @@ def test_cautions_of_several_points_are_put_together(monkeypatch):
     assert all(f"at {i}" in text for i in range(3))
 
 
+@pytest.mark.slow
 @needs_library
 @pytest.mark.parametrize(("points", "variants"), [(1, 2), (10, 14)])
 def test_the_page_stays_small(points, variants):

@@ -138,7 +138,7 @@ def generations(records):
     return [(record["point"], record["generation"]) for record in records if record["kind"] == "generation"]
 
 
-@pytest.mark.serial
+@pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_goes_on(tmp_path, signum):
     """After a signal or a kill -9 `run --resume` appends further generations, calibrates nothing anew, and completes the result."""

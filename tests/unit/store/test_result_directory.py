@@ -341,6 +341,7 @@ def test_a_result_reads_no_more_than_it_must(tmp_path):
     assert problem(list, result.records).line == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("points", [1, 4])
 def test_memory_of_a_summary_grows_no_faster_than_its_windows(tmp_path, points):
     """Twice the windows take at most twice the memory, and less than 8 KiB a window: records are read and not kept."""

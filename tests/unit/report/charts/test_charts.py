@@ -291,8 +291,10 @@ def test_names_that_are_markup_stay_text():
     """A variant's name with markup, quotes, backslashes or a control character is a text in the drawing and nothing else."""
     evil = "<script>alert('x')</script>\"\\ & ]]>"
     records = sweep(points=2, names=("copy", evil))
-    for chart in all_charts(view(records)):
-        (text,) = draw.svg_file([draw.whole(chart)], [chart.title])
+    charts = list(all_charts(view(records)))
+    texts = draw.svg_file([draw.whole(chart) for chart in charts], [chart.title for chart in charts])
+    assert len(texts) == len(charts) > 1
+    for text in texts:
         assert not [e for e in ElementTree.fromstring(text).iter() if e.tag.endswith("script")]
         assert "<script>" not in text
     (text,) = draw.svg([draw.framed({"mark": "text", "data": {"values": [{}]}, "encoding": {"text": {"value": "a\x01b"}}})])

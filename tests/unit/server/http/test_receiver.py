@@ -249,6 +249,7 @@ def test_a_server_may_close_between_answers(connections):
         assert {"cpu_ns", "voluntary", "tcp_info"} <= told.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.serial
 def test_a_thousand_connections():
     """One receiver keeps a thousand connections busy, every one verified."""
