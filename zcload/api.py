@@ -27,17 +27,20 @@ def load(path: str | os.PathLike[str]) -> Result:
 
 
 def study_of(config: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()) -> Study:
-    """Check a config: a file, the text of one in TOML, a tree of sections, or a stored result, whose config it then is.
+    """Check a config: a file, the name of a shipped one, TOML text, a tree of sections, or a stored result, whose config it then is.
 
     A text is what has a line end in it. *overrides* are as --set takes them, "workload.chunk=64KiB". Raises ConfigError.
     """
     from zcload import config as configs
+    from zcload.config.shipped import find_shipped
 
     if isinstance(config, Mapping):
         return configs.from_tree(config, None, overrides)
     if isinstance(config, str) and "\n" in config:
         return configs.loads(config, "toml", None, overrides)
-    path = Path(config)
+    path = Path(config).expanduser()
+    if not path.exists():
+        path = find_shipped(os.fspath(config)) or path
     stored = path / WINDOWS if path.is_dir() else path if path.name == WINDOWS else path.parent / WINDOWS if path.name == SUMMARY else None
     if stored is None:
         return configs.load(path, overrides)

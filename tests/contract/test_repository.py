@@ -183,6 +183,7 @@ def test_help_imports_next_to_nothing():
         "zcload.cli",
         "zcload.cli.app",
         "zcload.cli.command_line",
+        "zcload.cli.options",
     }
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from zcload.cli.show import shipped_configs
 
 import zcload
 from zcload import api, config, errors
@@ -22,6 +21,7 @@ from zcload.analysis.summary_schema import summary_schema
 from zcload.cli import history, output_files
 from zcload.cli.app import app
 from zcload.compare import render
+from zcload.config.shipped import shipped_configs
 from zcload.host.doctor import CHECKS, RESULT_CODES
 from zcload.host.environment import describe
 from zcload.mechanisms import MECHANISMS

@@ -158,7 +158,7 @@ WRONG = [
     (["run", "S", "--out", "empty/r"], "--out: cannot write to empty/r"),
     (["run", "S", "--out", "taken"], "--out: taken holds a result already"),
     (["run", "S", "--set", "workload.chunk=64K"], "--set: workload.chunk"),
-    (["run", "S", "--max-time", "soon"], "--set: stop.max_time"),
+    (["run", "S", "--max-time", "soon"], "--max-time: 'soon' is not a duration"),
     (["run", "S", "--sed", "1"], "no such option: --sed"),
     (["run"], "missing argument"),
     (["report", "."], "it is not a result"),
@@ -259,7 +259,7 @@ def test_init_lists_and_writes(tmp_path):
     names = [line.split()[0] for line in listed.stdout.splitlines()]
     assert {"heavy", "smoke", "parallel", "slurp", "chunks"} <= set(names)
     assert zcload("init", "heavy", cwd=tmp_path).returncode == 0
-    assert (tmp_path / "heavy.toml").read_text() == (CONFIGS / "heavy.toml").read_text()
+    assert (tmp_path / "heavy.toml").read_text().endswith((CONFIGS / "heavy.toml").read_text().partition("[study]")[2])
 
 
 def test_help_and_version_everywhere(tmp_path):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
 from zcload import __version__
+from zcload.cli.options import Chunk, NoHtml, NoProgress, OutDirectory, OutFile, Seed, Set, SeveralNew, SummaryJson
 
 app = typer.Typer(
     rich_markup_mode=None,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Measure what zero-copy saves: CPU and throughput of every way Linux has to move a file into a socket.",
 )
 
@@ -24,37 +24,59 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False,
 ) -> None:
     """Options before the command."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command()
 def run(
-    config: Annotated[str, typer.Argument(metavar="CONFIG|RESULT_DIR", help="A TOML or YAML config, or a stored result to repeat.")],
-    out: Annotated[Path | None, typer.Option(help="Result directory [default: results/<utc time>-<study name>].")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a config value (repeatable).")] = None,
-    max_time: Annotated[str | None, typer.Option(help="Time to measure, per point: 60s, 5m.")] = None,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CONFIG|RESULT_DIR|MECHANISM...",
+            help="A config file, the name of a shipped one (smoke, servers/nginx), a stored result to repeat, "
+            "or mechanisms to compare, the baseline first.",
+        ),
+    ],
+    out: OutDirectory = None,
+    set_: Set = None,
+    file: Annotated[str | None, typer.Option(metavar="FILE", help="Send this file instead of one that zcload makes.")] = None,
+    chunk: Chunk = None,
+    senders: Annotated[str | None, typer.Option(metavar="N", help="Sender processes of each lane.")] = None,
+    rate: Annotated[str | None, typer.Option(metavar="RATE", help="Offered load of each lane: 2Gbit/s, max.")] = None,
+    time: Annotated[str | None, typer.Option(help="Time to measure in all, shared equally by the points: 20s, 5m.")] = None,
+    max_time: Annotated[
+        str | None, typer.Option(help="Time to measure each point; the points of a search share it. With --resume: the new limit.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the study to FILE, a config in TOML.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what the study would take, and exit.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout and nothing else there.")] = False,
-    no_progress: Annotated[bool, typer.Option("--no-progress", help="No live view and no progress lines.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Repeat the random order and CPU roles of another run.")] = None,
+    json: SummaryJson = False,
+    no_progress: NoProgress = False,
+    seed: Seed = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if this host cannot run one of the variants.")] = False,
     check_windows: Annotated[bool, typer.Option("--check-windows", help="Measure windows of 2 s too and compare.")] = False,
     host_name: Annotated[bool, typer.Option("--host-name", help="Store this host's name in the result.")] = False,
-    no_html: Annotated[bool, typer.Option("--no-html", help="Do not write report.html into the result directory.")] = False,
+    no_html: NoHtml = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in RESULT_DIR.")] = False,
 ) -> None:
     """Run a study, print its report and store the result."""
     from zcload.cli.run import run_study
 
-    overrides = [*(set_ or []), *([f"stop.max_time={max_time}"] if max_time is not None else [])]
+    workload = {"file": file, "chunk": chunk, "senders": senders, "rate": rate}
     raise typer.Exit(
         run_study(
-            config,
-            overrides,
+            names,
+            set_ or [],
+            {f"--{key}": (f"workload.{key}", value) for key, value in workload.items() if value is not None},
+            time=time,
+            max_time=max_time,
+            save_as=save,
             out=out,
             plan_only=plan,
             as_json=json,
@@ -76,21 +98,22 @@ def crossover(
     low: Annotated[str | None, typer.Option("--from", metavar="VALUE", help="Least value to look at: 4KiB.")] = None,
     high: Annotated[str | None, typer.Option("--to", metavar="VALUE", help="Largest value to look at: 1MiB.")] = None,
     precision: Annotated[str | None, typer.Option(help="How far the interval's upper end may be above the lower: 50%.")] = None,
-    max_time: Annotated[str | None, typer.Option(help="Time for the whole search: 4m.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Result directory [default: results/<utc time>-<study name>].")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a config value (repeatable).")] = None,
+    time: Annotated[str | None, typer.Option(help="Time for the whole search: 4m.")] = None,
+    max_time: Annotated[str | None, typer.Option(help="The same: the points of a search share it.")] = None,
+    out: OutDirectory = None,
+    set_: Set = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what the search would take, and exit.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout and nothing else there.")] = False,
-    no_progress: Annotated[bool, typer.Option("--no-progress", help="No live view and no progress lines.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Repeat the random order and CPU roles of another run.")] = None,
+    json: SummaryJson = False,
+    no_progress: NoProgress = False,
+    seed: Seed = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if this host cannot run one of the two.")] = False,
-    no_html: Annotated[bool, typer.Option("--no-html", help="Do not write report.html into the result directory.")] = False,
+    no_html: NoHtml = False,
 ) -> None:
     """Find where B starts to beat A: the chunk, file size, senders or rate from which on it pays."""
     from zcload.cli.crossover import crossover_study
     from zcload.cli.run import carry_out
 
-    options = {"sweep": sweep, "low": low, "high": high, "precision": precision, "max_time": max_time}
+    options = {"--sweep": sweep, "--from": low, "--to": high, "--precision": precision, "--time": time, "--max-time": max_time}
     study = crossover_study(names, set_ or [], options)
     raise typer.Exit(
         carry_out(study, out=out, plan_only=plan, as_json=json, show_progress=not no_progress, seed=seed, strict=strict, page=not no_html)
@@ -105,7 +128,7 @@ def demo(
     rounds: Annotated[int, typer.Option(help="How often each contender sends the file.")] = 5,
     size: Annotated[str | None, typer.Option(help="Size of the made file: 2.4GB.")] = None,
     seed: Annotated[int | None, typer.Option(help="Repeat another demo's random order.")] = None,
-    no_progress: Annotated[bool, typer.Option("--no-progress", help="No live view and no progress lines.")] = False,
+    no_progress: NoProgress = False,
 ) -> None:
     """Repeat the experiment of 2015: sendall(f.read()) against sendfile, and what it left out."""
     from zcload.cli.oneshot import run_demo
@@ -161,20 +184,7 @@ def report(
     show_report(results, format, out, chart or [], with_ or [])
 
 
-class _SeveralNew(TyperCommand):
-    """`--new A B` takes both: all that follows it up to the next option."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        spread: list[str] = []
-        new = False
-        for word in args:
-            option = word.startswith("-")
-            spread += ["--new", word] if new and not option and spread[-1] != "--new" else [word]
-            new = word.partition("=")[0] == "--new" if option else new
-        return super().parse_args(ctx, spread)
-
-
-@app.command(cls=_SeveralNew)
+@app.command(cls=SeveralNew)
 def compare(
     base: Annotated[list[Path], typer.Argument(metavar="BASE...", help="Results to compare with.")],
     new: Annotated[list[Path] | None, typer.Option("--new", metavar="NEW", help="Results to judge.")] = None,
@@ -189,7 +199,7 @@ def compare(
     ] = None,
     margin: Annotated[str | None, typer.Option(metavar="PERCENT", help="Changes inside it count as none [default: the study's].")] = None,
     format: Annotated[str, typer.Option(help="table, markdown or json.")] = "table",
-    out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
+    out: OutFile = None,
 ) -> None:
     """Compare stored results with others, point by point; fail when a gate trips."""
     from zcload.cli.compare import run_compare
@@ -218,7 +228,7 @@ def history(
     variant: Annotated[str | None, typer.Option(help="Only this variant.")] = None,
     format: Annotated[str, typer.Option(help="table or json.")] = "table",
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Read all results again.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
+    out: OutFile = None,
 ) -> None:
     """List the results of a directory, or show how a metric went."""
     from zcload.cli.history import run_history
@@ -255,7 +265,10 @@ def doctor() -> None:
 
 @app.command()
 def init(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Which config to write here [default: smoke].")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Which config to write here, with or without its folder: smoke, nginx [default: smoke]."),
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the shipped configs and exit.")] = False,
 ) -> None:
     """Write one of the shipped, commented configs into this directory."""

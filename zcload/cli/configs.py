@@ -2,51 +2,72 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
+from zcload.config.shipped import closest_shipped, find_shipped, shipped_configs
 from zcload.errors import ConfigError, Problem, reason_of
 
-
-def config_directory() -> Path:
-    """Return where the shipped configs are: in the installed package, or beside it in a checkout."""
-    inside = Path(__file__).parent.parent / "configs"
-    return inside if inside.is_dir() else Path(__file__).parent.parent.parent / "configs"
-
-
-def shipped_configs() -> dict[str, Path]:
-    """Return the shipped configs by name (with the folder, for those in one)."""
-    folder = config_directory()
-    return {str(path.relative_to(folder).with_suffix("")): path for path in sorted(folder.rglob("*")) if path.suffix in (".toml", ".yaml")}
+SCHEMA_FILE = "zcload.schema.json"
+# What editors take for the schema of a file, relative to it: taplo and tombi for TOML, yaml-language-server for YAML.
+_SCHEMA_LINES = {".toml": f"#:schema ./{SCHEMA_FILE}", ".yaml": f"# yaml-language-server: $schema=./{SCHEMA_FILE}"}
 
 
 def write_config(name: str | None, list_only: bool) -> None:
-    """Write the shipped config *name* into the current directory, or list all; raises ConfigError."""
-    import difflib
-
-    configs = shipped_configs()
+    """Write the shipped config *name* and its schema into the current directory, or list all; raises ConfigError."""
     if list_only:
+        configs = shipped_configs()
         width = max(map(len, configs))
         for each, path in configs.items():
             print(f"{each:<{width}}  {_first_comment(path)}")
         return
     name = name or "smoke"
-    if name not in configs:
-        near = difflib.get_close_matches(name, configs, n=1)
+    source = find_shipped(name)
+    if source is None:
+        near = closest_shipped(name)
         raise ConfigError(
-            Problem(f"there is no shipped config {name!r}", remedy=f"did you mean {near[0]!r}?" if near else "see `zcload init --list`")
+            Problem(f"there is no shipped config {name!r}", remedy=f"did you mean {near!r}?" if near else "see `zcload init --list`")
         )
-    target = Path(configs[name].name)
+    target = Path(source.name)
     try:
         with target.open("x", encoding="utf-8") as file:
-            file.write(configs[name].read_text(encoding="utf-8"))
+            file.write(_copied(source))
+        schema_note = _write_schema()
     except FileExistsError:
         raise ConfigError(
             Problem(f"{target} exists already and is left as it is", remedy="rename it, or work in another directory")
         ) from None
     except OSError as error:
         raise ConfigError(Problem(f"cannot write {target}: {reason_of(error)}")) from None
-    print(f"wrote {target}; run it with: zcload run {target}")
+    print(f"wrote {target}{schema_note}; run it with: zcload run {target}")
+
+
+def _copied(source: Path) -> str:
+    """Return the text of the shipped config *source* as a file of its own: with its schema, and naming itself where it named its path."""
+    shipped_as = {f"configs/{name}{path.suffix}": path.name for name, path in shipped_configs().items() if path == source}
+    text = source.read_text(encoding="utf-8")
+    for there, here in shipped_as.items():
+        text = text.replace(there, here)
+    return f"{_SCHEMA_LINES[source.suffix]}\n{text}"
+
+
+def _write_schema() -> str:
+    """Write the schema beside the config, or renew it, and return a note of that; a file of that name that is not ours is left alone."""
+    from zcload.config import json_schema
+
+    path, schema = Path(SCHEMA_FILE), json_schema()
+    try:
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        found = schema
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict) or found.get("title") != schema["title"]:
+        return f" ({path} is not zcload's and is left as it is)"
+    path.write_text(json.dumps(schema, indent=1) + "\n", encoding="utf-8")
+    return f" and {path}"
 
 
 def _first_comment(path: Path) -> str:
@@ -58,8 +79,6 @@ def _first_comment(path: Path) -> str:
 
 def show_schema(result: bool) -> None:
     """Print the JSON Schema of the config, or of summary.json."""
-    import json
-
     if result:
         from zcload.analysis.summary_schema import summary_schema
 

@@ -5,18 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from zcload.cli.study_names import COMMAND_LINE, locate
+from zcload.config.overrides import Override
 from zcload.errors import ConfigError, Problem
 from zcload.model.study import Study
+
+_KEYS = {
+    "--sweep": "sweep",
+    "--from": "low",
+    "--to": "high",
+    "--precision": "precision",
+    "--time": "max_time",
+    "--max-time": "max_time",
+}
 
 
 def crossover_study(names: Sequence[str], overrides: Sequence[str], options: dict[str, str | None]) -> Study:
     """Return the search that the arguments ask for: CONFIG, or A B, or A B CONFIG; raises ConfigError.
 
-    *options* are keys of the section as given on the command line, None where they were not.
+    *options* are the values of its options, None where they were not given.
     """
     from zcload.config import from_tree
     from zcload.config.overrides import read_value
-    from zcload.config.source import read
 
     if not 1 <= len(names) <= 3:
         raise ConfigError(
@@ -24,14 +34,16 @@ def crossover_study(names: Sequence[str], overrides: Sequence[str], options: dic
         )
     pair = names[:2] if len(names) > 1 else ()
     config = names[0] if len(names) == 1 else names[2] if len(names) == 3 else None
-    tree: dict[str, Any] = dict(read(config).tree) if config else {"study": {"name": "crossover", "variants": list(dict.fromkeys(pair))}}
-    given = {key: value for key, value in options.items() if value is not None}
+    tree: dict[str, Any] = dict(_tree_of(config)) if config else {"study": {"name": "crossover", "variants": list(dict.fromkeys(pair))}}
+    given = {_KEYS[option]: value for option, value in options.items() if value is not None}
     section = {**_table(tree, "crossover"), **{key: read_value(value) for key, value in given.items()}}
     if pair:
         tree["study"] = {**_table(tree, "study"), "baseline": pair[0]}
         section["contender"] = pair[1]
     if "sweep" not in section:
-        raise ConfigError(Problem("what is to be swept?", key="--sweep", remedy="--sweep chunk, file_size, transfer_size, senders or rate"))
+        raise ConfigError(
+            Problem("missing: the key to sweep", key="--sweep", remedy="--sweep chunk, file_size, transfer_size, senders or rate")
+        )
     workload = _table(tree, "workload")
     if not isinstance(workload.get(section["sweep"]), list) or {"low", "high"} & given.keys():
         workload = {key: value for key, value in workload.items() if key != section["sweep"]}  # one value of it is no axis
@@ -39,7 +51,17 @@ def crossover_study(names: Sequence[str], overrides: Sequence[str], options: dic
         workload.setdefault("transfer", "per-file")
     # A sweep of a study that was not written as a search: its other lists are no axis of this one, and are said to be wrong.
     tree |= {"crossover": section, "workload": workload}
-    return from_tree(tree, config or "the command line", overrides)
+    by_option = [Override.of(option, f"crossover.{_KEYS[option]}", value) for option, value in options.items() if value is not None]
+    return from_tree(tree, config or COMMAND_LINE, [*by_option, *overrides])
+
+
+def _tree_of(config: str) -> dict[str, Any]:
+    from zcload.config.source import read
+
+    path = locate(config)
+    if path is None:
+        raise ConfigError(Problem(f"{config!r} alone is no pair", remedy="zcload crossover A B --sweep chunk"))
+    return read(path).tree
 
 
 def _table(tree: dict[str, Any], key: str) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def show_plan(study: Study, check_windows: bool, as_json: bool) -> None:
     if as_json:
         tree = {
             **planned.as_dict(study),
+            "config": dict(study.config),
             "cpus": {
                 "senders": sorted(frozenset().union(*placement.senders)),
                 "receivers": sorted(frozenset().union(*placement.receivers)),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from zcload.cli.live import viewer
 from zcload.cli.output_files import write_page
 from zcload.cli.plan import show_plan
 from zcload.cli.report import for_terminal
+from zcload.cli.study_names import save, study_of_names, with_time
+from zcload.config.overrides import Override
 from zcload.errors import ConfigError, Problem, ZcloadError
 from zcload.linux import interrupt
 from zcload.model.study import Study
@@ -17,9 +19,13 @@ from zcload.model.units import human_duration
 
 
 def run_study(
-    config: str,
+    names: Sequence[str],
     overrides: Sequence[str],
+    options: Mapping[str, tuple[str, str]],
     *,
+    time: str | None,
+    max_time: str | None,
+    save_as: Path | None,
     out: Path | None,
     plan_only: bool,
     as_json: bool,
@@ -31,21 +37,27 @@ def run_study(
     page: bool,
     resume: bool = False,
 ) -> int:
-    """Run the study and print what is to be printed; return the exit code."""
-    from zcload import api
+    """Run the study that *names* mean and print what is to be printed; return the exit code.
 
+    *options* are the keys and values that options of their own have set, by option.
+    """
     if resume:
-        if overrides or out is not None or seed is not None or check_windows:
-            raise ConfigError(
-                Problem(
-                    "goes on with the run as it was begun",
-                    key="--resume",
-                    remedy="leave out --set, --max-time, --out, --seed, --check-windows",
-                )
-            )
-        out = Path(config)
+        _check_resume(names, [*overrides, *options], time, max_time, save_as, out, seed, check_windows)
+        out = Path(names[0])
+    given = [*overrides, *(Override.of(option, key, value) for option, (key, value) in options.items())]
+    if time is not None and max_time is not None:
+        raise ConfigError(
+            Problem("cannot be combined with --max-time", key="--time", remedy="--time is for all points, --max-time for each")
+        )
+    if max_time is not None:
+        key = "crossover.max_time" if study_of_names(names, given).crossover else "stop.max_time"
+        given.append(Override.of("--max-time", key, max_time))
+    study, given = with_time(names, given, time)
+    if save_as is not None:
+        save(names, given, save_as)
+        print(f"wrote {save_as}; run it again with: zcload run {save_as}", file=sys.stderr)
     return carry_out(
-        api.study_of(Path(config), overrides),
+        study,
         out=out,
         plan_only=plan_only,
         as_json=as_json,
@@ -57,6 +69,29 @@ def run_study(
         page=page,
         resume=resume,
     )
+
+
+def _check_resume(
+    names: Sequence[str],
+    changed: Sequence[str],
+    time: str | None,
+    max_time: str | None,
+    save_as: Path | None,
+    out: Path | None,
+    seed: int | None,
+    check_windows: bool,
+) -> None:
+    """Raise ConfigError for what cannot be combined with --resume."""
+    if changed or check_windows or not all(given is None for given in (time, max_time, save_as, out, seed)):
+        raise ConfigError(
+            Problem(
+                "cannot be combined with options that change the run",
+                key="--resume",
+                remedy="leave out --set, --file, --chunk, --senders, --rate, --time, --max-time, --save, --out, --seed, --check-windows",
+            )
+        )
+    if len(names) != 1:
+        raise ConfigError(Problem("expected one RESULT_DIR", key="--resume", remedy="zcload run --resume results/..."))
 
 
 def carry_out(

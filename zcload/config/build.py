@@ -25,7 +25,8 @@ def build(source: Source, overrides: Sequence[str]) -> Study:
     config, findings = check(overlaid.tree)
     if config is None or findings or overlaid.problems:
         problems = _located(findings, source, overlaid) + overlaid.problems
-        raise ConfigError(*sorted(dict.fromkeys(problems), key=lambda problem: (problem.file == ORIGIN, problem.line or 0)))
+        given_by = {ORIGIN, *overlaid.options.values()}
+        raise ConfigError(*sorted(dict.fromkeys(problems), key=lambda problem: (problem.file in given_by, problem.line or 0)))
     given = overlaid.tree.get("workload", {})
     if config.crossover is None:
         return _resolve(config, given)
@@ -42,28 +43,29 @@ def _located(findings: list[Finding], source: Source, overlaid: Overlaid) -> lis
         pass
     problems = []
     for finding in findings:
-        overridden = _overridden(finding.path, source.tree, overlaid.paths)
+        option = _option(finding.path, source.tree, overlaid.options)
         problems.append(
             Problem(
                 finding.what,
-                key=dotted(finding.path, overlaid.tree),
-                file=ORIGIN if overridden else source.name,
-                line=None if overridden else _line(finding.path, lines),
+                key=dotted(finding.path, overlaid.tree) if option in (None, ORIGIN) else None,
+                file=option or source.name,
+                line=None if option else _line(finding.path, lines),
                 remedy=finding.remedy,
             )
         )
     return problems
 
 
-def _overridden(path: Path, tree: Any, paths: list[Path]) -> bool:
-    """Return whether the value at *path* comes from an override: set itself, or a part of what was set, or made to hold it."""
-    if any(path[: len(changed)] == changed for changed in paths):
-        return True
+def _option(path: Path, tree: Any, options: Mapping[Path, str]) -> str | None:
+    """Return the option that the value at *path* comes from: which set it, or what it is part of, or made to hold it; or None."""
+    for changed, option in options.items():
+        if path[: len(changed)] == changed:
+            return option
     for part in path:
         if not isinstance(tree, dict) or part not in tree:
-            return any(changed[: len(path)] == path for changed in paths)
+            return next((option for changed, option in options.items() if changed[: len(path)] == path), None)
         tree = tree[part]
-    return False
+    return None
 
 
 def _line(path: Path, lines: Lines) -> int | None:

@@ -15,12 +15,25 @@ from zcload.model.units import shown
 ORIGIN = "--set"  # stands for the file in problems
 
 
+class Override(str):
+    """A "key=value" that an *option* of its own has given: problems name that option instead of --set."""
+
+    option: str
+
+    @classmethod
+    def of(cls, option: str, key: str, value: str) -> Override:
+        """Return the override of *key* that "*option* *value*" stands for."""
+        made = cls(f"{key}={value}")
+        made.option = option
+        return made
+
+
 @dataclass(slots=True)
 class Overlaid:
-    """A *tree* with overrides in it, the *paths* that they set, and the *problems* of those that could not be laid over."""
+    """A *tree* with overrides in it, the options that set which paths, and the *problems* of those that could not be laid over."""
 
     tree: dict[str, Any]
-    paths: list[Path] = field(default_factory=list)
+    options: dict[Path, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -35,7 +48,7 @@ def overlay(tree: Mapping[str, Any], overrides: Sequence[str]) -> Overlaid:
                 Problem(f"{shown(override)} is not an override: expected key=value, as in workload.chunk=64KiB", file=ORIGIN)
             )
         else:
-            _set(result, parts, read_value(value))
+            _set(result, parts, read_value(value), override.option if isinstance(override, Override) else ORIGIN)
     return result
 
 
@@ -48,7 +61,7 @@ def _parts(key: str) -> list[str]:
     return ["variant", ".".join(parts[1:-1]), parts[-1]] if parts[0] == "variant" and len(parts) > 2 else parts
 
 
-def _set(result: Overlaid, parts: list[str], value: Any) -> None:
+def _set(result: Overlaid, parts: list[str], value: Any, option: str) -> None:
     table: dict[str, Any] = result.tree
     path: Path = ()
     for part in parts[:-1]:
@@ -59,16 +72,16 @@ def _set(result: Overlaid, parts: list[str], value: Any) -> None:
                 variants = list(result.tree["variant"])
                 variants[index] = {**variants[index], parts[2]: value}
                 result.tree["variant"] = variants
-                result.paths.append(("variant", index, parts[2]))
+                result.options["variant", index, parts[2]] = option
             return
         path += (part,)
         if not isinstance(below, dict):
-            result.problems.append(Problem(f"{shown('.'.join(map(str, path)))} is not a section", key=".".join(parts), file=ORIGIN))
+            result.problems.append(Problem(f"{shown('.'.join(map(str, path)))} is not a section", key=".".join(parts), file=option))
             return
         table[part] = dict(below)
         table = table[part]
     table[parts[-1]] = value
-    result.paths.append((*path, parts[-1]))
+    result.options[*path, parts[-1]] = option
 
 
 def _variant(result: Overlaid, name: str, key: str) -> int | None:

@@ -1,0 +1,31 @@
+"""The options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+OutDirectory = Annotated[Path | None, typer.Option("--out", help="Result directory [default: results/<utc time>-<study name>].")]
+OutFile = Annotated[Path | None, typer.Option("--out", help="Write to this file instead of stdout.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a config value (repeatable).")]
+SummaryJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout and nothing else there.")]
+NoProgress = Annotated[bool, typer.Option("--no-progress", help="No live view and no progress lines.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Repeat the random order and CPU roles of another run.")]
+NoHtml = Annotated[bool, typer.Option("--no-html", help="Do not write report.html into the result directory.")]
+Chunk = Annotated[str | None, typer.Option("--chunk", metavar="SIZE", help="How much to send in one call: 64KiB.")]
+
+
+class SeveralNew(TyperCommand):
+    """`--new A B` takes both: all that follows it up to the next option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        spread: list[str] = []
+        new = False
+        for word in args:
+            option = word.startswith("-")
+            spread += ["--new", word] if new and not option and spread[-1] != "--new" else [word]
+            new = word.partition("=")[0] == "--new" if option else new
+        return super().parse_args(ctx, spread)
