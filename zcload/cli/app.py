@@ -36,14 +36,17 @@ def root(
 
 @app.command()
 def run(
-    names: Annotated[
-        list[str],
+    config: Annotated[
+        str,
         typer.Argument(
-            metavar="CONFIG|RESULT_DIR|MECHANISM...",
+            metavar="CONFIG|RESULT_DIR",
             help="A config file, the name of a shipped one (smoke, servers/nginx), a stored result to repeat, "
-            "or mechanisms to compare, the baseline first.",
+            "or the first of the mechanisms to compare: the baseline.",
         ),
     ],
+    mechanisms: Annotated[
+        list[str] | None, typer.Argument(metavar="[MECHANISM...]", help="Without a config: the mechanisms to compare with the first.")
+    ] = None,
     out: OutDirectory = None,
     set_: Set = None,
     file: Annotated[str | None, typer.Option(metavar="FILE", help="Send this file instead of one that zcload makes.")] = None,
@@ -71,7 +74,7 @@ def run(
     workload = {"file": file, "chunk": chunk, "senders": senders, "rate": rate}
     raise typer.Exit(
         run_study(
-            names,
+            [config, *(mechanisms or [])],
             set_ or [],
             {f"--{key}": (f"workload.{key}", value) for key, value in workload.items() if value is not None},
             time=time,
