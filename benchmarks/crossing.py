@@ -19,10 +19,10 @@ from benchmarks.coverage import COPY, LIMIT, OTHER, SCENARIOS, Scenario, generat
 from zcload.analysis.crossover import Finding
 from zcload.analysis.crossover_search import Search
 from zcload.analysis.estimates import generation_log_ratio
-from zcload.config.crossover import values_of
+from zcload.config.crossover import axis_values
 from zcload.model.metrics import METRICS, TOTAL
 
-VALUES = values_of({"sweep": "chunk"})  # 4 KiB .. 1 MiB
+VALUES = axis_values("chunk", "auto", "auto")  # 4 KiB .. 1 MiB
 LOW, HIGH = 8 << 10, 512 << 10
 MARGIN, PRECISION, LEAST = 0.03, 1.5, 6
 BUDGET = 400  # generations: four minutes of a real search are about 150

@@ -45,6 +45,6 @@ def from_tree(tree: Mapping[str, Any], name: str | None = None, overrides: Seque
 
 def json_schema() -> dict[str, Any]:
     """Describe a config file in JSON Schema 2020-12, for editors and for programs that write configs."""
-    from zcload.config.schema import describe
+    from zcload.config.root import describe
 
     return describe()

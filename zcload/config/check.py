@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from zcload.config.cross_checks import find_across
+from zcload.config.checks import find_across
 from zcload.config.finding import Finding, Path, near_miss
+from zcload.config.resolved import Resolved
 from zcload.config.root import KEYS, MECHANISM_TAG, SERVER_TAG, Config
 from zcload.model.units import ValueRefused, shown
 
@@ -23,7 +24,7 @@ def check(tree: Mapping[str, Any]) -> tuple[Config | None, list[Finding]]:
     except ValidationError as refused:
         findings += [_explain(error, tree) for error in refused.errors(include_url=False)]
     known = {finding.path for finding in findings}
-    return config, findings + [finding for finding in find_across(tree) if finding.path not in known]
+    return config, findings + [finding for finding in find_across(Resolved(tree)) if finding.path not in known]
 
 
 def _explain(error: ErrorDetails, tree: Mapping[str, Any]) -> Finding:

@@ -1,4 +1,4 @@
-"""The config as a whole: its sections, the two kinds of variants, and the keys of each."""
+"""The config as a whole: its sections, the two kinds of variants, the keys of each, and its JSON Schema (2020-12)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Field, Tag
 
 from zcload.config.crossover import CrossoverSection
+from zcload.config.registries import mechanism_names, mechanism_options
 from zcload.config.sections import Section, StopSection, StudySection, VariantSection, WorkloadSection, key
 from zcload.config.server_section import ServerSection
 
@@ -54,3 +55,34 @@ KEYS: dict[tuple[str | int, ...], tuple[str, ...]] = {
     ("stop",): tuple(StopSection.model_fields),
     ("variant",): tuple(VariantSection.model_fields),
 }
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
+
+
+def describe() -> dict[str, Any]:
+    """Return the schema: it takes every config that zcload takes; limits that need arithmetic or several keys are left to zcload."""
+    schema = Config.model_json_schema()
+    variant = schema["$defs"]["VariantSection"]
+    variant["additionalProperties"] = False
+    variant["properties"]["kind"]["enum"].remove("server")
+    server = schema["$defs"]["ServerSection"]
+    server["additionalProperties"] = False
+    server["oneOf"] = [{"required": ["command"]}, {"required": ["attach", "port"]}]
+    for name in ("attach", "sink", "over", "install"):
+        del server["properties"][name]["default"]
+    for name in ("chunk", "sink"):
+        del variant["properties"][name]["default"]  # unset is not a value that a config can have
+    owners: dict[str, list[str]] = {}
+    for mechanism in mechanism_names():
+        for option, kind in mechanism_options(mechanism).items():
+            owners.setdefault(option, []).append(mechanism)
+            variant["properties"][option] = {**_described(kind), "description": f"Option of {' and '.join(owners[option])}."}
+    variant["allOf"] = [
+        {"if": {"required": [option]}, "then": {"properties": {"mechanism": {"enum": mechanisms}}}} for option, mechanisms in owners.items()
+    ]
+    return {"$schema": DIALECT, "title": "zcload config", **{name: value for name, value in schema.items() if name != "title"}}
+
+
+def _described(kind: type | range) -> dict[str, Any]:
+    return {"type": "integer", "minimum": kind[0], "maximum": kind[-1]} if isinstance(kind, range) else {"type": _TYPES[kind]}

@@ -7,8 +7,22 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from zcload.config.registries import mechanism_names, sink_names
-from zcload.config.transfer_values import TRANSFER_RATE, TRANSFER_SIZE
-from zcload.config.values import ADDRESS, FLAG, RATE, Swept, choice, duration, or_word, percent, registered, size, text, whole
+from zcload.config.values import (
+    ADDRESS,
+    FLAG,
+    RATE,
+    TRANSFER_RATE,
+    TRANSFER_SIZE,
+    Swept,
+    choice,
+    duration,
+    or_word,
+    percent,
+    registered,
+    size,
+    text,
+    whole,
+)
 from zcload.model.study import Sizes
 
 MOST_PROCESSES = 4096  # of either role in a lane: beyond it the scheduler is measured, and pids run out

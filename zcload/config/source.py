@@ -71,13 +71,13 @@ def parse(text: str, format: Format, name: str | None) -> Source:
 
 
 def _toml_lines(text: str) -> Lines:
-    from zcload.config.lines_toml import toml_lines
+    from zcload.config.lines import toml_lines
 
     return toml_lines(text)
 
 
 def _yaml_lines(text: str) -> Lines:
-    from zcload.config.lines_yaml import yaml_lines
+    from zcload.config.lines import yaml_lines
 
     return yaml_lines(text)
 

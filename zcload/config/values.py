@@ -12,17 +12,21 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from zcload.config.finding import near_miss
+from zcload.model.sizes import format_sizes, parse_sizes
 from zcload.model.units import (
     DURATION_PATTERN,
+    FREQUENCY_PATTERN,
     PERCENT_PATTERN,
     RATE_PATTERN,
     SIZE_PATTERN,
     ValueRefused,
     format_duration,
+    format_frequency,
     format_percent,
     format_rate,
     format_size,
     parse_duration,
+    parse_frequency,
     parse_percent,
     parse_rate,
     parse_size,
@@ -228,6 +232,32 @@ _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST_NAME = rf"{_LABEL}(?:\.{_LABEL})*"
 
 ADDRESS = Kind(_parse_address, lambda: {"type": "string", "minLength": 1, "maxLength": 253, "examples": ["127.0.0.1", "::1"]})
+
+
+LEAST_FREQUENCY, MOST_FREQUENCY = 0.1, 1e6  # files a second: fewer are no load, and one core of Linux does not do more
+
+
+def _parse_transfer_rate(found: object) -> float | None:
+    rate = parse_frequency(found)
+    if rate is not None and not LEAST_FREQUENCY <= rate <= MOST_FREQUENCY:
+        raise ValueRefused(f"{shown(found)} is out of range: expected 0.1/s to 1000000/s, or 'max'")
+    return rate
+
+
+TRANSFER_SIZE = Kind(
+    parse_sizes,
+    lambda: {
+        "type": "string",
+        "pattern": f"^(?:{SIZE_PATTERN}|mix: *(?:{SIZE_PATTERN})(?: +(?:{SIZE_PATTERN}))+ *|file: *[^ ].*)$",
+        "examples": ["16KiB", "mix: 4KiB 4KiB 1MiB", "file: sizes.txt"],
+    },
+    format_sizes,
+)
+TRANSFER_RATE = Kind(
+    _parse_transfer_rate,
+    lambda: {"type": "string", "pattern": f"^(?:{FREQUENCY_PATTERN})$", "examples": ["max", "500/s"]},
+    format_frequency,
+)
 
 
 def _either(words: tuple[str, ...]) -> str:

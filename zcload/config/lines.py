@@ -1,9 +1,12 @@
-"""The line of every key and list element of a TOML text: the standard library's parser does not tell, so tree-sitter does."""
+"""The line of every key and list element of a config text, read only to report a problem.
+
+For TOML by tree-sitter, because the parser of the standard library gives no lines; for YAML by ruamel.yaml's own nodes.
+"""
 
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zcload.config.finding import Path
 
@@ -86,3 +89,28 @@ def _keys(node: Node) -> tuple[str, ...]:
 
 def _line(node: Node) -> int:
     return node.start_point[0] + 1
+
+
+def yaml_lines(text: str) -> dict[Path, int]:
+    """Map each path in *text*, which must be valid YAML, to its line, counted from 1."""
+    from ruamel.yaml import YAML
+
+    lines: dict[Path, int] = {}
+    _walk(YAML(typ="safe", pure=True).compose(text), (), lines, set())
+    return lines
+
+
+def _walk(node: Any, path: Path, lines: dict[Path, int], seen: set[int]) -> None:
+    # Anchors make the tree a graph: each node has its lines once, so that neither a cycle nor a bomb of aliases takes time.
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if node.id == "mapping":
+        for key, value in node.value:
+            if key.id == "scalar":
+                lines[(*path, key.value)] = key.start_mark.line + 1
+                _walk(value, (*path, key.value), lines, seen)
+    elif node.id == "sequence":
+        for index, value in enumerate(node.value):
+            lines[(*path, index)] = value.start_mark.line + 1
+            _walk(value, (*path, index), lines, seen)

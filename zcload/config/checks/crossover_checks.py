@@ -1,0 +1,94 @@
+"""What only other keys show to be wrong with the crossover section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from zcload.config.crossover import FEWEST, NO_RATE, axis_values
+from zcload.config.finding import Finding, near_miss
+from zcload.config.registries import moves_payload
+from zcload.config.resolved import REFUSED, Resolved, Table
+from zcload.model.units import ValueRefused, shown
+
+_ENDS = ("low", "high")
+
+
+def find_crossover(config: Resolved) -> Iterator[Finding]:
+    """Find what is wrong with the crossover section in the light of the others."""
+    section = config.crossover
+    if section is None or section.value("sweep") is REFUSED or not config.workload.is_table:
+        return
+    yield from _contender(config, section)
+    yield from _other_keys(config, section.value("sweep"))
+    yield from _values(config.workload, section)
+
+
+def _contender(config: Resolved, section: Table) -> Iterator[Finding]:
+    written = config.study.written.get("variants")
+    if not config.study.is_table or ("variants" in config.study and not isinstance(written, list)):
+        return
+    path, baseline, contender = section.at("contender"), config.study.text("baseline"), section.value("contender")
+    mechanisms = {each.name: each.mechanism for each in config.contenders if each.name is not None}
+    others = [name for name in mechanisms if name != baseline]
+    if contender is REFUSED:
+        return
+    if contender is None:
+        if len(others) != 1:
+            remedy = "set it to one of " + ", ".join(map(shown, others)) if others else None
+            yield Finding(path, f"there are {len(others)} variants beside the baseline: expected to be told which", remedy)
+    elif contender == baseline:
+        yield Finding(path, "is the baseline itself: expected another variant")
+    elif contender not in mechanisms:
+        what = f"{shown(contender)} is not the name of a variant: expected one of {config.listed(but=baseline)}"
+        yield Finding(path, what, near_miss(contender, others))
+    mechanism = mechanisms.get(contender)
+    if mechanism and not moves_payload(mechanism):
+        yield Finding(path, f"{shown(contender)} moves no bytes, so there is nothing to compare")
+
+
+def _other_keys(config: Resolved, sweep: str) -> Iterator[Finding]:
+    """Find keys that would vary beside the swept one, and those without which it means nothing."""
+    workload = config.workload
+    for variant in config.variants if sweep == "chunk" else ():
+        if "chunk" in variant:
+            yield Finding(variant.at("chunk"), "the crossover sweeps the chunk: expected variants without one of their own")
+    for other, written in workload.written.items():
+        if other != sweep and isinstance(written, list) and len(written) > 1:
+            what = f"a crossover is looked for along one key, which is {shown(sweep)}: expected one value"
+            yield Finding((*workload.path, other), what)
+    if sweep == "file_size" and workload.changed("file"):
+        yield Finding(workload.at("file"), "a file of yours has one size: expected 'auto' where file_size is swept")
+    if sweep == "transfer_size" and workload.holds("transfer", "stream"):
+        path = workload.at("transfer") if "transfer" in workload else ("crossover", "sweep")
+        yield Finding(path, "only files that are sent one by one have this size", "set workload.transfer to 'per-file'")
+
+
+def _values(workload: Table, section: Table) -> Iterator[Finding]:
+    """Find what keeps the values of the swept key from being looked along: those of the list, or those between the ends."""
+    sweep = section.value("sweep")
+    if sweep in workload:
+        if isinstance(workload.written[sweep], list):
+            yield from _list(workload, sweep, len(workload.written[sweep]))
+            for end in _ENDS:
+                if section.changed(end):
+                    yield Finding(section.at(end), f"workload.{sweep} lists the values already: give the list or the range")
+        else:
+            remedy = "make it a list of the values to look at, or leave it out and set crossover.low and crossover.high"
+            yield Finding(workload.at(sweep), "this is what the crossover sweeps", remedy)
+    elif all(section.is_known(end) for end in _ENDS):
+        try:
+            axis_values(sweep, *(section.value(end) for end in _ENDS))
+        except ValueRefused as refused:
+            yield Finding(section.at(refused.args[1]), refused.what, refused.remedy)
+
+
+def _list(workload: Table, sweep: str, count: int) -> Iterator[Finding]:
+    found = workload.values(sweep)
+    if sweep == "transfer_size":
+        for each in found:
+            if each.value.path is not None or len(each.value.values) > 1:
+                yield Finding(each.path, "several sizes at once are no place on an axis: expected one size")
+    if count < FEWEST:
+        yield Finding(workload.at(sweep), f"{count} values leave nothing to look for: expected {FEWEST} or more")
+    if sweep == "rate":
+        yield from (Finding(each.path, NO_RATE) for each in found if each.value is None)

@@ -1,0 +1,131 @@
+"""What only several keys of a server, or of a study with servers, show to be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from zcload.config.finding import Finding, near_miss
+from zcload.config.registries import tls_sinks
+from zcload.config.resolved import Resolved, Table
+from zcload.model.placeholders import ONLY_WITH_TLS, held
+from zcload.model.units import shown
+
+_OF_A_START = ("files", "environment", "stop_signal", "grace")  # keys that a server which runs already has no use for
+_WITH_PLACEHOLDERS = ("command", "path", "environment", "files")
+
+
+def find_servers(config: Resolved) -> Iterator[Finding]:
+    """Find what is wrong with each server beyond its single keys, and what a study with servers cannot have."""
+    for server in config.servers:
+        yield from _started_or_attached(server, config.workload)
+        yield from _tls(server, config.workload)
+        yield from _over(server, config)
+    if config.servers:
+        yield from _ports(config)
+        yield from _socket_options(config)
+    if config.workload.holds("transfer", "per-file"):
+        yield from _small_files(config)
+
+
+def _started_or_attached(server: Table, workload: Table) -> Iterator[Finding]:
+    if "attach" not in server:
+        if "command" not in server:
+            remedy = "as in command = ['nginx', '-c', '{dir}/nginx.conf'], or attach = PID"
+            yield Finding(server.at("command"), "the key is missing", remedy)
+        return
+    if "command" in server:
+        yield Finding(server.at("attach"), "a server is started or it runs already: expected either command or attach")
+        return
+    if not server.value("port"):
+        yield Finding(server.at("port"), "the key is missing: where does the running server listen?", "as in port = 8080")
+    for key in _OF_A_START:
+        if key in server:
+            yield Finding(server.at(key), "a server that runs already is left as it is: this needs a command")
+    if server.holds("tls", True):
+        what = "a server that runs already has a certificate of its own, and only one made by zcload is trusted: this needs a command"
+        yield Finding(server.at("tls"), what, "leave it out and name a plain port of the server")
+    for network in workload.values("network"):
+        if network.value == "veth":
+            what = f"{shown(server.text('name'))} runs already, outside of the namespaces that zcload makes: this needs a command"
+            yield Finding(network.path, what, "network = 'loopback'")
+    if workload.holds("file", None) and workload.holds("dir", None):
+        what = "a running server cannot serve a file that zcload makes in memory"
+        yield Finding(server.at("attach"), what, "set workload.file to the file that it serves")
+
+
+def _tls(server: Table, workload: Table) -> Iterator[Finding]:
+    """Find where the certificate of a server, its sink and *tls* do not go together."""
+    used = {key: set().union(*map(held, _texts(server.written.get(key)))) for key in _WITH_PLACEHOLDERS}
+    for key, names in used.items():
+        for name in ONLY_WITH_TLS:
+            if name in names and key == "path":
+                yield Finding(server.at(key), f"{{{name}}} is a file for the server alone, no part of a path on it")
+            elif name in names and server.holds("tls", False):
+                yield Finding(server.at(key), f"{{{name}}} is there only with tls", "tls = true")
+    if not server.holds("tls", True) or "attach" in server:
+        return
+    absent = [f"{{{name}}}" for name in ONLY_WITH_TLS if not any(name in names for names in used.values())]
+    if absent and "command" in server:
+        yield Finding(
+            server.at("tls"),
+            f"{' and '.join(absent)} stand{'s' if len(absent) == 1 else ''} nowhere in command, environment or files: "
+            "the server would not show the certificate that is trusted",
+            "as in nginx's ssl_certificate {certificate};",
+        )
+    takers = tls_sinks()
+    for found in server.values("sink") if "sink" in server else workload.values("sink"):
+        if found.value not in takers:
+            what = f"{shown(found.value)} works below TLS, where the bytes of {shown(server.text('name'))} are still encrypted"
+            yield Finding(found.path, what, " or ".join(f"sink = {taker!r}" for taker in takers))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield the texts in the *value* of a key, whatever its form."""
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]:
+        if isinstance(each, str):
+            yield each
+
+
+def _over(server: Table, config: Resolved) -> Iterator[Finding]:
+    over, own = server.text("over"), server.text("name")
+    names = [contender.name for contender in config.contenders if contender.name not in (None, own)]
+    if over is not None and over not in names:
+        what = f"{shown(over)} is not the name of another variant: expected one of {config.listed(but=own)}"
+        yield Finding(server.at("over"), what, near_miss(over, [name for name in names if name]))
+
+
+def _ports(config: Resolved) -> Iterator[Finding]:
+    """Find the fixed ports on which two servers would have to listen at the same time."""
+    names: dict[int, str | None] = {}
+    for server in config.servers:
+        for found in server.changed("port") if "attach" not in server else ():
+            if server.text("name") == config.study.text("baseline"):
+                what = "the baseline may run more than once at a time, so it cannot have a port of its own"
+                yield Finding(found.path, what, "port = 0")
+            elif found.value in names:
+                what = f"{shown(names[found.value])} has port {shown(found.value)} already, and both run at the same time"
+                yield Finding(found.path, what, "port = 0")
+            names[found.value] = server.text("name")
+
+
+def _socket_options(config: Resolved) -> Iterator[Finding]:
+    name = shown(config.servers[0].text("name"))
+    why = f"the sockets of {name} are not zcload's to set, so those of all lanes are left to the kernel"
+    for key in ("socket_buffer", "congestion"):
+        for found in config.workload.values(key) if key in config.workload else ():
+            if found.written != "auto":
+                what = f"{shown(found.written)} cannot be had beside a server: {why}"
+                yield Finding(config.workload.at(key), what, 'leave it out, or write "auto"')
+                break
+
+
+def _small_files(config: Resolved) -> Iterator[Finding]:
+    """Find the servers that cannot be asked for small files, each by its own name."""
+    for server in config.servers:
+        if "attach" in server:
+            what = "the small files would have to be in the root of a server that runs already"
+            yield Finding(server.at("attach"), what, "let zcload start it, with command and {root}; or transfer = 'stream'")
+        for found in server.values("path"):
+            if not {"name", "file"} & held(found.value):
+                what = "each of the small files is asked for by its own name"
+                yield Finding(found.path, what, "put {name} into it, as in path = '/{name}'")

@@ -1,0 +1,71 @@
+"""Keys of the workload that mean nothing, or cannot be had, beside the values of others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from zcload.config.finding import Finding
+from zcload.config.resolved import Resolved, Table
+from zcload.model.units import shown
+
+MOST_POINTS = 10_000  # at one second each a run of hours: more is a slip in a list
+_OF_SMALL_FILES = ("transfer_size", "connection", "arrivals", "transfer_rate")
+_OF_A_VETH_PAIR = ("mtu", "offloads")
+
+
+def find_workload(config: Resolved) -> Iterator[Finding]:
+    """Find more points than a study should have, and keys without effect or with effects that exclude each other."""
+    workload = config.workload
+    points = math.prod(len(value) for value in workload.written.values() if isinstance(value, list))
+    if points > MOST_POINTS:
+        yield Finding(workload.path, f"the lists make {shown(points)} points: expected at most {MOST_POINTS}")
+    yield from _cold(config)
+    if workload.never_holds("network", "veth"):
+        yield from _without_effect(workload, _OF_A_VETH_PAIR, "only a veth pair has this", "network = 'veth'")
+    if workload.never_holds("transfer", "per-file"):
+        yield from _without_effect(workload, _OF_SMALL_FILES, "a stream has none", "transfer = 'per-file'")
+    elif workload.holds("transfer", "per-file"):
+        yield from _small_files(workload)
+        yield from _arrivals(workload)
+
+
+def _without_effect(workload: Table, keys: tuple[str, ...], what: str, remedy: str) -> Iterator[Finding]:
+    for key in keys:
+        yield from (Finding(found.path, what, remedy) for found in workload.changed(key)[:1])
+
+
+def _cold(config: Resolved) -> Iterator[Finding]:
+    workload = config.workload
+    for found in workload.values("cache"):
+        if found.value != "cold":
+            continue
+        if workload.holds("file", None) and workload.holds("dir", None):
+            remedy = "set workload.dir to a directory on a disk, or workload.file to a file"
+            yield Finding(found.path, "a file in memory cannot be cold", remedy)
+        if config.study.holds("schedule", "together"):
+            yield Finding(found.path, "lanes that run together warm the file for each other", "schedule = 'alternate'")
+
+
+def _small_files(workload: Table) -> Iterator[Finding]:
+    rates = workload.changed("rate")
+    if rates and workload.never_holds("transfer", "stream"):
+        yield Finding(rates[0].path, "a rate is that of a stream", "transfer_rate says how many files are sent in a second")
+    for found in workload.values("connection"):
+        if found.value == "fresh" and workload.holds("network", "veth"):
+            yield Finding(found.path, "over veth connections are made beforehand", "connection = 'persistent', or network = 'loopback'")
+        if found.value == "fresh" and workload.changed("port"):
+            yield Finding(found.path, "every lane listens for as long as it lives, each on a port of its own", "port = 0")
+    for found in workload.values("cache"):
+        if found.value == "cold":
+            yield Finding(found.path, "files that are sent again and again do not stay cold", "transfer = 'stream'")
+
+
+def _arrivals(workload: Table) -> Iterator[Finding]:
+    scheduled, rates = workload.changed("arrivals"), workload.changed("transfer_rate")
+    if not (workload.is_known("arrivals") and workload.is_known("transfer_rate")):
+        return
+    if scheduled and len(rates) < len(workload.values("transfer_rate")):
+        yield Finding(scheduled[0].path, "arrivals need to know how many come in a second", "as in transfer_rate = '500/s'")
+    elif rates and not scheduled:
+        yield Finding(rates[0].path, "a closed loop makes as many as it can", "arrivals = 'constant' or 'poisson'")
