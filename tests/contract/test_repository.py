@@ -14,16 +14,17 @@ from pathlib import Path
 import jsonschema
 import pytest
 from ruamel.yaml import YAML
+from support.generated_docs import PARTS, first_line, made_from_code
 from support.paths import ROOT
 
 import zcload
 from zcload import config
-from zcload.analysis.caution_rules import CODES
 from zcload.analysis.summary_schema import summary_schema
 from zcload.cli.app import app
-from zcload.host.doctor import CHECKS, RESULT_CODES
 from zcload.host.environment import describe
 from zcload.mechanisms import MECHANISMS
+from zcload.model.cautions import CAUTIONS
+from zcload.model.checks import CHECKS
 from zcload.model.metrics import METRICS
 from zcload.sinks import SINKS
 
@@ -126,14 +127,6 @@ def test_the_diagram_names_what_there_is():
     assert set(layers()) <= known
 
 
-def test_the_code_map_has_every_file():
-    """The code map in docs/design.md has one line for each file of zcload, and none for a file that is gone."""
-    mapped = re.findall(r"^\| `(zcload/[^`]+\.py)` \|", page("docs/design.md"), re.MULTILINE)
-    files = {f"zcload/{path.relative_to(PACKAGE)}" for path in SOURCES if path.name != "__init__.py" or len(tree_of(path).body) > 1}
-    assert len(set(mapped)) == len(mapped)
-    assert set(mapped) == files
-
-
 def test_no_module_has_a_vague_name():
     """No file or folder is a drawer for what has no place."""
     assert not {part for module in MODULES for part in module.split(".")} & VAGUE
@@ -190,13 +183,6 @@ def test_help_imports_next_to_nothing():
 # The docs.
 
 
-def emitted_codes() -> set[str]:
-    """Return the codes of all cautions that the code builds with a literal."""
-    calls = [node for path in SOURCES for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call) and node.args]
-    makers = [call for call in calls if getattr(call.func, "id", getattr(call.func, "attr", None)) in ("Caution", "caution")]
-    return {call.args[0].value for call in makers if isinstance(call.args[0], ast.Constant)}
-
-
 def record_kinds() -> set[str]:
     """Return the kinds of lines of windows.jsonl: the dictionaries that the code writes with a literal kind."""
     found = set()
@@ -222,7 +208,7 @@ DESCRIBED = {
     "mechanisms": set(MECHANISMS),
     "sinks": set(SINKS),
     "metrics": set(METRICS),
-    "cautions": set(CODES) | set(RESULT_CODES) | emitted_codes(),
+    "cautions": {code.partition(":")[0] for code in CAUTIONS},
     "checks of the host": set(CHECKS),
     "commands": COMMANDS,
     "kinds of records": record_kinds(),
@@ -239,6 +225,20 @@ def test_the_docs_have_a_line_for_everything(what):
     assert not DESCRIBED[what] - described()
 
 
+@pytest.mark.parametrize("name", PARTS)
+def test_docs_made_from_the_code_are_up_to_date(name, golden):
+    """The tables of cautions and of checks and the code map are what the code says."""
+    golden(ROOT / name, made_from_code(name))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_say_what_they_are(module):
+    """The first line of every module's docstring is a sentence with a full stop that fits into a line of the code map."""
+    said = first_line(tree_of(MODULES[module]))
+    assert said
+    assert len(said) <= 140
+
+
 @pytest.mark.parametrize("path", PAGES, ids=relative)
 def test_links_lead_somewhere(path):
     """Every relative link in the docs leads to a file that exists and, where it names one, to a heading in it."""
@@ -251,6 +251,15 @@ def test_links_lead_somewhere(path):
         if anchor:
             headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}, target
+
+
+@pytest.mark.parametrize("path", [*(page for page in PAGES if page.name not in ("CHANGELOG.md", "extending.md")), *PYTHON], ids=relative)
+def test_files_that_are_named_exist(path):
+    """A path below tests, docs, zcload, configs or benchmarks that a page, a comment or a docstring names leads to a file."""
+    # Not in what was once, and not in what a reader is to make: test_extending makes that.
+    places = r"(?:tests|docs|zcload|configs|benchmarks)(?:/[\w.-]+)*/[\w-]+\.(?:py|md|toml|yaml|json)"
+    named = set(re.findall(rf"(?<![\w/.-]){places}(?![\w*])", path.read_text(encoding="utf-8")))
+    assert not {name for name in named if not (ROOT / name).exists()}
 
 
 def test_the_readme_has_what_it_is_for():

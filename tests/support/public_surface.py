@@ -16,15 +16,15 @@ import typer
 
 import zcload
 from zcload import api, config, errors
-from zcload.analysis.caution_rules import CODES
 from zcload.analysis.summary_schema import summary_schema
 from zcload.cli import history, output_files
 from zcload.cli.app import app
 from zcload.compare import render
 from zcload.config.shipped import shipped_configs
-from zcload.host.doctor import CHECKS, RESULT_CODES
 from zcload.host.environment import describe
 from zcload.mechanisms import MECHANISMS
+from zcload.model.cautions import documented
+from zcload.model.checks import CHECKS
 from zcload.model.metrics import METRICS
 from zcload.report import FORMATS, charts
 from zcload.sinks import SINKS
@@ -49,7 +49,7 @@ def public_surface() -> dict[str, Any]:
         "mechanisms": {name: _names(kind.options) for name, kind in MECHANISMS.items()},
         "sinks": _names(SINKS),
         "metrics": {name: {"unit": metric.unit, "better": metric.better} for name, metric in METRICS.items()},
-        "cautions": _names({**CODES, **dict.fromkeys(RESULT_CODES)}),
+        "cautions": _names(code for code, _ in documented()),
         "checks": _names(CHECKS),
         "environment facts": _names(describe(host_name=True)),
         "shipped configs": _names(shipped_configs()),

@@ -9,7 +9,7 @@ from zcload.analysis.comparisons import Comparison
 from zcload.analysis.estimates import metric_interval
 from zcload.analysis.stats import Bootstrap, Interval
 from zcload.analysis.tally import Generation, Pacing
-from zcload.model.cautions import Caution
+from zcload.model.cautions import Caution, caution
 from zcload.model.metrics import METRICS
 from zcload.model.schedule import percentile_ns
 from zcload.model.units import human_rate
@@ -70,11 +70,7 @@ def missed(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 def cautions(where: str, facts: Mapping[str, Mapping[str, Any]]) -> list[Caution]:
     """Return what is to be said of a point's rate: who missed it, and who neither did nor kept to it."""
     said = missed(facts)
-    found = [
-        Caution("rate_missed", f"{where}{text}", "a finding, no error: compare at rates that all reach; the others show what each can do")
-        for name, text in said.items()
-        if facts[name]["reached"] is False
-    ]
+    found = [caution("rate_missed", where, reason=text) for name, text in said.items() if facts[name]["reached"] is False]
     uneven = [text for name, text in said.items() if facts[name]["reached"] is None]
     reached = {name: rate["achieved_bps"]["estimate"] for name, rate in facts.items() if rate["reached"]}
     if reached:
@@ -83,6 +79,5 @@ def cautions(where: str, facts: Mapping[str, Mapping[str, Any]]) -> list[Caution
         if reached[high] > (1 + WITHIN) * asked or reached[high] > (1 + WITHIN) * reached[low]:
             uneven.append(f"at {human_rate(asked)} {low} made {human_rate(reached[low])} and {high} {human_rate(reached[high])}")
     if uneven:
-        text = f"{where}{'; '.join(uneven)}: more than 2 % apart"
-        found.append(Caution("rate_unequal", text, "longer windows (stop.window), more time, or a quieter machine"))
+        found.append(caution("rate_unequal", where, lanes="; ".join(uneven)))
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zcload.model.cautions import Caution
+from zcload.model.cautions import Caution, caution
 
 APART = 0.02  # by which two sources of the same CPU time may differ before neither is believed
 LOOSE_SHARE = 0.05  # of the rests: where more are not strict, the timers of the server are a part of its figures
@@ -44,16 +44,8 @@ def server_cautions(where: str, variants: Sequence[Mapping[str, Any]]) -> list[C
             continue
         apart = facts["cpu_apart"]
         if apart is not None and abs(apart) > APART:
-            text = (
-                f"{where}the processes of {variant['name']} used {facts['cpu_clocks_s']:.3f} s of CPU time by their own clocks and "
-                f"{facts['cpu_cgroup_s']:.3f} s by their control group's"
-            )
-            found.append(
-                Caution("server_ledger", text, "some of its processes end unseen or leave the group: its CPU figures are not to be trusted")
-            )
+            clocks_s, group_s = facts["cpu_clocks_s"], facts["cpu_cgroup_s"]
+            found.append(caution("server_ledger", where, variant=variant["name"], clocks_s=clocks_s, group_s=group_s))
         if facts["rests_loose"] > LOOSE_SHARE * facts["rests"]:
-            text = (
-                f"{where}{variant['name']} was still at work {facts['rests_loose']} of {facts['rests']} times when nothing moved any more"
-            )
-            found.append(Caution("server_restless", text, "its timers are in its figures: switch off what it does beside serving"))
+            found.append(caution("server_restless", where, variant=variant["name"], loose=facts["rests_loose"], rests=facts["rests"]))
     return found

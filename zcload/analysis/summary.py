@@ -21,7 +21,7 @@ from zcload.analysis.servers import server_cautions, server_facts
 from zcload.analysis.stats import Bootstrap
 from zcload.analysis.tally import Generation, idle_cores
 from zcload.analysis.zerocopy_check import zerocopy_check
-from zcload.model.cautions import Caution
+from zcload.model.cautions import Caution, caution
 from zcload.model.metrics import METRICS, headline
 
 # History of the schema (a reader refuses a number it does not know; adding keys keeps the number):
@@ -46,7 +46,7 @@ def summarise(records: Iterable[Record]) -> dict[str, Any]:
     sessions = by_point[-1].events["resumed"]
     if sessions:
         times = ", ".join(record["at"] for record in sessions)
-        cautions.append(Caution("resumed", f"this run was interrupted and resumed: {times}", "what changed between the sittings is in it"))
+        cautions.append(caution("resumed", times=times))
     points: list[_Point] = []
     crossover, logs = header.get("crossover"), {}
     margin = header["stop"]["margin"]
@@ -64,7 +64,7 @@ def summarise(records: Iterable[Record]) -> dict[str, Any]:
         cautions += point.cautions
     if not complete:
         reason = ends[-1]["reason"] if ends else "the run was killed"
-        cautions.insert(0, Caution("partial", f"this result is partial: {reason}", "zcload run --resume RESULT_DIR goes on with it"))
+        cautions.insert(0, caution("partial", reason=reason))
     return {
         "schema": SCHEMA,
         "name": header["name"],
@@ -253,11 +253,11 @@ class _Point:
         found += point_cautions(self.where, self.data, self.comparisons, self.variants, self.observer_share, missed, self.margin)
         found += server_cautions(self.where, self.variants)
         if failed:
-            found.append(Caution("point_failed", f"{self.where}{stopped}; the other points went on", "see what failed and run it again"))
+            found.append(caution("point_failed", self.where, reason=stopped))
         found += arrivals_missed(self.where, self.described["point"].get("transfers_per_s"), self.variants)
         if self.check and self.check["disagree"]:
-            text = f"{self.where}windows of {self.check['window_s']:g} s give another ratio for {', '.join(self.check['disagree'])}"
-            found.append(Caution("windows_disagree", text, "set stop.window to the longer windows and look for what the short ones miss"))
+            differing = ", ".join(self.check["disagree"])
+            found.append(caution("windows_disagree", self.where, window_s=self.check["window_s"], variants=differing))
         return found
 
     def _idle_transfer(self) -> float | None:

@@ -2,7 +2,7 @@
 
 A gate trips where the whole 95 % interval lies beyond the limit and Holm's procedure allows it among all that the gates of one
 comparison judge together. So if nothing has changed by as much as its limit, some gate trips in at most 2.5 % of comparisons, however
-many gates, points and variants there are (one side of 5 %; tests/test_compare_rates.py holds it to that).
+many gates, points and variants there are (one side of 5 %; tests/simulation/test_compare_rates.py holds it to that).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checks of the host: what would spoil a measurement here, how, and what to do about it. One small function per check."""
+"""Checks of the host, one small function each. What a check means and its remedy are in zcload/model/checks.py."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from zcload.host.environment import Processes, Sample, describe, foreign_processes, memory, take_sample
 from zcload.host.topology import HERE, CgroupLimits, Host, cgroup_limits
-from zcload.model.cautions import Caution
+from zcload.model.cautions import Caution, caution
+from zcload.model.checks import CHECKS, Level
 from zcload.model.study import Point, Study
 from zcload.model.units import human_bytes
 
-Level = Literal["ok", "note", "caution", "problem"]
 Verdict = tuple[Level, str] | tuple[Level, str, str]  # the level, what was found, and what of it is for this host's user alone
 
 SAMPLE_S = 0.5  # on two CPUs 100 ticks of /proc/stat: a resolution of 1 %
@@ -24,9 +24,6 @@ BACKGROUND_LIMIT = 0.05  # of all CPUs: blocks with more foreign CPU than this a
 SEED_FILE_BYTES = 2_400_000_000  # the largest file of the shipped configs
 HEADROOM_BYTES = 512 << 20  # interpreters, socket buffers and mappings of the workers beside the file
 MEMLOCK_BYTES = 8 << 20  # the kernel's default since 5.16 (include/uapi/linux/resource.h); it was 64 KiB
-RESULT_CODES = frozenset(
-    {"quota", "steal", "background_load", "smt_siblings", "governor", "regime", "clocksource", "memory", "packet_sockets"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class Finding:
 
     def caution(self) -> Caution:
         """Return this finding as a result's caution."""
-        return Caution(self.code, f"{self.title}: {self.value}; {self.spoils}", self.remedy)
+        return caution(self.code, found=self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +60,16 @@ class Facts:
         return (self.study and self.study.points) or (Point(file_size=SEED_FILE_BYTES, chunk=1 << 20),)
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the registry: *judge* looks at the facts and returns a level and what was found."""
+Judge = Callable[[Facts], Verdict]
 
-    code: str
-    title: str
-    spoils: str
-    remedy: str
-    judge: Callable[[Facts], Verdict]
+JUDGES: dict[str, Judge] = {}
 
 
-CHECKS: dict[str, Check] = {}
+def check(code: str) -> Callable[[Judge], Judge]:
+    """Register the decorated function as the one that judges the check *code*: it returns a level and what was found."""
 
-
-def check(code: str, title: str, *, spoils: str, remedy: str) -> Callable[[Callable[[Facts], Verdict]], Callable[[Facts], Verdict]]:
-    """Register the decorated function as the check *code*; checks are shown in the order of the file."""
-
-    def register(judge: Callable[[Facts], Verdict]) -> Callable[[Facts], Verdict]:
-        CHECKS[code] = Check(code, title, spoils, remedy, judge)
+    def register(judge: Judge) -> Judge:
+        JUDGES[code] = judge
         return judge
 
     return register
@@ -100,13 +88,17 @@ def findings(
     """Return one finding per check of *host*, judged for *study* if there is one; takes *interval_s* seconds of sleep."""
     sample = take_sample(host, interval_s, clock, sleep, processes or foreign_processes)
     facts = Facts(host, describe(host=host), cgroup_limits(host), sample, study, room)
-    verdicts = [(item, item.judge(facts)) for item in CHECKS.values()]
-    return [Finding(item.code, level, item.title, value, item.spoils, item.remedy, *private) for item, (level, value, *private) in verdicts]
+    return [_finding(code, *JUDGES[code](facts)) for code in CHECKS]
+
+
+def _finding(code: str, level: Level, value: str, private: str = "") -> Finding:
+    check = CHECKS[code]
+    return Finding(code, level, check.title, value, check.spoils, check.remedy, private)
 
 
 def cautions(found: Iterable[Finding]) -> list[Caution]:
     """Return the cautions that belong in a result: those about the conditions it was measured under."""
-    return [finding.caution() for finding in found if finding.code in RESULT_CODES and finding.level in ("caution", "problem")]
+    return [finding.caution() for finding in found if CHECKS[finding.code].in_result and finding.level in ("caution", "problem")]
 
 
 def _bytes(count: int | None) -> str:
@@ -117,7 +109,7 @@ def _at_least(count: int | None, needed: int, otherwise: Level) -> Level:
     return "note" if count is None else "ok" if count >= needed else otherwise
 
 
-@check("cpus", "CPUs", spoils="with one CPU sender and receiver take turns: no throughput, only CPU per byte", remedy="allow more CPUs")
+@check("cpus")
 def _cpus(facts: Facts) -> Verdict:
     allowed, cores = len(facts.environment["cpus_allowed"]), facts.environment["physical_cores"]
     spread = any(point.placement == "spread" for point in facts.points)
@@ -125,7 +117,7 @@ def _cpus(facts: Facts) -> Verdict:
     return level, f"{allowed} of {facts.environment['cpus_online'] or '?'} CPUs allowed, on {cores} physical cores"
 
 
-@check("smt_siblings", "hardware threads", spoils="threads of one core slow each other", remedy="allow as many physical cores as workers")
+@check("smt_siblings")
 def _smt_siblings(facts: Facts) -> Verdict:
     if not facts.environment["smt"]:
         return "ok", "off, or hidden by a hypervisor"
@@ -134,7 +126,7 @@ def _smt_siblings(facts: Facts) -> Verdict:
     return ("caution" if cores < workers else "note"), f"on; {workers} workers on {cores} physical cores"
 
 
-@check("quota", "CPU quota", spoils="throttling stops workers mid-window", remedy="lift cpu.max (or cpu.cfs_quota_us) of the cgroup")
+@check("quota")
 def _quota(facts: Facts) -> Verdict:
     if facts.limits.cpus is None:
         return "ok", "none"
@@ -142,19 +134,14 @@ def _quota(facts: Facts) -> Verdict:
     return ("problem" if facts.limits.throttled else "caution"), text
 
 
-@check("steal", "stolen CPU time", spoils="the hypervisor ran others: CPU time may include it", remedy="use a quiet or dedicated host")
+@check("steal")
 def _steal(facts: Facts) -> Verdict:
     if facts.sample is None:
         return "note", "unknown"
     return ("caution" if facts.sample.steal > STEAL_LIMIT else "ok"), f"{facts.sample.steal:.1%} of all CPUs"
 
 
-@check(
-    "background_load",
-    "background load",
-    spoils="others take CPU and cache, and count as ours in the machine ledger",
-    remedy="stop other work",
-)
+@check("background_load")
 def _background_load(facts: Facts) -> Verdict:
     if facts.sample is None:
         return "note", "unknown"
@@ -164,40 +151,26 @@ def _background_load(facts: Facts) -> Verdict:
     return level, f"{facts.sample.busy_cpus:.2f} of {facts.sample.cpus} CPUs ({share:.0%})", top
 
 
-@check(
-    "regime",
-    "CPU accounting",
-    spoils="with IRQ_TIME_ACCOUNTING softirq time is in no process, so sums over processes are partial",
-    remedy="judge by the machine's CPU, or boot with tsc=noirqtime",
-)
+@check("regime")
 def _regime(facts: Facts) -> Verdict:
     kind, paravirt = facts.environment["cpu_accounting"], facts.environment["paravirt_time_accounting"]
     irq = facts.environment["irq_time_accounting"]
     return ("ok" if irq == "no" else "caution"), f"IRQ_TIME_ACCOUNTING {irq}, PARAVIRT_TIME_ACCOUNTING {paravirt}, {kind}"
 
 
-@check(
-    "clock_tick", "scheduler tick", spoils="CPU clocks of running processes are late by up to one tick", remedy="none needed: read at rest"
-)
+@check("clock_tick")
 def _clock_tick(facts: Facts) -> Verdict:
     hz, user_hz = facts.environment["scheduler_hz"], facts.environment["clock_tick_hz"]
     return ("ok" if hz else "note"), f"HZ {hz or 'unknown'}, CPU ticks of /proc {1000 / user_hz:g} ms"
 
 
-@check(
-    "clocksource",
-    "clock source",
-    spoils="each time stamp is a system call",
-    remedy="boot with a stable TSC: see dmesg for why it is not used",
-)
+@check("clocksource")
 def _clocksource(facts: Facts) -> Verdict:
     slow = facts.environment["clocksource_is_syscall"]
     return ("note" if slow is None else "caution" if slow else "ok"), str(facts.environment["clocksource"] or "unknown")
 
 
-@check(
-    "governor", "CPU frequency", spoils="CPU seconds change with the clock rate", remedy="cpupower frequency-set -g performance; turbo off"
-)
+@check("governor")
 def _governor(facts: Facts) -> Verdict:
     governor, turbo = facts.environment["cpufreq_governor"], facts.environment["turbo"]
     if governor is None:
@@ -206,13 +179,13 @@ def _governor(facts: Facts) -> Verdict:
     return level, f"governor {governor}, turbo {'unknown' if turbo is None else 'on' if turbo else 'off'}"
 
 
-@check("virtual_machine", "virtualisation", spoils="the host's share of the work is invisible", remedy="confirm on bare metal")
+@check("virtual_machine")
 def _virtual_machine(facts: Facts) -> Verdict:
     kind, container = facts.environment["virtualisation"], facts.environment["container"]
     return ("ok" if kind == "none" else "note"), f"{kind or 'unknown'}{f', in a container ({container})' if container else ''}"
 
 
-@check("memory", "memory", spoils="a file that does not stay in memory is read from disk", remedy="use a smaller file, or free memory")
+@check("memory")
 def _memory(facts: Facts) -> Verdict:
     rooms = [room for room in (memory(facts.host, "MemAvailable"), facts.limits.memory_free_bytes) if room is not None]
     needed = max(point.file_size for point in facts.points) + HEADROOM_BYTES
@@ -221,12 +194,7 @@ def _memory(facts: Facts) -> Verdict:
     return level, f"{_bytes(available)} available, {_bytes(needed)} needed"
 
 
-@check(
-    "shared_memory",
-    "/dev/shm",
-    spoils="a workload.dir there may not hold its file; the automatic file is a memfd and needs no room there",
-    remedy="mount -o remount,size=4G /dev/shm, or another workload.dir",
-)
+@check("shared_memory")
 def _shared_memory(facts: Facts) -> Verdict:
     there = [point for point in facts.points if point.file is None and (point.dir or "").startswith("/dev/shm")]
     needed = max((point.file_size for point in there), default=0)
@@ -237,12 +205,7 @@ def _shared_memory(facts: Facts) -> Verdict:
     return _at_least(free, needed, "note"), f"{_bytes(free)} free"
 
 
-@check(
-    "socket_buffers",
-    "socket buffer limits",
-    spoils="smaller buffers than asked for cost receivers up to half more CPU",
-    remedy="sysctl -w net.core.wmem_max=4194304 net.core.rmem_max=4194304",
-)
+@check("socket_buffers")
 def _socket_buffers(facts: Facts) -> Verdict:
     send, receive = facts.environment["wmem_max_bytes"], facts.environment["rmem_max_bytes"]
     needed = max(point.socket_buffer or 0 for point in facts.points)
@@ -250,7 +213,7 @@ def _socket_buffers(facts: Facts) -> Verdict:
     return _at_least(least, needed, "caution"), f"wmem_max {_bytes(send)}, rmem_max {_bytes(receive)}"
 
 
-@check("congestion", "congestion control", spoils="bbr paces every sender: far more CPU per byte", remedy='workload.congestion = "cubic"')
+@check("congestion")
 def _congestion(facts: Facts) -> Verdict:
     default, available = facts.environment["congestion_default"], facts.environment["congestion_available"]
     missing = {point.congestion for point in facts.points} - {"auto"} - set(available or ())
@@ -260,40 +223,38 @@ def _congestion(facts: Facts) -> Verdict:
     return ("caution" if default == "bbr" else "ok" if default else "note"), text
 
 
-@check("pipe_size", "largest pipe", spoils="splice moves at most one pipe full per call", remedy="sysctl -w fs.pipe-max-size=1048576")
+@check("pipe_size")
 def _pipe_size(facts: Facts) -> Verdict:
     size = facts.environment["pipe_max_size_bytes"]
     return _at_least(size, max(point.chunk for point in facts.points), "note"), _bytes(size)
 
 
-@check("memlock", "locked memory", spoils="MSG_ZEROCOPY and io_uring buffers fail with ENOBUFS or ENOMEM", remedy="ulimit -l unlimited")
+@check("memlock")
 def _memlock(facts: Facts) -> Verdict:
     limit = facts.environment["memlock_limit_bytes"]
     return _at_least(limit if limit is not None else MEMLOCK_BYTES, MEMLOCK_BYTES, "note"), "no limit" if limit is None else _bytes(limit)
 
 
-@check("io_uring", "io_uring", spoils="mechanisms that use io_uring are skipped", remedy="sysctl -w kernel.io_uring_disabled=0")
+@check("io_uring")
 def _io_uring(facts: Facts) -> Verdict:
     disabled = facts.environment["io_uring_disabled"]
     texts = {None: "no switch before Linux 6.6", 0: "allowed", 1: "only for CAP_SYS_ADMIN and kernel.io_uring_group", 2: "disabled"}
     return ("note" if disabled else "ok"), texts.get(disabled, str(disabled))
 
 
-@check("ktls", "kernel TLS", spoils="ktls_sendfile is skipped", remedy="modprobe tls")
+@check("ktls")
 def _ktls(facts: Facts) -> Verdict:
     there = facts.environment["ktls_available"]
     return ("ok" if there else "note"), "unknown" if there is None else "loaded" if there else "not loaded"
 
 
-@check("loopback_mtu", "loopback MTU", spoils="smaller segments cost more CPU per byte", remedy="ip link set lo mtu 65536")
+@check("loopback_mtu")
 def _loopback_mtu(facts: Facts) -> Verdict:
     mtu = facts.environment["loopback_mtu_bytes"]
     return _at_least(mtu, 65536, "caution"), f"{'unknown' if mtu is None else mtu} bytes"
 
 
-@check(
-    "packet_sockets", "packet sockets", spoils="each packet is cloned, and zero-copy buffers are copied", remedy="stop tcpdump and the like"
-)
+@check("packet_sockets")
 def _packet_sockets(facts: Facts) -> Verdict:
     # Columns of net/packet/af_packet.c: sk RefCnt Type Proto Iface R Rmem ...; protocol 3 is "all", interface 0 is "any".
     rows = [line.split() for line in (facts.host.text("/proc/net/packet") or "").splitlines()[1:]]

@@ -13,7 +13,7 @@ from typing import Literal
 
 from zcload.errors import ConfigError, Problem
 from zcload.host.topology import Core
-from zcload.model.cautions import Caution
+from zcload.model.cautions import Caution, caution
 
 CpuSet = frozenset[int]
 
@@ -112,8 +112,7 @@ def _smt_cautions(used: CpuSet, cores: Iterable[Core]) -> tuple[Caution, ...]:
     if not shared:
         return ()
     pairs = "; ".join(" and ".join(str(cpu) for cpu in siblings if cpu in used) for siblings in shared)
-    message = f"workers run on hardware threads of one physical core (CPUs {pairs}): each slows the other, so CPU seconds are inflated"
-    return (Caution("smt_siblings", message, "use fewer workers or allow more physical cores"),)
+    return (caution("smt_siblings", found=f"workers share a physical core (CPUs {pairs})"),)
 
 
 def _cpus(cores: Iterable[Core]) -> CpuSet:

@@ -105,11 +105,7 @@ def window_length(context: PointContext, lanes: dict[str, Lane]) -> tuple[float,
         longest = max(math.floor(longest * _STEPS_PER_S), 1) / _STEPS_PER_S
     chosen = fixed or min(_in_steps(min(needed, max(LONGEST_S, paced))), longest)
     if chosen < 0.99 * wanted:
-        context.caution(
-            "few_chunks",
-            f"a window of {chosen:g} s holds fewer than {LEAST_BURSTS} chunks of every sender at the rate: the rate cannot be kept exactly",
-            f"windows of {_in_steps(wanted):g} s (stop.window), a smaller chunk, or a smaller file for a server that ignores ranges",
-        )
+        context.caution("few_chunks", window_s=chosen, least=LEAST_BURSTS, needed_s=_in_steps(wanted))
     return chosen, longest, {name: max(seconds, seconds - look + chosen) for name, seconds in takes.items()}
 
 

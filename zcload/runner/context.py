@@ -22,6 +22,7 @@ from zcload.lane.set_up import set_up
 from zcload.lane.small_files.transfer_plan import expected_digests
 from zcload.linux.perf_event import Ability
 from zcload.mechanisms import mechanism_of
+from zcload.model.cautions import Caution, caution
 from zcload.model.study import Contender, Point, Study
 from zcload.model.units import human_bytes
 from zcload.runner.block import Emit
@@ -67,15 +68,15 @@ class PointContext:
         """Emit *record* as one of this point."""
         self.emit({"kind": record["kind"], "point": self.index, **record})
 
-    def caution(self, code: str, message: str, remedy: str) -> None:
-        """Record a caution, once a code and point."""
-        if code not in self.cautioned:
-            self.cautioned.add(code)
-            self.record({"kind": "caution", "code": code, "message": message, "remedy": remedy})
+    def caution(self, code: str, /, **fields: object) -> None:
+        """Record the caution *code* of the table, once a code and point."""
+        self.record_caution(caution(code, **fields))
 
-    def unauthenticated(self, count: int) -> None:
-        """Caution of connections that were not ours."""
-        self.caution("strangers", f"{count} connections without the run's secret were refused", "somebody else uses this port")
+    def record_caution(self, found: Caution) -> None:
+        """Record a caution, once a code and point."""
+        if found.code not in self.cautioned:
+            self.cautioned.add(found.code)
+            self.record({"kind": "caution", **found.as_dict()})
 
     def record_perf(self) -> None:
         """Record which perf events may be counted, and why not the others."""
@@ -89,11 +90,7 @@ class PointContext:
             return
         self.record({"kind": "network", **facts})
         if facts["settings_differ"]:
-            self.caution(
-                "veth_settings",
-                f"the veth pair's namespaces have other settings than this host: {', '.join(facts['settings_differ'])}",
-                "run as root, or set the host's to the kernel's defaults: else loopback and veth differ in more than the device",
-            )
+            self.caution("veth_settings", settings=", ".join(facts["settings_differ"]))
 
     def remove(self, name: str, error: ZcloadError) -> None:
         """Let a failed variant take no further part; raises PointFailed if it is the baseline, without which nothing can be said."""
@@ -105,8 +102,8 @@ class PointContext:
     def roles(self) -> Placement:
         """Draw the CPU roles of a generation and move the coordinator out of the way."""
         placement = place(self.point.placement, self.point.senders, self.point.receiver_count, self.cores, self.rng)
-        for caution in placement.cautions:
-            self.caution(caution.code, caution.message, caution.remedy)
+        for found in placement.cautions:
+            self.record_caution(found)
         os.sched_setaffinity(0, placement.coordinator)
         return placement
 
@@ -145,17 +142,9 @@ class PointContext:
         """See to the file's cache state, and say where it cannot be what it should be."""
         self.cached = self.cache.settle()
         if self.cached is None:
-            self.caution(
-                "cache_unverified",
-                f"whether the file is in the page cache cannot be seen: {self.point.cache} is not verified",
-                "send a file that you own or may write to, on Linux 6.5 or newer",
-            )
+            self.caution("cache_unverified", state=self.point.cache)
         elif not self.cache.cold and self.cached < WARM:
-            self.caution(
-                "not_resident",
-                f"only {100 * self.cached:.1f} % of the file's {human_bytes(self.source.size)} stay in the page cache: not warm",
-                'more memory or a smaller file; cache = "cold" is what you ask about if it never fits',
-            )
+            self.caution("not_resident", percent=100 * self.cached, size=human_bytes(self.source.size))
 
     def drop(self, lanes: Sequence[dict[str, Lane]], name: str, error: ZcloadError) -> None:
         """Tear down the lane of a variant that failed and remove it; a file that was changed is the cause, and everybody's."""
@@ -171,7 +160,7 @@ class PointContext:
         lane.cache = self.cache
         lanes[variant.name] = lane
         if lane.unauthenticated:
-            self.unauthenticated(lane.unauthenticated)
+            self.caution("strangers", count=lane.unauthenticated)
         if verify:
             lane.verify(self._expected(lane), VERIFY_STALL_S)
         else:
@@ -212,7 +201,7 @@ class PointContext:
     def _take_down(self, lane: Lane) -> None:
         lane.tear_down()
         if lane.odd:
-            self.caution("server_end", f"{lane.name}: {lane.odd}", "see stop_signal and grace in docs/servers.md")
+            self.caution("server_end", variant=lane.name, reason=lane.odd)
 
 
 def cpus_of(placement: Placement) -> list[int]:

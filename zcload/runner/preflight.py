@@ -18,7 +18,7 @@ from zcload.lane.small_files.transfer_plan import longest_window_s
 from zcload.linux.open_files import most_open_files
 from zcload.linux.pagecache import memory_file_system
 from zcload.mechanisms import mechanism_of
-from zcload.model.cautions import Caution
+from zcload.model.cautions import Caution, caution
 from zcload.model.sizes import read_sizes
 from zcload.model.study import Contender, Point, Study
 from zcload.model.units import format_frequency, format_size, human_bytes, human_duration
@@ -177,40 +177,22 @@ def cautions(study: Study, environment: Mapping[str, Any]) -> list[Caution]:
     small = min(point.file_size for point in study.points)
     if cache_bytes and small < enough_bytes(cache_bytes):
         found.append(
-            Caution(
+            caution(
                 "small_file",
-                f"a file of {human_bytes(small)} is under 4 times the last-level cache ({human_bytes(cache_bytes)}): "
-                "part of it is sent from the cache",
-                f'file_size = "{-(-enough_bytes(cache_bytes) >> 20)}MiB" or more, unless the cached case is what you ask about',
+                size=human_bytes(small),
+                cache=human_bytes(cache_bytes),
+                mebibytes=-(-enough_bytes(cache_bytes) >> 20),
             )
         )
     machine = environment.get("virtualisation")
     if any(point.cache == "cold" for point in study.points) and machine not in (None, "none"):
-        found.append(
-            Caution(
-                "host_cache",
-                f"this is a virtual machine ({machine}): a file that is cold here may be warm in the hypervisor's cache",
-                "take times and goodput of cold reads for this machine's alone; CPU per GB holds",
-            )
-        )
+        found.append(caution("host_cache", machine=machine))
     default = environment.get("congestion_default")
     if study.serves and default not in (None, "cubic", "reno"):
-        found.append(
-            Caution(
-                "congestion",
-                f"beside a server all lanes have the system's congestion control, and {default} may pace, which costs CPU of its own",
-                "sysctl net.ipv4.tcp_congestion_control=cubic, unless that is what you run",
-            )
-        )
+        found.append(caution("congestion:servers", system=default))
     for point in () if study.serves else study.points:
         wanted, system = choose_congestion(point.congestion)
         if wanted is None:
-            found.append(
-                Caution(
-                    "congestion",
-                    f"neither cubic nor reno may be set: the system's {system} is used, and a pacing one such as bbr costs CPU of its own",
-                    "allow it: sysctl net.ipv4.tcp_allowed_congestion_control",
-                )
-            )
+            found.append(caution("congestion", system=system))
             break
     return found

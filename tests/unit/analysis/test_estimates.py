@@ -9,12 +9,12 @@ import pytest
 from support.fake_results import CPUS, Cost, Result, header, lane
 
 from zcload.analysis.bottleneck import bottleneck
-from zcload.analysis.caution_rules import CODES
 from zcload.analysis.estimates import generation_log_ratio, metric_interval, ratio_to
 from zcload.analysis.point_data import sort_out
 from zcload.analysis.stats import Bootstrap, generations_interval
 from zcload.analysis.summary import summarise
 from zcload.analysis.tally import idle_cores, window_tally
+from zcload.model.cautions import CAUTIONS
 from zcload.model.metrics import METRICS
 
 COST, MACHINE = METRICS["total_cpu_s_per_gb"], METRICS["system_cpu_s_per_gb"]
@@ -384,7 +384,7 @@ def slow_psutil(made, number):
 def test_caution(records, code):
     """What spoils a result is told as a caution with its code, and nothing else is: each of these has exactly the one."""
     assert codes(records) == [code]
-    assert code in CODES
+    assert code in CAUTIONS
     caution = summarise(records)["cautions"][0]
     assert caution["message"]
     assert caution["remedy"]

@@ -285,7 +285,7 @@ def test_a_header_alone():
     assert summary["cautions"][0] == {
         "code": "partial",
         "message": "this result is partial: the run was killed",
-        "remedy": "zcload run --resume RESULT_DIR goes on with it",
+        "remedy": "zcload run --resume RESULT_DIR measures the rest",
     }
     (point,) = summary["points"]
     assert (point["generations"], point["blocks"], point["stopped"], point["window_open_s"]) == (0, 0, None, None)

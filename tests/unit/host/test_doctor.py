@@ -8,10 +8,11 @@ from dataclasses import fields, replace
 
 import pytest
 
-from zcload.host.doctor import CHECKS, RESULT_CODES, Finding, cautions, findings
+from zcload.host.doctor import JUDGES, Finding, cautions, findings
 from zcload.host.environment import Sample, foreign_processes, memlock_limit, memory, take_sample
 from zcload.host.topology import Host
 from zcload.model.cautions import Caution
+from zcload.model.checks import CHECKS
 from zcload.model.study import Point, Study, Variant
 
 CPU = "/sys/devices/system/cpu"
@@ -99,6 +100,7 @@ def test_every_check_reports_once_and_in_full(tmp_path):
     """Each registered check gives exactly one finding, with no text left empty, on a good host and on one that says nothing."""
     for found in (examine(tmp_path / "quiet"), examine(tmp_path / "empty", files={})):
         assert list(found) == list(CHECKS)
+        assert set(JUDGES) == set(CHECKS)
         assert all(getattr(finding, field.name) for finding in found.values() for field in fields(Finding) if field.name != "private")
 
 
@@ -151,6 +153,7 @@ def test_a_check_finds_what_it_is_for(tmp_path, code, files, point, level, value
     """On an otherwise quiet host the fault in question, judged for the study at hand, has this level and is named in the value."""
     found = examine(tmp_path, QUIET | files, study(**point) if point is not None else None)
     assert (found[code].level, value in found[code].value) == (level, True), found[code]
+    assert level in ("ok", *CHECKS[code].levels)
 
 
 @pytest.mark.parametrize(
@@ -176,10 +179,19 @@ def test_too_small_a_memory_file_system_is_a_note(tmp_path):
     assert examine(tmp_path / "dir", room=1 << 20, study=study(dir="/data"))["shared_memory"].level == "ok"
 
 
+def test_every_declared_level_is_given():
+    """The levels that the table of checks declares are those that the cases above provoke, and a note where nothing is known."""
+    seen = {code: {"note"} for code in CHECKS}
+    for code, _, _, level, _ in CASES:
+        seen[code].add(level)
+    for code in ("steal", "background_load"):
+        seen[code].add("caution")
+    assert not {(code, level) for code, check in CHECKS.items() for level in check.levels if level not in seen[code]}
+
+
 def test_only_conditions_of_the_measurement_reach_a_result(tmp_path):
     """Cautions of a result are those findings of level caution or worse that describe its conditions, as code, message and remedy."""
     finding = examine(tmp_path)["steal"]
-    assert set(CHECKS) >= RESULT_CODES
     assert cautions([finding, replace(finding, level="note")]) == []
     assert cautions([replace(finding, level="caution", code="pipe_size")]) == []
     (caution,) = cautions([replace(finding, level="caution", value="9.0% of all CPUs")])

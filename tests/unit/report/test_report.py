@@ -362,7 +362,7 @@ def test_a_copied_variant_is_labelled_wherever_its_figures_appear(name):
         figures += [line for line in lines if line.lstrip(" -").startswith("On loopback, msg")]
         assert len(figures) > 6
         assert not [line for line in figures if NOT_ZERO_COPY not in line]
-    else:  # the formats of other tools: tests/test_exports.py looks at each
+    else:  # the formats of other tools: tests/unit/report/formats/test_exports.py looks at each
         assert NOT_ZERO_COPY in text
 
 

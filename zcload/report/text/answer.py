@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zcload.analysis.zerocopy_check import ALL_PLAIN, all_plain
+from zcload.model.cautions import WORST_FIRST, level_of
 from zcload.model.metrics import MACHINE
 from zcload.model.units import format_size
 from zcload.report.tables import crossover, servers
@@ -32,11 +33,12 @@ def answer(summary: Mapping[str, Any]) -> list[str]:
 
 
 def cautions(summary: Mapping[str, Any]) -> list[tuple[str, str | None, list[str]]]:
-    """Return the cautions as (code, remedy, messages): what is said of several variants or points with the same remedy is one."""
+    """Return the cautions as (code, remedy, messages), the worst level first. Those of one code and remedy are one."""
     found: dict[tuple[str, str | None], list[str]] = {}
     for caution in summary["cautions"]:
         found.setdefault((caution["code"], caution["remedy"]), []).append(caution["message"])
-    return [(code, remedy, messages) for (code, remedy), messages in found.items()]
+    rows = [(code, remedy, messages) for (code, remedy), messages in found.items()]
+    return sorted(rows, key=lambda row: WORST_FIRST.index(level_of(row[0])))
 
 
 def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
