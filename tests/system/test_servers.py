@@ -25,7 +25,7 @@ from zcload.model.placeholders import PLACEHOLDERS, fill, unknown
 from zcload.model.study import Point, Server, Variant
 from zcload.runner.window import LaneFailed, measure
 from zcload.server.root import DocumentRoot
-from zcload.server.running import RunningServer, free_port, missing
+from zcload.server.running import RunningServer, free_port
 from zcload.server.server_lane import ServedFile, set_up_server
 from zcload.server.tree import ObservedTree
 
@@ -235,13 +235,6 @@ def test_the_time_of_a_tree_never_goes_back():
 # Faults.
 
 
-def test_a_program_that_is_not_there_is_said_with_its_hint():
-    """A command that is not found is a reason to skip the variant, with how to get it."""
-    absent = missing("s", Server(("no-such-program",), install="apt-get install such"))
-    assert str(absent) == "s: no-such-program: command not found (apt-get install such)"
-    assert missing("s", Server((sys.executable,))) is None
-
-
 def test_a_server_that_ends_at_once_is_quoted(lane):
     """A server that exits before it is ready is one line: how it ended, and its last words."""
     with pytest.raises(StudyError, match=r"server s \(pid \d+\) exited with status 3; it said: hello \| no config$"):
@@ -343,7 +336,7 @@ best_chunk = false
 file_size = "4MiB"
 placement = "free"
 [stop]
-max_time = "8s"
+max_time = "3s"
 min_generations = 2
 window = "20ms"
 [[variant]]
@@ -366,13 +359,19 @@ name = "absent"
 kind = "server"
 command = "no-such-program {port}"
 install = "apt-get install such"
+[[variant]]
+name = "lacks a package"
+kind = "server"
+command = ["{python}", "-c", "raise SystemExit('started without its package')"]
+check = ["{python}", "-c", "import no_such_package"]
+install = "pip install such"
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx: apt-get install nginx-light")
 def test_a_study_with_servers(tmp_path):
-    """A real server, one that dies and one that is not there become one result: measured and compared, failed, skipped; exit code 1."""
+    """A real server, one that dies and two that lack something become one result: measured and compared, failed, skipped; exit code 1."""
     (tmp_path / "s.toml").write_text(STUDY)
     command = [sys.executable, "-m", "zcload", "run", str(tmp_path / "s.toml"), "--out", str(tmp_path / "r"), "--no-progress"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -386,6 +385,7 @@ def test_a_study_with_servers(tmp_path):
         "nginx": "ok",
         "dies": "failed",
         "absent": "skipped",
+        "lacks a package": "skipped",
     }
     nginx = variants["nginx"]
     assert nginx["verified"]
@@ -395,4 +395,5 @@ def test_a_study_with_servers(tmp_path):
     assert {(c["variant"], c["baseline"]) for c in point["comparisons_over"]} == {("nginx", "read_send")}
     assert "exited with status 1; it said: no such thing" in variants["dies"]["reason"]
     assert "command not found (apt-get install such)" in variants["absent"]["reason"]
+    assert "No module named 'no_such_package' (pip install such)" in variants["lacks a package"]["reason"]
     assert "What each server adds" in run.stdout

@@ -127,6 +127,7 @@ def _variant(section: VariantSection | ServerSection) -> Variant:
         stop_signal=section.stop_signal,
         grace_s=section.grace,
         tls=section.tls,
+        check=tuple(section.check),
         install=section.install,
     )
     return Variant(section.name, SERVER, sink=section.sink, server=server, over=section.over)

@@ -94,7 +94,10 @@ class ServerSection(Section):
     sink: Annotated[str | None, SINK] = key(None, "Instead of the workload's sink.")
     over: Annotated[str | None, VARIANT_NAME] = key(None, "The variant whose work the server does: its cost over that one is reported.")
     tls: Annotated[bool, FLAG] = key(False, "true: https, with a certificate made for the start, {certificate} and {key}; needs a command.")
-    install: Annotated[str | None, INSTALL] = key(None, "How to get the program, told to whoever does not have it.")
+    check: Annotated[list[str], COMMAND] = key(
+        [], "Command that is run before anything is measured; unless it ends with status 0 the variant is skipped, with `install`."
+    )
+    install: Annotated[str | None, INSTALL] = key(None, "How to get the program and its packages, told to whoever lacks them.")
 
 
 SERVER_KEYS = tuple(ServerSection.model_fields)

@@ -31,6 +31,7 @@ class Server:
     stop_signal: str = "SIGTERM"
     grace_s: float = 5.0
     tls: bool = False  # whether it speaks https, with a certificate made for the start
+    check: tuple[str, ...] = ()  # a command that ends with status 0 where the server can run
     install: str | None = None  # how to get the program, for whoever does not have it
 
     def asked_bytes(self, point: Point) -> int:

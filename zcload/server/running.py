@@ -7,7 +7,6 @@ import grp
 import mmap
 import os
 import pwd
-import shutil
 import signal
 import socket
 import sys
@@ -17,14 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zcload.errors import MechanismUnavailableError, StudyError, reason_of
+from zcload.errors import StudyError, reason_of
 from zcload.lane.network import Network
 from zcload.lane.worker import Worker, spawn
 from zcload.linux import interrupt
 from zcload.model.placeholders import fill
 from zcload.model.study import Server
 from zcload.server.cgroup import GroupClock
-from zcload.server.http.certificate import KEY, make_certificate, no_openssl
+from zcload.server.http.certificate import KEY, make_certificate
 from zcload.server.http.connect import Sockets, plain_sockets
 from zcload.server.http.target import Trust
 from zcload.server.root import DocumentRoot
@@ -263,23 +262,3 @@ def values_of(address: str, path: str, name: str) -> dict[str, str]:
         user, group = str(os.getuid()), str(os.getgid())
     root = os.path.dirname(path)
     return {"address": address, "root": root, "file": path, "name": name, "user": user, "group": group, "python": sys.executable}
-
-
-def missing(name: str, server: Server) -> MechanismUnavailableError | None:
-    """Return why this host cannot run *server*: its program is not there, or the process to attach to; None if it can be tried."""
-    if server.attach is not None:
-        running = RunningServer(name, server, server.port)
-        try:
-            running.attach()
-        except StudyError as error:
-            return MechanismUnavailableError(name, str(error), "attach takes the pid of a process that runs")
-        finally:
-            running.stop()
-        return None
-    if server.tls and (reason := no_openssl()) is not None:
-        return MechanismUnavailableError(name, *reason)
-    program = server.command[0]
-    if "{" in program or shutil.which(program, path=server.environment.get("PATH")):
-        return None
-    remedy = server.install or f"install it, or name it with its whole path in the command of variant {name}"
-    return MechanismUnavailableError(name, f"{program}: command not found", remedy)

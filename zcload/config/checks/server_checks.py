@@ -10,7 +10,7 @@ from zcload.config.resolved import Resolved, Table
 from zcload.model.placeholders import ONLY_WITH_TLS, held
 from zcload.model.units import shown
 
-_OF_A_START = ("files", "environment", "stop_signal", "grace")  # keys that a server which runs already has no use for
+_OF_A_START = ("files", "environment", "stop_signal", "grace", "check")  # keys that a server which runs already has no use for
 _WITH_PLACEHOLDERS = ("command", "path", "environment", "files")
 
 
@@ -18,6 +18,8 @@ def find_servers(config: Resolved) -> Iterator[Finding]:
     """Find what is wrong with each server beyond its single keys, and what a study with servers cannot have."""
     for server in config.servers:
         yield from _started_or_attached(server, config.workload)
+        for name in sorted(set().union(*map(held, _texts(server.written.get("check")))) - {"python"}):
+            yield Finding(server.at("check"), f"{{{name}}} is not known before the server is started", "only {python} may stand here")
         yield from _tls(server, config.workload)
         yield from _over(server, config)
     if config.servers:
