@@ -28,9 +28,9 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """How often the CPU copies the payload on one side, as the documented path has it (docs/mechanisms.md), file in the page cache.
+    """How often the CPU copies the payload on one side, as documented (docs/mechanisms.md), with the file in the page cache.
 
-    *card*: with a network card that gathers and computes checksums; *local*: where packets stay on this machine (loopback, veth).
+    *card*: with a network card that supports scatter-gather and checksum offload; *local*: over loopback and veth.
     """
 
     card: int
@@ -39,13 +39,13 @@ class Copies:
 
 
 class FileEndedEarly(StudyError):
-    """The file is shorter than it was when the run began: somebody truncated it."""
+    """The file is shorter than when the run began: it was truncated."""
 
 
 class Mechanism:
     """Move bytes of an open file to a connected, blocking TCP socket.
 
-    Class attributes declare what the loop, the report and the checks must know; the code outside never asks for a name.
+    Class attributes declare what the loop, the report and the checks need to know; code outside this file never compares names.
     """
 
     # Required: the name in configs and results, one line for `zcload mechanisms`, and the system calls that `send` makes,
@@ -54,14 +54,14 @@ class Mechanism:
     summary: ClassVar[str]
     calls: ClassVar[tuple[str, ...]] = ()
 
-    # Not required: the defaults fit a mechanism that moves payload chunk by chunk.
+    # Optional: the defaults fit a mechanism that moves payload chunk by chunk.
     options: ClassVar[Mapping[str, type | range]] = {}  # its own config keys: their types, or the whole numbers that they take
     moves_payload: ClassVar[bool] = True  # False: no digest, no per-GB figures
     whole_pass: ClassVar[bool] = False  # True: a window ends only where a pass over the file ends
     uses_chunk: ClassVar[bool] = True  # False: the chunk has no meaning for it
-    overhead: ClassVar[str | None] = "null"  # the mechanism that moves nothing by the same code of zcload's: what a call costs by itself
-    copies: ClassVar[Copies | None] = None  # those of the sending side, for the bill of costs; None: nobody has said
-    reconnects: ClassVar[bool] = True  # False: it cannot go on over another connection
+    overhead: ClassVar[str | None] = "null"  # the mechanism that moves nothing through the same code and so shows what a call costs
+    copies: ClassVar[Copies | None] = None  # copies on the sending side; None: not documented
+    reconnects: ClassVar[bool] = True  # False: it cannot switch to another connection
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
         """Take *sock* (connected, blocking), *fd* (the file, opened for this sender alone), its *size* and the *chunk*, in bytes."""
@@ -79,59 +79,61 @@ class Mechanism:
         return buffer
 
     def send(self, offset: int, count: int) -> int:
-        """Required. Hand up to *count* bytes (1 or more, never past the end of the file) from *offset* to the socket.
+        """Required. Send up to *count* bytes (1 or more, never past the end of the file) from *offset*.
 
-        Return the bytes accepted, 1..count. Raise OSError as the system calls do, FileEndedEarly when the file gives none.
+        Return the bytes accepted, 1..count. Raise OSError as the system calls do, FileEndedEarly when the file is shorter.
         """
         raise NotImplementedError
 
     @classmethod
     def probe(cls) -> Unavailable | None:
-        """Not required. Say why this host cannot run the mechanism; None when it can."""
+        """Optional. Return why this host cannot run the mechanism; None when it can."""
         return None
 
     @classmethod
     def private_bytes(cls, size: int, chunk: int) -> int:
-        """Not required. The private memory that one sender needs for a file of *size* bytes, beside a few MB for the process."""
+        """Optional. Return the private bytes that one sender needs for a file of *size* bytes, besides a few MB for the process."""
         return chunk
 
     @classmethod
     def prepare(cls, sender: socket.socket, receiver: socket.socket) -> None:
-        """Not required. Set up both ends of a connection before the workers are forked and a byte has moved; raises OSError."""
+        """Optional. Set up both ends of a connection before the workers are forked and a byte has moved; raises OSError."""
 
     def begin(self, fd: int, offset: int, count: int) -> None:
-        """Not required. Prepare for a small file, as a server that has just opened it: what `send` is asked for next are *count* bytes
-        from *offset* (at a page) of *fd*, another open file of the same large one.
+        """Optional. Prepare for a small file that was just opened: the next `send` calls are for *count* bytes from *offset*
+        (page-aligned) of *fd*, another descriptor of the same large file.
         """
         self.fd = fd
 
     def end(self) -> None:
-        """Not required. Let go of what `begin` made: all bytes of the small file were accepted, and its *fd* is closed next."""
+        """Optional. Release what `begin` made: all bytes of the small file were accepted, and its *fd* is closed next."""
 
     def reconnect(self, sock: socket.socket) -> None:
-        """Not required. Go on over *sock*, a new connection; over the old one all was drained."""
+        """Optional. Switch to *sock*, a new connection; everything sent over the old one was drained."""
         self.sock = sock
 
     def drain(self) -> None:
-        """Not required. Wait until the kernel has let go of every buffer handed to it; called before the lane comes to rest."""
+        """Optional. Wait until the kernel has released every buffer; called before the lane comes to rest."""
 
     def forget(self) -> None:
-        """Not required. Let go of the file's pages that a mapping holds, so that they can leave the page cache; a later `send`
-        may bring them back. Called between windows that begin with a cold cache.
+        """Optional. Drop the file's pages from a mapping, so that they can leave the page cache; a later `send` may bring them
+        back. Called between windows that begin with a cold cache.
         """
 
     @classmethod
     def holds_pages(cls) -> bool:
-        """Say whether there is anything to `forget`."""
+        """Return whether there is anything to `forget`."""
         return cls.forget is not Mechanism.forget
 
     def completions(self) -> dict[str, int]:
-        """Not required. Counters of what the kernel reported about its copies; empty where it reports nothing."""
+        """Optional. Return counters of what the kernel reported about its copies; empty where it reports nothing."""
         return {}
 
     def close(self) -> None:
-        """Not required. Give everything back; harmless when called twice. The socket and the file are the loop's to close."""
+        """Optional. Release everything; harmless when called twice. The loop closes the socket and the file."""
 
     def ended_early(self, offset: int) -> FileEndedEarly:
         """Build the error for a file that ends at *offset*, before its size."""
-        return FileEndedEarly(f"the file ended at byte {offset} of {self.size}: it was truncated during the run")
+        return FileEndedEarly(
+            f"the file ended at byte {offset} of {self.size}: it was truncated during the run; do not change the file while it is sent"
+        )

@@ -1,4 +1,4 @@
-"""What a server under test is to the code that asks a variant for its mechanism: its calls are its own and nobody counts them."""
+"""The stand-in for a server where code asks a variant for its mechanism: zcload does not count the server's calls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from zcload.model.study import SERVER
 
 
 class ExternalSender(Mechanism):
-    """Stand for whatever a server does; it is measured from outside and never runs in the senders' loop."""
+    """Stand for what a server does; it is measured from outside and never runs in the senders' loop."""
 
     name = SERVER
     summary = "whatever the server does"
@@ -16,5 +16,5 @@ class ExternalSender(Mechanism):
 
     @classmethod
     def private_bytes(cls, size: int, chunk: int) -> int:
-        """Return 0: what a server needs is not known before it runs."""
+        """Return 0: the need of a server is unknown before it runs."""
         return 0

@@ -1,8 +1,8 @@
-"""A mapping of the whole file, made once and kept: what the mechanisms share that hand its pages to the socket.
+"""A mapping of the whole file, made once and kept: the base of the mechanisms that send its pages.
 
-It is populated when it is made, outside of every window: a server that keeps its mappings took the page faults long ago, and
-on tmpfs they cost some 80 ms of CPU per GB (measured), which short windows over a fresh mapping would bill to the sends. Before
-a window that begins with a cold cache it lets go of them.
+It is populated when it is made, outside of every window, as in a server that keeps its mappings. On tmpfs the page faults cost some
+80 ms of CPU per GB (measured), which short windows would add to the cost of the sends. Before a window that begins with a cold
+cache the pages are dropped from the mapping.
 
 Python never touches the mapping, only the kernel does: past the end of a truncated file that gives EFAULT, not SIGBUS.
 """
@@ -37,13 +37,13 @@ class KeptMapping(Mechanism):
         return 0
 
     def _cut(self, offset: int, count: int) -> memoryview:
-        """Return *count* bytes of the mapping; the part is let go of by the next call, or by `close` even if a traceback still holds it."""
+        """Return *count* bytes of the mapping; the next call or `close` releases them, even if a traceback still holds them."""
         self._part.release()
         self._part = self._view[offset : offset + count]
         return self._part
 
     def _explained(self, error: OSError) -> Exception:
-        """Return what *error* means: EFAULT is a file that was truncated under its mapping."""
+        """Return what *error* means: EFAULT says that the file was truncated under its mapping."""
         now = os.fstat(self.fd).st_size
         return self.ended_early(now) if error.errno == errno.EFAULT and now < self.size else error
 
@@ -52,7 +52,7 @@ class KeptMapping(Mechanism):
         self._map.madvise(mmap.MADV_DONTNEED)
 
     def close(self) -> None:
-        # Pages that are still on their way stay pinned by the kernel: unmapping does not take them from it.
+        # The kernel keeps pages that are still on their way pinned: unmapping does not release them.
         self._part.release()
         self._view.release()
         self._map.close()

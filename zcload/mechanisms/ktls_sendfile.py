@@ -1,9 +1,9 @@
 """sendfile(2) on a kernel TLS socket: pages of the page cache are encrypted on their way into the socket's queue.
 
-One pass by the CPU over the bytes, the encryption, which writes into fresh pages: the file must keep its plain text. A record
-holds up to 16 KiB. Both ends get the same random AES-128-GCM key, without a handshake: what is measured is the transfer.
+The CPU passes over the bytes once: it encrypts them into fresh pages, because the page cache must keep the plain text. A record
+holds up to 16 KiB. Both ends get the same random AES-128-GCM key without a handshake, so only the transfer is measured.
 
-Written from the kernel's headers and tried nowhere yet: no machine of the project's has kernel TLS.
+Written from the kernel's headers and never run: no machine of the project has kernel TLS.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class KtlsSendfile(Mechanism):
     """Let the kernel encrypt and send the file."""
 
     name = "ktls_sendfile"
-    summary = "sendfile on a kernel TLS socket: the kernel encrypts page-cache pages, one pass by the CPU"
+    summary = "sendfile on a kernel TLS socket: the kernel encrypts the file's pages, one pass by the CPU"
     copies = Copies(1, 1, "the encryption")
     calls = ("sendfile",)
     reconnects = False  # a new connection would need new keys on both ends
@@ -32,8 +32,8 @@ class KtlsSendfile(Mechanism):
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
         super().__init__(sock, fd, size, chunk)
         if not is_tls(sock):
-            # sendfile would work all the same and send the file in the clear, under the wrong name.
-            raise StudyError(f"{self.name}: the connection was not prepared for kernel TLS")
+            # sendfile would still work, and send the file unencrypted.
+            raise StudyError(f"{self.name}: the connection is not set up for kernel TLS")
 
     @classmethod
     def prepare(cls, sender: socket.socket, receiver: socket.socket) -> None:
@@ -48,8 +48,7 @@ class KtlsSendfile(Mechanism):
 
     def send(self, offset: int, count: int) -> int:
         self.counts[0] += 1
-        # Asked for more than the file has, sendfile keeps MSG_MORE set and the last record stays unsent
-        # (tools/testing/selftests/net/tls.c, multi_chunk_sendfile). The loop never asks past the file's end.
+        # Never past the file's end: before June 2021 the kernel then kept the last record open (fixed by commit d452d48b9f8b).
         sent = os.sendfile(self.sock.fileno(), self.fd, offset, count)
         if not sent:
             raise self.ended_early(offset)
@@ -68,13 +67,13 @@ class KtlsSendfile(Mechanism):
                 sender.sendall(_PROBE)
                 if receiver.recv(100) == _PROBE:
                     return None
-                return Unavailable("kernel TLS does not give back what was sent")
+                return Unavailable("kernel TLS delivered other bytes than were sent")
         except OSError as error:
-            reason = f"kernel TLS does not take AES-128-GCM: {reason_of(error)}"
-            return Unavailable(reason, "a kernel with CONFIG_CRYPTO_AES and CONFIG_CRYPTO_GCM")
+            reason = f"kernel TLS rejects AES-128-GCM: {reason_of(error)}"
+            return Unavailable(reason, "use a kernel with CONFIG_CRYPTO_AES and CONFIG_CRYPTO_GCM")
 
 
 def _no_tls(error: OSError) -> Unavailable:
     code = errno.errorcode.get(error.errno or 0, str(error.errno))
-    remedy = "modprobe tls; without such a module, a kernel with CONFIG_TLS" if error.errno == errno.ENOENT else None
-    return Unavailable(f'kernel TLS is not there (TCP_ULP "tls": {code})', remedy)
+    remedy = "run `modprobe tls`; if there is no such module, use a kernel with CONFIG_TLS" if error.errno == errno.ENOENT else None
+    return Unavailable(f'this kernel has no TLS (TCP_ULP "tls": {code})', remedy)

@@ -1,9 +1,9 @@
 """send(2) from a mapping of the file: page cache -> socket buffer, one copy by the CPU, and the page faults of the mapping.
 
-Linux maps up to 64 KiB around a fault (fault_around_bytes), so a pass over a fresh mapping takes a fault for each 16 pages.
-The mapping is made and dropped once per pass, or for each small file, as a server does it that maps a file, sends it and unmaps
-it; the option `keep_mapping` keeps one mapping for good, as a server with a cache of mappings does. Unmapping falls into the window in
-which the pass ends: medians over windows leave it out, the ratio of sums has it.
+Linux maps up to 64 KiB around a fault (fault_around_bytes, mm/memory.c), or a whole large folio. So a pass over a fresh mapping
+takes a fault for each 16 pages in tmpfs and fewer on ext4 (docs/mechanisms.md). The file is mapped once per pass, or once per small
+file, then unmapped, as a simple server does. The option `keep_mapping` keeps the mapping, as a server with a cache of mappings does.
+Unmapping happens in the window in which the pass ends: medians over windows leave it out, the ratio of sums includes it.
 """
 
 from __future__ import annotations

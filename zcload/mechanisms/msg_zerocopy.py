@@ -1,8 +1,9 @@
 """send(2) with MSG_ZEROCOPY from a kept mapping of the file: the page cache's pages are pinned into the socket's queue.
 
-System calls: one send a chunk, recvmsg for completions. CPU copies by the sender: none with a network card that gathers;
-on loopback, veth and wherever a packet stays on this machine the kernel copies later (msg_zerocopy.rst, "Loopback"), in
-whose time that happens is chance. The completions say which it was.
+System calls: one send a chunk, recvmsg for completions. CPU copies by the sender: none with a network card that supports scatter-gather.
+The kernel copies later wherever a packet enters a receiving stack of this machine: loopback, veth (msg_zerocopy.rst, "Loopback",
+"Testing"; skb_orphan_frags_rx in net/core/dev.c). Whichever process delivers the packet pays for that copy. The completions
+report it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class MsgZerocopy(KeptMapping):
     """Send the file's own pages."""
 
     name = "msg_zerocopy"
-    summary = "send with MSG_ZEROCOPY from a kept mapping: no copy on the way to a network card, a late one on loopback"
+    summary = "send with MSG_ZEROCOPY from a kept mapping: no copy with a network card, a late one on loopback"
     copies = Copies(0, 1, "late")
     calls = zerocopy_socket.CALLS
 
@@ -33,7 +34,7 @@ class MsgZerocopy(KeptMapping):
         return probe_transfer(cls, zerocopy_socket.TOO_OLD)
 
     def send(self, offset: int, count: int) -> int:
-        # The pages belong to the file: whoever changes it now changes what is on its way.
+        # These are the file's own pages: a later write to the file changes bytes that are on their way.
         try:
             return self._zc.send(self._cut(offset, count))[0]
         except OSError as error:

@@ -1,8 +1,8 @@
 """preadv(2) into a ring of page-aligned buffers, then send(2) with MSG_ZEROCOPY: page cache -> buffer -> socket's queue.
 
 System calls: preadv and send a chunk, recvmsg for completions, poll where the ring is full. CPU copies by the sender: one, into
-the buffer; on loopback and veth the kernel adds a late one (msg_zerocopy.rst, "Loopback"). What a server does that builds or
-decrypts its payload itself. A buffer is used again only after the kernel has said that it is done with it.
+the buffer; on loopback and veth the kernel adds a late one (msg_zerocopy.rst, "Loopback", "Testing"). A server that builds or encrypts
+its payload works like this. A buffer is reused only after the completion of its last send.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""No system call and no byte: what the loop itself costs per call, to be held against the cost of a chunk."""
+"""No system call and no byte: measures what the senders' loop costs per call."""
 
 from __future__ import annotations
 

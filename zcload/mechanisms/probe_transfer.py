@@ -1,4 +1,4 @@
-"""A tiny transfer over loopback, checked byte by byte: whether this host can run a mechanism is tried, not guessed from versions."""
+"""A tiny transfer over loopback, checked byte by byte: it shows whether this host can run a mechanism, whatever its version."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _DATA = bytes(range(251)) * 40  # three chunks, the last one short; a period tha
 _TIMEOUT_S = 5.0
 
 _REMEDIES = {
-    errno.EPERM: "see what forbids it: a container's seccomp profile, or kernel.io_uring_disabled",
-    errno.ENOMEM: "raise the limit on locked memory: ulimit -l unlimited",
-    errno.ENOBUFS: "raise the limit on locked memory: ulimit -l unlimited, and net.core.optmem_max",
+    errno.EPERM: "allow it in the container's seccomp profile, and set kernel.io_uring_disabled = 0",
+    errno.ENOMEM: "raise the limit on locked memory: `ulimit -l unlimited`",
+    errno.ENOBUFS: "raise the limit on locked memory: `ulimit -l unlimited`, and net.core.optmem_max",
 }
 
 
-_answers: dict[type[Mechanism], Unavailable | None] = {}
+_results: dict[type[Mechanism], Unavailable | None] = {}
 
 
 def probe_transfer(cls: type[Mechanism], too_old: Unavailable) -> Unavailable | None:
-    """Send a few pages through *cls*; return why it did not work, None if it did. *too_old*: the answer if the kernel knows no such call.
+    """Send a few pages through *cls*; return why it failed, None if it worked. *too_old*: the result if the kernel lacks the call.
 
-    The answer is kept: what a host can do does not change while zcload runs.
+    The result is cached: what a host can do does not change while zcload runs.
     """
-    if cls not in _answers:
-        _answers[cls] = _try(cls, too_old)
-    return _answers[cls]
+    if cls not in _results:
+        _results[cls] = _try(cls, too_old)
+    return _results[cls]
 
 
 def _try(cls: type[Mechanism], too_old: Unavailable) -> Unavailable | None:
@@ -40,7 +40,7 @@ def _try(cls: type[Mechanism], too_old: Unavailable) -> Unavailable | None:
             sender = socket.create_connection(listener.getsockname(), _TIMEOUT_S)
             receiver = listener.accept()[0]
     except OSError as error:
-        return Unavailable(f"it could not be tried: no connection over loopback ({reason_of(error)})", "ip link set lo up")
+        return Unavailable(f"cannot try it: no connection over loopback ({reason_of(error)})", "run `ip link set lo up`")
     with sender, receiver:
         sender.settimeout(None)
         receiver.settimeout(_TIMEOUT_S)
@@ -50,15 +50,19 @@ def _try(cls: type[Mechanism], too_old: Unavailable) -> Unavailable | None:
             # EINVAL: io_uring's answer to operations and flags that are newer than the kernel.
             if error.errno in (errno.EINVAL, errno.ENOPROTOOPT, errno.EOPNOTSUPP, 524):  # 524: ENOTSUPP, linux/errno.h
                 return too_old
-            return Unavailable(f"a trial transfer over loopback failed: {reason_of(error)}", _REMEDIES.get(error.errno or 0))
+            return Unavailable(f"a test transfer over loopback failed: {reason_of(error)}", _REMEDIES.get(error.errno or 0))
         except ZcloadError as error:
-            return Unavailable(f"a trial transfer over loopback failed: {error}", None)
-    return None if got == _DATA else Unavailable("a trial transfer over loopback delivered other bytes than the file holds", "report it")
+            return Unavailable(f"a test transfer over loopback failed: {error}", None)
+    return (
+        None
+        if got == _DATA
+        else Unavailable("a test transfer over loopback delivered other bytes than the file holds", "report this as a bug")
+    )
 
 
 def _transfer(cls: type[Mechanism], sender: socket.socket, receiver: socket.socket) -> bytes:
-    """Send the data and return what arrived; it fits into the sockets' buffers, so nobody waits for anybody."""
-    fd = os.memfd_create("zcload-trial", os.MFD_CLOEXEC)
+    """Send the data and return what arrived; it fits into the sockets' buffers, so neither end waits."""
+    fd = os.memfd_create("zcload-probe", os.MFD_CLOEXEC)
     try:
         os.pwrite(fd, _DATA, 0)
         mechanism = cls(sender, fd, len(_DATA), _CHUNK)

@@ -1,7 +1,7 @@
 """sendfile(2): the page cache's own pages go into the socket's queue, no copy by the CPU on the sending side.
 
-On loopback those pages ride to the receiver, whose recv copies from them: the copy into the socket is saved, not the copy
-out of it. Inside, the kernel moves 16 pages at a time through a pipe of its own (fs/splice.c, splice_direct_to_actor).
+On loopback the receiver's recv copies from those same pages: sendfile saves the copy into the socket, not the copy out of it.
+Inside, the kernel splices through a pipe of the calling thread, 16 slots as a rule (fs/splice.c, splice_direct_to_actor).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class Sendfile(Mechanism):
     """Let the kernel move the file."""
 
     name = "sendfile"
-    summary = "sendfile: pages of the page cache go into the socket, no copy on the sending side"
+    summary = "sendfile: queue the file's own pages; no copy on the sending side"
     copies = Copies(0, 0)
     calls = ("sendfile",)
 

@@ -1,7 +1,7 @@
 """read(2) of the whole file into fresh memory, then send(2): what `sock.sendall(f.read())` does.
 
-Two copies by the CPU, and before them a page fault and the zeroing of a page for every 4 KiB, which cost more than the
-copies do. Its unit is therefore a whole pass: a window that left out the read would leave out most of the cost.
+Two copies by the CPU. Before them the kernel zeroes every fresh page, after a page fault for each: one fault per 4 KiB, far fewer with
+transparent huge pages (docs/mechanisms.md). This costs more than the copies do, so a window always holds whole passes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class SlurpSend(Mechanism):
     """Read the whole file, send it."""
 
     name = "slurp_send"
-    summary = "sendall(f.read()): the whole file into fresh memory, then send; mostly page faults"
+    summary = "sendall(f.read()): read the whole file into fresh memory, then send; mostly page faults"
     copies = Copies(2, 2, "and the zeroing of every page")
     calls = ("fstat", "lseek", "read", "send")
     whole_pass = True
@@ -27,7 +27,7 @@ class SlurpSend(Mechanism):
         super().__init__(sock, fd, size, chunk)
         self._file = io.FileIO(fd, closefd=False)
         self._view: memoryview | None = None
-        self._start, self._small = 0, False  # what of the file the view begins with, and whether it is a small file's
+        self._start, self._small = 0, False  # offset of the view in the file; whether the view is a small file
 
     @classmethod
     def private_bytes(cls, size: int, chunk: int) -> int:
@@ -48,7 +48,7 @@ class SlurpSend(Mechanism):
         parts, at = [], offset
         while at < offset + count:
             self.counts[2] += 1
-            part = os.pread(fd, offset + count - at, at)  # as read, but for the offset: the small file is a part of a large one
+            part = os.pread(fd, offset + count - at, at)  # not read: the small file is a part of a large one, at an offset
             if not part:
                 raise self.ended_early(at)
             parts.append(part)
@@ -61,7 +61,7 @@ class SlurpSend(Mechanism):
 
     def send(self, offset: int, count: int) -> int:
         if not self._small and (offset == 0 or self._view is None):
-            self._view = None  # the old pass goes before the new one comes: the need is one file, not two
+            self._view = None  # free the old pass before reading the next: one file in memory, not two
             self._view = self._slurp()
         self.counts[3] += 1
         assert self._view is not None

@@ -1,7 +1,7 @@
 """splice(2) from the file into a pipe and from the pipe into the socket: no copy by the CPU on the sending side.
 
-The pipe carries references to pages, one a slot, so its size bounds what a call moves. It is sized to the chunk; a chunk
-larger than the pipe that this user may have moves in pieces of the pipe's size.
+The pipe holds references to pages, one a slot, so its size limits what a call moves. It is sized to the chunk as far as this user
+may (pipe(7)); a larger chunk moves in pieces.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Splice(Mechanism):
         return 0
 
     def send(self, offset: int, count: int) -> int:
-        # Never more than the pipe holds: nobody drains it while this call waits for room.
+        # Never more than the pipe holds: nothing drains it while this call waits for room.
         filled = os.splice(self.fd, self._writer, min(count, self.pipe_bytes), offset_src=offset)
         self.counts[0] += 1
         if not filled:

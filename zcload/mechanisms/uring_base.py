@@ -1,7 +1,6 @@
-"""What the mechanisms share that work through io_uring: a ring of their own and one group of linked operations under way at a time.
+"""The base of the io_uring mechanisms: a ring for each sender and one group of linked operations under way at a time.
 
-Sends of one socket that are submitted side by side have no order among each other (io_uring_enter(2): operations may run in any
-order unless linked), so no chunk is started before the one before it has its result.
+Unlinked sends of one socket may run in any order (io_uring_enter(2)), so no chunk starts before the one before has its result.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from zcload.mechanisms.base import Mechanism, Unavailable
 from zcload.mechanisms.probe_transfer import probe_transfer
 from zcload.mechanisms.zerocopy_socket import DRAIN_TIMEOUT_S
 
-# MSG_WAITALL: the kernel goes on after a part has gone [5.19]; before, and after an error, a send may be short, which breaks links.
+# MSG_WAITALL: the kernel retries a partial send (io_uring/net.c). A send may still be short (axboe/liburing#1337), which breaks links.
 SEND_FLAGS = socket.MSG_WAITALL | socket.MSG_NOSIGNAL
 AGAIN = (-errno.EINTR, -errno.EAGAIN, -512)  # 512: ERESTARTSYS, linux/errno.h, which splice inside io_uring does not translate
 CANCELED = -errno.ECANCELED
 
 
 class Ringed(Mechanism):
-    """Hand chunks to a ring of one's own; `counts` has the io_uring_enter calls."""
+    """Submit chunks to a ring; `counts` has the io_uring_enter calls."""
 
     calls: ClassVar[tuple[str, ...]] = ("io_uring_enter",)
     overhead = "uring_null"
@@ -43,13 +42,13 @@ class Ringed(Mechanism):
         why = uring.why_not(cls.operations)
         if why is not None:
             return Unavailable(*why)
-        return probe_transfer(cls, Unavailable("io_uring of this kernel lacks a flag that is needed", "Linux 6.2 or newer"))
+        return probe_transfer(cls, Unavailable("this kernel's io_uring lacks a flag that zcload needs", "use Linux 6.2 or newer"))
 
     def reconnect(self, sock: socket.socket) -> None:
         self.sock, self._out = sock, sock.fileno()
 
     def _run(self, number: int) -> None:
-        """Submit what is prepared and wait for the results of *number* operations; they are in `_results`, by tag."""
+        """Submit the prepared operations and wait for *number* results; they are in `_results`, by tag."""
         ring, results = self._ring, self._results
         results.clear()
         while len(results) < number:
@@ -62,20 +61,20 @@ class Ringed(Mechanism):
         self._results[tag] = result
 
     def _failed(self, offset: int, asked: int, got: int, sent: int) -> int:
-        """Say how many bytes to ask for next after a pair of operations that moved nothing out: *asked* of the file, *got*, *sent*.
+        """Return how many bytes to ask for after a pair of operations that sent nothing: *asked* of the file, *got*, *sent*.
 
-        Raises what the pair failed with.
+        Raises the error that the pair failed with.
         """
         if sent == CANCELED:
             self.broken_links += 1
         if got == 0:
             raise self.ended_early(offset)
         if 0 < got < asked and sent == CANCELED:
-            return got  # the file gave less, which broke the link: ask for what there is
+            return got  # the short read broke the link: ask for what is there
         result = got if got < 0 and got != CANCELED else sent
         if result in AGAIN:
             return asked
-        raise os_error(-result) if result < 0 else OSError(errno.EIO, "the socket took nothing")
+        raise os_error(-result) if result < 0 else OSError(errno.EIO, "the socket accepted no bytes")
 
     def completions(self) -> dict[str, int]:
         return {"short": self.short, "broken_links": self.broken_links}
@@ -85,12 +84,12 @@ class Ringed(Mechanism):
 
 
 class Notified(Ringed):
-    """Send with SEND_ZC and keep account of the notifications: a buffer is the kernel's until its own has come."""
+    """Send with SEND_ZC and account for the notifications: the kernel owns a buffer until its notification."""
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
         super().__init__(sock, fd, size, chunk)
         self._pending: dict[int, int] = {}  # tag -> bytes that its send accepted
-        self._void: set[int] = set()  # tags of sends that handed nothing over: their notifications say nothing
+        self._void: set[int] = set()  # tags of sends that queued nothing: their notifications mean nothing
         self.pinned_bytes = self.pinned_bytes_max = 0
         self.notifications = self.copied = self.enomem = self.fallback_sends = self.fallback_bytes = self.waits = 0
 
@@ -108,21 +107,21 @@ class Notified(Ringed):
             self.notifications += 1
             self.copied += 1 if result & uring_abi.NOTIF_USAGE_ZC_COPIED else 0
         elif tag in self._void:
-            # A send that failed or was cancelled with its link is notified too: as copied, since nothing was used
-            # (io_uring/notif.c), and the cancelled one without F_MORE in its result (measured on 6.18). It is no send.
+            # A failed or cancelled send is notified too, as copied, since nothing was used (io_uring/notif.c). The cancelled one had no
+            # F_MORE (measured on 6.18), against io_uring_enter(2). It is not counted as a send.
             self._void.discard(tag)
         else:
-            raise StudyError(f"io_uring notified send {tag}, which is not out: notified twice, or never made")
+            raise StudyError(f"io_uring notified send {tag}, which is not pending: report this as a bug")
 
     def _no_room(self, result: int) -> bool:
-        """Say whether *result* means that no more memory may be pinned (io_uring/rsrc.c, __io_account_mem: RLIMIT_MEMLOCK); counted."""
+        """Return whether *result* says that no more memory may be pinned (RLIMIT_MEMLOCK: io_uring/rsrc.c, __io_account_mem); counts it."""
         if result not in (-errno.ENOMEM, -errno.ENOBUFS):
             return False
         self.enomem += 1
         return True
 
     def _look(self, wait: int, timeout_s: float | None = None) -> bool:
-        """Take the notifications that are there, after waiting for *wait* of them; say if there were any."""
+        """Read the notifications, after waiting for *wait* of them; return whether there were any."""
         before = len(self._pending)
         self._ring.enter(wait, timeout_s)
         for completion in self._ring.reap():
@@ -138,7 +137,7 @@ class Notified(Ringed):
             elif time.monotonic() >= deadline:
                 raise StudyError(
                     f"the kernel still holds {len(self._pending)} sends with {self.pinned_bytes} bytes,"
-                    f" {timeout_s:g} s after the last notification of io_uring: the receiver takes nothing, or a notification was lost"
+                    f" {timeout_s:g} s after the last notification of io_uring: the receiver does not read, or a notification was lost"
                 )
 
     def completions(self) -> dict[str, int]:

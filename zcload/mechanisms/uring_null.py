@@ -1,7 +1,7 @@
-"""Two linked io_uring NOPs a call and no byte: what zcload's own binding costs, to be held against the cost of a chunk.
+"""Two linked io_uring NOPs a call and no byte: measures what zcload's io_uring binding costs per call.
 
-System calls: one io_uring_enter a chunk, as the mechanisms make that work through a ring. Whatever this costs, in Python and
-in the crossing, is in their figures and is not the kernel's work on the bytes.
+System calls: one io_uring_enter a chunk, like the io_uring mechanisms. This cost, in Python and in the call, is part of their figures
+and is not the kernel's work on the bytes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LINKED = 2  # as most mechanisms link: a read or splice, and a send
 
 
 class UringNull(Ringed):
-    """Claim every byte, have the kernel do nothing."""
+    """Claim every byte; the kernel does nothing."""
 
     name = "uring_null"
     summary = "io_uring NOPs: moves nothing, measures what the io_uring binding costs per call"

@@ -1,7 +1,7 @@
 """io_uring READ linked to SEND: page cache -> user buffer -> socket's queue, two copies by the CPU, as read_send.
 
-System calls: one io_uring_enter a chunk instead of two. What it shows is what the calls themselves cost, not a copy saved; a
-READ of a file that has no asynchronous read (tmpfs) is moved to a worker thread of the kernel, at two context switches each.
+System calls: one io_uring_enter a chunk instead of two calls. It shows what the calls cost; it saves no copy. A READ of a file that
+cannot be read without blocking (tmpfs) runs in a kernel worker thread, at two context switches each.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """io_uring SEND_ZC from a kept mapping of the file: the page cache's pages are pinned into the socket's queue.
 
-System calls: one io_uring_enter a chunk; it brings the notifications of earlier chunks along. CPU copies by the sender: none with
-a network card that gathers; on loopback and veth the kernel copies later, as for MSG_ZEROCOPY (msg_zerocopy.rst, "Loopback").
-One send is under way at a time; any number of notifications may be out.
+System calls: one io_uring_enter a chunk, which also returns notifications of earlier chunks. CPU copies by the sender: none with
+a network card that supports scatter-gather; on loopback and veth the kernel copies later, as for MSG_ZEROCOPY (msg_zerocopy.rst,
+"Loopback", "Testing"). One send is under way at a time; any number of notifications may be pending.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class UringSendZc(Notified, KeptMapping):
     """Send the file's own pages through a ring."""
 
     name = "uring_send_zc"
-    summary = "io_uring SEND_ZC from a kept mapping: no copy on the way to a network card, a late one on loopback"
+    summary = "io_uring SEND_ZC from a kept mapping: no copy with a network card, a late one on loopback"
     copies = Copies(0, 1, "late")
     operations = (SEND, SEND_ZC)
 

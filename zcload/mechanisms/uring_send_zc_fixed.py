@@ -1,8 +1,8 @@
 """io_uring READ_FIXED linked to SEND_ZC, in a ring of registered buffers: page cache -> buffer -> socket's queue.
 
 System calls: one io_uring_enter a chunk. CPU copies by the sender: one, into the buffer; on loopback and veth the kernel adds a late
-one (msg_zerocopy.rst, "Loopback"). Registered buffers are pinned once and for all, so no page is looked up per send; they
-count against RLIMIT_MEMLOCK. A buffer is used again only after its notification.
+one (msg_zerocopy.rst, "Loopback", "Testing"). Registered buffers are pinned once, so no page is looked up per send. They count against
+RLIMIT_MEMLOCK. A buffer is reused only after its notification.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class UringSendZcFixed(Notified):
                     raise
                 if number == 2:
                     raise StudyError(
-                        f"two buffers of {self._slot} bytes cannot be pinned: RLIMIT_MEMLOCK of this user is used up (ulimit -l unlimited)"
+                        f"{self.name}: cannot pin two buffers of {self._slot} bytes: RLIMIT_MEMLOCK is used up; run `ulimit -l unlimited`"
                     ) from None
                 number = max(2, number // 2)
 
@@ -87,7 +87,7 @@ class UringSendZcFixed(Notified):
                 if refused == 2:
                     op, priority = SEND, 0
                 continue
-            # What failed or was cancelled has handed nothing over: the same buffer is filled once more.
+            # A failed or cancelled send queued nothing: fill the same buffer again.
             asked = self._failed(offset, asked, got, sent)
         if op == SEND:
             self.fallback_sends += 1

@@ -1,7 +1,7 @@
 """io_uring SPLICE from the file into a pipe linked to SPLICE from the pipe into the socket: no copy by the CPU on the sending side.
 
 System calls: one io_uring_enter a chunk instead of two splices. The kernel runs every SPLICE in a worker thread (io_uring/splice.c
-sets REQ_F_FORCE_ASYNC), at two context switches each: what is saved in calls is paid in switches, and more.
+sets REQ_F_FORCE_ASYNC), at two context switches each, which cost more than the saved calls.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class UringSplice(Ringed):
         return filled
 
     def _empty(self, filled: int, moved: int) -> None:
-        """Move the rest of what is in the pipe by hand: after a broken link all of it, after a short splice a part."""
+        """Splice what is left in the pipe to the socket: all of it after a broken link, a part after a short splice."""
         left = filled - max(moved, 0)
         if moved > 0:
             self.short += 1
@@ -69,7 +69,7 @@ class UringSplice(Ringed):
             if moved > 0:
                 left -= moved
             elif moved not in AGAIN:
-                raise os_error(-moved)  # what is left in the pipe has no connection any more to go to
+                raise os_error(-moved)  # the connection is gone, so what is left in the pipe is lost
 
     def completions(self) -> dict[str, int]:
         return {**super().completions(), "pipe_bytes": self.pipe_bytes}

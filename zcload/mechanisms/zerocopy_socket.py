@@ -1,8 +1,8 @@
-"""send(2) with MSG_ZEROCOPY and what it takes to use it safely: what the mechanisms share that send this way.
+"""send(2) with MSG_ZEROCOPY, its completions and its fall-back: the part that the mechanisms that use it share.
 
-The policy, the same for all of them: after every 16th send the error queue is read without waiting; `drain` waits for
-everything that is out. A send that finds no room to pin (ENOBUFS: net.core.optmem_max or RLIMIT_MEMLOCK, see
-msg_zerocopy.rst "Transmission") reads the error queue and tries once more; then the bytes go with a plain send, counted.
+All of them read the error queue after every 16th send, without waiting; `drain` waits until no send is pending. A send that may
+not pin memory (ENOBUFS: net.core.optmem_max or RLIMIT_MEMLOCK, msg_zerocopy.rst, "Transmission") reads the error queue and tries
+once more; then it sends without MSG_ZEROCOPY and counts that.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from zcload.linux.errqueue import CONTROL_BYTES, MSG_ZEROCOPY, SO_ZEROCOPY, ledg
 from zcload.mechanisms.base import Unavailable
 
 REAP_EVERY = 16  # sends; msg_zerocopy.rst: "read without blocking every couple of send calls"
-DRAIN_TIMEOUT_S = 8.0  # without one completion; a lane that does not come to rest is given up after 10 s, and this names the cause
-SEND, RECVMSG, POLL = range(3)  # where the kinds of calls stand in `counts`
+DRAIN_TIMEOUT_S = 8.0  # without a completion; a lane fails after 10 s without rest, so this error, which names the cause, comes first
+SEND, RECVMSG, POLL = range(3)  # their places in `counts`
 CALLS = ("send", "recvmsg", "poll")
 
-TOO_OLD = Unavailable("this kernel has no MSG_ZEROCOPY for this kind of socket", "Linux 4.14 or newer")
+TOO_OLD = Unavailable("this kernel has no MSG_ZEROCOPY for this kind of socket", "use Linux 4.14 or newer")
 
 
 class ZeroCopySocket:
@@ -38,7 +38,7 @@ class ZeroCopySocket:
         self._take(sock)
 
     def _take(self, sock: socket.socket) -> None:
-        sock.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)  # without it the kernel ignores the flag, and says nothing
+        sock.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)  # without it the kernel silently ignores the flag
         self.sock = sock
         self.ledger = ledger_of(sock)
         self._before = self.ledger.completions, self.ledger.copied
@@ -47,7 +47,7 @@ class ZeroCopySocket:
         self._poll.register(sock.fileno(), 0)  # POLLERR is reported unasked
 
     def move_to(self, sock: socket.socket) -> None:
-        """Go on over *sock*; nothing may be out over the old connection. Raises OSError."""
+        """Switch to *sock*; no send may be pending over the old connection. Raises OSError."""
         done, copied = self._before
         self._done += self.ledger.completions - done
         self._copied += self.ledger.copied - copied
@@ -55,7 +55,7 @@ class ZeroCopySocket:
         self._take(sock)
 
     def send(self, view: memoryview) -> tuple[int, int | None]:
-        """Send from *view*; return (bytes accepted, id). The memory must not change until the id is completed; no id: it is free now."""
+        """Send from *view*; return (bytes accepted, id). The memory must not change before the id is completed; no id: it may change."""
         self.counts[SEND] += 1
         try:
             sent = self.sock.send(view, MSG_ZEROCOPY)
@@ -75,7 +75,7 @@ class ZeroCopySocket:
         return sent, number
 
     def _send_again(self, view: memoryview) -> tuple[int, int | None]:
-        """Make room and try again; send a copy if there is none."""
+        """Read the error queue and try again; send a copy if that fails too."""
         self.enobufs += 1
         self.reap()
         self.counts[SEND] += 1
@@ -92,7 +92,7 @@ class ZeroCopySocket:
         return sent, None
 
     def reap(self) -> None:
-        """Read the error queue without waiting until it is empty or nothing is out; raises StudyError if it does not add up."""
+        """Read the error queue without waiting, until it is empty or no send is pending; raises StudyError on a wrong completion."""
         self._sends = 0
         pending = self.ledger.pending
         while pending:
@@ -103,33 +103,33 @@ class ZeroCopySocket:
                 self.eagain += 1
                 return
             if flags & socket.MSG_CTRUNC:
-                raise StudyError("a completion of MSG_ZEROCOPY was cut off: its control message did not fit")
+                raise StudyError("a MSG_ZEROCOPY completion was truncated: its control message did not fit; report this as a bug")
             for done in parse(ancillary):
                 self.ledger.complete(done)
 
     def wait(self, timeout_s: float | None) -> bool:
-        """Wait up to *timeout_s* for completions and take them; say if there were any. Raises OSError if the connection broke without."""
+        """Wait up to *timeout_s* for completions, read them, return whether there were any. Raises OSError if the connection broke."""
         before = len(self.ledger.pending)
         self.counts[POLL] += 1
         events = self._poll.poll(None if timeout_s is None else 1000 * timeout_s)
         self.reap()
         if len(self.ledger.pending) < before:
             return True
-        if events:  # not for us: the connection has an error or is shut down both ways
+        if events:  # not a completion: the connection has an error or is shut down both ways
             error = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
                 raise os_error(error)
-            time.sleep(0.001)  # poll will answer at once again
+            time.sleep(0.001)  # poll would return at once again
         return False
 
     def wait_for(self, number: int) -> None:
-        """Wait until the send with id *number* is completed, for as long as a plain send would wait for its receiver."""
+        """Wait until the send with id *number* is completed, without a time limit, as a plain send would."""
         while number in self.ledger.pending:
             self.waits += 1
             self.wait(None)
 
     def drain(self, timeout_s: float = DRAIN_TIMEOUT_S) -> None:
-        """Wait for all that is out; raises StudyError when nothing has been completed for *timeout_s*, OSError if the connection broke."""
+        """Wait until no send is pending; raises StudyError after *timeout_s* without a completion, OSError if the connection broke."""
         deadline = time.monotonic() + timeout_s
         while self.ledger.pending:
             if self.wait(max(0.0, deadline - time.monotonic())):
@@ -137,11 +137,11 @@ class ZeroCopySocket:
             elif time.monotonic() >= deadline:
                 raise StudyError(
                     f"the kernel still holds {self.ledger.missing()}, {timeout_s:g} s after the last completion of MSG_ZEROCOPY:"
-                    " the receiver takes nothing, or a completion was lost"
+                    " the receiver does not read, or a completion was lost"
                 )
 
     def completions(self) -> dict[str, int]:
-        """Return what the kernel reported since this object was made, and what it took to send."""
+        """Return the kernel's reports since this object was made, and the counts of refused, short and plain sends."""
         done, copied = self._before
         return {
             "completions": self._done + self.ledger.completions - done,

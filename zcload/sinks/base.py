@@ -21,14 +21,14 @@ class Sink:
     name: ClassVar[str]
     summary: ClassVar[str]
     calls: ClassVar[tuple[str, ...]] = ("recv",)
-    sees_payload: ClassVar[bool] = True  # False: nobody can look at the bytes afterwards, so only their number can be checked
-    takes_tls: ClassVar[bool] = False  # whether it uses nothing but the socket's own recv_into, which a TLS connection has as well
+    sees_payload: ClassVar[bool] = True  # False: the bytes cannot be read afterwards, so only their number is checked
+    takes_tls: ClassVar[bool] = False  # True: it uses only recv_into, which a TLS connection has too
 
-    # Not required.
+    # Optional.
     options: ClassVar[Mapping[str, type | range]] = {}  # its own settings: their types, or the whole numbers that they take
     one_call: ClassVar[bool] = False  # whether each receive is exactly one call of its only kind, so that the loop can count them
-    copies: ClassVar[Copies | None] = None  # those of the receiving side, for the bill of costs; None: nobody has said
-    measures: ClassVar[tuple[str, ...]] = ()  # running totals of its own, beside the calls: see `measured`
+    copies: ClassVar[Copies | None] = None  # copies on the receiving side; None: not documented
+    measures: ClassVar[tuple[str, ...]] = ()  # names of the totals in `measured`
 
     def __init_subclass__(cls) -> None:
         """Have a class that only redefines `receive` received through that, whatever shortcut it inherits."""
@@ -51,10 +51,10 @@ class Sink:
         return buffer
 
     def attach(self, sock: socket.socket) -> None:
-        """Not required. Set up for the connection *sock*; called once for each, before its first `receive`. Raises OSError, StudyError."""
+        """Optional. Set up for the connection *sock*; called once for each, before its first `receive`. Raises OSError, StudyError."""
 
     def detach(self, sock: socket.socket) -> None:
-        """Not required. Let go of the connection *sock*, which is about to be closed while others go on."""
+        """Optional. Release what belongs to *sock*, which is about to be closed; other connections stay."""
 
     def receive(self, sock: socket.socket) -> int:
         """Required. Wait for bytes on *sock* and take up to a chunk of them; return their number, 0 at the end of the stream."""
@@ -68,18 +68,18 @@ class Sink:
         return partial(self.receive, sock)
 
     def receive_up_to(self, sock: socket.socket, most: int) -> int:
-        """Not required. The same, but take no more than *most* bytes: what follows them is not payload."""
-        raise StudyError(f"{self.name} cannot stop in the middle of a stream, which a chunked body asks for: take another sink")
+        """Optional. Do the same, but take at most *most* bytes: what follows them is not payload."""
+        raise StudyError(f'{self.name} cannot read a chunked body, because it cannot stop in the middle of a stream; use sink = "recv"')
 
     @classmethod
     def probe(cls) -> Unavailable | None:
-        """Not required. Say why this host cannot run the sink; None when it can."""
+        """Optional. Return why this host cannot run the sink; None when it can."""
         return None
 
     @classmethod
     def private_bytes(cls, chunk: int) -> int:
-        """Not required. The memory that one receiver needs for itself, beside a few MB for the process."""
+        """Optional. Return the private bytes that one receiver needs, besides a few MB for the process."""
         return chunk
 
     def close(self) -> None:
-        """Not required. Give everything back; harmless when called twice."""
+        """Optional. Release everything; harmless when called twice."""

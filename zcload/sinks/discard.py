@@ -1,6 +1,6 @@
-"""recv(2) with MSG_TRUNC: TCP drops the bytes unread (tcp(7)), so the receiver's copy is left out of the picture.
+"""recv(2) with MSG_TRUNC: TCP drops the bytes unread (tcp(7)), so the receiver makes no copy.
 
-An upper bound: no real receiver does it. The buffer is passed because the socket module wants one; it is never touched.
+An upper bound: no real receiver does this. The socket module needs a buffer; it is never touched.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class Discard(Sink):
     """Drop the bytes in the kernel."""
 
     name = "discard"
-    summary = "recv with MSG_TRUNC: the kernel drops the bytes, nobody copies them"
+    summary = "recv with MSG_TRUNC: the kernel drops the bytes, no copy"
     copies = Copies(0, 0)
     sees_payload = False
     one_call = True

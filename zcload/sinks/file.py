@@ -1,7 +1,7 @@
-"""recv(2) into one reused buffer, then pwrite(2) to a file in memory: two copies by the CPU. What an upload handler does.
+"""recv(2) into one reused buffer, then pwrite(2) to a file in memory: two copies by the CPU. An upload handler does this.
 
-The file's pages are allocated beforehand and overwritten from its beginning when its end is reached, so that every window
-costs the same: a receiver that makes a new file pays for fresh pages besides (docs/sinks.md).
+The file's pages are allocated before the run and overwritten from the start when its end is reached, so every window costs the
+same. A receiver that creates a new file also pays for fresh pages (docs/sinks.md).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from zcload.linux.memory_file import memory_file
 from zcload.sinks.base import BUFFER_OFFSET, Copies, Sink, Unavailable
 from zcload.sinks.probe_sink import describe_error, probe_transfer
 
-FILE_BYTES = 256 << 20  # beyond the last-level cache of most machines: overwriting less would be cheaper than storing is
+FILE_BYTES = 256 << 20  # larger than the last-level cache of most machines: overwriting a smaller file would be too cheap
 
 
 class File(Sink):
@@ -27,7 +27,7 @@ class File(Sink):
     options = BUFFER_OFFSET
 
     def __init__(self, chunk: int, *, file_bytes: int = FILE_BYTES, buffer_offset: int = 0) -> None:
-        """Prepare to store what comes in a file of *file_bytes*, over and over."""
+        """Prepare to store the received bytes in a file of *file_bytes*, over and over."""
         super().__init__(chunk)
         self.fd = memory_file(file_bytes)
         self._end = file_bytes
@@ -39,7 +39,7 @@ class File(Sink):
 
     def receive_up_to(self, sock: socket.socket, most: int) -> int:
         at, view = self._at, self.payload
-        # Never across the end of the file: one receive is then one place in it.
+        # Never across the end of the file, so that one receive is one range of it.
         got = sock.recv_into(view, min(most, len(view), self._end - at))
         self.counts[0] += 1
         stored = 0
@@ -56,7 +56,7 @@ class File(Sink):
             error = probe_transfer(cls(65_536, file_bytes=65_536))
         except OSError as found:
             error = found
-        return None if error is None else Unavailable(describe_error(error), "allow memfd_create(2) in this container, or free some memory")
+        return None if error is None else Unavailable(describe_error(error), "allow memfd_create(2) in this container, or free memory")
 
     @classmethod
     def private_bytes(cls, chunk: int) -> int:

@@ -1,4 +1,4 @@
-"""A transfer of a few bytes through a sink: the probe of sinks that need more than recv."""
+"""A test transfer through a sink: the probe of sinks that need more than recv."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BYTES = 10_000  # two pages and a bit
 
 
 def probe_transfer(sink: Sink) -> OSError | None:
-    """Send a few bytes through *sink* over loopback, then close it; return what went wrong, None if nothing did."""
+    """Send a few bytes through *sink* over loopback, then close it; return the error, None if it worked."""
     try:
         with connected_pair() as (sender, receiver):
             sink.attach(receiver)
@@ -21,7 +21,7 @@ def probe_transfer(sink: Sink) -> OSError | None:
             taken = 0
             while got := sink.receive(receiver):
                 taken += got
-        return None if taken == _BYTES else OSError(0, f"{taken} of {_BYTES} bytes came through")
+        return None if taken == _BYTES else OSError(0, f"only {taken} of {_BYTES} bytes arrived")
     except OSError as error:
         return error
     finally:
@@ -29,5 +29,5 @@ def probe_transfer(sink: Sink) -> OSError | None:
 
 
 def describe_error(error: OSError) -> str:
-    """Return what *error* says, with the file it is about."""
+    """Return the text of *error*, with the file it names."""
     return f"{error.filename}: {reason_of(error)}" if error.filename else reason_of(error)

@@ -1,7 +1,7 @@
 """splice(2) from the socket into a pipe and from the pipe into a file in memory: one copy by the CPU, into the page cache.
 
 The socket's pages are not moved into the file: SPLICE_F_MOVE has done nothing since Linux 2.6.21 (splice(2)), so the second
-call copies. The file is that of the sink `file`: allocated beforehand, overwritten from its beginning.
+call copies. The file is that of the sink `file`: allocated before the run, overwritten from the start.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class SpliceFile(Sink):
     calls = ("splice",)
 
     def __init__(self, chunk: int, *, file_bytes: int = FILE_BYTES) -> None:
-        """Prepare to store what comes in a file of *file_bytes*, over and over."""
+        """Prepare to store the received bytes in a file of *file_bytes*, over and over."""
         super().__init__(chunk)
         self.fd = memory_file(file_bytes)
         self._end = file_bytes
         self._at = 0
         self._reader, self._writer, room = sized_pipe(chunk)
         self._most = min(chunk, room)
-        # What was stored is read back through a mapping, by verification alone: unread, it costs a slice a receive.
+        # Only verification reads the stored bytes, through a mapping: unread, it costs one slice a receive.
         self._map = mmap.mmap(self.fd, file_bytes, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
         self._stored = memoryview(self._map)
 
@@ -62,7 +62,7 @@ class SpliceFile(Sink):
         return (
             None
             if error is None
-            else Unavailable(describe_error(error), "allow splice(2) and memfd_create(2) in this container, or free some memory")
+            else Unavailable(describe_error(error), "allow splice(2) and memfd_create(2) in this container, or free memory")
         )
 
     @classmethod

@@ -1,6 +1,6 @@
-"""splice(2) from the socket into a pipe and from the pipe to /dev/null: the pages change hands and are dropped, no copy.
+"""splice(2) from the socket into a pipe and from the pipe to /dev/null: references to pages move and are dropped, no copy.
 
-An upper bound like `discard`, by another road: it shows what splicing off a socket costs when nobody wants the bytes.
+An upper bound like `discard`: it shows what splicing from a socket costs when the bytes are not used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class SpliceNull(Sink):
     """Move pages through a pipe to nowhere."""
 
     name = "splice_null"
-    summary = "splice socket -> pipe -> /dev/null: pages are dropped, nobody copies them"
+    summary = "splice socket -> pipe -> /dev/null: pages are dropped, no copy"
     copies = Copies(0, 0)
     calls = ("splice",)
     sees_payload = False

@@ -2,7 +2,7 @@
 
 No copy by the CPU for what is mapped, but a page-table entry and its removal for every 4 KiB. The kernel maps a fragment only
 if it is exactly one page, not part of a compound page, not of the page cache (net/ipv4/tcp.c, can_map_frag): on loopback that
-is what a MSG_ZEROCOPY sender leaves behind, and nothing else (docs/sinks.md). `mapped_bytes` tells how much it was.
+is what a MSG_ZEROCOPY sender leaves in the queue, and nothing else (docs/sinks.md). `mapped_bytes` counts the mapped bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from zcload.sinks.probe_sink import describe_error, probe_transfer
 
 
 class _Connection:
-    """What the sink keeps for one connection: *room* bytes to map into, and what the next receive has to begin with."""
+    """The state of one connection: *room* bytes to map into, and what the next receive must do first."""
 
     __slots__ = ("mapped", "mapping", "poll", "rest")
 
@@ -32,10 +32,10 @@ class _Connection:
 
 
 class ZerocopyReceive(Sink):
-    """Map the bytes where that can be done, copy the others out."""
+    """Map the bytes where possible, copy the rest."""
 
     name = "zerocopy_receive"
-    summary = "TCP_ZEROCOPY_RECEIVE: maps whole pages of the queue, copies the rest with recv"
+    summary = "TCP_ZEROCOPY_RECEIVE: map whole pages of the queue, copy the rest with recv"
     copies = Copies(0, 0, "1 for what is not mapped")
     calls = ("getsockopt", "madvise", "recv", "poll")
     measures = ("mapped_bytes",)
@@ -50,7 +50,7 @@ class ZerocopyReceive(Sink):
     def attach(self, sock: socket.socket) -> None:
         if is_tls(sock):
             # TCP's own option, below the TLS layer (net/tls/tls_main.c, tls_getsockopt): it would map encrypted records.
-            raise StudyError(f"{self.name} cannot take a kernel TLS connection: it would map the encrypted bytes")
+            raise StudyError(f'{self.name} cannot read a kernel TLS connection: it would map encrypted bytes; use sink = "recv"')
         if self._room:
             self._connections[sock] = _Connection(sock, self._room)
 
@@ -66,7 +66,7 @@ class ZerocopyReceive(Sink):
         connection = self._connections[sock]
         mapping, counts = connection.mapping, self.counts
         if connection.mapped:
-            # At once, as tcp_mmap.c does, and not only when the next request replaces the mapping: the wait may be long.
+            # Now, and not only when the next getsockopt replaces the mapping: the wait may be long.
             mapping.drop(connection.mapped)
             counts[1] += 1
             connection.mapped = 0
@@ -78,7 +78,7 @@ class ZerocopyReceive(Sink):
                 mapped = mapping.take()
                 counts[3] += 1
                 counts[0] += 1
-            # Readable, and nothing there: a connection that was reset. recv says so.
+            # Readable but empty: the connection was reset. recv raises the error.
             connection.rest = mapping.next or (0 if mapped else self.chunk)
             if mapped:
                 connection.mapped = mapped
@@ -97,7 +97,7 @@ class ZerocopyReceive(Sink):
     @classmethod
     def probe(cls) -> Unavailable | None:
         error = probe_transfer(cls(65_536))
-        remedy = "Linux 4.18 or newer itself: user-space network stacks such as gVisor's do not have it"
+        remedy = "use Linux 4.18 or newer; user-space network stacks such as gVisor's do not have it"
         return None if error is None else Unavailable(describe_error(error), remedy)
 
     def close(self) -> None:

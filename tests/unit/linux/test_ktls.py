@@ -126,7 +126,7 @@ def test_no_kernel_tls_is_a_reason_with_a_remedy(monkeypatch):
     """Where TCP_ULP says ENOENT the probe says that, and what would help."""
     monkeypatch.setattr(ktls_sendfile, "upgrade", refuses(errno.ENOENT))
     why = KtlsSendfile.probe()
-    assert why.reason == 'kernel TLS is not there (TCP_ULP "tls": ENOENT)'
+    assert why.reason == 'this kernel has no TLS (TCP_ULP "tls": ENOENT)'
     assert "modprobe tls" in why.remedy
     assert "CONFIG_TLS" in why.remedy
 
@@ -135,7 +135,7 @@ def test_another_refusal_keeps_its_own_name(monkeypatch):
     """Another error of TCP_ULP is told as what it is, without a remedy that would not help."""
     monkeypatch.setattr(ktls_sendfile, "upgrade", refuses(errno.EPERM))
     why = KtlsSendfile.probe()
-    assert why.reason == 'kernel TLS is not there (TCP_ULP "tls": EPERM)'
+    assert why.reason == 'this kernel has no TLS (TCP_ULP "tls": EPERM)'
     assert why.remedy is None
 
 
@@ -144,7 +144,7 @@ def test_a_refused_key_is_told_apart(monkeypatch):
     monkeypatch.setattr(ktls_sendfile, "upgrade", lambda sock: None)
     monkeypatch.setattr(ktls_sendfile, "encrypt", refuses(errno.ENOENT))
     why = KtlsSendfile.probe()
-    assert why.reason == "kernel TLS does not take AES-128-GCM: refused"
+    assert why.reason == "kernel TLS rejects AES-128-GCM: refused"
     assert "CONFIG_CRYPTO_GCM" in why.remedy
 
 
@@ -153,7 +153,7 @@ def test_a_plain_connection_is_refused(pair, source_file):
     file = source_file(10)
     sender, _ = pair()
     assert not is_tls(sender)
-    with pytest.raises(StudyError, match="not prepared for kernel TLS"):
+    with pytest.raises(StudyError, match="not set up for kernel TLS"):
         KtlsSendfile(sender, file.fd, file.size, 4096)
 
 

@@ -303,7 +303,7 @@ def test_a_notification_of_nothing_is_an_error(pair, source_file):
     mechanism = available("uring_send_zc")(sender, file.fd, file.size, 10_000)
     mechanism.send(0, 10_000)
     mechanism.drain()
-    with pytest.raises(StudyError, match="send 1, which is not out"):
+    with pytest.raises(StudyError, match="send 1, which is not pending"):
         mechanism._take(1, 0, abi.CQE_F_NOTIF)
     mechanism.close()
 

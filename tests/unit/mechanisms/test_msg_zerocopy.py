@@ -494,7 +494,7 @@ class Broken(Mechanism):
         (OSError(524, "Unknown error 524"), "too old", "newer"),  # SO_ZEROCOPY on a socket that has none
         (OSError(errno.ENOBUFS, "No buffer space available"), "no buffer space", "ulimit -l"),
         (StudyError("lost"), "lost", None),
-        (None, "other bytes", "report it"),
+        (None, "other bytes", "report this as a bug"),
     ],
 )
 def test_a_trial_that_fails_says_why(raises, reason, remedy):

@@ -232,7 +232,7 @@ def test_an_encrypted_connection_is_refused(monkeypatch, connect):
     """A kernel TLS connection is an error before a byte is taken: its encrypted records would be mapped."""
     monkeypatch.setattr(zerocopy_receive, "is_tls", lambda sock: True)
     _, receiver = connect()
-    with closing(ZerocopyReceive(65_536)) as sink, pytest.raises(StudyError, match="zerocopy_receive cannot take a kernel TLS connection"):
+    with closing(ZerocopyReceive(65_536)) as sink, pytest.raises(StudyError, match="zerocopy_receive cannot read a kernel TLS connection"):
         sink.attach(receiver)
 
 
