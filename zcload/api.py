@@ -74,8 +74,9 @@ def run(
     from zcload.model.study import Study
     from zcload.runner.run import run as run_study
 
-    _check_alone()
     study = config if isinstance(config, Study) else study_of(config, overrides)
+    if study.stop.replicates == 1:
+        _check_alone()
     with interrupt.lent():
         outcome = run_study(
             study,

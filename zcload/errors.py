@@ -48,6 +48,9 @@ class ConfigError(ZcloadError):
         self.problems = tuple(Problem(p) if isinstance(p, str) else p for p in problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[Problem, ...]]:
+        return ConfigError, self.problems
+
 
 class MechanismUnavailableError(ZcloadError):
     """A mechanism or sink that this host cannot run, with the reason and, where there is one, the remedy."""
@@ -57,6 +60,9 @@ class MechanismUnavailableError(ZcloadError):
     def __init__(self, name: str, reason: str, remedy: str | None = None) -> None:
         self.name, self.reason, self.remedy = name, reason, remedy
         super().__init__(f"{name}: {reason}" + (f" ({remedy})" if remedy else ""))
+
+    def __reduce__(self) -> tuple[type[MechanismUnavailableError], tuple[str, str, str | None]]:
+        return MechanismUnavailableError, (self.name, self.reason, self.remedy)
 
 
 class StudyError(ZcloadError):
@@ -80,6 +86,9 @@ class Interrupted(ZcloadError):
     def __init__(self, signum: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(signum).name}")
         self.exit_code = 128 + signum  # the shells' convention
+
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[int]]:
+        return Interrupted, (self.exit_code - 128,)
 
 
 def reason_of(error: Exception) -> str:

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-from support.fault_server import FaultServer, good
+from fault_server import FaultServer, good
 
 LATER = 60
 

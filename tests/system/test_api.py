@@ -76,12 +76,30 @@ def test_it_is_typed():
     ],
 )
 def test_a_program_with_threads_is_refused(tmp_path, before, named):
-    """With another thread alive nothing is forked: the error names the thread and what to do instead, and no result is begun."""
-    code = f"{before}\nimport zcload\ntry:\n    zcload.run({TREE!r}, out='r')\nexcept zcload.api.StudyError as error:\n    print(error)"
+    """With another thread alive this process forks nothing: the error names the thread and what to do instead, and no result is begun."""
+    alone = {**TREE, "stop": {**TREE["stop"], "replicates": 1}}
+    code = f"{before}\nimport zcload\ntry:\n    zcload.run({alone!r}, out='r')\nexcept zcload.api.StudyError as error:\n    print(error)"
     done = python(code, tmp_path)
     assert named in done.stdout, done.stderr
     assert "then zcload.load(DIRECTORY)" in done.stdout
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.serial
+def test_a_program_with_threads_measures_in_fresh_processes(tmp_path):
+    """With several replicates a program may have threads: other processes fork, and its own collector and CPUs are left alone."""
+    code = (
+        "import gc, os, threading, time, zcload\n"
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        "before = os.sched_getaffinity(0), gc.get_freeze_count()\n"
+        f"result = zcload.run({TREE!r}, overrides=['stop.replicates=2'], out='r')\n"
+        "assert (os.sched_getaffinity(0), gc.get_freeze_count()) == before\n"
+        "print(result.summary['complete'], result.summary['points'][0]['replicates'])\n"
+    )
+    done = python(code, tmp_path)
+    complete, replicates = done.stdout.split()
+    assert complete == "True", done.stderr
+    assert int(replicates) >= 2
 
 
 SIGNALLED = """

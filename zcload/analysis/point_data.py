@@ -21,6 +21,7 @@ class PointData:
     difference is the same object in all three; one without a clean block is missing from *clean_blocks*.
     """
 
+    # Each by the number of its generation, or of its replicate where the run has several: what an interval is over.
     generations: dict[int, Generation] = field(default_factory=dict)
     all_blocks: dict[int, Generation] = field(default_factory=dict)
     clean_blocks: dict[int, Generation] = field(default_factory=dict)
@@ -31,6 +32,8 @@ class PointData:
     reports: dict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))
     workers: dict[str, tuple[int, int]] = field(default_factory=dict)
     servers: dict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))  # what was reported of real servers
+    measured: int = 0  # generations that hold at least one block
+    replicates: int = 0  # the fresh processes that measured them; 0: the run's own process did
     cpus: tuple[int, ...] = ()  # how many CPUs senders, receivers and both together may use
 
     def used(self) -> list[Generation]:
@@ -41,8 +44,9 @@ class PointData:
 class Sorting:
     """Takes the records of one point: only blocks of *purpose* count, abandoned ones never, repeated ones only in `all_blocks`."""
 
-    def __init__(self, purpose: str = "measure") -> None:
-        self._purpose = purpose
+    def __init__(self, purpose: str = "measure", *, clusters: bool = True) -> None:
+        self._purpose, self._clusters = purpose, clusters
+        self._replicates: dict[int, int] = {}  # by generation, where a fresh process measured it
         self._data = PointData()
         self._pending: dict[int, list[Record]] = defaultdict(list)  # windows of blocks that are not over
         self._samples: dict[int, list[Record]] = defaultdict(list)  # the first and the last of a generation: the others say no more
@@ -57,6 +61,8 @@ class Sorting:
             self._pending[number].append(record)
         elif kind == "block":
             self._judge(record, number, self._pending.pop(number, []))
+        elif kind == "generation" and record.get("replicate") is not None:
+            self._replicates[number] = record["replicate"]
         elif kind == "sample" and record["purpose"] == self._purpose:
             self._samples[number][1:] = [record] if self._samples[number] else []
             self._samples[number] = self._samples[number] or [record]
@@ -97,7 +103,32 @@ class Sorting:
             data.generations[number], data.all_blocks[number] = built[len(counted)], built[len(everything)]
             if "counted" in fates:
                 data.clean_blocks[number] = self._whole(number, counted[:1]) if len(counted) > 1 else built[len(counted)]
+        data.measured = len(data.used())
+        if self._clusters and self._replicates:
+            data.replicates = len({self._replicates[g.number] for g in data.used() if g.number in self._replicates})
+            self._merge(data)
         return data
+
+    def _merge(self, data: PointData) -> None:
+        """Make one cluster of the generations of each replicate: they share the luck that a fresh process brings."""
+        made: dict[tuple[int, ...], Generation] = {}  # what is alike in all three stays one object
+
+        def clusters(generations: dict[int, Generation]) -> dict[int, Generation]:
+            parts: dict[int, list[Generation]] = defaultdict(list)
+            for number in sorted(generations):
+                parts[self._replicates.get(number, number)].append(generations[number])
+            found = {}
+            for replicate, members in parts.items():
+                key = tuple(map(id, members))
+                if key not in made:
+                    made[key] = Generation(replicate)
+                    for member in members:
+                        made[key].merge(member, apart=True)
+                found[replicate] = made[key]
+            return found
+
+        whole = (data.generations, data.all_blocks, data.clean_blocks)  # kept alive: `made` knows them by their identity
+        data.generations, data.all_blocks, data.clean_blocks = map(clusters, whole)
 
     def _whole(self, number: int, parts: list[Generation]) -> Generation:
         """Return the generation that *parts* make up, with what was sampled and reported of all of it."""
@@ -121,9 +152,9 @@ def _less_idle(generation: Generation, idle_cores: float | None) -> None:
             total["machine_cpu_s"] -= idle_cores * total["machine_wall_s"]
 
 
-def sort_out(records: Iterable[Record], idle_cores: float | None, purpose: str = "measure") -> PointData:
-    """Sort the *records* of one point at once."""
-    sorting = Sorting(purpose)
+def sort_out(records: Iterable[Record], idle_cores: float | None, purpose: str = "measure", *, clusters: bool = True) -> PointData:
+    """Sort the *records* of one point at once; without *clusters* generations stay apart that one replicate measured."""
+    sorting = Sorting(purpose, clusters=clusters)
     for record in records:
         sorting.take(record)
     return sorting.finish(idle_cores)

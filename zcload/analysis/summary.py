@@ -99,7 +99,7 @@ class _Sorted:
 
     def __init__(self) -> None:
         self.events: dict[str, list[Record]] = defaultdict(list)
-        self.measured, self.checked = Sorting(), Sorting("check")
+        self.measured, self.checked = Sorting(), Sorting("check", clusters=False)
 
     def take(self, record: Record) -> None:
         self.measured.take(record)
@@ -137,7 +137,7 @@ class _Point:
         self.open_s = [min(lengths), max(lengths)] if lengths else None
         self.cautions = self._cautions()
         # Only figures are left to be told: the points of a study need not all be in memory at once.
-        self.measured = len(self.generations)
+        self.measured, self.replicates = self.data.measured, self.data.replicates
         self.counted = (self.data.blocks, self.data.repeated, self.data.kept_contaminated)
         del self.data, self.generations, self.bootstrap
 
@@ -273,6 +273,7 @@ class _Point:
             "name": self.described["name"],
             "baseline": self.baseline,
             "generations": self.measured,
+            "replicates": self.replicates or None,
             "blocks": blocks,
             "blocks_repeated": repeated,
             "blocks_kept_contaminated": kept,

@@ -159,6 +159,7 @@ def summary_schema() -> dict[str, Any]:
             "comparisons_best_chunk": {"type": "array", "items": {**comparison, "required": [*comparison["required"], "baseline"]}},
         },
         name={"type": "string"},
+        replicates={"type": ["integer", "null"], "minimum": 1},
         comparisons_over={"type": "array", "items": {**comparison, "required": [*comparison["required"], "baseline"]}},
         smallest_saving_percent=_NUMBER,
         observer_share=_NUMBER,

@@ -106,9 +106,12 @@ class Pacing:
             self.late[number] = self.late.get(number, 0) + count
 
 
+_BLOCKS_APART = 1_000_000  # more than a generation has blocks: keeps those of several apart in one cluster
+
+
 @dataclass(slots=True)
 class Generation:
-    """What one generation of a point gave: its windows by (block, group) and variant, and its sums by variant."""
+    """What one generation of a point gave, or all of one replicate: windows by (block, group) and variant, sums by variant."""
 
     number: int
     windows: dict[tuple[float, int], dict[str, Tally]] = field(default_factory=lambda: defaultdict(dict))
@@ -136,10 +139,11 @@ class Generation:
             if text := record.get("transfers", {}).get(name):
                 values[record["lane"]].append(text)
 
-    def merge(self, other: Generation) -> None:
-        """Take in the windows and sums of another part of the same generation."""
-        for key, windows in other.windows.items():
-            self.windows[key].update(windows)
+    def merge(self, other: Generation, *, apart: bool = False) -> None:
+        """Take in the windows and sums of another part of the same generation; *apart*: of another generation, whose blocks are others."""
+        offset = other.number * _BLOCKS_APART if apart else 0
+        for (block, group), windows in other.windows.items():
+            self.windows[block + offset, group].update(windows)
         for lane, total in other.sums.items():
             for name, value in total.items():
                 self.sums[lane][name] += value

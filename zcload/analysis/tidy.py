@@ -97,7 +97,7 @@ def generation_rows(records: Iterable[Record]) -> Iterator[Row]:
 
 def _generation(header: Record, point: int, records: Sequence[Record], cores: Mapping[int, float | None]) -> Iterator[Row]:
     """Return the rows of one generation; none for records that belong to none."""
-    for generation in sort_out(records, cores.get(point)).used():
+    for generation in sort_out(records, cores.get(point), clusters=False).used():
         for name, total in sorted(generation.sums.items()):
             found = {key: generation_figure(metric, name, generation) for key, metric in METRICS.items() if not metric.ticks}
             figures = {key: value for key, value in found.items() if value is not None}

@@ -58,6 +58,7 @@ def run(
         str | None, typer.Option(help="Time to measure each point; the points of a search share it. With --resume: the new limit.")
     ] = None,
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the study to FILE, a config in TOML.")] = None,
+    replicates: Annotated[int | None, typer.Option(metavar="N", help="Measure in at least N fresh processes (stop.replicates).")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what the study would take, and exit.")] = False,
     json: SummaryJson = False,
     no_progress: NoProgress = False,
@@ -76,7 +77,10 @@ def run(
         run_study(
             [config, *(mechanisms or [])],
             set_ or [],
-            {f"--{key}": (f"workload.{key}", value) for key, value in workload.items() if value is not None},
+            {
+                **{f"--{key}": (f"workload.{key}", value) for key, value in workload.items() if value is not None},
+                **({"--replicates": ("stop.replicates", str(replicates))} if replicates is not None else {}),
+            },
             time=time,
             max_time=max_time,
             save_as=save,

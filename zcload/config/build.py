@@ -101,6 +101,7 @@ def _resolve(config: Config, given: Mapping[str, Any]) -> Study:
             margin=config.stop.margin,
             max_time_s=config.stop.max_time,
             min_generations=config.stop.min_generations,
+            replicates=config.stop.replicates,
             window_s=config.stop.window,
         ),
         schedule="together" if config.study.schedule == "together" else "alternate",

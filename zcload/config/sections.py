@@ -167,6 +167,11 @@ class StopSection(Section):
     min_generations: Annotated[int, whole(2, 10_000)] = key(
         6, "Fewest times that all lanes of a point are set up anew; an interval needs two."
     )
+    replicates: Annotated[int, whole(1, 1000)] = key(
+        6,
+        "Fewest fresh processes that measure a point one after another, each with its own file and sockets; the interval is over them. "
+        "1: everything in one process, and the interval leaves out what differs from run to run.",
+    )
     window: Annotated[float | None, or_word("auto", duration("5ms", "60s"))] = key(
         "auto", "Length of a window; 'auto': chosen for the point and printed."
     )

@@ -85,15 +85,43 @@ def open_source(point: Point, progress: Progress, folder: Path | None = None) ->
     if point.dir is None and folder is not None:
         return _shown(point, folder, progress)
     if point.dir is None:
-        fd = os.memfd_create("zcload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        try:
-            digest = _fill(fd, point.file_size, progress)
-            fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS)
-            return _source(fd, digest, None)
-        except BaseException:
-            os.close(fd)
-            raise
+        return fill_memory(empty_memory(), point.file_size, progress)
     return _named(point, Path(point.dir), progress)
+
+
+def empty_memory() -> int:
+    """Return the descriptor of an empty file in memory, which a made file is to fill."""
+    return os.memfd_create("zcload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+
+def fill_memory(fd: int, size: int, progress: Progress) -> Source:
+    """Make a file of *size* bytes in the empty file in memory *fd*, which then nobody can change; closes *fd* if that fails."""
+    try:
+        digest = _fill(fd, size, progress)
+        fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS)
+        return _source(fd, digest, None)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def copy_memory(fd: int, size: int, digest: str) -> Source:
+    """Return a copy of the made file *fd* in other pages of memory."""
+    copy = empty_memory()
+    try:
+        done = 0
+        while done < size:
+            done += os.sendfile(copy, fd, done, size - done)
+        fcntl.fcntl(copy, _F_ADD_SEALS, _SEALS)
+        return _source(copy, digest, None)
+    except BaseException:
+        os.close(copy)
+        raise
+
+
+def known_source(fd: int, digest: str, path: str | None) -> Source:
+    """Return the file *fd* (owned by the result) whose SHA-256 is known."""
+    return _source(fd, digest, path)
 
 
 def _source(fd: int, digest: str, path: str | None) -> Source:

@@ -91,7 +91,9 @@ class Worker:
             return self.error
         self._collect()  # its last words may have come between the look and the end
         # One that left in peace saw its connection end: whoever ended it is to be named.
-        return self.error or WorkerError(f"{self}: {_ending(self.status or 0)}", consequence=not self.status)
+        return self.error or WorkerError(
+            f"{self}: {describe_end(os.waitstatus_to_exitcode(self.status or 0))}", consequence=not self.status
+        )
 
     def receive(self, timeout_s: float, what: str, meanwhile: Callable[[], None] | None = None) -> dict[str, Any]:
         """Wait for a message, calling *meanwhile* at every look around.
@@ -123,11 +125,11 @@ class Worker:
         self.control.close()
 
 
-def _ending(status: int) -> str:
-    """Say how a process with this wait status ended."""
-    if os.WIFSIGNALED(status):
-        return f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
-    return f"exited with status {os.waitstatus_to_exitcode(status)} in the middle of the run"
+def describe_end(code: int) -> str:
+    """Say how a process ended whose exit code is *code*, the negative number of a signal included."""
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exited with status {code} in the middle of the run"
 
 
 def process_state(pid: int) -> str:

@@ -152,6 +152,7 @@ class Stop:
     max_time_s: float = 60.0
     min_generations: int = 6
     window_s: float | None = None  # None: chosen for the point and printed
+    replicates: int = 6  # the least number of fresh processes that measure one after another; 1: the run's own process measures
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class PointFailed(StudyError):
 
 @dataclass(slots=True)
 class PointContext:
-    """A point of a study on this host. *out* holds the variants that no longer take part, with the reason."""
+    """A point of a study on this host. *out* and *cautioned* are those of its state."""
 
     study: Study
     index: int
@@ -56,6 +56,7 @@ class PointContext:
     perf: Ability | None = None  # which perf events may be counted
     out: dict[str, str] = field(default_factory=dict)
     cautioned: set[str] = field(default_factory=set)
+    replicate: int | None = None  # the number of the fresh process that measures now; None: the run measures in its own
     digests: tuple[str, ...] = ()  # of the small files that verification sends
     seed: int = 0  # of random arrivals, drawn anew for each generation and the same in all of its lanes
     cached: float | None = None  # which share of the file was cached before the lanes were last set up

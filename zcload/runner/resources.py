@@ -12,15 +12,16 @@ from zcload.host.machine import Machine
 from zcload.host.topology import Core
 from zcload.lane.connections import choose_congestion
 from zcload.lane.network import Network, open_network
-from zcload.lane.payload import Source, open_source
+from zcload.lane.payload import Source
 from zcload.lane.small_files.transfer_plan import catalogue_of
 from zcload.linux.perf_event import ability
-from zcload.model.metrics import headline
 from zcload.model.progress import Progress, Viewer
 from zcload.model.study import Point, Study
 from zcload.runner.block import Emit
 from zcload.runner.context import PointContext
+from zcload.runner.known_files import KnownFiles, identity
 from zcload.runner.point import PointRun
+from zcload.runner.point_state import PointState
 from zcload.runner.preflight import enough_bytes
 from zcload.server.document_files import write_files
 from zcload.server.root import DocumentRoot
@@ -33,19 +34,18 @@ class StudyResources:
     def __init__(
         self,
         study: Study,
-        *,
         cores: tuple[Core, ...],
         environment: Mapping[str, Any],
         out: Sequence[Mapping[str, Any]],
         rng: random.Random,
         emit: Emit,
         view: Viewer,
-        previous: Mapping[int, Sequence[dict[str, Any]]] | None = None,
+        replicate: int | None,
+        files: KnownFiles,
     ) -> None:
-        self.previous = previous or {}  # of an interrupted run, the records of its points
         self.study, self.rng = study, rng
+        self._replicate, self._files = replicate, files
         self._cores, self._out, self._emit, self._view = cores, out, emit, view
-        self._headline = headline(environment.get("irq_time_accounting"), study.schedule)
         self._interrupts_apart = environment.get("irq_time_accounting") == "yes"
         self._machine, self._able = Machine(), ability()
         self._sources: dict[tuple[Any, ...], Source] = {}
@@ -54,15 +54,16 @@ class StudyResources:
         self._root = DocumentRoot() if study.serves else None
         self._enough = enough_bytes(environment.get("last_level_cache_bytes"))
 
-    def point(self, index: int) -> PointRun:
-        """Return the study's point number *index*, not prepared yet; what it cannot run here is recorded."""
+    def point(self, state: PointState) -> PointRun:
+        """Return the point of *state*, ready to be prepared or measured; what it cannot run here is recorded before it is prepared."""
+        index = state.index
         point = self.study.points[index]
         source = self._source(index)
         wires = (point.network, point.address, point.mtu, point.offloads)
         if wires not in self._networks:
             self._networks[wires] = open_network(point)
         context = PointContext(
-            study=self.study,
+            study=state.study,
             index=index,
             point=point,
             source=source,
@@ -76,39 +77,39 @@ class StudyResources:
             emit=self._emit,
             perf=self._able,
             served=publish(self._root, source.path, source.size, self._small_files(point, source), self._enough) if self._root else None,
+            out=state.out,
+            cautioned=state.cautioned,
+            replicate=self._replicate,
         )
-        context.record_network()
-        context.record_perf()
-        for name, why in self._out[index].items():
-            context.out[name] = str(why)
-            context.record({"kind": "skipped", "variant": name, "reason": str(why)})
-        run = PointRun(context, self._headline, self._view, len(self.study.points))
-        if index in self.previous:
-            digests = {record["digest"] for record in self.previous[index] if record["kind"] == "verified"}
-            if digests - {source.digest}:
-                raise ConfigError(Problem("the file is not the one that the run was begun with", key="--resume"))
-            run.restore(self.previous[index])
-        return run
+        if state.digest not in (None, source.digest):
+            raise ConfigError(Problem("the file is not the one that the run was begun with", key="--resume"))
+        state.digest = source.digest
+        if not state.prepared:
+            context.record_network()
+            context.record_perf()
+            for name, why in self._out[index].items():
+                context.record({"kind": "skipped", "variant": name, "reason": str(why)})
+        return PointRun(context, state, self._view)
 
     def _source(self, index: int) -> Source:
         point = self.study.points[index]
-        identity = (point.file, point.file_size, point.dir)
-        if identity not in self._sources:
+        if identity(point) not in self._sources:
             folder = self._root.root if self._root else None
-            self._sources[identity] = open_source(point, lambda what, fraction: self._view(Progress(what, fraction=fraction)), folder)
-        return self._sources[identity]
+            progress = lambda what, fraction: self._view(Progress(what, fraction=fraction))  # noqa: E731 - a line, used once
+            self._sources[identity(point)] = self._files.open(point, progress, folder)
+        return self._sources[identity(point)]
 
     def _small_files(self, point: Point, source: Source) -> str | None:
         """Have the servers' root hold the small files of *point*; return what their names begin with, None for a stream."""
         if point.transfer == "stream":
             return None
         assert self._root is not None
-        identity = (point.file, point.file_size, point.dir, point.sizes)
-        if identity not in self._small:
+        files = (*identity(point), point.sizes)
+        if files not in self._small:
             self._view(Progress("writing the small files"))
-            self._small[identity] = prefix = f"zcload-{len(self._small) + 1}-"
+            self._small[files] = prefix = f"zcload-{len(self._small) + 1}-"
             write_files(self._root.root, prefix, catalogue_of(point, source.size), source.fd)
-        return self._small[identity]
+        return self._small[files]
 
     def check_sources(self) -> None:
         """Raise StudyError if a file was changed."""

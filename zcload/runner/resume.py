@@ -1,15 +1,18 @@
-"""An interrupted run, taken up again in its own directory: may it be, and what did it leave?"""
+"""Resume an interrupted run in its own directory: check that it may be, and restore the state of its points from their records."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from zcload import __version__
+from zcload.analysis.point_data import sort_out
+from zcload.analysis.tally import idle_cores
 from zcload.errors import ConfigError, Problem
+from zcload.runner.point_state import FAILED, PointState
 from zcload.store.reader import WINDOWS, read_records
 
 # Facts of the host that may differ between the sittings of one run without its figures meaning something else.
@@ -69,3 +72,36 @@ def check_same(previous: PreviousRun, environment: Mapping[str, Any], directory:
                 remedy=remedy,
             )
         )
+
+
+def restore(state: PointState, records: Sequence[Record]) -> None:
+    """Bring *state* to where the *records* of its point, left by an interrupted run, ended. Calibration then chooses nothing anew."""
+    events: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        events[record["kind"]].append(record)
+    state.digest = next((record["digest"] for record in events["verified"]), None)
+    for failed in events["failed"]:
+        state.out[failed["variant"]] = failed["reason"]
+    for stopped in events["stopped"]:
+        state.stopped = stopped["reason"]
+        if state.stopped.startswith(FAILED):
+            state.failed = state.stopped.removeprefix(FAILED)
+    stop = state.study.stop
+    if events["calibrated"]:
+        state.chosen = events["calibrated"][-1]
+        state.study = replace(state.study, stop=replace(stop, window_s=state.chosen["window_s"]))
+    state.idle = [record for record in events["idle"] if record["purpose"] == "measure"]
+    state.tolerance.blocks = sum(block["purpose"] == "measure" for block in events["block"])
+    state.tolerance.repeats = sum(block["fate"] == "repeated" for block in events["block"])
+    state.generation = 1 + max((record["generation"] for record in events["generation"]), default=-1)
+    spans: dict[int, list[int]] = defaultdict(list)
+    for window in events["window"]:
+        spans[window["generation"]] += [window["open_ns"], window["rest_ns"]]
+    state.spent_s = sum(max(times) - min(times) for times in spans.values()) / 1e9
+    state.take_in(sort_out(records, idle_cores(state.idle)).used(), stop.replicates if stop.replicates > 1 else stop.min_generations)
+
+
+def replicates_of(previous: PreviousRun) -> int:
+    """Return how many replicates the interrupted run had begun."""
+    numbers = [r.get("replicate") for records in previous.points.values() for r in records if r["kind"] == "generation"]
+    return 1 + max((number for number in numbers if number is not None), default=-1)

@@ -1,4 +1,4 @@
-"""Which point gets the next generation: rounds over all points, or a search for where one variant starts to beat another.
+"""Which points are measured next: rounds over all of them, or a search for where one variant starts to beat another.
 
 A point that fails takes no other point with it. Only when all have failed the study has.
 """
@@ -6,76 +6,77 @@ A point that fails takes no other point with it. Only when all have failed the s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from zcload.analysis.crossover_search import Search
 from zcload.errors import StudyError
 from zcload.model.study import Crossover, Study
-from zcload.runner.context import PointFailed
-from zcload.runner.point import PointRun
-from zcload.runner.resources import StudyResources
-from zcload.runner.window import LaneFailed
+from zcload.runner.block import Emit
+from zcload.runner.measurer import Measurer
+from zcload.runner.point_state import PointState
 
 FOUND, OUT_OF_TIME = "enough is known of the crossing", "the search's time is over"
 
 
-def run_points(resources: StudyResources, check_windows: bool) -> None:
+def run_points(measurer: Measurer, states: Sequence[PointState], emit: Emit, check_windows: bool) -> None:
     """Measure every point of an ordinary study; raises StudyError if no point could be, Interrupted."""
-    points = [resources.point(index) for index in range(len(resources.study.points))]
-    for point in points:
-        if point.stopped is None:
-            _attempt(point, point.prepare)
-    rounds(points, resources.rng.shuffle)
-    if check_windows:
-        for point in points:
-            if point.failure is None:
-                _attempt(point, point.run_check)
-    _require_one(points)
+    while going := [state for state in states if state.going]:
+        measurer.measure(going)
+        for state in going:
+            if state.going and (reason := state.reason_to_stop()) is not None:
+                end(state, reason, emit)
+    if check_windows and (sound := [state for state in states if state.failed is None]):
+        measurer.check(sound)
+    require_one(states)
 
 
-def rounds(points: Sequence[PointRun], shuffle: Callable[[list[PointRun]], None]) -> None:
-    """Give every point that may not stop yet one generation a round, in random order, so that drift is not taken for a trend."""
-    while going := [point for point in points if point.stopped is None]:
-        shuffle(going)
-        for point in going:
-            _attempt(point, point.run_generation)
+def end(state: PointState, reason: str, emit: Emit) -> None:
+    """Measure the point of *state* no more, for *reason*."""
+    state.stopped = reason
+    emit({"kind": "stopped", "point": state.index, "reason": reason, "generations": state.generation})
 
 
-def run_crossover(resources: StudyResources, crossover: Crossover) -> None:
-    """Measure, in rounds in random order, those points that tell where the contender starts to beat the baseline.
+def require_one(states: Sequence[PointState]) -> None:
+    """Raise StudyError if all of *states* have failed."""
+    failures = [state.failed for state in states if state.failed is not None]
+    if failures and len(failures) == len(states):
+        raise StudyError(failures[0])
 
-    Raises StudyError if no point could be measured, Interrupted.
+
+def run_crossover(measurer: Measurer, states: Sequence[PointState], crossover: Crossover, emit: Emit) -> None:
+    """Measure, in rounds, those points that tell where the contender starts to beat the baseline.
+
+    *states* are those of all values; one that was measured by an interrupted run goes on. Raises StudyError if no point could be
+    measured, Interrupted.
     """
-    study = resources.study
+    study = states[0].study
     search = search_of(study, crossover)
-    index = {value: number for number, value in enumerate(search.values)}
-    points: dict[float, PointRun] = {}
-    for number in sorted(resources.previous):
-        value = search.values[number]
-        points[value] = resources.point(number)
-        search.begin(value, points[value].logs.get(crossover.contender, ()))
-        if points[value].stopped is None:
-            _attempt(points[value], points[value].prepare)
-    start, longest_s = time.monotonic() - sum(point.spent_s for point in points.values()), 0.0
-    wanted, reason = search.look() if points else list(search.logs), FOUND
-    while wanted and reason == FOUND:
-        resources.rng.shuffle(wanted)
+    by_value = dict(zip(search.values, states, strict=True))
+    begun = {value: state for value, state in by_value.items() if state.generation}
+    for value, state in begun.items():
+        search.begin(value, state.logs.get(crossover.contender, ()))
+    start, longest_s = time.monotonic() - sum(state.spent_s for state in begun.values()), 0.0
+    wanted, reason = search.look() if begun else list(search.logs), FOUND
+    while wanted:
+        left_s = crossover.max_time_s - (time.monotonic() - start)
+        fit = int(left_s / longest_s) if longest_s else len(wanted)
+        if fit < len(wanted):
+            reason, wanted = OUT_OF_TIME, wanted[:fit]
+        if not wanted:
+            break
+        began = time.monotonic()
+        measurer.measure([by_value[value] for value in wanted if by_value[value].going])
+        longest_s = max(longest_s, (time.monotonic() - began) / len(wanted))
         for value in wanted:
-            began = time.monotonic()
-            if began - start + longest_s > crossover.max_time_s:
-                reason = OUT_OF_TIME
-                break
-            if value not in points:
-                points[value] = resources.point(index[value])
-                _attempt(points[value], points[value].prepare)
-            _measure(search, value, points[value], crossover.contender)
-            longest_s = max(longest_s, time.monotonic() - began)
-        else:
-            wanted = search.look()
-    for point in points.values():
-        if point.stopped is None:
-            point.end(reason)
-    _require_one(list(points.values()))
+            begun[value] = by_value[value]
+            _take(search, value, by_value[value], crossover.contender, emit)
+        if reason == OUT_OF_TIME:
+            break
+        wanted = search.look()
+    for state in begun.values():
+        if state.going:
+            end(state, reason, emit)
+    require_one(list(begun.values()))
 
 
 def search_of(study: Study, crossover: Crossover) -> Search:
@@ -97,29 +98,12 @@ def swept_value(study: Study, number: int) -> float:
     return float(getattr(point, "rate_bps" if key == "rate" else key))
 
 
-def _measure(search: Search, value: float, point: PointRun, contender: str) -> None:
-    """Give *point* one generation and the search what it gave; a value that cannot be measured is dropped."""
-    if point.stopped is None:
-        _attempt(point, point.measure_generation)
-    if point.stopped is None and contender in point.context.out:
-        point.end("nothing to compare")
-    if point.stopped is not None:
+def _take(search: Search, value: float, state: PointState, contender: str, emit: Emit) -> None:
+    """Give the search what was measured of *value*; one that cannot be measured is dropped."""
+    if state.going and contender in state.out:
+        end(state, "nothing to compare", emit)
+    if not state.going:
         search.drop(value)
         return
-    for log in point.logs.get(contender, [])[len(search.logs[value]) :]:
+    for log in state.logs.get(contender, [])[len(search.logs[value]) :]:
         search.take(value, log)
-
-
-def _attempt(point: PointRun, step: Callable[[], None]) -> None:
-    if point.stopped is not None and point.failure is not None:
-        return
-    try:
-        step()
-    except (PointFailed, LaneFailed) as error:
-        point.fail(error)
-
-
-def _require_one(points: Sequence[PointRun]) -> None:
-    failures: list[StudyError] = [point.failure for point in points if point.failure is not None]
-    if failures and len(failures) == len(points):
-        raise failures[0]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import random
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,10 +28,14 @@ from zcload.model.progress import Progress, Viewer, nobody
 from zcload.model.sizes import format_sizes
 from zcload.model.study import Point, Study
 from zcload.runner import preflight
+from zcload.runner.block import Emit
+from zcload.runner.collector import quiet_collector
 from zcload.runner.lane_facts import lane_facts
+from zcload.runner.measurer import Host, InProcess, Measurer
 from zcload.runner.plan import point_name
-from zcload.runner.resources import StudyResources
-from zcload.runner.resume import check_same, read_previous
+from zcload.runner.point_state import PointState, initial_states
+from zcload.runner.replicates import Replicates
+from zcload.runner.resume import check_same, read_previous, replicates_of, restore
 from zcload.runner.rounds import run_crossover, run_points, swept_value
 from zcload.store.reader import SCHEMA, WINDOWS, Result, StoredRecords
 from zcload.store.writer import Recorder, write_summary
@@ -104,24 +107,33 @@ def run(
         else:
             directory = directory or Path("results") / f"{now:%Y%m%dT%H%M%SZ}-{study.name}"
             recorder = Recorder(directory, _header(study, started, seed, environment, found))
-        with _quiet_collector(), room_for_files(preflight.open_files(study)):
+        states = initial_states(study, environment, out)
+        for state in states:
+            if previous and previous.points.get(state.index):
+                restore(state, previous.points[state.index])
+        host, seeds = Host(cores, environment, out), f"{seed}, session {previous.sessions + 1}" if previous else str(seed)
+        with ExitStack() as stack:
             try:
-                rng = random.Random(f"{seed}, sitting {previous.sessions + 1}" if previous else seed)
-                points = previous.points if previous else None
-                resources = StudyResources(
-                    study, cores=cores, environment=environment, out=out, rng=rng, emit=recorder.write, view=view, previous=points
-                )
-                _measure(resources, check_windows)
+                measurer: Measurer
+                if study.stop.replicates > 1:
+                    first = replicates_of(previous) if previous else 0
+                    measurer = Replicates(study, host, seeds, recorder, view, first)
+                else:
+                    stack.enter_context(quiet_collector())
+                    stack.enter_context(room_for_files(preflight.open_files(study)))
+                    measurer = InProcess(study, host, random.Random(seeds), recorder.write, view)
+                stack.callback(measurer.close)
+                _measure(states, measurer, recorder.write, check_windows)
             except ZcloadError as caught:
                 error = caught
             finally:
                 os.sched_setaffinity(0, affinity)
-            if previous is None and isinstance(error, ConfigError) and not any(record["kind"] == "window" for record in recorder.records):
+            if previous is None and isinstance(error, ConfigError) and not any(state.generation for state in states):
                 recorder.discard()  # what was asked for cannot be done: there is no result, not even a partial one
                 raise error
             error = _store(recorder, {"kind": "end", "complete": error is None, "reason": str(error) if error else "done"}, error)
             view(Progress("evaluating"))
-            summary = summarise(recorder.records)
+            summary = summarise(StoredRecords(recorder.directory / WINDOWS))
             try:
                 write_summary(recorder.directory, summary)
             except StudyError as caught:
@@ -141,7 +153,12 @@ def _header(study: Study, started: str, seed: int, environment: Mapping[str, Any
         "seed": seed,
         "schedule": study.schedule,
         "baseline": study.baseline,
-        "stop": {"target": study.stop.target, "margin": study.stop.margin, "max_time_s": study.stop.max_time_s},
+        "stop": {
+            "target": study.stop.target,
+            "margin": study.stop.margin,
+            "max_time_s": study.stop.max_time_s,
+            "replicates": study.stop.replicates,
+        },
         "crossover": crossover_facts(study),
         "config": dict(study.config),
         "environment": environment,
@@ -215,27 +232,9 @@ def crossover_facts(study: Study) -> dict[str, Any] | None:
     }
 
 
-@contextmanager
-def _quiet_collector() -> Iterator[None]:
-    """Keep the garbage collector out of windows, and what exists now out of the workers' copies of it."""
-    enabled = gc.isenabled()
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-        gc.unfreeze()
-
-
-def _measure(resources: StudyResources, check_windows: bool) -> None:
-    try:
-        if resources.study.crossover is not None:
-            run_crossover(resources, resources.study.crossover)
-        else:
-            run_points(resources, check_windows)
-        resources.check_sources()
-    finally:
-        resources.close()
+def _measure(states: Sequence[PointState], measurer: Measurer, emit: Emit, check_windows: bool) -> None:
+    study = states[0].study
+    if study.crossover is not None:
+        run_crossover(measurer, states, study.crossover, emit)
+    else:
+        run_points(measurer, states, emit, check_windows)

@@ -51,6 +51,17 @@ class Recorder:
             raise ConfigError(Problem(f"cannot write to {path}: {reason_of(error)}", key="--resume")) from None
         return recorder
 
+    @classmethod
+    def inherited(cls, directory: Path, fd: int) -> Recorder:
+        """Append to the windows.jsonl in *directory* that the process which started this one has open as *fd*."""
+        recorder = cls.__new__(cls)
+        recorder.directory, recorder.records, recorder._fd = directory, [], fd
+        return recorder
+
+    def fileno(self) -> int:
+        """Return the descriptor of the file, for a process that is to append to it too."""
+        return self._fd
+
     def write(self, record: dict[str, Any]) -> None:
         """Append *record*; raises StudyError if it cannot be stored, on a full disk for instance."""
         self.records.append(record)

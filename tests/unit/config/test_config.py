@@ -51,6 +51,7 @@ target = "1.5%"
 margin = "5%"
 max_time = "1m30s"
 min_generations = 2
+replicates = 3
 window = "25ms"
 
 [[variant]]
@@ -113,7 +114,7 @@ def test_every_key_arrives():
         Variant("mapped, kept", "mmap_send", chunk=4096, sink="recv", options={"keep_mapping": True}),
     )
     assert (study.name, study.baseline, study.schedule, study.aa, study.best_chunk) == ("full", "plain", "together", True, False)
-    assert study.stop == Stop(target=0.015, margin=0.05, max_time_s=90.0, min_generations=2, window_s=0.025)
+    assert study.stop == Stop(target=0.015, margin=0.05, max_time_s=90.0, min_generations=2, window_s=0.025, replicates=3)
     assert study.points[-1] == Point(
         file="/srv/data.bin",
         file_size=2_400_000_000,
@@ -172,7 +173,7 @@ def test_the_effective_config_names_every_key():
     assert effective["variant"] == [{"name": "read_send", "mechanism": "read_send"}]
     assert effective["workload"]["chunk"] == "256KiB"
     assert effective["workload"].keys() == config.json_schema()["$defs"]["WorkloadSection"]["properties"].keys()
-    assert effective["stop"] == {"target": "3%", "margin": "3%", "max_time": "1m", "min_generations": 6, "window": "auto"}
+    assert effective["stop"] == {"target": "3%", "margin": "3%", "max_time": "1m", "min_generations": 6, "replicates": 6, "window": "auto"}
 
 
 @pytest.mark.parametrize("tree", [3, None, [], {}])

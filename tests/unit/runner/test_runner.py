@@ -6,6 +6,7 @@ import math
 import os
 import random
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -26,9 +27,11 @@ from zcload.runner import block, calibrate, context, window
 from zcload.runner import point as point_module
 from zcload.runner.block import REPEAT_LIMIT, Tolerance, groups_of, run_block
 from zcload.runner.context import PointContext
+from zcload.runner.measurer import InProcess
 from zcload.runner.plan import plan, point_name
 from zcload.runner.point import LEAST_BLOCKS, MOST_BLOCKS, PointRun
-from zcload.runner.rounds import rounds
+from zcload.runner.point_state import PointState
+from zcload.runner.rounds import end, run_points
 from zcload.runner.window import LaneFailed
 
 CPUS = 2
@@ -423,6 +426,7 @@ def run_of(world, monkeypatch):
 
         monkeypatch.setattr(context, "set_up", set_up)
         source = SimpleNamespace(fd=-1, size=1 << 28, digest="d", check=lambda: None, share_digests=lambda parts, view: ("d",))
+        state = PointState(study, 0, TOTAL)
         own = PointContext(
             study=study,
             index=0,
@@ -436,13 +440,22 @@ def run_of(world, monkeypatch):
             rng=random.Random(seed),
             interrupts_apart=False,
             emit=records.append,
+            out=state.out,
+            cautioned=state.cautioned,
         )
-        run = PointRun(own, TOTAL, nobody, 1)
         if measured:  # as prepare() would leave it
-            run.window_s, run.block_s = WINDOW_S, 0.1
-        return SimpleNamespace(run=run, records=records, told=told, context=own)
+            state.window_s, state.block_s = WINDOW_S, 0.1
+        return SimpleNamespace(run=PointRun(own, state, nobody), state=state, records=records, told=told, context=own)
 
     return make
+
+
+def one_generation(made):
+    """Measure one generation of a point as a study does, and stop the point if it may."""
+    made.run.measure_generation()
+    made.run.close_cluster()
+    if made.state.going and (reason := made.state.reason_to_stop()) is not None:
+        end(made.state, reason, made.records.append)
 
 
 def kinds(records, kind, *keys):
@@ -452,7 +465,7 @@ def kinds(records, kind, *keys):
 def test_a_generation(run_of):
     """A generation is its lanes anew, a warm-up block, blocks for about a second, reports, and the lanes' end."""
     made = run_of("sendfile", max_time_s=60.0)
-    made.run.run_generation()
+    one_generation(made)
     assert [what for what, _ in made.told] == ["set up", "ready"] * 2 + ["tear down"] * 2
     ((number, purpose, groups),) = kinds(made.records, "generation", "generation", "purpose", "groups")
     assert (number, purpose, [sorted(group) for group in groups]) == (0, "measure", [["copy", "sendfile"]])
@@ -460,7 +473,7 @@ def test_a_generation(run_of):
     assert blocks_run == [(-1, "warm-up"), *[(i, "measure") for i in range(9)]]  # 1 s at 0.1 s a block, the warm-up among them
     assert sorted(kinds(made.records, "reports", "lane")) == [("copy",), ("sendfile",)]
     assert len(kinds(made.records, "sample", "generation")) >= 2
-    made.run.run_generation()
+    one_generation(made)
     assert kinds(made.records, "generation", "generation")[-1] == (1,)
     assert [what for what, _ in made.told].count("set up") == 4
 
@@ -469,15 +482,15 @@ def test_a_generation(run_of):
 def test_how_many_blocks_a_generation_has(run_of, block_s, count):
     """A generation has as many blocks as fit into its second, within bounds."""
     made = run_of("sendfile", max_time_s=600.0)
-    made.run.block_s = block_s
-    made.run.run_generation()
+    made.state.block_s = block_s
+    one_generation(made)
     assert len(kinds(made.records, "block", "block")) == 1 + count
 
 
 def test_samples_of_the_warm_up_are_apart(run_of):
     """What psutil saw before the first block is the warm-up's, and the generation's own first sample comes after it."""
     made = run_of("sendfile")
-    made.run.run_generation()
+    one_generation(made)
     order = [(r["kind"], r["purpose"]) for r in made.records if r["kind"] in ("block", "sample")]
     assert order.index(("sample", "measure")) > order.index(("block", "warm-up"))
     assert order.index(("sample", "measure")) < order.index(("block", "measure"))
@@ -487,7 +500,7 @@ def test_groups_of_a_generation(run_of):
     """Five contenders are two groups, each with a baseline lane of its own, dealt anew in every generation."""
     made = run_of("a", "b", "c", "d", "e")
     for _ in range(4):
-        made.run.run_generation()
+        one_generation(made)
     dealt = [groups for (groups,) in kinds(made.records, "generation", "groups")]
     for groups in dealt:
         assert sorted(len(group) for group in groups) == [3, 4]
@@ -504,7 +517,7 @@ def test_the_same_seed_measures_in_the_same_order(run_of, world):
 
     def course(seed):
         made = run_of("a", "b", "c", "d", seed=seed)
-        made.run.run_generation()
+        one_generation(made)
         return kinds(made.records, "window", "lane")
 
     assert course(4) == course(4) != course(5)
@@ -513,7 +526,7 @@ def test_the_same_seed_measures_in_the_same_order(run_of, world):
 def test_together_has_one_group(run_of):
     """Lanes that run together are one group, however many."""
     made = run_of("a", "b", "c", "d", "e", schedule="together")
-    made.run.run_generation()
+    one_generation(made)
     ((groups,),) = kinds(made.records, "generation", "groups")
     assert [len(group) for group in groups] == [6]
     assert kinds(made.records, "idle", "machine") == []
@@ -523,12 +536,12 @@ def test_a_lane_that_fails_leaves_the_others(run_of, world):
     """A failed variant takes no further part; its block is abandoned, the generation goes on, and the cause is on record."""
     made = run_of("a", "b")
     world.fail = {"a": 3}
-    made.run.run_generation()
-    made.run.run_generation()
+    one_generation(made)
+    one_generation(made)
     assert kinds(made.records, "failed", "variant", "reason") == [("a", "it broke")]
     assert Counter(fate for (fate,) in kinds(made.records, "block", "fate"))["abandoned"] == 1
     assert [sorted(group) for group in kinds(made.records, "generation", "groups")[1][0]] == [["b", "copy"]]
-    assert [v.name for v in made.run.contenders()] == ["copy", "b"]
+    assert [v.name for v in made.state.contenders()] == ["copy", "b"]
     assert Counter(name for what, name in made.told if what == "tear down") == Counter(copy=2, a=1, b=2)
 
 
@@ -537,7 +550,7 @@ def test_a_baseline_that_fails_ends_the_study(run_of, world):
     made = run_of("a")
     world.fail = {"copy": 2}
     with pytest.raises(StudyError, match="the baseline failed: it broke"):
-        made.run.run_generation()
+        one_generation(made)
     assert sorted(name for what, name in made.told if what == "tear down") == ["a", "copy"]
 
 
@@ -573,7 +586,7 @@ def test_a_fixed_window_is_kept(run_of):
     """A window that the config sets is not changed by calibration."""
     made = run_of("a", measured=False, window_s=0.2)
     made.run.prepare()
-    assert made.run.window_s == 0.2
+    assert made.state.window_s == 0.2
 
 
 def test_a_lane_that_fails_in_calibration(run_of, world):
@@ -582,7 +595,7 @@ def test_a_lane_that_fails_in_calibration(run_of, world):
     world.fail = {"a": 0}
     made.run.prepare()
     assert kinds(made.records, "failed", "variant") == [("a",)]
-    assert [v.name for v in made.run.contenders()] == ["copy", "b"]
+    assert [v.name for v in made.state.contenders()] == ["copy", "b"]
 
 
 def test_the_best_chunk_gets_a_lane(run_of, world):
@@ -593,7 +606,7 @@ def test_the_best_chunk_gets_a_lane(run_of, world):
     ((best, lane_name, extra),) = kinds(made.records, "calibrated", "best_chunk", "best_chunk_lane", "extra_lane")
     assert best["chunk_bytes"] == 65_536
     assert (lane_name, extra["chunk_bytes"]) == ("copy@64KiB", 65_536)
-    assert [v.name for v in made.run.contenders()] == ["copy", "a", "copy@64KiB"]
+    assert [v.name for v in made.state.contenders()] == ["copy", "a", "copy@64KiB"]
     assert ("copy@64KiB",) in kinds(made.records, "verified", "variant")
 
 
@@ -604,7 +617,7 @@ def test_a_baseline_at_its_best_needs_no_lane(run_of, world):
     made.run.prepare()
     ((lane_name, extra),) = kinds(made.records, "calibrated", "best_chunk_lane", "extra_lane")
     assert (lane_name, extra) == ("copy", None)
-    assert [v.name for v in made.run.contenders()] == ["copy", "a"]
+    assert [v.name for v in made.state.contenders()] == ["copy", "a"]
 
 
 # The end of a point. A contender's luck is drawn for each generation; `spread` is its standard deviation in logs.
@@ -617,10 +630,10 @@ def finish(made, world, spread, *, names=("a",), most=300, before=lambda number:
         before(number)
         for name in names:
             world.cost[name] = 0.014 * math.exp(rng.gauss(0.0, spread))
-        made.run.run_generation()
-        if made.run.stopped:
-            assert kinds(made.records, "stopped", "reason", "generations") == [(made.run.stopped, number + 1)]
-            return number + 1, made.run.stopped
+        one_generation(made)
+        if made.state.stopped:
+            assert kinds(made.records, "stopped", "reason", "generations") == [(made.state.stopped, number + 1)]
+            return number + 1, made.state.stopped
     raise AssertionError("the point never stopped")
 
 
@@ -636,7 +649,7 @@ def test_a_noisy_point_goes_on_until_its_interval_is_narrow(run_of, world):
     generations, reason = finish(made, world, 0.08)
     assert reason == "target reached"
     assert 8 < generations < 60
-    assert all(100 * (r.high - r.low) / 2 <= 3.0 for r in made.run.ratios().values())
+    assert all(100 * (r.high - r.low) / 2 <= 3.0 for r in made.state.ratios().values())
 
 
 def test_it_never_stops_for_being_significant(run_of, world):
@@ -665,14 +678,14 @@ def test_the_time_limit(run_of, world):
     made = run_of("a", max_time_s=12.0)
     generations, reason = finish(made, world, 0.5)
     assert reason == "time limit"
-    assert made.run.spent_s <= 12.0 < made.run.spent_s * (generations + 1) / generations
+    assert made.state.spent_s <= 12.0 < made.state.spent_s * (generations + 1) / generations
 
 
 def test_a_narrow_interval_at_the_time_limit_is_a_target_reached(run_of, world):
     """Where time is up before the third look, an interval that is narrow enough is not told as a target missed."""
     one = run_of("a", max_time_s=1e6)
     finish(one, world, 0.001)
-    seven = one.run.spent_s / one.run.generation * 7.5
+    seven = one.state.spent_s / one.state.generation * 7.5
     assert finish(run_of("a", max_time_s=seven), world, 0.001) == (7, "target reached")
 
 
@@ -706,23 +719,30 @@ def test_nothing_left_to_compare(run_of, world):
     assert generations < 6
 
 
-def test_rounds():
+def test_points_take_turns(run_of):
     """Points take turns, a generation each, in random order, until each may stop."""
+    study = replace(run_of("a").context.study, points=(Point(),) * 3)
+    turns, states = [], [PointState(study, index, TOTAL) for index in range(3)]
+    needed = dict(enumerate((30, 30, 5)))
 
     class Turn:
-        def __init__(self, name, needed):
-            self.name, self.left, self.stopped = name, needed, None
+        def __init__(self, state):
+            self.state = state
 
-        def run_generation(self):
-            turns.append(self.name)
-            self.left -= 1
-            self.stopped = "done" if not self.left else None
+        def measure_generation(self):
+            turns.append(self.state.index)
+            needed[self.state.index] -= 1
 
-    turns = []
-    rounds([Turn("x", 30), Turn("y", 30), Turn("z", 5)], random.Random(1).shuffle)
-    assert Counter(turns) == {"x": 30, "y": 30, "z": 5}
+        def close_cluster(self):
+            self.state.stopped = None if needed[self.state.index] else "done"
+
+    measurer = InProcess.__new__(InProcess)
+    measurer._rng, measurer._resources = random.Random(1), SimpleNamespace(check_sources=lambda: None)
+    measurer.points = lambda states: [Turn(state) for state in states]
+    run_points(measurer, states, print, False)
+    assert Counter(turns) == {0: 30, 1: 30, 2: 5}
     taken = [tuple(turns[i : i + 3]) for i in range(0, 15, 3)]
-    assert all(sorted(each) == ["x", "y", "z"] for each in taken)
+    assert all(sorted(each) == [0, 1, 2] for each in taken)
     assert len(set(taken)) > 1
 
 

@@ -39,11 +39,12 @@ from zcload.model.records.values import (
 
 
 class StopRule(Stored):
-    """The stopping rule: *target* half-width and *margin* as fractions, *max_time_s* for each point."""
+    """The stopping rule: *target* half-width and *margin* as fractions, *max_time_s* for each point, the least *replicates*."""
 
     target: Amount
     margin: Amount
     max_time_s: Amount
+    replicates: NotRequired[Count]
 
 
 class CrossoverFacts(Stored):

@@ -36,6 +36,7 @@ class GenerationLine(OfPoint):
     kind: Literal["generation"]
     generation: Count
     purpose: Purpose
+    replicate: NotRequired[Count | None]  # the number of the fresh process that measures it; null: the run's own
     cached: NotRequired[Amount | None]
     cpus: list[list[Count]]
     groups: list[list[str]]

@@ -294,6 +294,7 @@ class PointSummary(Stored):
     name: str
     baseline: str
     generations: Count
+    replicates: NotRequired[Count | None]  # fresh processes that measured them; null: one process, intervals over generations
     blocks: Count
     blocks_repeated: Count
     blocks_kept_contaminated: Count

@@ -1,0 +1,99 @@
+"""Who measures: the run's own process, or a fresh one for each replicate. Both measure one cluster of each point they are asked for."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from zcload.host.topology import Core
+from zcload.model.progress import Viewer
+from zcload.model.study import Study
+from zcload.runner.block import Emit
+from zcload.runner.context import PointFailed
+from zcload.runner.known_files import KnownFiles
+from zcload.runner.point import PointRun
+from zcload.runner.point_state import PointState
+from zcload.runner.resources import StudyResources
+from zcload.runner.window import LaneFailed
+
+
+class Measurer(Protocol):
+    """Measures points; their states then say what is known of them. A point that fails is stopped, the others are measured."""
+
+    def measure(self, states: Sequence[PointState]) -> None:
+        """Prepare each point that is not prepared yet, then measure one cluster of each. Raises ZcloadError when the run must end."""
+
+    def check(self, states: Sequence[PointState]) -> None:
+        """Measure long windows of each point, to be held against the short ones."""
+
+    def close(self) -> None:
+        """Give everything back; harmless when called twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a run found on its host: cores, environment, and for each point the variants that cannot run there, with the reason."""
+
+    cores: tuple[Core, ...]
+    environment: Mapping[str, Any]
+    out: Sequence[Mapping[str, Any]]
+
+
+class InProcess:
+    """Measures in this process; a cluster is a generation."""
+
+    def __init__(
+        self,
+        study: Study,
+        host: Host,
+        rng: random.Random,
+        emit: Emit,
+        view: Viewer,
+        *,
+        replicate: int | None = None,
+        files: KnownFiles | None = None,
+    ) -> None:
+        self._rng, self._files = rng, files or KnownFiles()
+        self._resources = StudyResources(study, host.cores, host.environment, host.out, rng, emit, view, replicate, self._files)
+        self._points: dict[int, PointRun] = {}
+
+    def points(self, states: Sequence[PointState]) -> list[PointRun]:
+        """Return the points of *states*, each prepared or failed."""
+        for state in states:
+            if state.index not in self._points:
+                self._points[state.index] = self._resources.point(state)
+        points = [self._points[state.index] for state in states]
+        for point in points:
+            if not point.state.prepared:
+                attempt(point, point.prepare)
+        return points
+
+    def measure(self, states: Sequence[PointState], rounds: int = 1) -> None:
+        points = self.points(states)
+        for _ in range(rounds):
+            self._rng.shuffle(points)  # so that drift is not taken for a trend
+            for point in points:
+                attempt(point, point.measure_generation)
+        for point in points:
+            point.close_cluster()
+        self._resources.check_sources()
+
+    def check(self, states: Sequence[PointState]) -> None:
+        for point in self.points(states):
+            attempt(point, point.run_check)
+        self._resources.check_sources()
+
+    def close(self) -> None:
+        self._resources.close()
+
+
+def attempt(point: PointRun, step: Callable[[], None]) -> None:
+    """Do *step* for *point* unless it has failed; one that fails now takes no other point with it."""
+    if point.state.failed is not None:
+        return
+    try:
+        step()
+    except (PointFailed, LaneFailed) as error:
+        point.fail(error)

@@ -1,0 +1,112 @@
+"""The process of one replicate: fresh memory, a fresh file, fresh sockets. It does one task and sends back what came of it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from zcload.errors import ConfigError, Interrupted, StudyError, ZcloadError
+from zcload.linux import interrupt
+from zcload.linux.open_files import room_for_files
+from zcload.linux.process import die_with_parent
+from zcload.model.progress import Progress, Viewer
+from zcload.model.study import Study
+from zcload.runner import preflight
+from zcload.runner.block import Emit
+from zcload.runner.collector import quiet_collector
+from zcload.runner.known_files import KnownFiles
+from zcload.runner.measurer import Host, InProcess
+from zcload.runner.point_state import PointState
+from zcload.store.writer import Recorder
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SHOWN_EVERY_S = 0.5  # showing progress wakes the other process, though between windows
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a replicate is to do: *rounds* of one generation of each of the *states*; 0: the check of their windows."""
+
+    study: Study
+    host: Host
+    seed: str
+    number: int
+    states: Sequence[PointState]
+    files: KnownFiles
+    rounds: int
+
+
+@dataclass(slots=True)
+class Done:
+    """What came of a task: states and files as they are now, how long it took (seconds), and the error that ended it early."""
+
+    states: Sequence[PointState]
+    files: KnownFiles
+    took_s: float
+    error: ZcloadError | None
+
+
+def perform(task: Task, emit: Emit, view: Viewer) -> Done:
+    """Do *task* in this process. What goes wrong is in the result, beside the states that were reached."""
+    began, error = time.monotonic(), None
+    measurer = None
+    try:
+        measurer = InProcess(task.study, task.host, random.Random(task.seed), emit, view, replicate=task.number, files=task.files)
+        if task.rounds:
+            measurer.measure(task.states, task.rounds)
+        else:
+            measurer.check(task.states)
+    except ZcloadError as caught:
+        error = caught
+    finally:
+        if measurer is not None:
+            measurer.close()
+    return Done(task.states, task.files, time.monotonic() - began, error)
+
+
+def main(control: int, record: int, starter: int) -> None:
+    """Be the process: read the task from the inherited socket *control*, append records to *record*, send what came of it.
+
+    *starter* is the process that started this one, which dies with it.
+    """
+    die_with_parent(starter)
+    interrupt.install()
+    with interrupt.graceful():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        connection = Connection(control)
+        task, directory = connection.recv()
+        emit = Recorder.inherited(Path(directory), record).write
+        affinity = os.sched_getaffinity(0)
+        with quiet_collector(), room_for_files(preflight.open_files(task.study)):
+            done = perform(task, emit, _viewer(connection))
+        os.sched_setaffinity(0, affinity)
+        if done.error is not None and not isinstance(done.error, (ConfigError, Interrupted)):
+            done.error = StudyError(str(done.error))  # its text is what is needed, and not every kind can be pickled
+        connection.send(done)
+
+
+def _viewer(connection: Connection) -> Viewer:
+    """Return a viewer that has the process which started this one show a progress, and waits until it has."""
+    phase, shown_s = "", 0.0
+
+    def view(progress: Progress) -> None:
+        nonlocal phase, shown_s
+        now = time.monotonic()
+        if progress.phase == phase and now - shown_s < _SHOWN_EVERY_S:
+            return
+        phase, shown_s = progress.phase, now
+        connection.send(progress)
+        connection.recv()
+
+    return view
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:4]))
