@@ -6,6 +6,7 @@ Peers are forked workers, not threads: what is under test forks too, and a proce
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import random
 import signal
@@ -21,6 +22,8 @@ from zcload.linux import interrupt
 from zcload.mechanisms import MECHANISMS, Unavailable
 from zcload.oneshot import progress_pace, receive, send, sender_process
 from zcload.oneshot.address import format_address, parse_address, resolve
+
+SEND = importlib.import_module("zcload.oneshot.send")  # whose name in the package is the function
 
 PAYLOAD = [
     pytest.param(name, marks=[] if cls.probe() is None else pytest.mark.skip(reason=str(cls.probe())))
@@ -458,9 +461,9 @@ def test_an_unreadable_file_is_a_usage_error(file, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     path = str(file(1))
-    monkeypatch.setattr(send.os, "open", refuse)  # root may read everything, so the refusal is made
+    monkeypatch.setattr(SEND.os, "open", refuse)  # root may read everything, so the refusal is made
     with pytest.raises(ConfigError, match="payload-1: permission denied"):
-        send.open_file(path)
+        SEND.open_file(path)
     monkeypatch.undo()
 
 
@@ -473,7 +476,7 @@ def test_a_mechanism_this_host_lacks(file, monkeypatch):
 
 def test_a_copy_that_does_not_fit_is_refused(file, monkeypatch):
     """A mechanism that would need more memory than there is is refused before it takes it."""
-    monkeypatch.setattr(send, "available_memory", lambda: 300 << 20)
+    monkeypatch.setattr(SEND, "available_memory", lambda: 300 << 20)
     path = file(0)
     os.truncate(path, 1 << 30)  # a hole: nothing is written
     with pytest.raises(ConfigError, match="slurp_send needs 1 GiB of memory"):
@@ -629,6 +632,6 @@ def test_a_killed_sending_process_is_named(file, monkeypatch):
     def die(control, job, sent):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(send, "stream", die)
+    monkeypatch.setattr(SEND, "stream", die)
     with pytest.raises(StudyError, match=r"sendfile, sender 0 \(pid \d+\): killed by SIGKILL"):
         send(str(file(1)), "127.0.0.1:1", via="sendfile")

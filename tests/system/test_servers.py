@@ -24,6 +24,7 @@ from zcload.lane.placement import Placement
 from zcload.model.placeholders import PLACEHOLDERS, fill, unknown
 from zcload.model.study import Point, Server, Variant
 from zcload.runner.window import LaneFailed, measure
+from zcload.server.http import probe
 from zcload.server.root import DocumentRoot
 from zcload.server.running import RunningServer, free_port
 from zcload.server.server_lane import ServedFile, set_up_server
@@ -149,6 +150,7 @@ COORDINATOR = """
 import os, sys, time
 from zcload.lane.network import Network
 from zcload.model.study import Server
+from zcload.server.http import probe
 from zcload.server.root import DocumentRoot
 from zcload.server.running import RunningServer
 root = DocumentRoot()
@@ -253,9 +255,10 @@ def test_a_wrong_path_is_the_servers_own_answer(lane):
         lane(*HTTP, path="/nothing")
 
 
-def test_a_port_that_is_taken_is_the_servers_own_words(lane):
+def test_a_port_that_is_taken_is_the_servers_own_words(lane, monkeypatch):
     """A server that cannot have its port is not mistaken for whoever has it."""
-    with socket.create_server((ADDRESS, 0)) as taken, pytest.raises(StudyError, match="address already in use"):
+    monkeypatch.setattr(probe, "SILENCE_S", 0.5)  # whoever has it answers nothing
+    with socket.create_server((ADDRESS, 0)) as taken, pytest.raises(StudyError, match="Address already in use"):
         lane(*HTTP, port=taken.getsockname()[1])
 
 
