@@ -24,7 +24,8 @@ import time
 
 from zcload.lane.board import GATE, Board
 from zcload.server.http.connect import connect_to
-from zcload.server.http.receiver import Fetcher
+from zcload.server.http.connection import Connection
+from zcload.server.http.fetcher import Fetcher
 from zcload.server.http.target import Target
 
 SIZE = 1 << 28
@@ -74,9 +75,16 @@ def receive(port: int) -> float:
             board,
             0,
         )
-        left = iter([(0, SIZE)] * TIMES)
+        left = iter(range(TIMES))
+
+        def more(connection: Connection) -> bool:
+            if next(left, None) is None:
+                return False
+            connection.ask(0, SIZE)
+            return True
+
         before = time.process_time()
-        fetcher.fetch(fetcher.taker, lambda connection: next(left, None))
+        fetcher.fetch(fetcher.taker, more)
         os.write(writer, f"{time.process_time() - before} {fetcher.total}".encode())
 
     assert board.words[GATE] == 0

@@ -22,10 +22,9 @@ from tabulate import tabulate
 from zcload.analysis.tally import window_tally
 from zcload.host.machine import Machine
 from zcload.host.topology import read_cores
-from zcload.lane import mechanism_lane as lanes
-from zcload.lane import sender, set_up
+from zcload.lane import mechanism_lane, sender, set_up
 from zcload.lane.connections import choose_congestion
-from zcload.lane.loads.load import Load, Means
+from zcload.lane.loads.load import Means, SenderLoad
 from zcload.lane.loads.paced import Paced
 from zcload.lane.loads.stream import Stream
 from zcload.lane.payload import open_source
@@ -51,7 +50,7 @@ class Kernel(Stream):
         means.mechanism.sock.setsockopt(sender.socket.SOL_SOCKET, SO_MAX_PACING_RATE, rate.to_bytes(8, sys.byteorder))
 
 
-def every(bursts: int, slack_ns: int | None = None) -> type[Load]:
+def every(bursts: int, slack_ns: int | None = None) -> type[SenderLoad]:
     """Return a schedule that sleeps at most once for so many chunks; *slack_ns* is how late the kernel may wake it, None: its default."""
 
     class Every(Paced):
@@ -65,7 +64,7 @@ def every(bursts: int, slack_ns: int | None = None) -> type[Load]:
     return Every
 
 
-METHODS: dict[str, type[Load]] = {
+METHODS: dict[str, type[SenderLoad]] = {
     "SO_MAX_PACING_RATE": Kernel,
     "sleep per chunk": every(1),
     "sleep per chunk, slack 1 ns": every(1, slack_ns=1),
@@ -83,7 +82,7 @@ def switches(pid: int) -> int:
 def trial(method: str, mechanism: str, point: Point, fd: int, seconds: float, rng: random.Random) -> dict[str, float]:
     """Run a fresh lane for a warm-up and a window; return what it came to."""
     load = METHODS[method]
-    sender.load_of = lanes.load_of = set_up.load_of = lambda _: load  # type: ignore[assignment]
+    sender.load_of = mechanism_lane.load_of = set_up.load_of = lambda _: load  # type: ignore[assignment]
     placement = place("spread", point.senders, point.receiver_count, read_cores(), rng)
     os.sched_setaffinity(0, placement.coordinator)
     lane = set_up.set_up(
@@ -100,9 +99,9 @@ def trial(method: str, mechanism: str, point: Point, fd: int, seconds: float, rn
         lane.ready()
         wait_for_rest(lane)
         measure(lane, 0.1, machine)
-        before = sum(switches(worker.pid) for worker in lane.senders)
+        before = sum(switches(worker.pid) for worker in lane.workers.senders)
         record = measure(lane, seconds, machine)
-        waited = sum(switches(worker.pid) for worker in lane.senders) - before
+        waited = sum(switches(worker.pid) for worker in lane.workers.senders) - before
     finally:
         lane.tear_down()
         machine.close()

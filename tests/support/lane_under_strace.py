@@ -59,10 +59,10 @@ for window in range(2):
     mark(f"end{window}")
 told = {
     "coordinator": os.getpid(),
-    "senders": [worker.pid for worker in lane.senders],
-    "receivers": [worker.pid for worker in lane.receivers],
-    "observed": [process.clock for process in lane.observed],
-    "gates": lane.gates,
+    "senders": [worker.pid for worker in lane.workers.senders],
+    "receivers": [worker.pid for worker in lane.workers.receivers],
+    "observed": [process.clock for process in (*lane.observed_senders, *lane.observed_receivers)],
+    "gates": lane.gate.fds,
     "sender_calls": lane.sender_calls,
     "receiver_calls": lane.receiver_calls,
     "records": records,

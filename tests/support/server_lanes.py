@@ -10,9 +10,8 @@ from zcload.lane.network import Network
 from zcload.lane.placement import Placement
 from zcload.lane.small_files.transfer_plan import catalogue_of, expected_digests
 from zcload.model.study import Point, Server, Variant
-from zcload.server.document_files import write_files
-from zcload.server.root import DocumentRoot
-from zcload.server.server_lane import ServedFile, set_up_server
+from zcload.server.root import DocumentRoot, ServedFile, write_files
+from zcload.server.server_lane import set_up_server
 
 RANGES = ("{python}", str(Path(__file__).parent / "range_server.py"), "{port}", "{root}")
 WHOLE = ("{python}", "-m", "http.server", "--bind", "{address}", "-d", "{root}", "{port}")  # ignores ranges, closes after each answer
@@ -20,7 +19,7 @@ WHOLE = ("{python}", "-m", "http.server", "--bind", "{address}", "-d", "{root}",
 
 @contextmanager
 def server_lanes(size):
-    """Yield a function that brings up a lane of a server that serves a file of *size*, ready for windows, at a point of some values.
+    """Yield a function that brings up a lane of a server that serves a file of *size*; it is ready for windows unless not to *start*.
 
     With *verify* what it serves is held against the file's digests, or those of another one that is open as *against*.
     """
@@ -30,7 +29,7 @@ def server_lanes(size):
     fd = os.open(root.root / "f", os.O_RDONLY)
     lanes = []
 
-    def bring_up(command=RANGES, request=0, receivers=1, sink="recv", verify=False, against=None, seed=0, **workload):
+    def bring_up(command=RANGES, request=0, receivers=1, sink="recv", verify=False, against=None, seed=0, start=True, **workload):
         point = Point(file_size=size, placement="free", socket_buffer=None, receivers=receivers, sink=sink, **workload)
         prefix = None
         if point.transfer == "per-file":
@@ -44,7 +43,7 @@ def server_lanes(size):
         lanes.append(made)
         if verify:
             made.verify(expected_digests(point, against or fd, size), 10.0)
-        else:
+        elif start:
             made.ready()
         return made
 

@@ -51,7 +51,7 @@ def run_lane(mechanism, sink, file, network=None, chunk=1 << 16):
         else:
             lane.ready()
         wait_for_rest(lane)
-        return lane.report()[0]["completions"], [worker.pid for worker in lane.workers]
+        return lane.report()[0]["completions"], [worker.pid for worker in lane.workers.members]
     finally:
         lane.tear_down()
 

@@ -111,19 +111,19 @@ def test_what_is_asked_for_is_what_the_schedule_says(lane, machine):
 def test_a_stalled_server_is_caught_up_with(lane, machine):
     """After a server has stood still for 100 ms its connections ask without a pause until they are where the schedule is."""
     made = lane(senders=2)
-    pid = made.server.pid
+    pid = made.serving.running.pid
     number_before = made.received()
-    opened = made.open(0.5)
+    opened = made.gate.open(0.5)
     time.sleep(0.1)
     os.kill(pid, signal.SIGSTOP)
     time.sleep(0.1)
     os.kill(pid, signal.SIGCONT)
     time.sleep(0.3)
-    closed = made.close_gate()
+    closed = made.gate.close()
     wait_for_rest(made)
     due = RATE / 8 * (closed - opened) / 1e9
     assert made.received() - number_before > 0.95 * due
-    record = made.load.record([[0] * len(area) for area in made.areas()], made.areas())["pacing"]
+    record = made.load.record([[0] * len(area) for area in made.read().areas], made.read().areas)["pacing"]
     assert record["late_max_ns"] > 80e6
     late = sum(count for number, count in record["late"].items() if bucket_end_ns(int(number)) > 20_000_000)
     assert late > 30  # of the 76 bursts that were due in 100 ms
@@ -160,7 +160,7 @@ def test_a_window_too_short_for_a_burst_moves_nothing_and_ends(lane, machine):
 def test_nothing_is_kept_of_a_schedule_without_a_rate(lane, machine):
     """Windows of servers at full speed are what they were: no pacing in the record, no words on the board."""
     made = lane(senders=2, rate_bps=None)
-    assert made.areas() == []
+    assert made.read().areas == []
     assert "pacing" not in measure(made, 0.05, machine)
 
 

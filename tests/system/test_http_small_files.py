@@ -123,11 +123,11 @@ def test_a_window_serves_the_arrivals_that_are_due_in_it(arrivals, lane, machine
 
 def stalled_window(lane, open_s=0.6, at_s=0.1, stall_s=0.2):
     """Stop the server's process for *stall_s* within a window; return when it stood, when it went on, and all dues and latencies."""
-    before = lane.transfers()[0]
-    lane.open(open_s)
+    before = lane.read().transfers[0]
+    lane.gate.open(open_s)
     end = time.monotonic() + open_s
     time.sleep(at_s)
-    pid = lane.server.pid
+    pid = lane.serving.running.pid
     os.kill(pid, signal.SIGSTOP)
     try:
         while not process_state(pid).startswith("T"):
@@ -138,9 +138,9 @@ def stalled_window(lane, open_s=0.6, at_s=0.1, stall_s=0.2):
     finally:
         os.kill(pid, signal.SIGCONT)
     time.sleep(max(0.0, end - time.monotonic()))
-    lane.close_gate()
+    lane.gate.close()
     wait_for_rest(lane)
-    after, log = lane.transfers()[0], lane.transfer_plan.log
+    after, log = lane.read().transfers[0], lane.transfer_plan.log
     due = [log.due(c)[n % log.capacity] for c in range(len(before)) for n in range(before[c], after[c])]
     return stood_ns, gone_on_ns, due, log.latencies(before, after)
 

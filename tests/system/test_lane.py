@@ -29,9 +29,9 @@ from zcload.errors import StudyError, ZcloadError
 from zcload.host.cache import FileCache
 from zcload.host.machine import Machine
 from zcload.host.topology import read_cores
-from zcload.lane import mechanism_lane as lane_module
 from zcload.lane import set_up as set_up_module
-from zcload.lane.mechanism_lane import Lane
+from zcload.lane import worker_group
+from zcload.lane.mechanism_lane import MechanismLane
 from zcload.lane.network import Network
 from zcload.lane.payload import Source
 from zcload.lane.placement import place
@@ -109,7 +109,7 @@ def sink(monkeypatch):
 @pytest.fixture
 def patience(monkeypatch):
     """Shorten what the coordinator waits for a worker that says nothing, or a lane that does nothing."""
-    monkeypatch.setattr(lane_module, "_SETUP_S", 0.3)
+    monkeypatch.setattr(worker_group, "SETUP_S", 0.3)
     monkeypatch.setattr(window, "wait_for_rest", partial(wait_for_rest, stall_s=0.3))
 
 
@@ -178,10 +178,10 @@ def test_a_worker_that_fails_in_set_up_is_named(role, deed, lane_of, mechanism, 
     """A worker that cannot even be set up gives a StudyError with its lane, role, PID and cause."""
     if role == "sender":
         lane = lane_of(mechanism(failing_sender(deed, "set-up")), start=False, verify=False, name="v")
-        worker = lane.senders[0]
+        worker = lane.workers.senders[0]
     else:
         lane = lane_of(sink=sink(failing_receiver(deed, "set-up")), start=False, verify=False, name="v")
-        worker = lane.receivers[0]
+        worker = lane.workers.receivers[0]
     with pytest.raises(StudyError) as caught:
         lane.ready()
     assert_names(caught.value, lane, worker, MISDEEDS[deed])
@@ -194,10 +194,10 @@ def test_a_worker_that_fails_in_verification_is_named(role, deed, lane_of, mecha
     file = source_file(8 << 20)
     if role == "sender":
         lane = lane_of(mechanism(failing_sender(deed, "sending")), file, start=False, name="v")
-        worker = lane.senders[0]
+        worker = lane.workers.senders[0]
     else:
         lane = lane_of(file=file, sink=sink(failing_receiver(deed, "sending")), start=False, name="v")
-        worker = lane.receivers[0]
+        worker = lane.workers.receivers[0]
     with pytest.raises(StudyError) as caught:
         lane.verify(file.digests(), 5.0)
     assert_names(caught.value, lane, worker, MISDEEDS[deed])
@@ -211,7 +211,7 @@ def test_a_worker_that_fails_in_a_window_is_named(role, deed, lane_of, mechanism
         lane = lane_of(mechanism(failing_sender(deed, "sending")), verify=False, name="v", senders=2)
     else:
         lane = lane_of(sink=sink(failing_receiver(deed, "sending")), verify=False, name="v", senders=2, receivers=2)
-    workers = lane.senders if role == "sender" else lane.receivers
+    workers = lane.workers.senders if role == "sender" else lane.workers.receivers
     with pytest.raises(LaneFailed) as caught:
         measure(lane, 0.02, machine)
     assert caught.value.lane == "v"
@@ -224,7 +224,7 @@ def test_a_worker_that_fails_in_a_window_is_named(role, deed, lane_of, mechanism
 def test_a_worker_killed_between_windows_is_named(role, lane_of, machine):
     """A worker killed from outside at rest fails the next window with its lane, role, PID and the signal."""
     lane = lane_of(name="v", senders=2, receivers=2)
-    worker = lane.senders[1] if role == "sender" else lane.receivers[1]
+    worker = lane.workers.senders[1] if role == "sender" else lane.workers.receivers[1]
     measure(lane, 0.01, machine)
     os.kill(worker.pid, signal.SIGKILL)
     with pytest.raises(LaneFailed) as caught:
@@ -240,10 +240,10 @@ def test_a_worker_that_hangs_in_set_up_is_named(role, lane_of, mechanism, sink, 
     """A worker that never gets ready gives a StudyError with its lane, role, PID and what was waited for."""
     if role == "sender":
         lane = lane_of(mechanism(failing_sender("hangs", "set-up")), start=False, verify=False, name="v")
-        worker = lane.senders[0]
+        worker = lane.workers.senders[0]
     else:
         lane = lane_of(sink=sink(failing_receiver("hangs", "set-up")), start=False, verify=False, name="v")
-        worker = lane.receivers[0]
+        worker = lane.workers.receivers[0]
     with pytest.raises(StudyError) as caught:
         lane.ready()
     assert_names(caught.value, lane, worker, "no answer for")
@@ -255,10 +255,10 @@ def test_a_worker_that_hangs_in_verification_is_named(role, lane_of, mechanism, 
     file = source_file(8 << 20)
     if role == "sender":
         lane = lane_of(mechanism(failing_sender("hangs", "sending")), file, start=False, name="v")
-        worker = lane.senders[0]
+        worker = lane.workers.senders[0]
     else:
         lane = lane_of(file=file, sink=sink(failing_receiver("hangs", "sending")), start=False, name="v")
-        worker = lane.receivers[0]
+        worker = lane.workers.receivers[0]
     with pytest.raises(StudyError, match="verification stands still at") as caught:
         lane.verify(file.digests(), 0.5)
     assert_names(caught.value, lane, worker, "stands still")
@@ -269,10 +269,10 @@ def test_a_worker_that_hangs_in_a_window_is_named(role, lane_of, mechanism, sink
     """A worker that stops in a window gives a LaneFailed with the lane's posture: roles, PIDs and what each waits in."""
     if role == "sender":
         lane = lane_of(mechanism(failing_sender("hangs", "sending")), verify=False, name="v")
-        worker = lane.senders[0]
+        worker = lane.workers.senders[0]
     else:
         lane = lane_of(sink=sink(failing_receiver("hangs", "sending")), verify=False, name="v")
-        worker = lane.receivers[0]
+        worker = lane.workers.receivers[0]
     with pytest.raises(LaneFailed) as caught:
         measure(lane, 0.01, machine)
     assert_names(caught.value, lane, worker, "did not come to rest")
@@ -296,7 +296,7 @@ def test_a_worker_that_spins_is_found_out(lane_of, mechanism, monkeypatch, impat
     try:
         with pytest.raises(StudyError) as caught:
             measure(lane, 0.01, machine)
-        assert_names(caught.value, lane, lane.senders[0], "did not come to rest")
+        assert_names(caught.value, lane, lane.workers.senders[0], "did not come to rest")
     finally:
         end.cancel()
         end.join()
@@ -322,7 +322,7 @@ def test_a_worker_that_says_the_wrong_thing_is_named(role, body, packet, lane_of
     """What is not a worker's message, or not the one that is due, gives a StudyError with lane, role and PID, never a traceback."""
     monkeypatch.setattr(set_up_module, body, say(packet))
     lane = lane_of(start=False, verify=False, name="v")
-    worker = lane.senders[0] if role == "sender" else lane.receivers[0]
+    worker = lane.workers.senders[0] if role == "sender" else lane.workers.receivers[0]
     with pytest.raises(StudyError) as caught:
         lane.ready()
     assert_names(caught.value, lane, worker, "")
@@ -334,7 +334,7 @@ def test_a_report_that_is_none_is_an_error(lane_of, monkeypatch, patience, impat
     lane = lane_of(verify=False, name="v")
     with pytest.raises(StudyError) as caught:
         lane.report()
-    assert_names(caught.value, lane, lane.senders[0], "")
+    assert_names(caught.value, lane, lane.workers.senders[0], "")
 
 
 def test_digests_that_come_as_patience_ends_are_heard(lane_of, sink, monkeypatch, source_file):
@@ -509,7 +509,7 @@ def test_many_lanes_leave_nothing(lane_of, source_file, leaks):
     file = source_file(1 << 20)
     before = leaks()
     lanes = [lane_of(name, file, senders=8, verify=False) for name in ("read_send", "sendfile", "mmap_send", "splice") * 2]
-    pids = [worker.pid for lane in lanes for worker in lane.workers]
+    pids = [worker.pid for lane in lanes for worker in lane.workers.members]
     assert len(pids) == len(set(pids)) == 8 * 9
     for lane in lanes:
         lane.tear_down()
@@ -534,7 +534,7 @@ def test_tear_down_twice_is_harmless(lane_of, source_file, leaks):
     file = source_file(1 << 20)
     before = leaks()
     lane = lane_of(file=file, senders=2)
-    workers = lane.workers
+    workers = lane.workers.members
     for _ in range(2):
         lane.tear_down()
     assert [worker.status for worker in workers] == [0, 0, 0]
@@ -547,7 +547,7 @@ def test_tear_down_ends_whatever_the_workers_do(deed, lane_of, mechanism, source
     file = source_file(4096)
     before = leaks()
     lane = lane_of(mechanism(failing_sender(deed, "set-up")), file, start=False, verify=False, senders=2)
-    pids = [worker.pid for worker in lane.workers]
+    pids = [worker.pid for worker in lane.workers.members]
     started = time.monotonic()
     lane.tear_down()
     assert time.monotonic() - started < 5
@@ -558,8 +558,8 @@ def test_tear_down_ends_whatever_the_workers_do(deed, lane_of, mechanism, source
 def test_tear_down_ends_a_lane_that_is_sending(lane_of):
     """A lane whose gate is open is ended all the same."""
     lane = lane_of(senders=2)
-    pids = [worker.pid for worker in lane.workers]
-    lane.open()
+    pids = [worker.pid for worker in lane.workers.members]
+    lane.gate.open()
     lane.tear_down()
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
@@ -584,7 +584,7 @@ def test_too_few_descriptors_are_an_error_of_the_lane(spare, lane_of, source_fil
 def test_workers_hold_only_their_own_descriptors(lane_of):
     """A worker has the standard streams, its control socket and what its role needs, and nothing of another worker's."""
     lane = lane_of(senders=2)
-    for worker in lane.workers:
+    for worker in lane.workers.members:
         targets = [os.readlink(f"/proc/{worker.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{worker.pid}/fd") if int(fd) > 2]
         sockets = [target for target in targets if target.startswith("socket:")]
         assert len(sockets) == (2 if worker.role == "sender" else 3), targets
@@ -594,7 +594,7 @@ def test_workers_hold_only_their_own_descriptors(lane_of):
 def test_a_sender_opens_the_file_for_itself(lane_of):
     """A sender reads through an open file of its own, read-only, since read-ahead and position belong to the open file."""
     lane = lane_of(senders=2)
-    for worker in lane.senders:
+    for worker in lane.workers.senders:
         folder = Path(f"/proc/{worker.pid}")
         numbers = [fd.name for fd in (folder / "fd").iterdir() if "memfd:test" in os.readlink(fd)]
         infos = [(folder / "fdinfo" / number).read_text() for number in numbers]
@@ -618,8 +618,8 @@ lane = set_up(
 )
 lane.ready()
 if sys.argv[1] == "sending":
-    lane.open()
-print(*(worker.pid for worker in lane.workers), flush=True)
+    lane.gate.open()
+print(*(worker.pid for worker in lane.workers.members), flush=True)
 signal.pause()
 """
 
@@ -653,7 +653,7 @@ def test_workers_die_with_the_coordinator(doing):
 def test_workers_leave_signals_to_the_coordinator(lane_of, machine):
     """SIGINT and SIGTERM to the workers, as a Ctrl-C at the terminal sends them, do not disturb a lane."""
     lane = lane_of()
-    for worker in lane.workers:
+    for worker in lane.workers.members:
         os.kill(worker.pid, signal.SIGINT)
         os.kill(worker.pid, signal.SIGTERM)
     record = measure(lane, 0.01, machine)
@@ -683,16 +683,16 @@ def test_placement_is_applied(how, lane_of):
         pytest.skip("spread needs two CPUs, and this process may use only one (allow more)")
     placement = place(how, 2, 2, cores, random.Random(5))
     lane = lane_of(senders=2, receivers=2, placement=placement)
-    assert [os.sched_getaffinity(worker.pid) for worker in lane.senders] == [set(cpus) for cpus in placement.senders]
-    assert [os.sched_getaffinity(worker.pid) for worker in lane.receivers] == [set(cpus) for cpus in placement.receivers]
-    used = {cpu for cpus in lane.cpu_sets for cpu in cpus}
+    assert [os.sched_getaffinity(worker.pid) for worker in lane.workers.senders] == [set(cpus) for cpus in placement.senders]
+    assert [os.sched_getaffinity(worker.pid) for worker in lane.workers.receivers] == [set(cpus) for cpus in placement.receivers]
+    used = {cpu for cpus in lane.placement.workers for cpu in cpus}
     match how:
         case "free":
-            assert all(cpus == os.sched_getaffinity(0) for cpus in lane.cpu_sets)
+            assert all(cpus == os.sched_getaffinity(0) for cpus in lane.placement.workers)
         case "same":
             assert len(used) == 1
         case "spread":
-            assert all(len(cpus) == 1 for cpus in lane.cpu_sets)
+            assert all(len(cpus) == 1 for cpus in lane.placement.workers)
             assert len(used) >= 2
 
 
@@ -791,8 +791,10 @@ def test_a_report_tells_what_only_the_worker_knows(lane_of, machine):
 def test_lanes_are_made_of_what_they_name(lane_of):
     """A lane's names, chunk, sink and kinds of calls are its variant's where it has its own, else its point's."""
     lane = lane_of("splice", senders=2, sink="discard", chunk=4096, name="v")
-    assert isinstance(lane, Lane)
-    assert (lane.name, lane.variant.chunk, lane.sink) == ("v", 4096, "discard")
+    assert isinstance(lane, MechanismLane)
+    assert (lane.name, lane.variant.chunk, lane.variant.sink) == ("v", 4096, "discard")
     assert lane.sender_calls == MECHANISMS["splice"].calls
     assert lane.receiver_calls == (*SINKS["discard"].calls, "epoll_wait")
-    assert [str(worker) for worker in lane.senders] == [f"lane v, sender {i} (pid {w.pid})" for i, w in enumerate(lane.senders)]
+    assert [str(worker) for worker in lane.workers.senders] == [
+        f"lane v, sender {i} (pid {w.pid})" for i, w in enumerate(lane.workers.senders)
+    ]

@@ -36,7 +36,7 @@ def private_bytes(mechanism, size):
         lane.ready()
         measure(lane, 0.05, machine)
         # Not the USS: that counts the pages of a file mapping too, if nobody else has mapped them.
-        rollup = Path(f"/proc/{lane.senders[0].pid}/smaps_rollup").read_text()
+        rollup = Path(f"/proc/{lane.workers.senders[0].pid}/smaps_rollup").read_text()
         return 1024 * int(rollup.partition("Anonymous:")[2].split()[0])
     finally:
         lane.tear_down()

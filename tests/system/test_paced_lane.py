@@ -33,7 +33,7 @@ def test_only_a_rate_makes_a_lane_paced():
     """A point with a rate gets the paced load, one without gets the closed loop, which has no words on the board."""
     assert load_of(Point()) is Stream
     assert load_of(Point(rate_bps=1e9)) is Paced
-    assert Stream.area_words(Point()) == 0
+    assert Stream.areas(Point()) == (0, 0)
 
 
 @pytest.mark.serial

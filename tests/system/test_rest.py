@@ -16,8 +16,10 @@ import pytest
 from zcload.errors import StudyError
 from zcload.host.machine import Machine, busy_s, capacity_s
 from zcload.host.process import ObservedProcess
+from zcload.lane.contract import RestCounts
 from zcload.lane.rest import clocks, wait_for_rest
 from zcload.lane.sampler import MIN_INTERVAL_NS, Sampler
+from zcload.lane.worker_group import WorkerGroup
 from zcload.linux import interrupt
 from zcload.runner.window import measure, measure_together
 
@@ -66,12 +68,12 @@ def test_switches_read_outside_are_the_workers_own(lane_of, machine):
     sampler = Sampler([{lane.name: lane}])
     for _ in range(5):
         measure(lane, 0.02, machine)
-        before = [switches(worker.pid) for worker in lane.senders]
+        before = [switches(worker.pid) for worker in lane.workers.senders]
         sample = sampler.sample()["lanes"][lane.name]["senders"]
         assert (sample["voluntary"], sample["involuntary"]) == tuple(map(sum, zip(*before, strict=True)))
         reports = lane.report()
         wait_for_rest(lane)
-        after = [switches(worker.pid) for worker in lane.senders]
+        after = [switches(worker.pid) for worker in lane.workers.senders]
         for first, report, last in zip(before, reports, after, strict=True):
             assert report["voluntary"] == first[0]  # it has been woken, and has not slept again
             assert last[0] == first[0] + 1  # parking again is the one switch of an order
@@ -97,7 +99,7 @@ def test_user_and_system_time_add_up_to_the_clock(lane_of, machine):
     for role in ("senders", "receivers"):
         assert abs(sample[role]["user_s"] + sample[role]["system_s"] - sample[role]["cpu_ns"] / 1e9) <= 2.5 * TICK_S
     assert sample["bytes"] == lane.received()
-    assert sample["orders"] == lane.number
+    assert sample["orders"] == lane.gate.number
 
 
 def test_sent_equals_received_at_every_rest(lane_of, machine):
@@ -110,7 +112,7 @@ def test_sent_equals_received_at_every_rest(lane_of, machine):
         total += sent
         assert sent == sum(b[1] - a[1] for a, b in record["receivers"])
         assert lane.sent() == lane.received() == total
-        assert all(process.blocked() for process in lane.observed)
+        assert all(process.blocked() for process in (*lane.observed_senders, *lane.observed_receivers))
         assert clocks(lane) == [b[0] for _, b in (*record["senders"], *record["receivers"])]
 
 
@@ -118,9 +120,9 @@ def test_a_reading_stays_until_the_gate_opens(lane_of, machine):
     """A lane at rest does nothing: half a tenth of a second later every clock, byte and switch is what it was."""
     lane = lane_of("read_send", senders=2)
     measure(lane, 0.02, machine)
-    before = (clocks(lane), lane.tallies(), [switches(worker.pid) for worker in lane.workers])
+    before = (clocks(lane), lane.read(), [switches(worker.pid) for worker in lane.workers.members])
     time.sleep(0.05)
-    assert (clocks(lane), lane.tallies(), [switches(worker.pid) for worker in lane.workers]) == before
+    assert (clocks(lane), lane.read(), [switches(worker.pid) for worker in lane.workers.members]) == before
 
 
 def test_lanes_together_are_read_each_at_its_own_rest(lane_of, machine):
@@ -157,11 +159,11 @@ def fake_lane(*processes, parked=lambda: True, sent=lambda: 100, received=lambda
     return SimpleNamespace(
         name="fake",
         patience_s=None,
-        rests=0,
-        loose=0,
-        observed=list(processes) or [FakeProcess()],
-        workers=[],
-        parked=parked,
+        rests=RestCounts(),
+        observed_senders=list(processes) or [FakeProcess()],
+        observed_receivers=[],
+        workers=WorkerGroup("sender"),
+        gate=SimpleNamespace(parked=parked),
         sent=sent,
         received=received,
         all_arrived=lambda: sent() == received(),
@@ -259,12 +261,12 @@ def test_a_lane_that_stalls_is_an_error(why):
 def test_a_stalled_lane_tells_its_posture(lane_of):
     """The error of a real lane that does not park names its workers with their PIDs and what each waits in."""
     lane = lane_of("sendfile", name="v")
-    lane.number += 1  # an order that no sender has heard of
+    lane.gate.number += 1  # an order that no sender has heard of
     with pytest.raises(StudyError, match="lane v did not come to rest") as caught:
         wait_for_rest(lane, stall_s=0.2)
-    for worker in lane.workers:
+    for worker in lane.workers.members:
         assert f"{worker.role} {worker.index} (pid {worker.pid}) S" in str(caught.value)
-    lane.number -= 1
+    lane.gate.number -= 1
 
 
 def test_progress_is_no_stall():
@@ -348,9 +350,8 @@ def threaded():
 
 def test_the_sampler_sums_over_all_threads(threaded):
     """A sample has the switches of all threads of a process, not only the main one's, and the CPU time of all."""
-    lane = SimpleNamespace(
-        name="v", number=1, silent=0, received=lambda: 0, observed_senders=[threaded], observed_receivers=[], observed=[threaded]
-    )
+    gate = SimpleNamespace(number=1, silent=0)
+    lane = SimpleNamespace(name="v", gate=gate, received=lambda: 0, observed_senders=[threaded], observed_receivers=[])
     sample = Sampler([{lane.name: lane}]).sample()["lanes"]["v"]["senders"]
     assert (sample["voluntary"], sample["involuntary"]) == switches(threaded.pid)
     assert sample["voluntary"] >= psutil.Process(threaded.pid).num_ctx_switches().voluntary + 3 * 40

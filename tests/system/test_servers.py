@@ -25,9 +25,9 @@ from zcload.model.placeholders import PLACEHOLDERS, fill, unknown
 from zcload.model.study import Point, Server, Variant
 from zcload.runner.window import LaneFailed, measure
 from zcload.server.http import probe
-from zcload.server.root import DocumentRoot
+from zcload.server.root import DocumentRoot, ServedFile
 from zcload.server.running import RunningServer, free_port
-from zcload.server.server_lane import ServedFile, set_up_server
+from zcload.server.server_lane import set_up_server
 from zcload.server.tree import ObservedTree
 
 pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("leaks")]
@@ -268,7 +268,7 @@ def test_a_server_that_dies_in_mid_window_is_the_cause(lane):
     machine = Machine()
     try:
         assert measure(made, 0.02, machine)["receivers"][0][1][1] > 0
-        os.kill(made.server.pid, signal.SIGKILL)
+        os.kill(made.serving.running.pid, signal.SIGKILL)
         with pytest.raises(LaneFailed, match=r"server s \(pid \d+\) was killed by SIGKILL"):
             measure(made, 0.05, machine)
     finally:

@@ -119,9 +119,9 @@ def test_a_window_serves_the_arrivals_that_are_due_in_it(arrivals, lane_of):
 
 def stalled_window(lane, open_s=0.6, at_s=0.1, stall_s=0.2):
     """Stop the receiver's process for *stall_s* within a window; return when it stood and when it was let go, and the latencies."""
-    receiver = lane.receivers[0].pid
-    before = lane.transfers()[0]
-    lane.open(open_s)
+    receiver = lane.workers.receivers[0].pid
+    before = lane.read().transfers[0]
+    lane.gate.open(open_s)
     end = time.monotonic() + open_s
     time.sleep(at_s)
     os.kill(receiver, signal.SIGSTOP)
@@ -134,9 +134,9 @@ def stalled_window(lane, open_s=0.6, at_s=0.1, stall_s=0.2):
     finally:
         os.kill(receiver, signal.SIGCONT)
     time.sleep(max(0.0, end - time.monotonic()))
-    lane.close_gate()
+    lane.gate.close()
     wait_for_rest(lane)
-    after = lane.transfers()[0]
+    after = lane.read().transfers[0]
     due = [lane.transfer_plan.log.due(0)[n % lane.transfer_plan.log.capacity] for n in range(before[0], after[0])]
     return stood_ns, gone_on_ns, due, lane.transfer_plan.log.latencies(before, after)
 
@@ -170,16 +170,16 @@ def test_a_closed_loop_hides_the_same_stall(lane_of):
 def test_a_sender_that_is_held_up_catches_up_and_drops_nothing(lane_of):
     """A sender that stood still begins all that was due meanwhile, late, and its lateness is in the latencies."""
     lane = lane_of("sendfile", **SMALL, **CONSTANT)
-    before = lane.transfers()[0]
-    lane.open(0.3)
+    before = lane.read().transfers[0]
+    lane.gate.open(0.3)
     time.sleep(0.05)
-    os.kill(lane.senders[0].pid, signal.SIGSTOP)
+    os.kill(lane.workers.senders[0].pid, signal.SIGSTOP)
     time.sleep(0.15)
-    os.kill(lane.senders[0].pid, signal.SIGCONT)
+    os.kill(lane.workers.senders[0].pid, signal.SIGCONT)
     time.sleep(0.1)
-    lane.close_gate()
+    lane.gate.close()
     wait_for_rest(lane)
-    after = lane.transfers()[0]
+    after = lane.read().transfers[0]
     late = lane.transfer_plan.log.lateness(before, after)
     assert after[0] - before[0] == 240  # 800 a second for 0.3 s, the first at the origin: those due in the last half millisecond are not
     assert max(late) > 100_000_000
@@ -261,9 +261,9 @@ def test_running_out_of_ports_names_the_remedy():
 def test_a_receiver_that_dies_is_named(lane_of):
     """Small files change nothing about failures: the worker that was killed is the cause."""
     lane = lane_of("sendfile", **SMALL)
-    lane.open(0.5)
+    lane.gate.open(0.5)
     time.sleep(0.02)
-    os.kill(lane.receivers[0].pid, signal.SIGKILL)
-    lane.close_gate()
+    os.kill(lane.workers.receivers[0].pid, signal.SIGKILL)
+    lane.gate.close()
     with pytest.raises(StudyError, match=r"receiver 0 .* killed by SIGKILL"):
         wait_for_rest(lane)

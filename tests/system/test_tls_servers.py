@@ -19,8 +19,8 @@ from zcload.lane.network import Network
 from zcload.lane.placement import Placement
 from zcload.model.study import Point, Server, Variant
 from zcload.runner.window import measure
-from zcload.server.root import DocumentRoot
-from zcload.server.server_lane import ServedFile, set_up_server
+from zcload.server.root import DocumentRoot, ServedFile
+from zcload.server.server_lane import set_up_server
 
 pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("leaks")]
 
@@ -66,7 +66,7 @@ def lane():
 def test_a_server_with_tls_is_measured_and_its_certificate_goes_with_it(lane):
     """Windows over TLS are whole answers, the version agreed on is known, and the key that was made is gone when the server is."""
     made = lane("{python}", "-c", HTTPS)
-    certificate = Path(made.server.trust.certificate)
+    certificate = Path(made.serving.running.trust.certificate)
     assert {path.name for path in certificate.parent.iterdir()} == {"certificate.pem", "key.pem"}
     assert os.stat(certificate.with_name("key.pem")).st_mode & 0o077 == 0
     machine = Machine()

@@ -2,7 +2,7 @@
 
 Words of 8 bytes, each written by one process. The first 256 bytes are the coordinator's; then 256 bytes (two pairs of cache
 lines, as CPUs fetch lines in pairs) for each worker, so that no two processes ever write the same line; then, if the lane's
-load asks for it, an area for each sender that the load lays out.
+load asks for them, areas that the load lays out, each written by one worker.
 An aligned word is stored and loaded whole on every CPU that Linux runs CPython on.
 """
 
@@ -35,16 +35,16 @@ MAX_MEASURES, MAX_COUNTS = COUNTS - MEASURES, TRANSFERS - COUNTS
 
 
 class Board:
-    """The shared words of one lane with *workers* workers, and *area_words* more for each of its *senders*.
+    """The shared words of one lane with *workers* workers, and *areas* of *area_words* more for its load.
 
     Make it before forking; anonymous, so it vanishes with its processes.
     """
 
-    def __init__(self, workers: int, senders: int = 0, area_words: int = 0) -> None:
+    def __init__(self, workers: int, areas: int = 0, area_words: int = 0) -> None:
         self._areas = WORDS_PER_BLOCK * (workers + 1)
-        self._area_words = area_words
+        self._count, self._area_words = areas, area_words
         self._apart = -(-area_words // WORDS_PER_BLOCK) * WORDS_PER_BLOCK
-        self._memory = mmap.mmap(-1, 8 * (self._areas + senders * self._apart))
+        self._memory = mmap.mmap(-1, 8 * (self._areas + areas * self._apart))
         self.words = memoryview(self._memory).cast("q")
 
     @staticmethod
@@ -62,10 +62,14 @@ class Board:
         start = self.base(worker) + MEASURES
         return self.words[start : start + kinds].tolist()
 
-    def area(self, sender: int) -> memoryview:
-        """Return the words of sender number *sender*'s load; empty where the load has none. No view may outlive the board."""
-        start = self._areas + sender * self._apart
+    def area(self, number: int) -> memoryview:
+        """Return the words of area *number*; empty where the load has none. No view may outlive the board."""
+        start = self._areas + number * self._apart
         return self.words[start : start + self._area_words]
+
+    def areas(self) -> list[list[int]]:
+        """Return what has been written into each area; nothing where the load has none."""
+        return [self.area(number).tolist() for number in range(self._count)] if self._area_words else []
 
     def close(self) -> None:
         """Give the memory back."""

@@ -27,6 +27,11 @@ class Placement:
     coordinator: CpuSet
     cautions: tuple[Caution, ...] = ()
 
+    @property
+    def workers(self) -> tuple[CpuSet, ...]:
+        """The CPU set of each sender, then of each receiver."""
+        return self.senders + self.receivers
+
 
 def place(
     placement: Literal["spread", "same", "free"], senders: int, receivers: int, cores: Iterable[Core], rng: random.Random

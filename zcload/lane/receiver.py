@@ -12,7 +12,7 @@ from zcload.errors import StudyError
 from zcload.lane.board import BYTES, COUNTS, ITERATIONS, LAST_NS, MAX_MEASURES, MEASURES, Board
 from zcload.lane.worker import send_message
 from zcload.sinks import SINKS, Sink
-from zcload.sinks.recv import Recv
+from zcload.sinks.recv import payload_reader
 
 
 def receive_file(
@@ -142,7 +142,7 @@ def _digest(
 
     Through *taker*, the lane's own sink, where that sees the payload; where it does not, through recv, on the same connections.
     """
-    reader = taker if taker.sees_payload else Recv(taker.chunk)
+    reader = payload_reader(taker)
     words, base = board.words, board.base(index)
     left = dict(expected)
     digests = {number: hashlib.sha256() for number, _ in connections}

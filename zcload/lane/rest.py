@@ -13,7 +13,8 @@ from __future__ import annotations
 import time
 
 from zcload.errors import StudyError
-from zcload.lane.mechanism_lane import Lane, describe_state
+from zcload.lane.contract import Lane
+from zcload.lane.verification import describe_state
 from zcload.linux import interrupt
 
 _APART_S = 0.0005
@@ -26,9 +27,14 @@ SPIN = 10  # how many times as long it may use CPU time without moving a byte, a
 def clocks(lane: Lane) -> list[int]:
     """Read the CPU clock (ns) of every process of the lane, senders first; raises StudyError if one has ended."""
     try:
-        return [process.cpu_ns() for process in lane.observed]
+        return [process.cpu_ns() for process in (*lane.observed_senders, *lane.observed_receivers)]
     except OSError:
         raise lane.failure() or StudyError(f"lane {lane.name}: a process of it has ended") from None
+
+
+def _blocked(lane: Lane) -> bool:
+    """Return whether every thread of every process is blocked; raises OSError if one has ended."""
+    return all(process.blocked() for process in (*lane.observed_senders, *lane.observed_receivers))
 
 
 def wait_for_rest(lane: Lane, stall_s: float = STALL_S) -> list[int]:
@@ -41,17 +47,18 @@ def wait_for_rest(lane: Lane, stall_s: float = STALL_S) -> list[int]:
     moved_at = busy_at = time.monotonic()
     patience_s, still_since = lane.patience_s, None
     while True:
-        if lane.parked() and lane.all_arrived():
+        if lane.gate.parked() and lane.all_arrived():
             still_since = still_since or time.monotonic()
             first = clocks(lane)
             interrupt.pause(_APART_S)
             second = clocks(lane)
             try:
-                if first == second and all(process.blocked() for process in lane.observed) and lane.all_arrived():
-                    lane.rests += 1
+                if first == second and _blocked(lane) and lane.all_arrived():
+                    lane.rests.total += 1
                     return second
                 if patience_s is not None and time.monotonic() - still_since > patience_s and lane.failure() is None:
-                    lane.rests, lane.loose = lane.rests + 1, lane.loose + 1
+                    lane.rests.total += 1
+                    lane.rests.loose += 1
                     return second
             except (OSError, IndexError):
                 raise lane.failure() or StudyError(f"lane {lane.name}: a process of it has ended") from None

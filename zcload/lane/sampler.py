@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from zcload.host.process import Observed, ObservedProcess
-from zcload.lane.mechanism_lane import Lane
+from zcload.lane.contract import Lane
 
 MIN_INTERVAL_NS = 100_000_000
 
@@ -43,8 +43,8 @@ class Sampler:
         lanes: dict[str, Any] = {}
         for number, lane in enumerate(self._lanes):
             seen = lanes.setdefault(lane.name, {"orders": 0, "silent": 0, "bytes": 0, "senders": Counter(), "receivers": Counter()})
-            seen["orders"] += lane.number
-            seen["silent"] += lane.silent
+            seen["orders"] += lane.gate.number
+            seen["silent"] += lane.gate.silent
             seen["bytes"] += lane.received()
             seen["senders"].update(self._sum(number, "senders", lane.observed_senders))
             seen["receivers"].update(self._sum(number, "receivers", lane.observed_receivers))

@@ -24,7 +24,7 @@ from zcload.lane.board import (
     VERIFY,
     Board,
 )
-from zcload.lane.loads.load import Load, Means, Share
+from zcload.lane.loads.load import Means, SenderLoad, Share
 from zcload.lane.loads.paced import Paced
 from zcload.lane.loads.small_files import Transfers
 from zcload.lane.loads.stream import Stream
@@ -41,7 +41,7 @@ def shares(size: int, senders: int) -> tuple[Share, ...]:
     return tuple(Share(start, end) for start, end in pairwise(starts))
 
 
-def load_of(point: Point) -> type[Load]:
+def load_of(point: Point) -> type[SenderLoad]:
     """Return how the senders of a lane at *point* offer bytes. Known before anything is forked, as the board has words for it."""
     if point.transfer == "per-file":
         return Transfers

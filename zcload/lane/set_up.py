@@ -1,24 +1,23 @@
-"""Setting up a lane: its connections, its terms where small files are sent, and the fork of its workers."""
+"""Set up a mechanism's lane: its connections, the plan of its small files, and the fork of its workers."""
 
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from typing import Any
 
 from zcload.errors import StudyError, reason_of
 from zcload.host.process import ObservedProcess
 from zcload.lane.board import Board
-from zcload.lane.connections import connect
-from zcload.lane.mechanism_lane import Lane
+from zcload.lane.connections import Connections, connect
+from zcload.lane.mechanism_lane import MechanismLane
 from zcload.lane.network import Network
 from zcload.lane.placement import Placement
 from zcload.lane.receiver import call_names, receive_file
 from zcload.lane.sender import load_of, send_file, shares
 from zcload.lane.small_files.receive_loop import CALLS as FILE_CALLS
 from zcload.lane.small_files.receive_loop import receive_files
-from zcload.lane.small_files.transfer_plan import plan_transfers
+from zcload.lane.small_files.transfer_plan import TransferPlan, plan_transfers
 from zcload.lane.worker import spawn
 from zcload.mechanisms import mechanism_of
 from zcload.model.study import Contender, Point
@@ -36,77 +35,76 @@ def set_up(
     verify: bool,
     network: Network | None = None,
     seed: int = 0,
-) -> Lane:
+) -> MechanismLane:
     """Connect and fork one lane over *network* (None: the coordinator's own); `ready` or, with *verify*, `verify` must follow.
 
     *seed* is that of random arrivals. Raises StudyError, ConfigError.
     """
-    parts = shares(size, point.senders)
-    receivers = point.receiver_count
-    lane = Lane(variant, point, placement, Board(point.senders + receivers, point.senders, load_of(point).area_words(point)))
+    receivers, parts = point.receiver_count, shares(size, point.senders)
+    board = Board(point.senders + receivers, *load_of(point).areas(point))
     connections = connect(point, point.senders, congestion, network)
-    lane.unauthenticated = connections.unauthenticated
+    plan: TransferPlan | None = None
     listeners: list[socket.socket] = []
+    lane: MechanismLane | None = None
     try:
         if point.transfer == "per-file":
-            lane.transfer_plan, listeners = plan_transfers(point, size, congestion, network, seed)
-        for client, server in zip(connections.clients, connections.servers, strict=True):
-            mechanism_of(variant).prepare(client, server)
-    except OSError as error:
-        connections.close()
-        raise StudyError(f"lane {variant.name}: its connections could not be prepared: {reason_of(error)}") from None
-    verify = verify and mechanism_of(variant).moves_payload
-    lane.parts = tuple((part.start, part.end) for part in parts)
-    lane.receiver_calls = receiver_calls(lane.sink, point)
-    try:
+            plan, listeners = plan_transfers(point, size, congestion, network, seed)
+        _prepare(variant, connections)
+        lane = MechanismLane(
+            variant,
+            point,
+            placement,
+            board=board,
+            parts=tuple((part.start, part.end) for part in parts),
+            receiver_calls=receiver_calls(variant.sink, point),
+            unauthenticated=connections.unauthenticated,
+            transfer_plan=plan,
+        )
+        verify = verify and mechanism_of(variant).moves_payload
         for r in range(receivers):
             own = [(c, connections.servers[c]) for c in range(r, point.senders, receivers)]
             listener = listeners[r] if listeners else None
 
             def receive(control: Any, r: int = r, own: Any = own, listener: Any = listener) -> None:
-                place: dict[str, Any] = {"board": lane.board, "index": point.senders + r, "sink": lane.sink, "chunk": point.receive_chunk}
-                if lane.transfer_plan is not None:
-                    receive_files(control, **place, connections=own, transfer_plan=lane.transfer_plan, listener=listener, verify=verify)
+                place: dict[str, Any] = {"board": board, "index": point.senders + r, "sink": variant.sink, "chunk": point.receive_chunk}
+                if plan is not None:
+                    receive_files(control, **place, connections=own, transfer_plan=plan, listener=listener, verify=verify)
                 else:
                     expected = {c: parts[c].end - parts[c].start for c, _ in own} if verify else {}
                     receive_file(control, **place, connections=own, expected=expected)
 
             keep = [sock.fileno() for _, sock in own] + ([listener.fileno()] if listener else [])
-            lane.receivers.append(spawn(variant.name, "receiver", r, receive, keep, placement.receivers[r]))
+            lane.workers.receivers.append(spawn(variant.name, "receiver", r, receive, keep, placement.receivers[r]))
         for s in range(point.senders):
-            gate = os.eventfd(0)
-            lane.gates.append(gate)
-            sock = connections.clients[s]
+            gate, sock = lane.gate.add(), connections.clients[s]
 
             def send(control: Any, s: int = s, sock: Any = sock, gate: int = gate) -> None:
-                send_file(
-                    control,
-                    board=lane.board,
-                    index=s,
-                    variant=variant,
-                    point=point,
-                    size=size,
-                    share=parts[s],
-                    sock=sock,
-                    fd=fd,
-                    gate=gate,
-                    transfer_plan=lane.transfer_plan,
-                )
+                place: dict[str, Any] = {"board": board, "index": s, "variant": variant, "point": point, "gate": gate}
+                send_file(control, **place, size=size, share=parts[s], sock=sock, fd=fd, transfer_plan=plan)
 
-            lane.senders.append(spawn(variant.name, "sender", s, send, [sock.fileno(), fd, gate], placement.senders[s]))
-        lane.observed_senders = [ObservedProcess(worker.pid) for worker in lane.senders]
-        lane.observed_receivers = [ObservedProcess(worker.pid) for worker in lane.receivers]
+            lane.workers.senders.append(spawn(variant.name, "sender", s, send, [sock.fileno(), fd, gate], placement.senders[s]))
+        lane.observed_senders = [ObservedProcess(worker.pid) for worker in lane.workers.senders]
+        lane.observed_receivers = [ObservedProcess(worker.pid) for worker in lane.workers.receivers]
         return lane
-    except OSError as error:
-        lane.tear_down()
-        raise StudyError(f"lane {variant.name}: cannot be set up: {reason_of(error)}{_limit_hint(error)}") from None
-    except BaseException:
-        lane.tear_down()
+    except BaseException as error:
+        if lane is not None:
+            lane.tear_down()
+        if isinstance(error, OSError):
+            raise StudyError(f"lane {variant.name}: cannot be set up: {reason_of(error)}{_limit_hint(error)}") from None
         raise
     finally:
         connections.close()
         for listener in listeners:
             listener.close()
+
+
+def _prepare(variant: Contender, connections: Connections) -> None:
+    """Have the mechanism set what it needs on both ends of each connection; raises StudyError."""
+    try:
+        for client, server in zip(connections.clients, connections.servers, strict=True):
+            mechanism_of(variant).prepare(client, server)
+    except OSError as error:
+        raise StudyError(f"lane {variant.name}: its connections could not be prepared: {reason_of(error)}") from None
 
 
 def sender_calls(variant: Contender, point: Point) -> tuple[str, ...]:

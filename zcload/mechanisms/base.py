@@ -1,6 +1,6 @@
 """The contract of a mechanism: one way a sender moves file bytes to a socket.
 
-All mechanisms run in the same loop (zcload.lane.load), so they differ in `send` and in nothing else.
+All mechanisms run in the same loop (zcload/lane/loads/stream.py), so they differ in `send` and in nothing else.
 """
 
 from __future__ import annotations

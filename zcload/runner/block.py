@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zcload.host.machine import TICKS_PER_S, Machine, busy_s, capacity_s, irq_s, steal_s
-from zcload.lane.mechanism_lane import Lane
+from zcload.lane.contract import Lane
 from zcload.linux import interrupt
 from zcload.runner.window import measure, measure_together
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from zcload.analysis.stats import pseudo_median
 from zcload.analysis.tally import window_tally
-from zcload.lane.mechanism_lane import Lane
+from zcload.lane.contract import Lane
 from zcload.lane.small_files.transfer_plan import longest_window_s
 from zcload.linux import interrupt
 from zcload.mechanisms import mechanism_of

@@ -13,7 +13,7 @@ from zcload.errors import StudyError, ZcloadError
 from zcload.host.cache import WARM, FileCache
 from zcload.host.machine import Machine
 from zcload.host.topology import Core
-from zcload.lane.mechanism_lane import Lane
+from zcload.lane.contract import Lane
 from zcload.lane.network import Network
 from zcload.lane.payload import Source
 from zcload.lane.placement import Placement, place
@@ -27,7 +27,8 @@ from zcload.model.study import Contender, Point, Study
 from zcload.model.units import human_bytes
 from zcload.runner.block import Emit
 from zcload.runner.window import drop_mappings
-from zcload.server.server_lane import ServedFile, set_up_server
+from zcload.server.root import ServedFile
+from zcload.server.server_lane import set_up_server
 
 VERIFY_STALL_S = 10.0
 

@@ -8,7 +8,7 @@ from typing import Any
 from zcload.lane.set_up import receiver_calls, sender_calls
 from zcload.mechanisms import mechanism_of
 from zcload.model.study import Contender, Point
-from zcload.server.http.fetcher import call_names
+from zcload.server.http.receiver import receiver_calls as served_calls
 from zcload.sinks import SINKS
 
 
@@ -33,9 +33,7 @@ def lane_facts(variant: Contender, point: Point) -> dict[str, Any]:
         "overhead": mechanism.overhead,
         "calls": {
             "sender": list(sender_calls(variant, point)),
-            "receiver": list(
-                call_names(sink.name, tls, point.arrivals != "closed") if variant.server is not None else receiver_calls(sink.name, point)
-            ),
+            "receiver": list(served_calls(sink.name, point, tls) if variant.server is not None else receiver_calls(sink.name, point)),
         },
         "copies": {role: asdict(found) if found else None for role, found in copies.items()},
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zcload.lane.mechanism_lane import Lane
+from zcload.lane.contract import Lane
 from zcload.model.schedule import LEAST_BURSTS, LONGEST_WINDOW_S, burst_bytes, window_s
 from zcload.model.study import Point, Study
 from zcload.runner.context import PointContext

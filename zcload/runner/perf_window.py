@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from zcload.host.machine import Machine
-from zcload.lane.mechanism_lane import Lane
+from zcload.lane.contract import Lane
 from zcload.linux.perf_event import Ability, Counters
 from zcload.runner.window import measure
 

@@ -9,7 +9,7 @@ from typing import Any
 from zcload.analysis.point_data import sort_out
 from zcload.analysis.tally import idle_cores
 from zcload.errors import StudyError
-from zcload.lane.mechanism_lane import Lane
+from zcload.lane.contract import Lane
 from zcload.lane.sampler import Sampler
 from zcload.linux import interrupt
 from zcload.mechanisms import mechanism_of
@@ -142,7 +142,7 @@ class PointRun:
         number, self.state.generation = self.state.generation, self.state.generation + 1
         self._recent = self._recent if purpose == "measure" else []
         with context.lanes(self._groups()) as groups:
-            roles = [sorted(cpus) for cpus in next(iter(groups[0].values())).cpu_sets]
+            roles = [sorted(cpus) for cpus in next(iter(groups[0].values())).placement.workers]
             context.record(
                 {
                     "kind": "generation",
@@ -235,7 +235,7 @@ class PointRun:
                     "kind": "reports",
                     "generation": generation,
                     "lane": lane.name,
-                    "workers": [len(lane.senders), len(lane.receivers)],
+                    "workers": [len(lane.workers.senders), len(lane.workers.receivers)],
                     "cpus": cpus_of(lane.placement),
                     "senders": lane.report(),
                     **lane.facts(),

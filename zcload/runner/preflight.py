@@ -24,9 +24,9 @@ from zcload.model.study import Contender, Point, Study
 from zcload.model.units import format_frequency, format_size, human_bytes, human_duration
 from zcload.runner.calibrate import SHORTEST_S, lanes_at_once
 from zcload.server.availability import missing
-from zcload.server.document_files import room_for_files
 from zcload.server.root import check_room as check_root
-from zcload.server.server_lane import check_port
+from zcload.server.root import room_for_files
+from zcload.server.serving import check_port
 from zcload.sinks import SINKS
 
 _OWN_FILES = 128  # standard streams, the result, files that are sent, networks, imports under way

@@ -23,9 +23,7 @@ from zcload.runner.known_files import KnownFiles, identity
 from zcload.runner.point import PointRun
 from zcload.runner.point_state import PointState
 from zcload.runner.preflight import enough_bytes
-from zcload.server.document_files import write_files
-from zcload.server.root import DocumentRoot
-from zcload.server.server_lane import publish
+from zcload.server.root import DocumentRoot, ServedFile, publish, write_files
 
 
 class StudyResources:
@@ -76,7 +74,7 @@ class StudyResources:
             interrupts_apart=self._interrupts_apart,
             emit=self._emit,
             perf=self._able,
-            served=publish(self._root, source.path, source.size, self._small_files(point, source), self._enough) if self._root else None,
+            served=self._publish(point, source),
             out=state.out,
             cautioned=state.cautioned,
             replicate=self._replicate,
@@ -99,16 +97,21 @@ class StudyResources:
             self._sources[identity(point)] = self._files.open(point, progress, folder)
         return self._sources[identity(point)]
 
-    def _small_files(self, point: Point, source: Source) -> str | None:
-        """Have the servers' root hold the small files of *point*; return what their names begin with, None for a stream."""
+    def _publish(self, point: Point, source: Source) -> ServedFile | None:
+        """Make the file and the small files of *point* reachable for the study's servers; None where it has none."""
+        if self._root is None or source.path is None:
+            return None
+        return publish(self._root, source.path, source.size, self._small_files(self._root, point, source), self._enough)
+
+    def _small_files(self, root: DocumentRoot, point: Point, source: Source) -> str | None:
+        """Have *root* hold the small files of *point*; return what their names begin with, None for a stream."""
         if point.transfer == "stream":
             return None
-        assert self._root is not None
         files = (*identity(point), point.sizes)
         if files not in self._small:
             self._view(Progress("writing the small files"))
             self._small[files] = prefix = f"zcload-{len(self._small) + 1}-"
-            write_files(self._root.root, prefix, catalogue_of(point, source.size), source.fd)
+            write_files(root.root, prefix, catalogue_of(point, source.size), source.fd)
         return self._small[files]
 
     def check_sources(self) -> None:

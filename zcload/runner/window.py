@@ -11,7 +11,7 @@ from typing import Any
 
 from zcload.errors import StudyError
 from zcload.host.machine import Machine
-from zcload.lane.mechanism_lane import Lane
+from zcload.lane.contract import Lane, Reading
 from zcload.lane.rest import clocks, wait_for_rest
 from zcload.lane.small_files.arrivals import LEAD_NS
 from zcload.linux import interrupt
@@ -43,9 +43,9 @@ def measure_together(lanes: Sequence[Lane], open_s: float, machine: Machine) -> 
     before = [_Reading(lane, _of(lane, clocks)) for lane in lanes]
     machine_before = machine.read().as_list()
     observer = time.thread_time_ns()
-    opened = [lane.open(open_s) for lane in lanes]
+    opened = [lane.gate.open(open_s) for lane in lanes]
     interrupt.pause(open_s)
-    closed = [lane.close_gate() for lane in lanes]
+    closed = [lane.gate.close() for lane in lanes]
     at_rest = [(_of(lane, wait_for_rest), time.monotonic_ns()) for lane in lanes]
     observer = time.thread_time_ns() - observer
     after = [_Reading(lane, cpu_ns) for lane, (cpu_ns, _) in zip(lanes, at_rest, strict=True)]
@@ -53,18 +53,18 @@ def measure_together(lanes: Sequence[Lane], open_s: float, machine: Machine) -> 
     records: list[dict[str, Any]] = [
         {
             "lane": lane.name,
-            "order": lane.number,
+            "order": lane.gate.number,
             "open_ns": opened[i],
             "close_ns": closed[i],
-            "last_byte_ns": after[i].last_byte_ns,
+            "last_byte_ns": after[i].board.last_byte_ns,
             "rest_ns": at_rest[i][1],
             "senders": _pair(before[i].senders, after[i].senders),
             "receivers": _pair(before[i].receivers, after[i].receivers),
             "machine": [machine_before, machine_after] if len(lanes) == 1 else None,
             "observer_cpu_ns": observer // len(lanes),
-            **_measures(lane.measures, before[i], after[i]),
-            **lane.load.record(before[i].areas, after[i].areas),
-            **_transfers(lane, before[i], after[i], opened[i], open_s),
+            **_measures(lane.measures, before[i].board, after[i].board),
+            **lane.load.record(before[i].board.areas, after[i].board.areas),
+            **_transfers(lane, before[i].board, after[i].board, opened[i], open_s),
         }
         for i, lane in enumerate(lanes)
     ]
@@ -89,19 +89,15 @@ def _of(lane: Lane, reading: Callable[[Lane], list[int]]) -> list[int]:
 
 
 class _Reading:
-    """The counters of every process of a lane at a rest."""
+    """What the *board* and the CPU clocks of a lane's processes say at a rest."""
 
-    __slots__ = ("areas", "last_byte_ns", "measured", "receivers", "senders", "transfers")
+    __slots__ = ("board", "receivers", "senders")
 
     def __init__(self, lane: Lane, cpu_ns: Sequence[int]) -> None:
-        self.last_byte_ns = lane.last_byte_ns()
-        senders, receivers = lane.tallies()
-        self.areas = lane.areas()
-        self.transfers = lane.transfers() if lane.transfer_plan else ([], [])
-        self.measured = lane.measured() if lane.measures else []
-        count = len(senders)
-        self.senders = [[cpu, *tally] for cpu, tally in zip(cpu_ns[:count], senders, strict=True)]
-        self.receivers = [[cpu, *tally] for cpu, tally in zip(cpu_ns[count:], receivers, strict=True)]
+        self.board = board = lane.read()
+        count = len(board.senders)
+        self.senders = [[cpu, *tally] for cpu, tally in zip(cpu_ns[:count], board.senders, strict=True)]
+        self.receivers = [[cpu, *tally] for cpu, tally in zip(cpu_ns[count:], board.receivers, strict=True)]
 
 
 def _pair(before: list[list[int]], after: list[list[int]]) -> list[list[list[int]]]:
@@ -109,7 +105,7 @@ def _pair(before: list[list[int]], after: list[list[int]]) -> list[list[list[int
     return [[a, b] for a, b in zip(before, after, strict=True)]
 
 
-def _measures(names: Sequence[str], before: _Reading, after: _Reading) -> dict[str, Any]:
+def _measures(names: Sequence[str], before: Reading, after: Reading) -> dict[str, Any]:
     """Return {"receiver_measures": {name: [[before, after] for each receiver]}}, or nothing where the sink measures nothing."""
     if not names:
         return {}
@@ -117,7 +113,7 @@ def _measures(names: Sequence[str], before: _Reading, after: _Reading) -> dict[s
     return {"receiver_measures": {name: [[a[kind], b[kind]] for a, b in pairs] for kind, name in enumerate(names)}}
 
 
-def _transfers(lane: Lane, before: _Reading, after: _Reading, opened_ns: int, open_s: float) -> dict[str, Any]:
+def _transfers(lane: Lane, before: Reading, after: Reading, opened_ns: int, open_s: float) -> dict[str, Any]:
     """Return {"transfers": how many small files went and came, and the raw latency of each}, or nothing for a stream."""
     transfer_plan = lane.transfer_plan
     if transfer_plan is None:

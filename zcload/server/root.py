@@ -10,11 +10,16 @@ import secrets
 import shutil
 import tempfile
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zcload.errors import ConfigError, Problem, StudyError, reason_of
+from zcload.lane.small_files.catalogue import Catalogue, lay_out
 from zcload.lane.worker import Worker, spawn
+from zcload.linux import interrupt
+from zcload.linux.memory import PAGE
 from zcload.linux.pagecache import memory_file_system
+from zcload.model.study import Point
 from zcload.model.units import human_bytes
 
 _SHARED_MEMORY = "/dev/shm"  # where Linux systems mount a tmpfs: shm_overview(7)
@@ -119,3 +124,69 @@ def _wait_and_remove(reader: int, base: Path) -> None:
     while os.read(reader, 64):
         pass
     shutil.rmtree(base, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedFile:
+    """The file that servers serve: it is called *name* in *root* and *path* on the host, and has *size* bytes.
+
+    *files* is what the names of the point's small files begin with, None for a stream. A server that ignores ranges gets a file of
+    *enough* bytes instead, where that is not None and less; *cut* says that this is one.
+    """
+
+    root: DocumentRoot
+    name: str
+    path: str
+    size: int
+    files: str | None = None
+    enough: int | None = None
+    cut: bool = False
+
+    def for_whole_answers(self) -> ServedFile:
+        """Return the file that a server gets that ignores ranges: a cut one, where there may be one and room for it; raises StudyError."""
+        if self.cut or self.files is not None or self.enough is None or self.enough >= self.size:
+            return self
+        path = self.root.cut(self.name, self.enough)
+        return self if path is None else replace(self, path=str(path), size=self.enough, cut=True)
+
+
+def publish(root: DocumentRoot, path: str, size: int, files: str | None = None, enough: int | None = None) -> ServedFile:
+    """Make the file at *path* reachable for servers in *root*; the names of its small *files* there begin with that.
+
+    A server that ignores ranges gets *enough* bytes of a file that zcload has made there. A file of the user's is served as it is.
+    """
+    made = Path(path).parent == root.root
+    name = Path(path).name if made else root.publish(path)
+    return ServedFile(root, name, str(root.root / name), size, files, enough if made else None)
+
+
+def name_of(prefix: str, index: int) -> str:
+    """Return what file number *index* of a catalogue is called in the root."""
+    return f"{prefix}{index:05d}.dat"
+
+
+def write_files(root: Path, prefix: str, catalogue: Catalogue, fd: int) -> None:
+    """Write every file of *catalogue*, parts of the open file *fd*, into *root*; raises ConfigError, Interrupted."""
+    try:
+        for index, (offset, size) in enumerate(zip(catalogue.offsets, catalogue.sizes, strict=True)):
+            interrupt.check()
+            made = os.open(root / name_of(prefix, index), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            try:
+                os.fchmod(made, 0o644)  # whatever the umask: a server may run as somebody else
+                while size:
+                    written = os.write(made, os.pread(fd, min(size, 1 << 20), offset))
+                    offset, size = offset + written, size - written
+            finally:
+                os.close(made)
+    except OSError as error:
+        what = f"the small files cannot be written into {root}: {reason_of(error)}"
+        raise ConfigError(
+            Problem(what, key="workload.transfer_size", remedy="a smaller file_size: the files are as large together")
+        ) from None
+
+
+def room_for_files(point: Point) -> int:
+    """Return how many bytes the small files of *point* take in memory, 0 for a stream."""
+    if point.transfer == "stream":
+        return 0
+    return sum(-(-size // PAGE) * PAGE for size in lay_out(point.sizes, point.file_size).sizes)

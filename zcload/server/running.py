@@ -63,8 +63,11 @@ class RunningServer:
         """How many of its processes have ended and were nobody else's to wait for."""
         return self._words[ENDED]
 
-    def launch(self, root: DocumentRoot, values: Mapping[str, str], cpus: frozenset[int] | None, network: Network) -> None:
-        """Start it on *cpus* in the senders' part of *network* with *values* for its placeholders; raises StudyError."""
+    def launch(self, root: DocumentRoot, values: Mapping[str, str], cpus: frozenset[int] | None, network: Network) -> ObservedTree:
+        """Start it on *cpus* in the senders' part of *network*, its placeholders filled from *values*; return its processes.
+
+        Raises StudyError.
+        """
         directory = root.directory()
         everything = {**values, "port": str(self.port), "dir": str(directory)}
         if self.server.tls:
@@ -90,7 +93,8 @@ class RunningServer:
                 self._group = GroupClock(Path(said["cgroup"]))
             except OSError:
                 pass
-        self.tree = ObservedTree(self._supervisor.pid, own=False, group=self._group, reaped_ns=lambda: words[REAPED_NS])
+        self.tree = tree = ObservedTree(self._supervisor.pid, own=False, group=self._group, reaped_ns=lambda: words[REAPED_NS])
+        return tree
 
     def _certify(self, directory: Path, address: str) -> dict[str, str]:
         """Make the certificate of this start in *directory*, which is removed with the server; return its placeholders."""
@@ -102,13 +106,13 @@ class RunningServer:
             raise StudyError(f"server {self.name}: {error}") from None
         return {"certificate": self.trust.certificate, "key": str(own / KEY)}
 
-    def attach(self) -> None:
-        """Take the process that runs already, and all below it; raises StudyError. Nothing of it is changed."""
+    def attach(self) -> ObservedTree:
+        """Take the process that runs already, and all below it; return them. Nothing of it is changed. Raises StudyError."""
         assert self.server.attach is not None
         self.pid = self.server.attach
         try:
-            self.tree = ObservedTree(self.pid, own=True)
-            self.tree.cpu_ns()
+            self.tree = tree = ObservedTree(self.pid, own=True)
+            tree.cpu_ns()
         except OSError as error:
             gone = isinstance(error, ProcessLookupError) or error.errno in (errno.ESRCH, errno.EINVAL)
             why = "there is no such process" if gone else f"its CPU clock cannot be read ({reason_of(error)})"
@@ -118,6 +122,7 @@ class RunningServer:
                 Path(f"/proc/{self.pid}/{name}").read_bytes()
             except OSError:
                 self.blind.append(what)
+        return tree
 
     def wait_ready(self, address: str, probe: Probe, sockets: Sockets = plain_sockets) -> Any:
         """Wait until the server takes connections from *sockets* and the *probe* gets the file; return what the probe does.

@@ -34,3 +34,8 @@ class Recv(Sink):
     def receive_up_to(self, sock: socket.socket, most: int) -> int:
         self.counts[0] += 1
         return sock.recv_into(self._buffer, min(most, self.chunk))
+
+
+def payload_reader(taker: Sink) -> Sink:
+    """Return what verification takes the payload with: *taker* itself where it sees the bytes, else recv, on the same connections."""
+    return taker if taker.sees_payload else Recv(taker.chunk)

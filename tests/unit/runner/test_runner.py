@@ -74,7 +74,7 @@ class World:
         done, now = self.t_ns, lane.take(used)
         return {
             "lane": lane.name,
-            "order": lane.number,
+            "order": lane.gate.number,
             "open_ns": opened,
             "close_ns": done,
             "last_byte_ns": done,
@@ -92,22 +92,22 @@ class World:
 class Lane:
     """A lane without processes: it counts, and notes what is asked of it."""
 
-    unauthenticated = silent = burst_bytes = 0
+    unauthenticated = burst_bytes = 0
     odd, parts = None, ()
-    observed = observed_senders = observed_receivers = ()
+    observed_senders = observed_receivers = ()
 
     def __init__(self, variant, placement=None, told=None):
-        self.variant, self.name, self.number = variant, variant.name, 0
+        self.variant, self.name = variant, variant.name
+        self.gate = SimpleNamespace(number=0, silent=0)
         everywhere = (frozenset({0}),)
         self.placement = placement or Placement(everywhere, everywhere, everywhere[0])
-        self.senders = self.receivers = (None,)
-        self.cpu_sets = [*self.placement.senders, *self.placement.receivers]
+        self.workers = SimpleNamespace(senders=(None,), receivers=(None,))
         self.told = told if told is not None else []
         self.sender, self.receiver = [0, 0, 0, 0], [0, 0, 0, 0]
         self.told.append(("set up", self.name))
 
     def take(self, used):
-        self.number += 1
+        self.gate.number += 1
         before = [list(self.sender), list(self.receiver)]
         for counter in (self.sender, self.receiver):
             counter[0] += round(used * 1e9 / 2)

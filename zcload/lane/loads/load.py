@@ -1,7 +1,8 @@
-"""The contract of a load: how a sender offers bytes while its gate is open.
+"""The contract of a load: how the workers that wait at the gate move bytes while it is open.
 
-A load is chosen once, by the point, when a lane is set up (`load_of` in lane/sender.py). It has a window to itself, from the gate's
-opening to its last call, so no load costs the windows of another anything.
+A load is chosen once, by the point, when a lane is set up: senders' by `load_of` in lane/sender.py, HTTP receivers' by `load_of` in
+server/http/receiver.py. It has a window to itself, from the gate's opening to its last call, so no load costs the windows of another
+anything.
 """
 
 from __future__ import annotations
@@ -13,6 +14,47 @@ from typing import Any
 from zcload.lane.small_files.transfer_plan import TransferPlan
 from zcload.mechanisms.base import Mechanism
 from zcload.model.study import Point
+
+
+class Load:
+    """Move bytes while the gate is open.
+
+    The look at the gate is a load from memory: `words[GATE] == number` holds while window *number* is open. What the coordinator
+    must know before it forks, the classmethods say by the point alone.
+    """
+
+    counts: list[int]  # system calls of its own, by kind: see `calls`
+
+    # Not required: system calls that the load makes itself and counts by kind. Their counts come last among a worker's on the board.
+    @classmethod
+    def calls(cls, point: Point) -> tuple[str, ...]:
+        """Return their kinds, in the order of `counts`."""
+        return ()
+
+    # Not required: words of its own on the board, and what the coordinator makes of them.
+    @classmethod
+    def areas(cls, point: Point) -> tuple[int, int]:
+        """Return how many areas a lane needs and how many words of 8 bytes each has; they are the load's to lay out."""
+        return 0, 0
+
+    @classmethod
+    def record(cls, before: Sequence[Sequence[int]], after: Sequence[Sequence[int]]) -> dict[str, Any]:
+        """Return what a window's record says of the load, from every area at the rest before and at the rest after it."""
+        return {}
+
+    def verify(self) -> dict[int, str]:
+        """Required. Move what verification compares; return the SHA-256 of each connection that this worker has received on.
+
+        A sender has received on none. Raises StudyError, OSError.
+        """
+        raise NotImplementedError
+
+    def run(self, number: int) -> None:
+        """Required. Move bytes until the gate of window *number* is closed and all that was begun is done; raises StudyError, OSError."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Not required. Give back what it has opened; harmless when called twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +80,10 @@ class Means:
     transfer_plan: TransferPlan | None = None  # of transfers; None for streams
 
 
-class Load:
-    """Offer bytes while the gate is open. Keep *sent* and *iterations* (turns) up to date whenever `run` returns.
+class SenderLoad(Load):
+    """Offer bytes through a mechanism. Keep *sent*, *iterations* (turns) and *transfers* up to date whenever `run` returns.
 
-    The look at the gate is a load from memory: `words[GATE] == number` holds while the window is open. A system call that is not
-    the mechanism's is counted by the load itself, in its area: the mechanism's counts stay the mechanism's.
+    A system call that is not the mechanism's is counted by the load itself: the mechanism's counts stay the mechanism's.
     """
 
     def __init__(self, means: Means) -> None:
@@ -50,34 +91,13 @@ class Load:
         self.sent = 0  # payload bytes since the lane was set up
         self.iterations = 0
         self.transfers = 0  # small files since the lane was set up; a stream has none
-        self.counts: list[int] = []  # system calls of its own, by kind: see `calls`
+        self.counts = []
 
-    # Not required: system calls that the load makes beside the mechanism's, whose counts follow the mechanism's on the board.
-    @classmethod
-    def calls(cls, point: Point) -> tuple[str, ...]:
-        """Return their kinds, in the order of `counts`."""
-        return ()
-
-    def verify(self) -> None:
-        """Not required. Send what the receivers are to digest: the sender's share of the file."""
+    def verify(self) -> dict[int, str]:
         at, end, mechanism = self.means.share.start, self.means.share.end, self.means.mechanism
         while at < end:
             moved = mechanism.send(at, min(mechanism.chunk, end - at))
             self.iterations += 1
             self.sent += moved
             at += moved
-
-    # Not required: words of its own on the board for each sender, and what the coordinator makes of them.
-    @classmethod
-    def area_words(cls, point: Point) -> int:
-        """Return how many words of 8 bytes on the board each sender needs; they are the load's to lay out."""
-        return 0
-
-    @classmethod
-    def record(cls, before: Sequence[Sequence[int]], after: Sequence[Sequence[int]]) -> dict[str, Any]:
-        """Return what a window's record says of the load, from every sender's area at the rest before and at the rest after it."""
         return {}
-
-    def run(self, number: int) -> None:
-        """Required. Offer bytes until the gate of window *number* is closed; the loop then drains the mechanism and parks."""
-        raise NotImplementedError

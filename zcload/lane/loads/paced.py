@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from zcload.lane.board import GATE, OPENED_NS
-from zcload.lane.loads.load import Load, Means
+from zcload.lane.loads.load import Means, SenderLoad
 from zcload.model.schedule import BURSTS, BYTES, LATENESS, LATEST_NS, SLEEPS, WORDS, Schedule, bucket, burst_bytes, kept
 from zcload.model.study import Point
 
 
-class Paced(Load):
+class Paced(SenderLoad):
     """Send at the point's rate, on from where the last window ended."""
 
     def __init__(self, means: Means) -> None:
@@ -32,8 +32,8 @@ class Paced(Load):
         self._offset = 0 if means.mechanism.whole_pass else means.share.start
 
     @classmethod
-    def area_words(cls, point: Point) -> int:
-        return WORDS
+    def areas(cls, point: Point) -> tuple[int, int]:
+        return point.senders, WORDS
 
     def run(self, number: int) -> None:
         means = self.means

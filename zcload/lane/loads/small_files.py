@@ -12,7 +12,7 @@ import socket
 import time
 
 from zcload.lane.board import GATE, OPENED_NS, UNTIL_NS
-from zcload.lane.loads.load import Load, Means
+from zcload.lane.loads.load import Means, SenderLoad
 from zcload.lane.small_files.arrivals import LEAD_NS
 from zcload.linux.process import wake_on_time
 from zcload.model.study import Point
@@ -22,7 +22,7 @@ OPEN, CLOSE, RECV, CONNECT, SLEEP = range(5)
 CALLS = ("open", "close", "recv", "connect", "clock_nanosleep")
 
 
-class Transfers(Load):
+class Transfers(SenderLoad):
     """Send small files."""
 
     def __init__(self, means: Means) -> None:
@@ -47,9 +47,10 @@ class Transfers(Load):
     def calls(cls, point: Point) -> tuple[str, ...]:
         return CALLS
 
-    def verify(self) -> None:
+    def verify(self) -> dict[int, str]:
         for _ in range(self._transfer_plan.verified):
             self._transfer()
+        return {}
 
     def run(self, number: int) -> None:
         if self._schedule is None:

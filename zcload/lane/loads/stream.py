@@ -6,10 +6,10 @@ While the gate is open the sender makes no system call but its mechanism's.
 from __future__ import annotations
 
 from zcload.lane.board import GATE
-from zcload.lane.loads.load import Load, Means
+from zcload.lane.loads.load import Means, SenderLoad
 
 
-class Stream(Load):
+class Stream(SenderLoad):
     """Send without a pause, on from where the last window ended."""
 
     def __init__(self, means: Means) -> None:

@@ -16,7 +16,7 @@ from zcload.lane.small_files.fresh_connections import GREETING, MOST_SILENT, Fre
 from zcload.lane.small_files.transfer_plan import TransferPlan
 from zcload.lane.worker import send_message
 from zcload.sinks import SINKS, Sink
-from zcload.sinks.recv import Recv
+from zcload.sinks.recv import payload_reader
 
 ANSWER = b"\x06" * 64  # ASCII's "acknowledge", one for each file that has come
 _EPOLL_WAIT, _SEND, _ACCEPT, _RECV, _CLOSE = range(5)
@@ -146,7 +146,7 @@ def receive_files(
         taker.attach(sock)
     loop: ReceiveLoop = Persistent(connections) if listener is None else Fresh(connections, listener, transfer_plan.connector)
     if verify:
-        reader = taker if taker.sees_payload else Recv(taker.chunk)
+        reader = payload_reader(taker)
         digests: Digests = {sender: {} for sender, _ in connections}
         wanted = transfer_plan.verified * len(connections)
         loop.serve(

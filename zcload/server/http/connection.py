@@ -10,8 +10,7 @@ from collections.abc import Callable
 from zcload.errors import StudyError, reason_of
 from zcload.server.http.framing import Chunks, Framing
 from zcload.server.http.head import HeadReader, MalformedError, shown
-from zcload.server.http.loads.small_file import SmallFile
-from zcload.server.http.target import AnswerError, Target
+from zcload.server.http.target import AnswerError, SmallFile, Target
 
 SILENCE_S = 10.0  # how long a server may say nothing in the middle of an answer
 

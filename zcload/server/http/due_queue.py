@@ -11,12 +11,14 @@ from zcload.linux.timer import Timer
 from zcload.server.http.connection import SILENCE_S, Connection
 from zcload.server.http.fetcher import Fetcher
 
+WAITS = ("clock_nanosleep", "timerfd_settime")  # the system calls that wait for an instant
+
 
 class DueQueue:
     """Has *begin* called for each connection when its time has come, with the instant that it was due at (CLOCK_MONOTONIC, ns).
 
     With no answer under way the receiver sleeps (clock_nanosleep), as a paced sender does; else it polls, and in the last
-    millisecond a timer ends that to the nanosecond. *counts* are the calls of both, in the order of WAITS in fetcher.py.
+    millisecond a timer ends that to the nanosecond. *counts* are the calls of both, in the order of WAITS.
     """
 
     def __init__(self, fetcher: Fetcher, begin: Callable[[Connection, int], None]) -> None:

@@ -10,7 +10,7 @@ import resource
 import select
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from zcload.errors import StudyError, reason_of
 from zcload.lane.board import BYTES, COUNTS, ITERATIONS, LAST_NS, MEASURES, PARKED, Board
@@ -19,18 +19,10 @@ from zcload.server.http.connection import CALLS, SILENCE_S, Connection, give_up_
 from zcload.server.http.target import Target
 from zcload.sinks import SINKS, Sink
 
-WAITS = ("clock_nanosleep", "timerfd_settime")  # for an instant: zcload/server/http/due_queue.py
 
-
-def call_names(sink: str, tls: bool = False, scheduled: bool = False) -> tuple[str, ...]:
-    """Return the kinds of system calls that an HTTP receiver counts, in the order of its words on the board.
-
-    With *tls* none: the library reads record by record, and the turns that the receiver counts are not the calls it makes. With
-    *scheduled* arrivals those too that wait for them.
-    """
-    if tls:
-        return ()
-    return (*SINKS[sink].calls, *CALLS, "epoll_wait", *(WAITS if scheduled else ()))
+def call_names(sink: str) -> tuple[str, ...]:
+    """Return the kinds of system calls that a fetcher counts, in the order of its words on the board."""
+    return (*SINKS[sink].calls, *CALLS, "epoll_wait")
 
 
 class Fetcher:
@@ -43,7 +35,6 @@ class Fetcher:
         self.encrypt = _encrypting(target, SINKS[sink]) if target.tls else None
         self.taker = SINKS[sink](chunk)
         self.counts = [0] * (len(CALLS) + 1)  # of the calls that are not the sink's
-        self.waits: list[int] = []  # of the calls that wait for instants, where they are among those counted by kind
         self.iterations = 0  # whole answers
         self.total = 0  # bytes of payload
         self.poller = select.epoll() if len(connections) > 1 or target.tls else None
@@ -158,13 +149,13 @@ class Fetcher:
         for counts in (self.taker.counts, self.taker.measured, self.counts):
             counts[:] = [0] * len(counts)
 
-    def park(self, number: int) -> None:
-        """Publish all counts, then that order *number* has been carried out: whoever sees that sees the rest."""
+    def park(self, number: int, load_counts: Sequence[int]) -> None:
+        """Publish all counts, the load's last, then that order *number* has been carried out: whoever sees that sees the rest."""
         words, base = self.words, self.base
         words[base + BYTES], words[base + ITERATIONS] = self.total, self.iterations
         for kind, count in enumerate(self.taker.measured):
             words[base + MEASURES + kind] = count
-        for kind, count in enumerate([*self.taker.counts, *self.counts, *self.waits]):
+        for kind, count in enumerate([*self.taker.counts, *self.counts, *load_counts]):
             words[base + COUNTS + kind] = count
         words[base + PARKED] = number
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from zcload.errors import StudyError
 from zcload.server.http.framing import Framing, framing
@@ -74,7 +75,7 @@ class Target:
 
     def request(self, start: int, end: int) -> bytes:
         """Return the request for the bytes *start*..*end* (exclusive) of the file."""
-        lines = [f"GET {self.path} HTTP/1.1", f"Host: {self.host}", "User-Agent: zcload", "Accept: */*", "Accept-Encoding: identity"]
+        lines = [f"GET {self.path} HTTP/1.1", *_fields(self.host)]
         if self.ranges and (start, end) != (0, self.size):
             lines.append(f"Range: bytes={start}-{end - 1}")
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
@@ -114,6 +115,41 @@ class Target:
         return ""
 
 
+class SmallFile:
+    """What a connection asks for where small files are served: another file after each `choose`, whole.
+
+    It stands where a connection has its Target, and is made once, so that a request costs no objects. *paths* are the pieces of
+    the path on the server between which the file's name stands; with *fresh* the server is told that the connection ends with
+    the answer.
+    """
+
+    __slots__ = ("_plain", "_rest", "address", "path", "paths", "size", "tls")
+
+    def __init__(self, target: Target, paths: Sequence[str], fresh: bool) -> None:
+        self.address, self.tls, self.paths = target.address, target.tls, paths
+        # Each file has an etag of its own: that the files are those of the verification, their lengths must tell.
+        self._plain = replace(target, ranges=False, etag=None, modified=None)
+        self._rest = "\r\n".join([" HTTP/1.1", *_fields(target.host), *(["Connection: close"] if fresh else []), "", ""])
+        self.path, self.size = target.path, target.size
+
+    def choose(self, name: str, size: int) -> None:
+        """Be the file called *name* of *size* bytes."""
+        self.path, self.size = name.join(self.paths), size
+
+    def request(self, start: int, end: int) -> bytes:
+        """Return the request for the file."""
+        return f"GET {self.path}{self._rest}".encode("latin-1")
+
+    def check(self, head: Head, start: int, end: int) -> Framing:
+        """Hold *head* against that request; return how its body ends. Raises AnswerError, MalformedError."""
+        return self._plain.check(head, start, end)
+
+
+def _fields(host: str) -> list[str]:
+    """Return the header fields of every request."""
+    return [f"Host: {host}", "User-Agent: zcload", "Accept: */*", "Accept-Encoding: identity"]
+
+
 def _status(head: Head) -> str:
     return f"{head.status} {head.reason[:60]}".rstrip()
 
@@ -126,4 +162,4 @@ def _redirect(head: Head) -> str:
     return (f" to {where[:120]!r}" if where else "") + "; redirects are not followed: name the final path"
 
 
-__all__ = ["AnswerError", "MalformedError", "Target", "Trust"]
+__all__ = ["AnswerError", "MalformedError", "SmallFile", "Target", "Trust"]

@@ -19,6 +19,7 @@ from support.fault_server import good, serving
 from zcload.errors import StudyError
 from zcload.lane.board import BYTES, GATE, ITERATIONS, LAST_NS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
 from zcload.linux.open_files import most_open_files, room_for_files
+from zcload.model.study import Point
 from zcload.server.http import connection as connection_module
 from zcload.server.http import fetcher as fetcher_module
 from zcload.server.http import probe as probe_module
@@ -48,7 +49,8 @@ class Lane:
         def body():
             try:
                 numbered = list(enumerate(connections))
-                fetch_file(theirs, board=self.board, index=0, sink=sink, chunk=chunk, connections=numbered, target=target, gate=self.gate)
+                place = {"board": self.board, "index": 0, "point": Point(), "gate": self.gate}
+                fetch_file(theirs, **place, sink=sink, chunk=chunk, connections=numbered, target=target)
             except Exception as error:
                 self.error = error
             finally:

@@ -1,36 +1,46 @@
 """The load of a rate: the file over and over, a burst on a connection whenever the lane's rate has earned one.
 
-The schedule is that of paced senders (zcload/model/schedule.py), a connection in the place of a sender, and so is what is counted of it. A
-burst
-is one request, or as many of smaller ones as make a chunk of the point's. A connection whose answer is still under way when its
+The schedule is that of paced senders (zcload/model/schedule.py), a connection in the place of a sender, and so is what is counted of it.
+A burst is one request, or as many of smaller ones as make a chunk of the point's. A connection whose answer is still under way when its
 next burst is due is late, and asks as soon as it may until it has caught up.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from zcload.lane.board import GATE, OPENED_NS, UNTIL_NS
-from zcload.model.schedule import BURSTS, BYTES, LATENESS, LATEST_NS, SLEEPS, Schedule, bucket, burst_bytes
+from zcload.model.schedule import BURSTS, BYTES, LATENESS, LATEST_NS, SLEEPS, WORDS, Schedule, bucket, burst_bytes, kept
+from zcload.model.study import Point
 from zcload.server.http.connection import Connection
 from zcload.server.http.due_queue import DueQueue
-from zcload.server.http.fetcher import Fetcher
+from zcload.server.http.loads.request_load import RequestMeans
 from zcload.server.http.loads.stream import Stream
 
 
 class Paced(Stream):
-    """Ask at *rate_bps*, which all connections of the lane share, each on from where it ended; counts in *area*, words of the board."""
+    """Ask at the point's rate, which all connections of the lane share, each on from where it ended; one area for each receiver."""
 
-    def __init__(self, fetcher: Fetcher, *, rate_bps: float, chunk: int, area: memoryview) -> None:
-        """*chunk* is the point's, in bytes."""
-        super().__init__(fetcher)
-        self._area, self._burst = area, burst_bytes(self.step, chunk)
-        count = self.target.connections
-        self._schedules = {c.number: Schedule(rate_bps, self._burst, count, c.number) for c in fetcher.connections}
-        self._due_queue = DueQueue(fetcher, self._begin)
+    def __init__(self, means: RequestMeans) -> None:
+        super().__init__(means)
+        self._area, self._burst = means.area(means.index), burst_bytes(self.step, means.point.chunk)
+        rate_bps, count = means.point.rate_bps, self.target.connections
+        assert rate_bps is not None
+        self._schedules = {c.number: Schedule(rate_bps, self._burst, count, c.number) for c in self.fetcher.connections}
+        self._due_queue = DueQueue(self.fetcher, self._begin)
         self._number = self._latest_ns = 0
         self._sent: dict[int, int] = {}  # bytes asked for in this window, by connection
         self._up_to: dict[int, int] = {}  # bytes at which the next burst begins
+
+    @classmethod
+    def areas(cls, point: Point) -> tuple[int, int]:
+        return point.receiver_count, WORDS
+
+    @classmethod
+    def record(cls, before: Sequence[Sequence[int]], after: Sequence[Sequence[int]]) -> dict[str, Any]:
+        return kept(before, after)
 
     def run(self, number: int) -> None:
         area, due_queue, fetcher = self._area, self._due_queue, self.fetcher

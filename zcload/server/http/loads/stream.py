@@ -6,25 +6,22 @@ import hashlib
 
 from zcload.lane.board import GATE
 from zcload.server.http.connection import Connection
-from zcload.server.http.fetcher import Fetcher
-from zcload.sinks.recv import Recv
+from zcload.server.http.loads.request_load import RequestLoad, RequestMeans
+from zcload.sinks.recv import payload_reader
 
 
-class Stream:
+class Stream(RequestLoad):
     """Ask without a pause, each connection on from where it ended in the last window."""
 
-    def __init__(self, fetcher: Fetcher) -> None:
-        self.fetcher, self.target = fetcher, fetcher.target
+    def __init__(self, means: RequestMeans) -> None:
+        super().__init__(means)
         self.step = self.target.size if self.target.whole else self.target.bytes_per_request
-        self._next = {c.number: self.target.part(c.number).start for c in fetcher.connections}
+        self._next = {c.number: self.target.part(c.number).start for c in self.fetcher.connections}
 
     def verify(self) -> dict[int, str]:
-        """Fetch the part of each connection and return the SHA-256 of each by number; raises StudyError.
-
-        Through the lane's own sink, where that sees the payload; where it does not, through recv, on the same connections.
-        """
+        """Fetch the part of each connection."""
         fetcher, target = self.fetcher, self.target
-        taker = fetcher.taker if fetcher.taker.sees_payload else Recv(fetcher.taker.chunk)
+        taker = payload_reader(fetcher.taker)
         digests = fetcher.digests = {c.number: hashlib.sha256() for c in fetcher.connections}
         parts = {c.number: target.part(c.number) for c in fetcher.connections}
         at = {number: part.start for number, part in parts.items()}
@@ -43,7 +40,6 @@ class Stream:
         return {number: digest.hexdigest() for number, digest in digests.items()}
 
     def run(self, number: int) -> None:
-        """Keep every connection busy while the gate is open for window *number*, then finish what was asked for; raises StudyError."""
         words, fetcher, ask = self.fetcher.words, self.fetcher, self.ask
 
         def more(connection: Connection) -> bool:
@@ -55,7 +51,7 @@ class Stream:
         fetcher.fetch(fetcher.taker, more)
 
     def ask(self, connection: Connection) -> int:
-        """Ask for the next range of *connection*, or for the whole file; return how many bytes that is. Raises StudyError."""
+        """Ask for the next range, or for the whole file."""
         where, size = self._next, self.target.size
         if self.step == size:
             connection.ask(0, size)
@@ -68,6 +64,3 @@ class Stream:
             where[connection.number] = end
         connection.ask(start, end)
         return end - start
-
-    def close(self) -> None:
-        """Give back what it has opened."""

@@ -1,0 +1,72 @@
+"""The worker processes of one lane: waited for, asked, watched and ended together."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from zcload.errors import StudyError
+from zcload.lane.worker import Worker, process_state
+
+SETUP_S = 20.0  # for a worker to say that it is ready, or what was asked of it
+CAUSE_S = 0.25  # how long a broken connection waits for the one who broke it to be found
+_END_S = 1.0  # for the workers of a lane to end by themselves
+
+
+@dataclass(slots=True)
+class WorkerGroup:
+    """The *senders* and *receivers* of a lane; those of the role *gated* wait at its gate and carry out its orders."""
+
+    gated_role: Literal["sender", "receiver"]
+    senders: list[Worker] = field(default_factory=list)
+    receivers: list[Worker] = field(default_factory=list)
+
+    @property
+    def members(self) -> list[Worker]:
+        return [*self.senders, *self.receivers]
+
+    @property
+    def gated(self) -> list[Worker]:
+        return self.senders if self.gated_role == "sender" else self.receivers
+
+    def expect(self, worker: Worker, key: str, what: str) -> dict[str, Any]:
+        """Wait for the message with *key* from *worker*; raises StudyError that names it if it says anything else."""
+        message = worker.receive(SETUP_S, what)
+        if key not in message:
+            raise StudyError(f"{worker}: said {str(message)[:60]!r} while {what}")
+        return message
+
+    def ready(self) -> None:
+        """Wait until every worker is; raises StudyError."""
+        for worker in self.members:
+            self.expect(worker, "ready", "setting up")
+
+    def failure(self) -> StudyError | None:
+        """Return what is wrong with a worker, None while all is well: the cause, not another worker's broken connection.
+
+        A worker that only saw its connection break gives the others a moment to tell why.
+        """
+        deadline = time.monotonic() + CAUSE_S
+        while True:
+            errors = [error for worker in self.members if (error := worker.failure()) is not None]
+            causes = [error for error in errors if not error.consequence]
+            if causes or not errors:
+                return causes[0] if causes else None
+            if time.monotonic() > deadline:
+                return errors[0]
+            time.sleep(0.005)
+
+    def describe(self) -> str:
+        """Return what the first of them are doing, for messages."""
+        return ", ".join(f"{worker.role} {worker.index} (pid {worker.pid}) {process_state(worker.pid)}" for worker in self.members[:6])
+
+    def end(self) -> None:
+        """Wait a moment for those that were ordered to stop, kill the others, and forget them."""
+        deadline = time.monotonic() + _END_S
+        for worker in self.members:
+            while worker.alive() and time.monotonic() < deadline:
+                time.sleep(0.0005)
+            worker.end()
+        self.senders.clear()
+        self.receivers.clear()
