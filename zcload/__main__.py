@@ -1,4 +1,4 @@
-"""`python -m zcload`."""
+"""Entry point of `python -m zcload`."""
 
 from zcload.main import main
 

@@ -1,4 +1,4 @@
-"""The Python API: run a study from a program, load a stored result. docs/python-api.md; the command line uses it too."""
+"""The Python API: run a study, load a stored result (docs/python-api.md). The command line uses it too."""
 
 from __future__ import annotations
 

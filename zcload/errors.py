@@ -1,4 +1,4 @@
-"""The error tree: everything a user can cause or must act on; anything else is a bug and keeps its traceback.
+"""The errors that a user can cause or must act on. Any other exception is a bug and keeps its traceback.
 
 ZcloadError                     the command line prints "zcload: error: ..." and no traceback
   ConfigError          exit 2   a wrong config, value or argument; may hold many problems at once

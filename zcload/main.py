@@ -1,4 +1,4 @@
-"""Where the command starts: signals first, then the platform, then the commands."""
+"""Start of the command: install signal handlers, check the platform, then run the command line."""
 
 from __future__ import annotations
 

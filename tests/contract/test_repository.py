@@ -14,7 +14,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from ruamel.yaml import YAML
-from support.generated_docs import PARTS, first_line, made_from_code
+from support.generated_docs import PARTS, made_from_code
 from support.paths import ROOT
 
 import zcload
@@ -23,7 +23,7 @@ from zcload.analysis.summary_schema import summary_schema
 from zcload.cli.app import app
 from zcload.host.environment import describe
 from zcload.mechanisms import MECHANISMS
-from zcload.model.cautions import CAUTIONS
+from zcload.model.cautions import CAUTIONS, WORST_FIRST
 from zcload.model.checks import CHECKS
 from zcload.model.metrics import METRICS
 from zcload.sinks import SINKS
@@ -233,9 +233,9 @@ def test_docs_made_from_the_code_are_up_to_date(name, golden):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_modules_say_what_they_are(module):
-    """The first line of every module's docstring is a sentence with a full stop that fits into a line of the code map."""
-    said = first_line(tree_of(MODULES[module]))
-    assert said
+    """The first line of every module's docstring is whole sentences, and fits into a line of the code map."""
+    said = (ast.get_docstring(tree_of(MODULES[module])) or "").partition("\n")[0]
+    assert said.endswith((".", "?")), said
     assert len(said) <= 140
 
 
@@ -251,6 +251,50 @@ def test_links_lead_somewhere(path):
         if anchor:
             headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}, target
+
+
+def glossary() -> set[str]:
+    """Return the words of the glossary in docs/design.md."""
+    part = page("docs/design.md").partition("\n## Words\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([^|`]+?) \|", part, re.MULTILINE)
+    others = re.findall(r"`([^`]+)`", part)
+    return {word for word in rows if word not in ("word", "---")} | set(others)
+
+
+def column_titles() -> set[str]:
+    """Return the titles of the columns of all tables of a report: the texts of lists that the code calls headers or hands to a Table."""
+    found = set()
+    for path in PACKAGE.glob("report/tables/*.py"):
+        for node in ast.walk(tree_of(path)):
+            lists = []
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "headers":
+                lists = [node.value]
+            elif isinstance(node, ast.Call) and getattr(node.func, "id", None) == "Table":
+                lists = node.args[1:2]
+            for each in lists:
+                found |= {text.value for text in getattr(each, "elts", ()) if isinstance(text, ast.Constant) and text.value}
+    return found
+
+
+PLAIN_ENGLISH = {"CPU from", "asked for", "ended", "long", "not to be seen", "processes", "protocol", "short"}
+REPORTED = {
+    "columns of tables": column_titles() - PLAIN_ENGLISH,
+    "verdicts": {
+        text
+        for text in summary_schema()["properties"]["points"]["items"]["properties"]["comparisons"]["items"]["properties"]["verdict"]["enum"]
+        if text
+    },
+    "labels of metrics": {metric.label for metric in METRICS.values()},
+    "levels of cautions": set(WORST_FIRST),
+}
+
+
+@pytest.mark.parametrize("what", REPORTED)
+def test_the_glossary_has_the_words_of_reports(what):
+    """Every column title, verdict, metric's label and level has a word of the glossary in it, which says what it means."""
+    words = re.compile("|".join(rf"\b{re.escape(word)}s?\b" for word in sorted(glossary(), key=len, reverse=True)))
+    assert REPORTED[what], "nothing was found: the test looks in the wrong place"
+    assert not {text for text in REPORTED[what] if not words.search(text)}
 
 
 @pytest.mark.parametrize("path", [*(page for page in PAGES if page.name not in ("CHANGELOG.md", "extending.md")), *PYTHON], ids=relative)

@@ -37,12 +37,12 @@ def checks() -> str:
 
 
 def code_map() -> str:
-    """Return the first sentence of each module's docstring; an empty `__init__.py` has no line."""
+    """Return the first line of each package's and module's docstring; an `__init__.py` stands for its package."""
     rows = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        if path.name != "__init__.py" or len(tree.body) > 1:
-            rows.append((f"`{path.relative_to(PACKAGE.parent)}`", first_line(tree)))
+    for path in sorted(PACKAGE.rglob("*.py"), key=lambda path: (path.parent, path.name != "__init__.py", path.name)):
+        name = path.relative_to(PACKAGE.parent)
+        place = f"{name.parent}/" if path.name == "__init__.py" else str(name)
+        rows.append((f"`{place}`", first_line(ast.parse(path.read_text(encoding="utf-8")))))
     return _table(("file", "what is in it"), rows)
 
 

@@ -1,1 +1,1 @@
-"""From raw records to a summary: pure, so that a stored result can be derived again."""
+"""Derive a summary from raw records. Pure functions: a stored result can be evaluated again."""

@@ -1,4 +1,4 @@
-"""What held a variant's throughput back: its rate, the senders' CPUs, the receivers', the window of the other end, or nothing seen."""
+"""Find what limited a variant's throughput: the rate, the senders' CPU, the receivers' CPU or the TCP window."""
 
 from __future__ import annotations
 

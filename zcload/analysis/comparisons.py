@@ -1,4 +1,4 @@
-"""Comparisons to a baseline, and what they allow to be said: the verdicts."""
+"""Compare each variant with its baseline, and derive the verdicts."""
 
 from __future__ import annotations
 

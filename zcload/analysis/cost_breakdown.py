@@ -1,4 +1,4 @@
-"""The bill of costs of a variant beyond its metrics: system calls by kind, and the copies of the payload, documented and observed."""
+"""Break a variant's cost down into system calls by kind and copies of the payload, documented and observed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where on a swept axis one variant starts to beat another: from the log-ratios of points to the crossing and its interval.
+"""Find where on a swept axis one variant starts to beat another: the crossing and its interval, from the points' log-ratios.
 
 Two questions, two errors. *Which side* each point is on is decided for all points and at every look together (5 % family-wise): two
 neighbouring points that are decided differently have a crossing between them. *Where* between them: a value of the axis belongs to the

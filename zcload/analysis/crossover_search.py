@@ -1,4 +1,4 @@
-"""Which values of a swept axis to measure next until the crossing is known: pure, fed with log-ratios, asked after each round."""
+"""Choose which values of the axis to measure next, until the crossing is known. Pure functions, called after each round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a variant won or lost against the baseline: which figures of the bill moved with its CPU. Nothing that intervals do not show.
+"""Explain why a variant costs more or less than the baseline: the figures that changed together with its CPU.
 
 A side's CPU per GB is the effect; it is told if its interval excludes "the same". A cause is told if its own figures differ
 beyond doubt and by enough to matter, and only in the direction of the effect: fewer calls explain no cost. Copies are the documented ones.

@@ -1,4 +1,4 @@
-"""Percentiles of latencies from all raw values, with the interval that generations give them.
+"""Percentiles of latencies from all raw values, with the interval that the generations give them.
 
 A percentile is an order statistic: the least value that at least so many of all transfers do not exceed (definition 1 of
 R. J. Hyndman, Y. Fan, Am. Stat. 50 (1996) 361); nothing is interpolated, nothing comes from a histogram. Latencies of one

@@ -1,4 +1,4 @@
-"""How much of a variant's CPU is zcload's own: the senders' loop, or its io_uring binding, per call as measured with what moves nothing."""
+"""How much of a variant's CPU is zcload's own code: the senders' loop, or the io_uring binding, per call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The records of a point sorted out as they come: what counts becomes sums at once, so that a result need not fit into memory."""
+"""Sort the records of a point and add them up as they are read, so that a result need not fit into memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of an asked rate: was it reached, how late were the chunks, and what may be compared with what."""
+"""Judge a rate: whether lanes reached it, how late their chunks were, and which lanes may be compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the generations' reports say of a server under test: how it was read, how it was asked, how still it was."""
+"""Facts and cautions about a server under test, from the reports of its generations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The statistics: pure functions of numbers. Where a formula comes from stands beside it; docs/metrics.md says which figure uses which."""
+"""Statistics as pure functions of numbers. Each formula has its source beside it; docs/metrics.md says where it is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The summary of a result (schema zcload.summary/1), derived from its raw records and from nothing else."""
+"""Derive summary.json (schema zcload.summary/1) from the raw records and from nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counters of one window, and of one generation, as sums that the metrics divide. Raw records in, no statistics yet."""
+"""Add up the counters of windows and generations. The metrics are ratios of these sums."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A result as rows of plain values: one for each point, variant and metric; for each generation; for each window."""
+"""A result as rows of plain values: one per point, variant and metric, one per generation, or one per window."""
 
 from __future__ import annotations
 

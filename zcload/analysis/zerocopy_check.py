@@ -1,4 +1,4 @@
-"""Was it zero-copy? What the kernel said of each variant's sends, added up over its senders and generations."""
+"""Whether sends were zero-copy: the kernel's completion counters of each variant, over all senders and generations."""
 
 from __future__ import annotations
 

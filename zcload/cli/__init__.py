@@ -1,1 +1,1 @@
-"""The command line: the only place that prints errors and exits."""
+"""The command line. The only room that prints errors and exits."""

@@ -1,4 +1,4 @@
-"""The commands and their options. Bodies import what they need, so that `zcload --help` imports next to nothing."""
+"""The commands and their options. Bodies import what they need, so that `zcload --help` stays quick."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a command begins and ends: its arguments in, its errors on stderr, its exit code out."""
+"""Run the command that the arguments name, print errors on stderr, and return the exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`zcload compare`: stored results against stored results; a gate that trips is exit code 3, after the report."""
+"""`zcload compare`: compare stored results. A gate that trips gives exit code 3, after the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`zcload crossover`: from two names, or a config, to a study that looks for where one starts to beat the other."""
+"""`zcload crossover`: make a crossover study from two names or a config."""
 
 from __future__ import annotations
 

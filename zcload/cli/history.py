@@ -1,4 +1,4 @@
-"""`zcload history`: the results of a directory tree, and how a figure went."""
+"""`zcload history`: list the results below a directory, or show how a metric changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live view on stderr: redrawn by the coordinator itself between windows, at most once a second; plain lines without a terminal."""
+"""The live view on stderr. The coordinator redraws it between windows, at most once a second; without a terminal it prints lines."""
 
 from __future__ import annotations
 

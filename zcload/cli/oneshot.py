@@ -1,4 +1,4 @@
-"""`zcload demo`, `receive` and `send`: one file, moved by hand or as in 2015, and what it took."""
+"""`zcload demo`, `zcload receive` and `zcload send`: move one file and print what it cost."""
 
 from __future__ import annotations
 

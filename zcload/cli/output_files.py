@@ -1,4 +1,4 @@
-"""What is written besides text: report.html at the end of a run, and charts as files."""
+"""Write report.html at the end of a run, and charts as files."""
 
 from __future__ import annotations
 

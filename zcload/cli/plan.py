@@ -1,4 +1,4 @@
-"""`zcload run --plan`: what a study will take, and what will be skipped."""
+"""`zcload run --plan`: what a study will take, and which variants will be skipped."""
 
 from __future__ import annotations
 

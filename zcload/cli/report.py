@@ -1,4 +1,4 @@
-"""`zcload report`: stored results, rendered; and where the text of every command goes."""
+"""`zcload report`: render stored results. Also the one function that prints a command's text or writes it to a file."""
 
 from __future__ import annotations
 

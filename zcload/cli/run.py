@@ -1,4 +1,4 @@
-"""`zcload run`: a config or a stored result in, a study run, its report out."""
+"""`zcload run`: run a study from a config or a stored result, and print its report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `zcload run` and `zcload crossover` take: a file, a stored result, the name of a shipped config, or names of mechanisms."""
+"""What `zcload run` and `zcload crossover` accept: a file, a stored result, a shipped config's name, or names of mechanisms."""
 
 from __future__ import annotations
 

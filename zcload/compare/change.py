@@ -1,4 +1,4 @@
-"""How far one figure of some results lies from the same figure of others, and how sure that is. All in logs of ratios.
+"""The change of one figure between two sets of results, with its interval. All in logs of ratios.
 
 Two runs are not paired, and they differ by more than the windows of either show: pages, clock rates and neighbours are those of
 the day. So a figure of a run carries, beside its own error, a spread between runs: assumed where there are too few results to see

@@ -1,4 +1,4 @@
-"""Base results and new results in, what changed out: point by point, variant by variant, metric by metric."""
+"""Compare base results with new results: point by point, variant by variant, metric by metric."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between results: what makes a comparison meaningless is refused unless allowed by name, the rest is told beside it.
+"""Find what differs between results beside their figures: what forbids a comparison, and what is only reported.
 
 Refused is what changes the meaning or the natural value of a ratio: another processor, another way of counting CPU time, another
 baseline. What people compare on purpose is told and no more: the kernel, zcload itself, settings of the system.

@@ -1,4 +1,4 @@
-"""Gates: a limit that a change must not lie beyond, `sendfile: sender_cpu_s_per_gb > +5%`, and whether it does.
+"""Gates for CI, such as `sendfile: sender_cpu_s_per_gb > +5%`: parse them and judge whether they trip.
 
 A gate trips where the whole 95 % interval lies beyond the limit and Holm's procedure allows it among all that the gates of one
 comparison judge together. So if nothing has changed by as much as its limit, some gate trips in at most 2.5 % of comparisons, however

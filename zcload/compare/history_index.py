@@ -1,4 +1,4 @@
-"""An index of the results below a directory, in SQLite: a file is read again only when it has changed.
+"""An SQLite index of the results below a directory. A file is read again only when it has changed.
 
 It lies in the user's cache, not in the tree, which may be read-only or shared; where no cache can be written it lives in memory. It holds
 nothing that the results do not: it can be deleted at any time, and one that is damaged or of another version is made anew.

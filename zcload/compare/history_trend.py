@@ -1,4 +1,4 @@
-"""How a figure went: a series for each study, point and variant, as rows and as a chart in characters."""
+"""How a metric changed over time: a series per study, point and variant, as rows and as a chart in characters."""
 
 from __future__ import annotations
 

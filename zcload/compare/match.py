@@ -1,4 +1,4 @@
-"""Which point of one result is the same as which of another: the one with the same settings."""
+"""Match the points of one result with those of another: points with the same settings belong together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A comparison as text for a terminal, as Markdown for a pull request, and as JSON."""
+"""Render a comparison as text for a terminal, as Markdown for a pull request, or as JSON."""
 
 from __future__ import annotations
 

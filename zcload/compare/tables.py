@@ -1,4 +1,4 @@
-"""A comparison as tables and sentences of text; the formats differ only in how they draw them."""
+"""The tables and sentences of a comparison. The formats differ only in how they draw them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TOML or YAML in, a checked Study out: strict, all problems of a file at once, each with file, line and key.
+"""Read a config: TOML or YAML in, a checked Study out. All problems of a file are reported at once, with file, line and key.
 
 Importing this package costs next to nothing; the parsers and the models are imported by the functions that need them.
 """

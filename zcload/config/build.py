@@ -1,4 +1,4 @@
-"""From a parsed config to a Study, or to one ConfigError that holds every problem with its file and line."""
+"""Build a Study from a parsed config, or raise one ConfigError with every problem, its file and its line."""
 
 from __future__ import annotations
 

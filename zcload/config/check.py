@@ -1,4 +1,4 @@
-"""Check a config's tree as a whole: what the models find wrong key by key, and what only several keys together show."""
+"""Check a config tree: first key by key with the models, then across keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The crossover section: the axes to look along and their values, and the study that looks."""
+"""The crossover section: the axes and their values, and the study that searches along them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A finding: what is wrong with one key of a config tree, before anybody knows in which file and line that key is."""
+"""A finding: what is wrong with one key of a config tree, before its file and line are known."""
 
 from __future__ import annotations
 

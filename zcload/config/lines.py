@@ -1,4 +1,4 @@
-"""The line of every key and list element of a config text, read only to report a problem.
+"""Find the line of every key and list element of a config text. Read only to report a problem.
 
 For TOML by tree-sitter, because the parser of the standard library gives no lines; for YAML by ruamel.yaml's own nodes.
 """

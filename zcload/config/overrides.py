@@ -1,4 +1,4 @@
-"""`--set key=value`: single values laid over a config's tree before it is checked like any other."""
+"""`--set key=value`: put single values into a config tree before it is checked."""
 
 from __future__ import annotations
 

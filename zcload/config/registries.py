@@ -1,4 +1,4 @@
-"""What the registries of mechanisms and sinks say to a config; they are imported only when a config is checked."""
+"""What a config needs to know of the registries of mechanisms and sinks, which are imported only when a config is checked."""
 
 from __future__ import annotations
 

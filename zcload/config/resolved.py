@@ -1,4 +1,4 @@
-"""A config as checks across keys see it: every key with its values, as the models parse them, or its default where nothing is written.
+"""A resolved config: every key with its parsed values, or with its default. Checks across keys read it.
 
 A value that the models refuse is left out here, because its finding is made already: a check that needs the value stays silent, and all
 other checks still speak.

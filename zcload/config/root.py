@@ -1,4 +1,4 @@
-"""The config as a whole: its sections, the two kinds of variants, the keys of each, and its JSON Schema (2020-12)."""
+"""The config as a whole: its sections, the two kinds of variants, their keys, and its JSON Schema (2020-12)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sections of a config file: every key, its default as a user would write it, and its one reference text."""
+"""The sections of a config: every key with its default and its reference text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configs that come with zcload: where they are, and which one a short name means."""
+"""The configs that come with zcload: find them, and resolve their short names."""
 
 from __future__ import annotations
 

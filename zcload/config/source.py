@@ -1,4 +1,4 @@
-"""A config as it was given: read a file, parse TOML or YAML into one tree; whatever the bytes are, the worst is a ConfigError."""
+"""Read a config file and parse TOML or YAML into one tree. Whatever the bytes are, the only error is ConfigError."""
 
 from __future__ import annotations
 

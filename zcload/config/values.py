@@ -1,4 +1,4 @@
-"""The kinds of value a config key takes: how each is read, checked, written back and described to an editor."""
+"""The types of config values: how each is read, checked, written back and described to an editor."""
 
 from __future__ import annotations
 

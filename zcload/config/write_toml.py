@@ -1,4 +1,4 @@
-"""A config tree as TOML: sections, values and arrays of tables, as the shipped configs have them; `tomllib` reads it back unchanged."""
+"""Write a config tree as TOML. `tomllib` reads it back unchanged."""
 
 from __future__ import annotations
 

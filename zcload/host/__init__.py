@@ -1,1 +1,1 @@
-"""What can be seen of the host and of the processes: clocks, readings, environment, checks of the host."""
+"""Observe the host and its processes from outside: clocks, counters, environment, checks."""

@@ -1,4 +1,4 @@
-"""The cache state of the file that is sent: brought about before a window, at rest and outside its readings, and verified."""
+"""Bring the file into the cache state that is wanted, before a window and outside its readings, and verify it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a result says about the host it was measured on, and how busy the host is with other work.
+"""The facts that a result stores about its host, and how busy the host is with other work.
 
 No environment variables, user names, home paths or cgroup names, and the host name only when asked for. Missing files give None.
 """

@@ -1,4 +1,4 @@
-"""The whole machine's counters at one instant, for the machine ledger and for judging contamination."""
+"""Counters of the whole machine at one instant, for the machine ledger and for contamination."""
 
 from __future__ import annotations
 

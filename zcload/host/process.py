@@ -1,4 +1,4 @@
-"""One process seen from outside: its exact CPU clock, its counters, and whether it is blocked."""
+"""Read one process from outside: its exact CPU clock, its counters, and whether it is blocked."""
 
 from __future__ import annotations
 

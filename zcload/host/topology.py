@@ -1,4 +1,4 @@
-"""What this process may use of the machine: its CPUs, as physical cores with threads, node and caches, and its cgroup's limits.
+"""The CPUs that this process may use, as physical cores with threads, node and caches, and the limits of its cgroup.
 
 Everything is read from files under a root that may be a fake one; a file that is missing or odd gives None, never an error.
 """

@@ -1,4 +1,4 @@
-"""The board: the memory that a lane's processes and the coordinator share, and the only thing they say while a window is open.
+"""The board: memory that a lane's processes share with the coordinator. While a window is open they communicate only through it.
 
 Words of 8 bytes, each written by one process. The first 256 bytes are the coordinator's; then 256 bytes (two pairs of cache
 lines, as CPUs fetch lines in pairs) for each worker, so that no two processes ever write the same line; then, if the lane's

@@ -1,4 +1,4 @@
-"""The connections of a lane: made by the coordinator before it forks, proven with a secret, alike in every socket option.
+"""Make the connections of a lane before its workers are forked: authenticated, and alike in every socket option.
 
 A stranger that finds the port while it is open does not know the secret: it is refused and counted, never measured.
 """

@@ -1,4 +1,4 @@
-"""Where a lane's sockets are made: in the coordinator's own network namespace, or in two that a veth pair joins."""
+"""Where a lane's sockets are made: in the coordinator's network namespace, or in two that a veth pair connects."""
 
 from __future__ import annotations
 

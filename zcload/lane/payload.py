@@ -1,4 +1,4 @@
-"""The file that is sent: the user's own, opened read-only and watched for change, or one made here.
+"""The file that is sent: the user's own, opened read-only and watched for changes, or one that zcload makes.
 
 A made file is incompressible and the same on every machine: block i of 1 MiB is SHAKE-128 of its number, and every 4 KiB page
 starts with its own index, so that a page out of place shows. In memory it is a memfd: unlinked from birth, sealed against

@@ -1,4 +1,4 @@
-"""Which CPUs senders, receivers and the coordinator of a lane run on: a pure function of the topology, the worker counts and a seed.
+"""Choose the CPUs of senders, receivers and the coordinator: a pure function of topology, worker counts and a seed.
 
 Placement changes the answer twofold, so it is decided here and recorded, never left to chance: the same seed gives the same CPUs.
 """

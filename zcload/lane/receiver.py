@@ -1,4 +1,4 @@
-"""The receiver's body: take bytes off its connections through one sink, count them, stamp the last one."""
+"""The receiver process: take bytes off its connections through one sink, count them, and stamp the last one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The strict rule of rest, and the readings taken there.
+"""The rule that says when a lane is at rest, and the readings taken then.
 
 A lane is at rest when every sender has parked for this order, as many bytes have been received as were sent, every thread of
 every process is blocked, and two readings of every CPU clock half a millisecond apart are equal. Then no work of the window is

@@ -1,4 +1,4 @@
-"""psutil's view of the lanes: user and system time, context switches over all threads, faults; taken at rest, at most 10 times a second.
+"""Sample a lane's processes with psutil: CPU times, context switches and faults. At rest only, at most 10 times a second.
 
 The time series of a result, the source of the counts that the exact clock does not have, and the cross-check of that clock.
 """

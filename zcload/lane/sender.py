@@ -1,4 +1,4 @@
-"""The sender's body: wait at the gate, have one load move the file through one mechanism while it is open, park, and say how much."""
+"""The sender process: wait at the gate, move the file through one mechanism while it is open, park, and report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keeper: a process that sits in two network namespaces joined by a veth pair and makes sockets there for the coordinator.
+"""The keeper: a process that makes sockets for the coordinator in two network namespaces that a veth pair connects.
 
 A socket stays in the namespace it was made in, whoever holds it (struct sock's sk_net), so neither coordinator nor senders ever
 leave theirs. What has to make sockets by itself, a server and its receivers, enters by the doors, descriptors of the namespaces.

@@ -1,4 +1,4 @@
-"""A worker process: forked by the coordinator, dies with it, speaks on a socket pair while no window is open."""
+"""A worker process: forked by the coordinator, killed with it, and sent messages only while no window is open."""
 
 from __future__ import annotations
 

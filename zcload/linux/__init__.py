@@ -1,1 +1,1 @@
-"""What Linux offers and the standard library lacks: each constant with its source."""
+"""Bindings to Linux that the standard library lacks. Each constant has its source beside it."""

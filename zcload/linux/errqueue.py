@@ -1,4 +1,4 @@
-"""The error queue of a socket: which sends with MSG_ZEROCOPY the kernel has finished with, and whether it copied after all.
+"""Read a socket's error queue: which MSG_ZEROCOPY sends are complete, and whether the kernel copied them.
 
 Every such send that accepts at least one byte gets the socket's next id, an unsigned number of 32 bits that wraps; failed and
 empty ones get none (Documentation/networking/msg_zerocopy.rst, "Notifications"). The queue holds ranges of ids, both ends

@@ -1,4 +1,4 @@
-"""What a network device does for TCP: its segmentation and merging offloads and its MTU, by ioctl (netdevice(7), linux/ethtool.h).
+"""Read and set a network device's offloads and MTU by ioctl (netdevice(7), linux/ethtool.h).
 
 A socket stands for its own network namespace: whoever holds it need not be there.
 """

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first ends what is being measured and keeps the result, the second exits at once.
+"""SIGINT and SIGTERM: the first ends the measurement and keeps the result, the second exits at once.
 
 The handlers only take a note; everything that waits, waits in `pause` or `wait`, which a signal ends at once. So no code is ever torn
 up in the middle, and nothing is left half made. Imports nothing heavy: it is installed before anything else is imported.

@@ -1,4 +1,4 @@
-"""Kernel TLS with a key of our own on both ends: no handshake, no library (Documentation/networking/tls.rst, linux/tls.h)."""
+"""Kernel TLS with a key that zcload chooses for both ends: no handshake, no library (Documentation/networking/tls.rst, linux/tls.h)."""
 
 from __future__ import annotations
 

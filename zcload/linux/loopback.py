@@ -1,4 +1,4 @@
-"""A connected TCP pair on this host: for probes that try the real thing with a few bytes."""
+"""Connect a TCP pair on this host, for probes that move a few bytes."""
 
 from __future__ import annotations
 

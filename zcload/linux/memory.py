@@ -1,4 +1,4 @@
-"""Memory that the kernel reads and writes for us: its address, its pages, and how much of it stays locked.
+"""Page-aligned memory for system calls: its address, and how much of it stays locked.
 
 ctypes gives the address of writable buffers only; a mapping of a file is read-only, and the buffer protocol has its address.
 """

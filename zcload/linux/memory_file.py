@@ -1,4 +1,4 @@
-"""A file in memory whose pages are all there from the start: what is written to it later allocates nothing."""
+"""Make a file in memory (memfd) whose pages are allocated beforehand."""
 
 from __future__ import annotations
 

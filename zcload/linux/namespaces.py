@@ -1,4 +1,4 @@
-"""Network and user namespaces: unshare(2) and setns(2), which the os module has from Python 3.12 on."""
+"""Network and user namespaces: unshare(2) and setns(2), which the os module has only since Python 3.12."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A little of rtnetlink(7): make a veth pair, give a link an address, set its MTU and take it up. For the caller's own namespace."""
+"""The part of rtnetlink(7) that zcload needs: make a veth pair, set addresses and MTU, bring a link up."""
 
 from __future__ import annotations
 

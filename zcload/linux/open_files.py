@@ -1,4 +1,4 @@
-"""RLIMIT_NOFILE: the soft limit is a default, the hard one is what an ordinary user may have (getrlimit(2))."""
+"""RLIMIT_NOFILE: raise the soft limit to the hard one while a run needs more open files (getrlimit(2))."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page cache of one open file: how much of it is there, and letting go of it.
+"""The page cache of one file: how much of it is cached, and how to drop it.
 
 cachestat(2) (Linux 6.5) counts pages without mapping anything; on older kernels mincore(2) looks through a mapping.
 """

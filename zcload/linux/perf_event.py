@@ -1,4 +1,4 @@
-"""perf_event_open(2): counters of another process, as an ordinary user may have them.
+"""perf_event_open(2): counters of another process, as far as an ordinary user may read them.
 
 Constants and layout: linux/perf_event.h. Events are attached to every thread of a process and inherited by threads it starts.
 Software events the kernel counts itself; hardware events need a performance monitoring unit, which most virtual machines hide.

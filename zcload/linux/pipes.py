@@ -1,4 +1,4 @@
-"""Pipes sized for splice: one slot holds a page, and a pipe of the default size carries 64 KiB a call (pipe(7))."""
+"""Make pipes sized for splice: a slot holds one page, so a pipe of the default size moves 64 KiB a call (pipe(7))."""
 
 from __future__ import annotations
 

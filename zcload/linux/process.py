@@ -1,4 +1,4 @@
-"""prctl(2): a worker that dies with its parent, and one that inherits orphans."""
+"""prctl(2): a worker that dies with its parent, and a process that adopts orphans."""
 
 from __future__ import annotations
 

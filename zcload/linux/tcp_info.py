@@ -1,4 +1,4 @@
-"""TCP_INFO: what the kernel knows of a connection (struct tcp_info of linux/tcp.h, which only ever grows at its end)."""
+"""TCP_INFO: the kernel's counters of a connection (struct tcp_info of linux/tcp.h, which only grows at its end)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""timerfd_create(2): a descriptor that can be read when an instant has come, for whoever polls other descriptors at the same time.
+"""timerfd_create(2): a descriptor that becomes readable at a given instant.
 
 epoll_wait(2) counts in milliseconds; a timer counts in nanoseconds. The os module has it since Python 3.13.
 """

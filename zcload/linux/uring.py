@@ -1,4 +1,4 @@
-"""A small io_uring through ctypes and mmap: one ring, one thread, no polling thread, no package.
+"""A small io_uring binding with ctypes and mmap: one ring, one thread, no polling thread.
 
 Memory ordering. Python has no barriers; none is needed where this class works. The kernel reads the submission queue inside
 io_uring_enter, in the thread that has just filled it. With DEFER_TASKRUN completions too are posted by this thread, inside

@@ -1,4 +1,4 @@
-"""The numbers and layouts of io_uring that zcload uses, from include/uapi/linux/io_uring.h; the kernel that brought them in brackets."""
+"""Constants and layouts of io_uring, from include/uapi/linux/io_uring.h; the kernel that introduced them in brackets."""
 
 from __future__ import annotations
 

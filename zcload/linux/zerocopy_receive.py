@@ -1,4 +1,4 @@
-"""TCP_ZEROCOPY_RECEIVE: the pages of a socket's receive queue, mapped into this process (net/ipv4/tcp.c, linux/tcp.h)."""
+"""TCP_ZEROCOPY_RECEIVE: map pages of a socket's receive queue into this process (net/ipv4/tcp.c, linux/tcp.h)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mechanisms: one file each, one line here. The order is the order of reports and of `zcload mechanisms`."""
+"""The registry of mechanisms: one line each, in the order of reports and of `zcload mechanisms`."""
 
 from __future__ import annotations
 

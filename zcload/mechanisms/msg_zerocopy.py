@@ -1,4 +1,4 @@
-"""send(2) with MSG_ZEROCOPY from a kept mapping of the file: the page cache's pages are pinned into the socket's queue.
+"""send(2) with MSG_ZEROCOPY from a mapping of the file: pages of the page cache are pinned into the socket's queue.
 
 System calls: one send a chunk, recvmsg for completions. CPU copies by the sender: none with a network card that supports scatter-gather.
 The kernel copies later wherever a packet enters a receiving stack of this machine: loopback, veth (msg_zerocopy.rst, "Loopback",

@@ -1,4 +1,4 @@
-"""io_uring SEND_ZC from a kept mapping of the file: the page cache's pages are pinned into the socket's queue.
+"""io_uring SEND_ZC from a mapping of the file: pages of the page cache are pinned into the socket's queue.
 
 System calls: one io_uring_enter a chunk, which also returns notifications of earlier chunks. CPU copies by the sender: none with
 a network card that supports scatter-gather; on loopback and veth the kernel copies later, as for MSG_ZEROCOPY (msg_zerocopy.rst,

@@ -1,1 +1,1 @@
-"""What flows through zcload, and the arithmetic that needs nothing else."""
+"""The records that flow through zcload, its tables of metrics, cautions and checks, and units. Pure: no clock, no socket, no file."""

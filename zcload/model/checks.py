@@ -1,4 +1,4 @@
-"""Table of the host checks: what each looks at, what a bad finding spoils, and how to mend it. zcload/host/doctor.py runs them."""
+"""Table of the host checks: what each looks at, what it spoils, and its remedy. zcload/host/doctor.py runs them."""
 
 from __future__ import annotations
 

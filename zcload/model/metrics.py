@@ -1,4 +1,4 @@
-"""The reported numbers, one line each: numerator over denominator of counters summed over a window (or over a generation).
+"""Table of the metrics: each is a ratio of two counters, summed over a window or over a generation.
 
 `windows`: paired and robust, from the exact clocks of each window. `sums`: ratios of sums over generations, for counts and for
 counters of the scheduler's tick, where single windows hold too few.

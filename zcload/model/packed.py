@@ -1,4 +1,4 @@
-"""Many whole numbers as one short text, and back: raw values of a window in its line of windows.jsonl."""
+"""Pack many whole numbers into one short text and back, for raw values in windows.jsonl."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Placeholders in the texts of a server variant: `{port}` and the like, filled in when the server is started.
+"""Placeholders such as `{port}` in the texts of a server variant, filled in when the server is started.
 
 A name that is not known is refused, never left as it stands. `{{port}}` stands for `{port}` itself; braces around anything but one
 lower-case word, as programs and their configs are full of, are left alone.

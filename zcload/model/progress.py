@@ -1,4 +1,4 @@
-"""What a run says of itself while it runs: a record a viewer may show, handed over only while no window is open."""
+"""The progress of a run, as a record for a viewer. It is sent only while no window is open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When bytes are due at a rate, and how late they were: arithmetic alone, with no clock of its own.
+"""When bytes are due at a given rate, and how late they were. Pure arithmetic, no clock.
 
 The schedule is absolute: it counts from the opening of the gate, without credit for the time before, and never from the last send.
 What is late leaves the rest due when it was, so a sender that was held up catches up; and what was not due before a window

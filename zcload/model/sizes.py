@@ -1,4 +1,4 @@
-"""Sizes of files that are to be sent one by one: written in a config, or in a text of their own with a size a line."""
+"""Sizes of files that are sent one by one: parsed from a config, or from a text file with one size a line."""
 
 from __future__ import annotations
 

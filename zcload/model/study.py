@@ -1,4 +1,4 @@
-"""The frozen records that flow through zcload: what is asked (Study), where (Point), by whom (Variant)."""
+"""The frozen records of what is asked: Study, Point, Variant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes, rates, durations and percentages as people write them: strict both ways, so that parse(format(x)) == x.
+"""Parse and format sizes, rates, durations and percentages, strictly: parse(format(x)) == x.
 
 A value that is not exactly what is expected is refused with a ValueRefused, never guessed: a bare "64K" could mean 64 KiB or 64 kB.
 """

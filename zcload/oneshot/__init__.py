@@ -1,4 +1,4 @@
-"""One file over a plain TCP stream, by hand: `zcload receive` and `zcload send`. No framing, so `nc` can be either side."""
+"""Move one file over a plain TCP stream with `zcload receive` and `zcload send`. No framing: `nc` can be either end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HOST:PORT as people write it, and what the system makes of it."""
+"""Parse and resolve HOST:PORT."""
 
 from __future__ import annotations
 

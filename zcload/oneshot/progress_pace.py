@@ -1,4 +1,4 @@
-"""Progress at a pace people can read: at most once a second, whatever the chunk."""
+"""Limit progress output to once a second, whatever the chunk."""
 
 from __future__ import annotations
 

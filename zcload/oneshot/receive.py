@@ -1,4 +1,4 @@
-"""`zcload receive`: take one stream after another off TCP connections, count and digest the bytes, and time them.
+"""`zcload receive`: take one stream after another, count, digest and time the bytes.
 
 The digest is made in the loop, as the bytes come: no file is written that could be read again. Its CPU time is measured
 apart and is no part of `cpu_s`; its time on the clock cannot be taken out of `seconds`, because while it runs nobody takes

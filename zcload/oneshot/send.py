@@ -1,4 +1,4 @@
-"""`zcload send`: hand one file to a receiver through one mechanism, then read it again for its SHA-256."""
+"""`zcload send`: send one file through one mechanism, then read it again for its SHA-256."""
 
 from __future__ import annotations
 

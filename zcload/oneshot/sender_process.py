@@ -1,4 +1,4 @@
-"""The body of the sending process: connect, move the file through one mechanism, and wait until the peer has it.
+"""The sending process: connect, move the file through one mechanism, and wait until the peer has it.
 
 It runs in a process of its own, where it may block in a mechanism as long as it likes: Ctrl-C is the other process's, which
 kills this one. Until everything is handed over, that resets the connection, so that the receiver does not take a part for

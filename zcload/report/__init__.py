@@ -1,4 +1,4 @@
-"""Renderers of results: one file each, one line here. Code that prints never measures."""
+"""The registry of report formats: one line each. Code that prints never measures."""
 
 from __future__ import annotations
 

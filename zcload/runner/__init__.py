@@ -1,1 +1,1 @@
-"""A study: points, generations, blocks and windows, and the rule that ends it. Measures, and never prints."""
+"""Run a study: points, generations, blocks and windows, and the stopping rule. Measures, and never prints."""

@@ -1,4 +1,4 @@
-"""Blocks: one pass over the lanes of a point in random order, judged for contamination, repeated if need be.
+"""Run a block: one pass over the lanes in random order, judged for contamination, and repeated if contaminated.
 
 With more than four lanes they are dealt into groups of at most three contenders, each group with a baseline lane of its own.
 So the two windows of a pair stay close in time, and every lane, the baseline's too, has one window in a block: a baseline

@@ -1,4 +1,4 @@
-"""Before a point is measured: how long its windows must be, what loop and idle machine cost, which chunk suits the baseline best."""
+"""Calibrate a point before it is measured: window length, cost of the loop, idle machine, the baseline's best chunk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all generations of a point share, and how its lanes come up and go down."""
+"""What all generations of a point share, and how its lanes are set up and torn down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lane as data: what a result says of it before anything is measured."""
+"""The facts about a lane that a result's header stores before anything is measured."""
 
 from __future__ import annotations
 

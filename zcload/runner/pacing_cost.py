@@ -1,4 +1,4 @@
-"""What a rate asks of a point: windows that hold enough bursts, and to know what keeping the rate costs by itself."""
+"""Windows long enough for a rate, and what keeping the rate costs by itself."""
 
 from __future__ import annotations
 

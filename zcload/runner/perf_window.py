@@ -1,4 +1,4 @@
-"""A window of each lane with perf counters attached, after the windows that count: no other window pays for them.
+"""Measure one extra window of each lane with perf counters. It enters no other figure.
 
 Attached counters cost something at every context switch. So they are there for one window of a generation, which enters no
 other figure, and only in the least number of generations that a point has.

@@ -1,4 +1,4 @@
-"""What a study will take before it is run: points, lanes, time, memory, disk, CPUs."""
+"""What a study will take before it runs: points, lanes, time, memory, disk, CPUs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Before anything is forked or made: can this host do what the study asks, and with which variants?"""
+"""Check before anything is forked whether this host can run the study, and which variants it must skip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the points of a study stand on: files, networks, the host's counters, opened when a point first needs them, closed together."""
+"""What the points of a study share: files, networks and the host's counters. Opened when first needed, closed together."""
 
 from __future__ import annotations
 

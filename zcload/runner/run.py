@@ -1,4 +1,4 @@
-"""A whole study: look at the host, make the files, prepare the points, then rounds of generations until every point may stop."""
+"""Run a whole study: check the host, make the files, prepare the points, measure generations, store the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One window: a lane from rest to rest, with the two readings and nothing else of the coordinator's in between.
+"""Measure one window: a lane from rest to rest, with a reading at each end.
 
 Between the readings the coordinator makes the gate's writes, one sleep, and the check for rest.
 """

@@ -1,1 +1,1 @@
-"""Real servers under test: the document root, the supervisor, and the lane whose senders are a server."""
+"""Real servers under test: document root, supervisor, process tree, HTTP receivers, and their lane."""

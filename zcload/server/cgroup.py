@@ -1,4 +1,4 @@
-"""A control group (v2) of a server's own, where this user may make one: its CPU time holds every process that ever was in it.
+"""A control group (v2) for one server, where this user may make one: it counts the CPU time of all its processes.
 
 No controller is switched on for it: CPU time is counted in every v2 group (Documentation/admin-guide/cgroup-v2.rst, "cpu.stat"), and
 without one the scheduler treats its processes like all others.

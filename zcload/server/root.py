@@ -1,4 +1,4 @@
-"""The document root: a directory that holds the files of a study and nothing else, gone with the run, however that ends.
+"""The document root: a directory with the files of a study, removed at the end of the run, however it ends.
 
 A janitor process removes it when nobody holds its life line any more: the coordinator, and the supervisors, whose servers use it.
 """

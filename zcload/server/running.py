@@ -1,4 +1,4 @@
-"""One running server, from the coordinator's side: started or attached to, asked until it serves the file, watched, and stopped."""
+"""One running server as the coordinator sees it: started or attached to, ready, watched, stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The supervisor of one server: starts it, adopts its orphans, reaps them, and ends all of it when told to or when the coordinator is gone.
+"""The supervisor of one server: start it, adopt and reap its descendants, end them all when told to or with the coordinator.
 
 It outlives the coordinator: a closed control connection is the order to stop. Every descendant that its own parent leaves behind becomes
 the supervisor's child (PR_SET_CHILD_SUBREAPER, prctl(2)), however often it has forked and whatever session it is in; so the tree is empty

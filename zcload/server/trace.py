@@ -1,4 +1,4 @@
-"""Which system calls of a process tree moved the payload: strace attached for one transfer, before anything is measured.
+"""Find which system calls of a server move the payload: strace, attached for one transfer before anything is measured.
 
 A traced process is slowed several times over (ptrace(2) stops it twice a call), so `trace_transfer` returns only when every
 thread is proven to be nobody's tracee.

@@ -1,4 +1,4 @@
-"""A tree of processes seen from outside as if it were one: processes come and go, and no CPU time of theirs is lost.
+"""Read a process tree as if it were one process. No CPU time is lost when processes end.
 
 Its CPU time is that of its control group where it has one of its own. Else it is the sum of the exact clocks of the processes that
 live, of what they have waited for (cutime and cstime of /proc/PID/stat, in ticks of 10 ms), and of what the supervisor has reaped.

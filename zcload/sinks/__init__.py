@@ -1,4 +1,4 @@
-"""The sinks: one file each, one line here."""
+"""The registry of sinks: one line each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""recv(2) into one reused buffer: socket buffer -> user buffer, one copy by the CPU. What most receivers do."""
+"""recv(2) into one reused buffer: socket buffer -> user buffer, one copy by the CPU, as most receivers do."""
 
 from __future__ import annotations
 

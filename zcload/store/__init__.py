@@ -1,1 +1,1 @@
-"""The result directory: written as it is measured, read with a torn tail."""
+"""The result directory: written while measuring, readable even if its last line is torn."""

@@ -1,4 +1,4 @@
-"""The result directory: windows.jsonl, written as it is measured, and summary.json, derived from it.
+"""Read a result directory: windows.jsonl as raw records, and summary.json.
 
 A crash or a kill -9 loses at most the line being written; every reader here takes a torn last line as the end.
 """

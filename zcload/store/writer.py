@@ -1,4 +1,4 @@
-"""Write a result directory: windows.jsonl as it is measured, then summary.json. A crash or kill -9 loses at most the last line."""
+"""Write a result directory: windows.jsonl as it is measured, then summary.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks that need several keys or a registry, one file a subject: all read the resolved config, so none breaks on a refused value."""
+"""Checks that need several keys or a registry, one file per subject. All read the resolved config."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only other keys show to be wrong with the crossover section."""
+"""Checks of the crossover section against other keys."""
 
 from __future__ import annotations
 

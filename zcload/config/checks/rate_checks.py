@@ -1,4 +1,4 @@
-"""Rates that are too slow to be measured with the chunks, senders and files they come with."""
+"""Reject rates that are too slow to measure with their chunk, senders and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only several keys of a server, or of a study with servers, show to be wrong."""
+"""Checks of servers across several keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names of variants, the baseline among them, and the keys that belong to one kind of variant or mechanism only."""
+"""Checks of the variants' names, the baseline, and keys that belong to one kind of variant or mechanism only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys of the workload that mean nothing, or cannot be had, beside the values of others."""
+"""Checks of workload keys against each other: keys that have no effect, or that cannot be combined."""
 
 from __future__ import annotations
 

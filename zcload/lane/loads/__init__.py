@@ -1,1 +1,1 @@
-"""How senders offer bytes while their gate is open."""
+"""Loads: how senders offer bytes while their gate is open."""

@@ -1,4 +1,4 @@
-"""The load of a rate: the file over and over, a burst whenever the rate has earned one, the lane's rate shared by its senders.
+"""The load of a rate: send a burst of the file whenever the rate allows one. The senders share the lane's rate.
 
 A burst is a chunk of the point's, the same number of bytes in all lanes: one with smaller chunks sends several after one wake-up, one
 with larger chunks a chunk. The sender sleeps until a burst is due and sends it late if that has passed: a sender that is behind does not

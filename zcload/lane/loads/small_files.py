@@ -1,4 +1,4 @@
-"""The load of small files: each is opened, moved through the mechanism and closed, one after another or by a schedule.
+"""The load of small files: open, send and close each, one after another or on a schedule.
 
 In a closed loop the sender begins a file when the receiver has said that it has all of the last, as a client's next request does.
 In an open loop the schedule alone says when; a sender that is late catches up, without a limit, until all arrivals of the

@@ -1,4 +1,4 @@
-"""The load of a closed loop: the file over and over, the next chunk as soon as the socket has taken the last.
+"""The load of a closed loop: send the file over and over, as fast as the socket takes it.
 
 While the gate is open the sender makes no system call but its mechanism's.
 """

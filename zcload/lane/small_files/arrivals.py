@@ -1,4 +1,4 @@
-"""Schedules of an open loop: when which sender is to begin, fixed before a window opens and deaf to what happens in it.
+"""Schedules of an open loop: when each transfer is due, fixed before a window opens.
 
 A lane's arrivals are shared among its senders so that together they are what was asked for: constant ones take turns, and a
 Poisson process dealt out at random is as many Poisson processes of a lower rate.

@@ -1,4 +1,4 @@
-"""The small files that transfers send: parts of the one large file, in an order that both ends know beforehand."""
+"""The small files of a lane: parts of one large file, in an order that both ends know beforehand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fresh connections: a sender makes one for each transfer, and a receiver takes in those that prove themselves.
+"""Fresh connections: a sender makes one for each transfer, and a receiver accepts those that authenticate.
 
 The sender connects, where a server would accept: both halves of a connection are in both ends' CPU, which end pays which is not
 what a server would see. A stranger that finds the port does not know the secret and is refused and counted, in every window.

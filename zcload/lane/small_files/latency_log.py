@@ -1,4 +1,4 @@
-"""Raw latencies in memory that is there before the first window: each end writes its instants, nobody allocates or asks."""
+"""The log of raw latencies: shared memory, allocated before the first window, in which each end writes its time stamps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The receiver's body for small files: take them off its connections, stamp the last byte of each, and answer where a sender waits."""
+"""The receiver process for small files: receive each, stamp its last byte, and answer the sender where it waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the ends of a lane of transfers have agreed on before they are forked: which files, when, over which connections."""
+"""The plan of a lane of small files, made before the workers are forked: which files, when, over which connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines of windows.jsonl (schema zcload.windows/1), one type for each kind: here the header and the events.
+"""Types of the lines of windows.jsonl (schema zcload.windows/1): the header and the events.
 
 Keys and kinds are only ever added: a key that the first release did not write is not required.
 """

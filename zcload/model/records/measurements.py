@@ -1,4 +1,4 @@
-"""The lines of windows.jsonl that hold what was measured: windows, blocks, samples, reports. They are many, and summed up as they come.
+"""Types of the lines of windows.jsonl that hold measurements: windows, blocks, samples, reports.
 
 Times named _ns are CLOCK_MONOTONIC, nanoseconds.
 """

@@ -1,4 +1,4 @@
-"""The objects of summary.json (schema zcload.summary/1): what programs that read results may rely on.
+"""Types of the objects of summary.json (schema zcload.summary/1): what programs that read results may rely on.
 
 The JSON Schema that `zcload schema --result` prints is generated from these types. Keys are only ever added: a key that the
 first release did not write is not required. Units are suffixes of keys; a figure is null where it does not exist.

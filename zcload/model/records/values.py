@@ -1,4 +1,4 @@
-"""Values that lines of windows.jsonl and objects of summary.json share: numbers with their bounds, figures, cautions, facts of the host."""
+"""Types that windows.jsonl and summary.json share: bounded numbers, figures, cautions, facts of the host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The 2015 note's experiment in one command: `zcload demo`."""
+"""`zcload demo`: the experiment of 2015 in one command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The four senders of the demo: the note's two and, twice, the copy done well."""
+"""The senders of the demo: the two of 2015, and the copy done well, twice."""
 
 from __future__ import annotations
 

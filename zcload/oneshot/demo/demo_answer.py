@@ -1,4 +1,4 @@
-"""The demo's answer in plain words. Nothing is said here that an interval does not carry."""
+"""The demo's answer in words. Every statement is backed by an interval."""
 
 from __future__ import annotations
 

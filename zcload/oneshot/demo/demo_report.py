@@ -1,4 +1,4 @@
-"""A demo as text for a terminal: the answer, this machine's figures beside the note's, the ratios, how it was measured."""
+"""The demo's report for a terminal: the answer, the figures beside those of 2015, the ratios, the method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a demo found: the figures of every transfer, and the ratios that may be formed from them."""
+"""The result of a demo: the figures of every transfer, and the ratios made of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo: make or open the file, verify every contender once, then rounds of timed transfers in random order."""
+"""Run the demo: make or open the file, verify every contender once, then time rounds of transfers in random order."""
 
 from __future__ import annotations
 

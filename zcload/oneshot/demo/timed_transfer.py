@@ -1,4 +1,4 @@
-"""One transfer, timed as the note timed it: a fresh connection, a freshly forked sender and receiver, one file.
+"""Time one transfer as in 2015: a fresh connection, a freshly forked sender and receiver, one file.
 
 The wall clock starts after connect and stops when the sender has closed its socket; opening and reading are inside. What
 is still in the socket's queue then (some MB at most) is not: the note's clock left it out too. The CPU clocks are each

@@ -1,4 +1,4 @@
-"""The charts of a report: one file each, one line here. A file says what to draw; `draw` draws it, the page and the files show it."""
+"""The registry of charts: one line each. A chart's file says what to draw; draw.py draws it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CPU per GB of one point: a bar for each variant, a panel for each ledger, all on one scale."""
+"""Chart of the CPU per GB of one point: a bar for each variant, a panel for each ledger, all on one scale."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where one variant starts to beat another: what the contender saves along the axis, the margin, and the crossing with its interval."""
+"""Chart of a crossover: the contender's saving along the axis, the margin, and the crossing with its interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CPU cores against goodput: what each variant needs at the throughput it reaches, a line for each variant that has several points."""
+"""Chart of CPU cores against goodput: a line for each variant that has several points."""
 
 from __future__ import annotations
 

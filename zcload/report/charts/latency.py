@@ -1,4 +1,4 @@
-"""Latency of one point of small files: its percentiles, a line for each variant, on a logarithmic axis."""
+"""Chart of the latency percentiles of one point of small files: a line for each variant, logarithmic axis."""
 
 from __future__ import annotations
 

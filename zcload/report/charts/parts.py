@@ -1,4 +1,4 @@
-"""What all charts are made of: a chart and its panels, the look of a variant, axes, and labels that stand beside their marks.
+"""Parts of all charts: chart and panel, colours and shapes of variants, axes, labels.
 
 Colours are names of the page's CSS variables, so that one drawing serves light and dark; files get fixed ones in their place.
 """

@@ -1,4 +1,4 @@
-"""Savings of one point as a forest plot: estimate and interval of each comparison, the margin as a band, the verdict in words."""
+"""Chart of the savings of one point: a forest plot with estimates, intervals, the margin as a band, and verdicts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What charts need of the raw records, read once and record by record: each window's cost, and the time series of psutil's samples."""
+"""Read what charts need of the raw records, record by record: each window's cost, and psutil's time series."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sweep shows: CPU per GB, and the headline saving with its margin, from point to point."""
+"""Charts of a sweep: CPU per GB, and the headline saving with its margin, from point to point."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The time series of one point, from psutil's samples: goodput, CPU of each end, context switches of each end."""
+"""Chart of one point over time, from psutil's samples: goodput, CPU of each end, context switches of each end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A result as charts see it: its measured points, the variants to draw, how each looks, what was swept, and the raw view."""
+"""A result prepared for charts: its measured points, the variants with their colours, what was swept, the raw series."""
 
 from __future__ import annotations
 

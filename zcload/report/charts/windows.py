@@ -1,4 +1,4 @@
-"""The raw windows of one point: each window's CPU per GB as a point, so that nothing hides behind an interval."""
+"""Chart of the raw windows of one point: each window's CPU per GB as a dot."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The output formats: one file each, one line in zcload/report/__init__.py."""
+"""Report formats, one file each. zcload/report/__init__.py registers them."""

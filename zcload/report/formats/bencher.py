@@ -1,4 +1,4 @@
-"""The figures as Bencher Metric Format: a benchmark for each point and variant, a measure for each metric, the interval as its bounds.
+"""Report format `bencher`: Bencher Metric Format, a benchmark per point and variant, the interval as bounds.
 
 Format: https://bencher.dev/docs/reference/bencher-metric-format/
 """

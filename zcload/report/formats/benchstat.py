@@ -1,4 +1,4 @@
-"""The figures of every generation in Go's benchmark format, for benchstat, which compares such files.
+"""Report format `benchstat`: Go's benchmark format with one line per generation.
 
 A line a generation, because set-ups are what differs from one to the next (docs/design.md): the samples that a rank test may take for
 independent. Format: https://go.dev/design/14313-benchmark-format and, for the lines that begin with Unit, https://go.dev/issue/43744.

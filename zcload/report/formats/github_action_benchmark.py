@@ -1,4 +1,4 @@
-"""The figures of which less is better as github-action-benchmark's customSmallerIsBetter.
+"""Report format `github-action-benchmark`: customSmallerIsBetter, for metrics of which less is better.
 
 Format: https://github.com/benchmark-action/github-action-benchmark (README, examples/custom): a list of name, unit, value, and range and
 extra as text. The tool compares bare values with a threshold; `zcload compare` compares intervals.

@@ -1,4 +1,4 @@
-"""The report as GitHub-flavoured Markdown, for an issue or a pull request."""
+"""Report format `markdown`: GitHub-flavoured, for an issue or a pull request."""
 
 from __future__ import annotations
 

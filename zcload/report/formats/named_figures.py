@@ -1,4 +1,4 @@
-"""Figures by name, for formats of other tools that know names and values and nothing of points, variants and baselines."""
+"""Figures by name, for formats of tools that do not know points, variants and baselines."""
 
 from __future__ import annotations
 

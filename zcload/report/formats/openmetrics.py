@@ -1,4 +1,4 @@
-"""The figures as OpenMetrics text, for a textfile collector or a push gateway: gauges, without time stamps, which those refuse.
+"""Report format `openmetrics`: gauges without time stamps, for a textfile collector or a push gateway.
 
 Format: OpenMetrics 1.0, https://prometheus.io/docs/specs/om/open_metrics_spec/, "Text format". A family has no UNIT line: that asks for
 names that end in the unit, and ours end in _per_gb.

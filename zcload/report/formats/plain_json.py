@@ -1,4 +1,4 @@
-"""The summary itself: one result as it is, several as a list."""
+"""Report format `json`: the summary itself, or a list of summaries."""
 
 from __future__ import annotations
 

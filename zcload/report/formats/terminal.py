@@ -1,4 +1,4 @@
-"""The report for a terminal: the answer, the tables, the cautions, how it was measured."""
+"""Report format `table`, for a terminal: the answer, the tables, the cautions, the method."""
 
 from __future__ import annotations
 

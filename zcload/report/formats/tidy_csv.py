@@ -1,4 +1,4 @@
-"""The figures as tidy CSV: one row a point, variant and metric, with the comparison to the baseline beside it."""
+"""Report format `csv`: one row per point, variant and metric, with its comparison to the baseline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The windows as tidy CSV: one row a window, read and written one at a time."""
+"""Report format `csv-windows`: one row per window, read and written one at a time."""
 
 from __future__ import annotations
 

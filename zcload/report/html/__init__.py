@@ -1,4 +1,4 @@
-"""The report as one self-contained page: no script, nothing loaded, charts as inline SVG, each with its table.
+"""Report format `html`: one self-contained page without scripts, with charts as inline SVG, each with its table.
 
 Without vl-convert the page has the tables and says how to get the charts.
 """

@@ -1,4 +1,4 @@
-"""What other tools measured, read from their own output: one file each, one line here. Never judged: it is not paired with anything."""
+"""Read results of other tools from their own output. They are shown below a report and never compared."""
 
 from __future__ import annotations
 

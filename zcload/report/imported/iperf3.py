@@ -1,4 +1,4 @@
-"""iperf3 -J (https://github.com/esnet/iperf): goodput of the receiver, CPU of both processes.
+"""Read `iperf3 -J` (https://github.com/esnet/iperf): goodput of the receiver, CPU of both processes.
 
 Its CPU percentages are the process's own (clock() over wall time, cpu_util in iperf_util.c), 100 for one core, between the creation of the
 streams and the results. With --omit they and the wall time take the omitted seconds in, the bytes do not.

@@ -1,4 +1,4 @@
-"""netperf's bulk tests (https://github.com/HewlettPackard/netperf): classic tables with -c -C, or omni with -k (KEY=value).
+"""Read netperf's bulk tests (https://github.com/HewlettPackard/netperf): classic tables with -c -C, or omni with -k.
 
 Service demand is in microseconds per KB of 1024 bytes, of the whole machine at each end (doc/netperf.texi, "CPU Utilization").
 """

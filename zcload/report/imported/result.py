@@ -1,4 +1,4 @@
-"""One result of another tool, in the units of zcload, with what its figures leave out or take in."""
+"""One result of another tool in zcload's units, with notes on what its figures include."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other tools measured, as a table below a report's own: unpaired, so never judged."""
+"""Show results of other tools as a table below the report."""
 
 from __future__ import annotations
 

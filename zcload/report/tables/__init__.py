@@ -1,1 +1,1 @@
-"""The tables of a report as headers and rows of text."""
+"""The tables of a report, as headers and rows of text."""

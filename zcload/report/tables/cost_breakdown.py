@@ -1,4 +1,4 @@
-"""The truth meter and the bill of costs as tables: what the kernel said of the sends, and what each GB took."""
+"""Tables of the zero-copy check and of the cost breakdown: what the kernel reported, and what each GB cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where one variant starts to beat another, in words and as a table along the axis."""
+"""Sentences and table of a crossover along its axis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of a report as headers and rows of text; table and markdown differ only in how they draw them."""
+"""The main tables of a report, as headers and rows of text. Terminal and Markdown only draw them differently."""
 
 from __future__ import annotations
 

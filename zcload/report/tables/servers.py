@@ -1,4 +1,4 @@
-"""What a server adds to the bare mechanism whose work it does, and how each server was read and asked."""
+"""Tables of servers: what each adds to the mechanism that it uses, and how it was read and asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What small files cost and how long they take: per transfer, and over all sizes of a study."""
+"""Tables of small files: cost per transfer and latency, also over all sizes of a study."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table of a report, before anybody draws it."""
+"""A table of a report: headers and rows of text, before a format draws it."""
 
 from __future__ import annotations
 

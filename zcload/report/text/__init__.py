@@ -1,1 +1,1 @@
-"""The sentences and figures of a report as text."""
+"""The sentences and figures of a report, as text."""

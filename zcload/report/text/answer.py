@@ -1,4 +1,4 @@
-"""The answer in plain words: the first lines of every report. Nothing is said here that an interval does not carry."""
+"""The answer in words: the first lines of every report. Every statement is backed by an interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The curve in characters, for a terminal: CPU cores of both ends against goodput, a letter for each variant."""
+"""Plot CPU cores against goodput in characters, for a terminal: a letter for each variant."""
 
 from __future__ import annotations
 

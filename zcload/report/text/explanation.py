@@ -1,4 +1,4 @@
-"""Why a variant won or lost, in a sentence: the reasons that the summary found, put into words."""
+"""Sentences that explain why a variant costs more or less, from the causes in the summary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a figure and its interval are written, the same in every format."""
+"""Write a figure and its interval, the same in every format."""
 
 from __future__ import annotations
 

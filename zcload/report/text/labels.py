@@ -1,4 +1,4 @@
-"""What must not be missed beside a variant's figures, in every format: that it was no zero-copy after all."""
+"""Labels beside a variant's figures, in every format, such as "copied: not a zero-copy result"."""
 
 from __future__ import annotations
 

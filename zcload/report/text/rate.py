@@ -1,4 +1,4 @@
-"""A rate in operator's units: the cores each variant needs at it, the difference, and who cannot keep up. From measured points only."""
+"""Sentences about a rate in operator's units: cores needed, the difference, and who cannot reach it."""
 
 from __future__ import annotations
 

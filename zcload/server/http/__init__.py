@@ -1,1 +1,1 @@
-"""HTTP/1 from the receivers' side: requests out, heads checked, bodies drained by the sinks."""
+"""HTTP/1 on the receivers' side: send requests, parse heads, give bodies to the sinks."""

@@ -1,4 +1,4 @@
-"""A certificate for one run: self-signed, for one address, trusted by the receivers and by nobody else.
+"""Make a self-signed certificate for one run and one address, which only the receivers trust.
 
 The standard library speaks TLS but cannot make a certificate; the openssl command can.
 """

@@ -1,4 +1,4 @@
-"""Connections to a server that listens already: plain TCP, many at a time."""
+"""Connect to a server that is already listening: plain TCP, many connections at a time."""
 
 from __future__ import annotations
 

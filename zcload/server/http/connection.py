@@ -1,4 +1,4 @@
-"""One connection to a server: a request out, the answer's head and framing in; the payload between them is the sink's."""
+"""One HTTP connection: send a request, parse the answer's head and framing, and give the payload to the sink."""
 
 from __future__ import annotations
 

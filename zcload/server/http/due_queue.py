@@ -1,4 +1,4 @@
-"""Connections that are to ask later: who is next, and the wait for that moment or for answers, whichever comes first."""
+"""A queue of connections by the time of their next request, and the wait for the first of them or for an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The connections of one HTTP receiver: what can be read is taken through the sink, and whoever asks decides what comes next.
+"""The connections of one HTTP receiver: read what is ready through the sink, and let the load choose the next request.
 
 While a window is open a single connection makes no system calls but the request, the head and the sink's.
 """

@@ -1,4 +1,4 @@
-"""How the body of a response is delimited: by its length, in chunks, or by the end of the connection (RFC 9112, 6 and 7).
+"""Where the body of a response ends: by length, by chunks, or at the end of the connection (RFC 9112, 6 and 7).
 
 Nothing here touches a socket.
 """

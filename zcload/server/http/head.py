@@ -1,4 +1,4 @@
-"""The head of an HTTP/1 response: status line and header fields, read incrementally and strictly (RFC 9112, RFC 9110).
+"""Parse the head of an HTTP/1 response incrementally and strictly (RFC 9112, RFC 9110).
 
 Strict, because what is measured must be certain: where the RFC leaves a recipient the choice between repairing and refusing,
 this parser refuses. A head is at most 64 KiB. Nothing here touches a socket.

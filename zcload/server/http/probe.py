@@ -1,4 +1,4 @@
-"""One request before anything is measured: what the server at an address makes of the file, and whether it can be measured at all."""
+"""Send one request before anything is measured: can this server be measured, and does it serve the file?"""
 
 from __future__ import annotations
 

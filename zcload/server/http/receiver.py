@@ -1,4 +1,4 @@
-"""The body of an HTTP receiver: at the coordinator's orders, keep connections to a server busy, as its load says.
+"""The HTTP receiver process: keep its connections to a server busy while the gate is open, as its load says.
 
 It parks between windows as a sender does, and takes the payload through one sink as a receiver does.
 """

@@ -1,4 +1,4 @@
-"""What the receivers ask a server for, and what its answers must say."""
+"""What the receivers request from a server, and what its answers must contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS in user space on the receivers' side: the ssl module's connections, behaving as plain ones do in the receivers' loop."""
+"""TLS connections of the receivers, by the ssl module, with the interface of plain sockets."""
 
 from __future__ import annotations
 

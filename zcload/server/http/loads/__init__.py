@@ -1,1 +1,1 @@
-"""What HTTP receivers ask for, and when."""
+"""Loads over HTTP: what receivers request, and when."""

@@ -1,4 +1,4 @@
-"""The load of a rate: the file over and over, a burst on a connection whenever the lane's rate has earned one.
+"""The load of a rate over HTTP: request a burst of the file whenever the rate allows one.
 
 The schedule is that of paced senders (zcload/model/schedule.py), a connection in the place of a sender, and so is what is counted of it.
 A burst is one request, or as many of smaller ones as make a chunk of the point's. A connection whose answer is still under way when its

@@ -1,4 +1,4 @@
-"""The load of a closed loop: the file over and over, the next range or file as soon as the last has come."""
+"""The load of a closed loop over HTTP: request the next range or file as soon as the last has arrived."""
 
 from __future__ import annotations
 
