@@ -60,6 +60,7 @@ def run(
     host_name: bool = False,
     view: Viewer = nobody,
     resume: bool = False,
+    wait: bool = False,
 ) -> Result:
     """Run a study as `zcload run` does, print nothing, and return its result, which is stored in *out* (default results/...).
 
@@ -87,6 +88,7 @@ def run(
             host_name=host_name,
             view=view,
             resume=resume,
+            wait=wait,
         )
     if outcome.error is not None:
         outcome.error.result = outcome.result

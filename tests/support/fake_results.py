@@ -198,15 +198,17 @@ class Result:
         judged = {} if fate == "abandoned" else {"foreign_share": 0.2 if fate in ("kept", "repeated") else 0.0, "limit": 0.07}
         return self.event("block", fate=fate, **judged, **label)
 
-    def generation(self, number, groups, *, blocks=2, purpose="measure", idle=None):
+    def generation(self, number, groups, *, blocks=2, purpose="measure", idle=None, fate="counted", replicate=None):
         """Record a generation of *blocks* equal blocks, its warm-up, the *idle* cores, and what the lanes report at its end."""
         groups = [groups] if isinstance(groups, dict) else groups
-        self.event("generation", generation=number, purpose=purpose, cpus=[[0], [1]], groups=[list(group) for group in groups])
+        self.event(
+            "generation", generation=number, purpose=purpose, replicate=replicate, cpus=[[0], [1]], groups=[list(group) for group in groups]
+        )
         self.block(groups, generation=number, block=-1, purpose="warm-up")
         if idle is not None:
             self.idle(idle, generation=number, purpose=purpose)
         for block in range(blocks):
-            self.block(groups, generation=number, block=block, purpose=purpose)
+            self.block(groups, generation=number, block=block, purpose=purpose, fate=fate)
         return self.reports(number, *{name for group in groups for name in group})
 
     def reports(self, generation, *names, completions=None, moved=None, **tcp_info):

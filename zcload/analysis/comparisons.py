@@ -101,6 +101,21 @@ def judge(comparisons: Sequence[Comparison], margin: float, aa_outside: bool) ->
             comparison.reason = "the baseline differs from itself by more than the margin (A/A): no verdict of this point can be trusted"
 
 
+def judge_beside_load(comparisons: Iterable[Comparison], margin: float) -> None:
+    """Take back verdicts of a point that was measured beside other work, unless the blocks without it say the same by themselves."""
+    for c in comparisons:
+        if c.aa or c.verdict in (None, "inconclusive"):
+            continue
+        alone = verdict(c.metric, c.clean, margin)[0] if c.clean is not None else None
+        if alone != c.verdict:
+            c.verdict = "inconclusive"
+            c.reason = (
+                "other work ran beside it, and too few blocks were free of it"
+                if alone is None
+                else f"other work ran beside it, and the blocks without it alone say: {alone}"
+            )
+
+
 def _verdict(comparison: Comparison, margin: float) -> tuple[str | None, str | None]:
     interval = comparison.ratio.interval
     return verdict(comparison.metric, interval, margin) if interval else (None, comparison.ratio.reason)

@@ -28,6 +28,7 @@ class PointData:
     blocks: int = 0
     repeated: int = 0
     kept_contaminated: int = 0
+    foreign_share: float | None = None  # of the machine's CPUs: what others used in the blocks that count, on average
     windows: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     reports: dict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))
     workers: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -48,6 +49,7 @@ class Sorting:
         self._purpose, self._clusters = purpose, clusters
         self._replicates: dict[int, int] = {}  # by generation, where a fresh process measured it
         self._data = PointData()
+        self._foreign: list[float] = []  # of each block that counts
         self._pending: dict[int, list[Record]] = defaultdict(list)  # windows of blocks that are not over
         self._samples: dict[int, list[Record]] = defaultdict(list)  # the first and the last of a generation: the others say no more
         self._reports: dict[int, dict[str, list[Record]]] = defaultdict(dict)
@@ -83,6 +85,8 @@ class Sorting:
         self._data.blocks += 1
         self._data.repeated += fate == "repeated"
         self._data.kept_contaminated += fate == "kept"
+        if fate != "repeated" and "foreign_share" in block:
+            self._foreign.append(block["foreign_share"])
         generation = self._fates[number].setdefault(fate, Generation(number))
         for window in windows:
             self._data.windows[window["lane"]] += 1
@@ -94,6 +98,7 @@ class Sorting:
     def finish(self, idle_cores: float | None) -> PointData:
         """Return all that was taken in, sorted; *idle_cores* is what the machine uses when idle, None if it is not known."""
         data = self._data
+        data.foreign_share = max(0.0, sum(self._foreign) / len(self._foreign)) if self._foreign else None
         for number, fates in self._fates.items():
             for generation in fates.values():
                 _less_idle(generation, idle_cores)

@@ -9,7 +9,7 @@ from typing import Any
 from zcload.analysis import rate
 from zcload.analysis.bottleneck import bottleneck
 from zcload.analysis.caution_rules import arrivals_missed, point_cautions
-from zcload.analysis.comparisons import Comparison, aa_outside, compare, judge, keep_family_wise, smallest_saving_percent
+from zcload.analysis.comparisons import Comparison, aa_outside, compare, judge, judge_beside_load, keep_family_wise, smallest_saving_percent
 from zcload.analysis.cost_breakdown import cost_breakdown
 from zcload.analysis.crossover import crossing_record
 from zcload.analysis.estimates import difference_to, metric_interval
@@ -27,6 +27,8 @@ from zcload.model.metrics import METRICS, headline
 # History of the schema (a reader refuses a number it does not know; adding keys keeps the number):
 #   1  2026-11  the first.
 SCHEMA = "zcload.summary/1"
+
+LOADED = 0.10  # of the machine's CPUs, used by others on average over the blocks: beyond it a result is not to be quoted
 
 Record = Mapping[str, Any]
 
@@ -128,6 +130,9 @@ class _Point:
         self.over_comparisons = self._compare_over()
         for comparisons in (self.comparisons, self.best_comparisons, self.over_comparisons):
             judge(comparisons, margin, outside)
+        self.loaded = (self.data.foreign_share or 0.0) > LOADED
+        if self.loaded:
+            judge_beside_load(self.all_comparisons, margin)
         self.rates = self._rates()
         self.check = _window_check(records.checked.finish(self.idle_cores), self)
         self.per_call = costs_per_call(self.lanes, self.calibrated, list(self.data.all_blocks.values()))
@@ -138,6 +143,7 @@ class _Point:
         self.cautions = self._cautions()
         # Only figures are left to be told: the points of a study need not all be in memory at once.
         self.measured, self.replicates = self.data.measured, self.data.replicates
+        self.foreign_share = self.data.foreign_share
         self.counted = (self.data.blocks, self.data.repeated, self.data.kept_contaminated)
         del self.data, self.generations, self.bootstrap
 
@@ -250,6 +256,9 @@ class _Point:
         missed = stopped == "time limit"
         failed = stopped is not None and stopped.startswith("failed")
         found = [Caution(r["code"], self.where + r["message"], r["remedy"]) for r in self.events["caution"]]
+        if self.loaded:
+            cpus = self.header["environment"].get("cpus_online") or 1
+            found.append(caution("loaded", self.where, cores=(self.data.foreign_share or 0.0) * cpus, cpus=cpus))
         found += point_cautions(self.where, self.data, self.comparisons, self.variants, self.observer_share, missed, self.margin)
         found += server_cautions(self.where, self.variants)
         if failed:
@@ -280,6 +289,8 @@ class _Point:
             "window_s": self.calibrated.get("window_s"),
             "window_open_s": self.open_s,
             "observer_share": self.observer_share,
+            "foreign_share": self.foreign_share,
+            "loaded": self.loaded,
             "idle_cores": self.idle_cores,
             "loop_s_per_call": self.per_call.get(LOOP),
             "own_s_per_call": self.per_call,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from zcload import __version__
-from zcload.cli.options import Chunk, NoHtml, NoProgress, OutDirectory, OutFile, Seed, Set, SeveralNew, SummaryJson
+from zcload.cli.options import Chunk, NoHtml, NoProgress, NoWait, OutDirectory, OutFile, Seed, Set, SeveralNew, SummaryJson
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -68,6 +68,7 @@ def run(
     host_name: Annotated[bool, typer.Option("--host-name", help="Store this host's name in the result.")] = False,
     no_html: NoHtml = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in RESULT_DIR.")] = False,
+    no_wait: NoWait = False,
 ) -> None:
     """Run a study, print its report and store the result."""
     from zcload.cli.run import run_study
@@ -94,6 +95,7 @@ def run(
             host_name=host_name,
             page=not no_html,
             resume=resume,
+            wait=not no_wait,
         )
     )
 
@@ -115,6 +117,7 @@ def crossover(
     seed: Seed = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if this host cannot run one of the two.")] = False,
     no_html: NoHtml = False,
+    no_wait: NoWait = False,
 ) -> None:
     """Find where B starts to beat A: the chunk, file size, senders or rate from which on it pays."""
     from zcload.cli.crossover import crossover_study
@@ -123,7 +126,17 @@ def crossover(
     options = {"--sweep": sweep, "--from": low, "--to": high, "--precision": precision, "--time": time, "--max-time": max_time}
     study = crossover_study(names, set_ or [], options)
     raise typer.Exit(
-        carry_out(study, out=out, plan_only=plan, as_json=json, show_progress=not no_progress, seed=seed, strict=strict, page=not no_html)
+        carry_out(
+            study,
+            out=out,
+            plan_only=plan,
+            as_json=json,
+            show_progress=not no_progress,
+            seed=seed,
+            strict=strict,
+            page=not no_html,
+            wait=not no_wait,
+        )
     )
 
 

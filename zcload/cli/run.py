@@ -36,6 +36,7 @@ def run_study(
     host_name: bool,
     page: bool,
     resume: bool = False,
+    wait: bool,
 ) -> int:
     """Run the study that *names* mean and print what is to be printed; return the exit code.
 
@@ -68,6 +69,7 @@ def run_study(
         host_name=host_name,
         page=page,
         resume=resume,
+        wait=wait,
     )
 
 
@@ -107,6 +109,7 @@ def carry_out(
     host_name: bool = False,
     page: bool = True,
     resume: bool = False,
+    wait: bool = True,
 ) -> int:
     """Run a study that is checked, after telling what it will take; print what is to be printed; return the exit code."""
     from zcload import api
@@ -127,7 +130,15 @@ def carry_out(
     with viewer(show_progress) as view:
         try:
             result = api.run(
-                study, out=out, seed=seed, strict=strict, check_windows=check_windows, host_name=host_name, view=view, resume=resume
+                study,
+                out=out,
+                seed=seed,
+                strict=strict,
+                check_windows=check_windows,
+                host_name=host_name,
+                view=view,
+                resume=resume,
+                wait=wait,
             )
         except ZcloadError as caught:
             if caught.result is None:

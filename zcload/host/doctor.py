@@ -83,10 +83,14 @@ def findings(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
     processes: Processes | None = None,
+    sample: Sample | None = None,
     room: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
 ) -> list[Finding]:
-    """Return one finding per check of *host*, judged for *study* if there is one; takes *interval_s* seconds of sleep."""
-    sample = take_sample(host, interval_s, clock, sleep, processes or foreign_processes)
+    """Return one finding per check of *host*, judged for *study* if there is one.
+
+    Without a *sample* of what the machine does it takes one, which lasts *interval_s* seconds.
+    """
+    sample = sample or take_sample(host, interval_s, clock, sleep, processes or foreign_processes)
     facts = Facts(host, describe(host=host), cgroup_limits(host), sample, study, room)
     return [_finding(code, *JUDGES[code](facts)) for code in CHECKS]
 

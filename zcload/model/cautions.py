@@ -63,6 +63,13 @@ _OWN: dict[str, CautionKind] = {
         "blocks with foreign CPU time or steal above 5 % were kept, because a quarter had been repeated already. "
         "`ratio` contains the kept blocks, `with_contaminated` the repeated ones too",
     ),
+    "loaded": CautionKind(
+        "problem",
+        "measured while other work used {cores:.1f} of {cpus} CPUs: do not quote these figures",
+        "stop the other work (zcload doctor lists it) and run it again",
+        "other work used more than 10 % of the machine's CPUs, on average over the blocks that count. Verdicts stay only where the blocks "
+        "without it alone say the same",
+    ),
     "clocks_disagree": CautionKind(
         "problem",
         "{lane}: psutil gives the {role}s {ticked:.2f} s of CPU, the exact clocks {exact:.2f} s",

@@ -34,6 +34,7 @@ from zcload.runner.lane_facts import lane_facts
 from zcload.runner.measurer import Host, InProcess, Measurer
 from zcload.runner.plan import point_name
 from zcload.runner.point_state import PointState, initial_states
+from zcload.runner.quiet import LONGEST_WAIT_S, wait_for_quiet
 from zcload.runner.replicates import Replicates
 from zcload.runner.resume import check_same, read_previous, replicates_of, restore
 from zcload.runner.rounds import run_crossover, run_points, swept_value
@@ -74,8 +75,11 @@ def run(
     host_name: bool = False,
     view: Viewer = nobody,
     resume: bool = False,
+    wait: bool = False,
 ) -> Outcome:
     """Run *study* and store its result in *directory* (default results/<utc time>-<name>).
+
+    With *wait* it waits some seconds for other work on the machine to end first.
 
     With *resume* go on with the interrupted run of *study* that *directory* holds: finished points stay as they are.
 
@@ -93,7 +97,10 @@ def run(
     now = datetime.now(UTC)
     view(Progress("looking at this host"))
     environment = describe(host_name=host_name)
-    found = [*doctor_cautions(findings(study=study)), *preflight.cautions(study, environment)]
+    found = [
+        *doctor_cautions(findings(study=study, sample=wait_for_quiet(view, LONGEST_WAIT_S if wait else 0.0))),
+        *preflight.cautions(study, environment),
+    ]
     affinity = os.sched_getaffinity(0)
     started = f"{now:%Y-%m-%dT%H:%M:%SZ}"
     error: ZcloadError | None = None

@@ -301,6 +301,8 @@ class PointSummary(Stored):
     window_s: Amount | None
     window_open_s: Annotated[list[Number], Len(2, 2)] | None  # shortest and longest
     observer_share: Number | None
+    foreign_share: NotRequired[Number | None]  # of the machine's CPUs: what others used in the blocks that count
+    loaded: NotRequired[bool]  # whether that is so much that the point's figures are not to be quoted
     idle_cores: Number | None
     loop_s_per_call: Number | None
     own_s_per_call: NotRequired[dict[str, Number]]

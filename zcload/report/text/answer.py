@@ -26,10 +26,20 @@ def answer(summary: Mapping[str, Any]) -> list[str]:
     if not measured:
         return ["Nothing was measured: there is no answer in this result."]
     if summary.get("crossing"):
-        return crossover.sentences(summary)
+        return [*beside_load(summary), *crossover.sentences(summary)]
     for point in measured:
         lines += _point(summary, point)
-    return lines
+    return [*beside_load(summary), *lines]
+
+
+def beside_load(summary: Mapping[str, Any]) -> list[str]:
+    """Return, first of all, that a result was measured beside other work and is not to be quoted; nothing if it was not."""
+    shares = [point["foreign_share"] for point in summary["points"] if point.get("loaded")]
+    if not shares:
+        return []
+    cpus = summary["environment"].get("cpus_online") or 1
+    which = "" if len(shares) == len(summary["points"]) else f" at {len(shares)} of {len(summary['points'])} points"
+    return [f"Measured while other work used up to {max(shares) * cpus:.1f} of {cpus} CPUs{which}: do not quote these figures."]
 
 
 def cautions(summary: Mapping[str, Any]) -> list[tuple[str, str | None, list[str]]]:

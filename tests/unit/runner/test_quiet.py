@@ -1,0 +1,42 @@
+"""Waiting for a quiet machine: how long, what is shown meanwhile, and what the run is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from zcload.errors import Interrupted
+from zcload.host.environment import Sample
+from zcload.linux import interrupt
+from zcload.runner.quiet import wait_for_quiet
+
+BUSY = Sample(2, 0.93, 0.0, (("python3", 0.91),))
+CALM = Sample(2, 0.05, 0.0)
+
+
+def waited(samples, longest_s=60.0):
+    """Return the last sample and what was shown until then."""
+    shown, left = [], iter(samples)
+    return wait_for_quiet(shown.append, longest_s, lambda: next(left)), [progress.detail for progress in shown]
+
+
+def test_a_quiet_machine_is_not_waited_for():
+    """On a quiet machine one sample is enough, and nothing is shown."""
+    assert waited([CALM]) == (CALM, [])
+
+
+def test_a_busy_machine_is_waited_for_and_what_runs_is_shown():
+    """While others use more than 5 % of the CPUs the run waits, and shows how much and which program."""
+    assert waited([BUSY, BUSY, CALM]) == (CALM, ["0.93 of 2 CPUs busy: python3 0.91"] * 2)
+
+
+@pytest.mark.parametrize(("samples", "longest_s"), [([BUSY], 0.0), ([None], 60.0)])
+def test_the_wait_ends(samples, longest_s):
+    """The wait ends with its time, and at once where the machine cannot be sampled; the last sample is what the result is told."""
+    assert waited(samples, longest_s) == (samples[-1], [])
+
+
+def test_a_signal_ends_the_wait(monkeypatch):
+    """Ctrl-C while it waits ends the run."""
+    monkeypatch.setattr(interrupt, "requested", 2)
+    with pytest.raises(Interrupted):
+        waited([BUSY, BUSY])

@@ -1,0 +1,45 @@
+"""Before a run measures: wait a few seconds for other work on the machine to end, and say what runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from zcload.host.doctor import BACKGROUND_LIMIT, SAMPLE_S
+from zcload.host.environment import Sample, foreign_processes, take_sample
+from zcload.host.topology import HERE
+from zcload.linux import interrupt
+from zcload.model.progress import Progress, Viewer
+
+LONGEST_WAIT_S = 5.0
+
+Take = Callable[[], Sample | None]
+
+
+def wait_for_quiet(view: Viewer, longest_s: float = LONGEST_WAIT_S, take: Take | None = None) -> Sample | None:
+    """Sample the machine until others use at most BACKGROUND_LIMIT of its CPUs, or for *longest_s* seconds; return the last sample.
+
+    *view* is shown what runs meanwhile. None where the machine cannot be sampled. Raises Interrupted on a signal.
+    """
+    take = take or _sample
+    deadline = time.monotonic() + longest_s
+    sample = take()
+    while sample is not None and sample.busy_cpus > BACKGROUND_LIMIT * sample.cpus and time.monotonic() < deadline:
+        interrupt.check()
+        view(Progress("waiting for other work to end", busiest(sample)))
+        sample = take()
+    interrupt.check()
+    return sample
+
+
+def busiest(sample: Sample) -> str:
+    """Return what runs beside zcload: "0.93 of 2 CPUs busy: python3 0.91"."""
+    names = ", ".join(f"{name} {cpus:.2f}" for name, cpus in sample.top)
+    return f"{sample.busy_cpus:.2f} of {sample.cpus} CPUs busy" + (f": {names}" if names else "")
+
+
+def _sample() -> Sample | None:
+    def pause(seconds: float) -> None:
+        interrupt.pause(seconds)
+
+    return take_sample(HERE, SAMPLE_S, time.monotonic, pause, foreign_processes)
