@@ -1,23 +1,28 @@
-"""Network namespaces that processes hold."""
+"""Network namespaces that processes hold. Only those of the tests' own processes are looked at: others make some at any time."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+import psutil
 
-def held_by(process: Path) -> set[int]:
-    """The network namespaces that a process (its folder in /proc) is in, or holds by a descriptor; none if we may not see."""
+
+def held_by(*pids: int) -> set[int]:
+    """Return the network namespaces that processes are in, or hold by a descriptor; none of one that is gone or that we may not see."""
     found = set()
-    for link in (process / "ns" / "net", *(process / "fd").glob("*")):
-        try:
-            target = os.readlink(link)
-        except OSError:
-            continue
-        if target.startswith("net:["):
-            found.add(int(target[5:-1]))
+    for pid in pids:
+        process = Path(f"/proc/{pid}")
+        for link in (process / "ns" / "net", *(process / "fd").glob("*")):
+            try:
+                target = os.readlink(link)
+            except OSError:
+                continue
+            if target.startswith("net:["):
+                found.add(int(target[5:-1]))
     return found
 
 
-def namespaces_held() -> set[int]:
-    return set().union(*map(held_by, Path("/proc").glob("[0-9]*")))
+def held_by_us() -> set[int]:
+    """Return the network namespaces that this process and all below it hold."""
+    return held_by(os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True)))

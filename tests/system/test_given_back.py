@@ -8,7 +8,7 @@ from itertools import cycle, islice, product
 
 import psutil
 import pytest
-from support.namespaces import namespaces_held
+from support.namespaces import held_by_us
 
 from zcload.errors import ConfigError
 from zcload.lane.network import open_network
@@ -105,7 +105,7 @@ def test_the_last_of_many_lanes_gets_what_the_first_got(name, counter, source_fi
 def test_networks_are_given_back(leaks, source_file):
     """20 veth networks with a lane in each leave no namespace, process or descriptor."""
     file = source_file(100_003)
-    before, held, children = leaks(), namespaces_held(), len(psutil.Process().children())
+    before, held, children = leaks(), held_by_us(), len(psutil.Process().children())
     for _ in range(20):
         try:
             network = open_network(Point(network="veth"))
@@ -116,5 +116,5 @@ def test_networks_are_given_back(leaks, source_file):
         finally:
             network.close()
     assert leaks() == before
-    assert namespaces_held() <= held
+    assert held_by_us() <= held
     assert len(psutil.Process().children()) == children

@@ -7,12 +7,11 @@ import os
 import subprocess
 import sys
 
-import psutil
 import pytest
 from support.paths import SUPPORT
+from support.processes import MARK, marked, wait_until
 
 HERE = SUPPORT
-MARK = "ZCLOAD_TEST_MARK"
 STUDY = """
 [study]
 name = "faults"
@@ -31,7 +30,7 @@ name = "faulty"
 kind = "server"
 command = ["{{python}}", "{program}", "{fault}", "{{port}}", "{{file}}"]
 request_size = "64KiB"
-ready_time = "1s"
+ready_time = "{ready}"
 grace = "300ms"
 """
 
@@ -52,24 +51,12 @@ FAULTS = [
 
 def measured(fault, tmp_path):
     """Run a study with a server that has *fault*; return the process that ended, and the summary if there is one."""
-    (tmp_path / "study.toml").write_text(STUDY.format(program=HERE / "faulty.py", fault=fault))
+    (tmp_path / "study.toml").write_text(STUDY.format(program=HERE / "faulty.py", fault=fault, ready="1s" if fault == "never" else "20s"))
     environment = {**os.environ, MARK: str(tmp_path)}
     command = [sys.executable, "-m", "zcload", "run", str(tmp_path / "study.toml"), "--out", str(tmp_path / "r"), "--no-progress"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=100, check=False)
     summary = tmp_path / "r" / "summary.json"
     return done, json.loads(summary.read_text()) if summary.exists() else None
-
-
-def left(tmp_path):
-    """Return the processes that carry the mark of this test."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == str(tmp_path):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 @pytest.mark.slow
@@ -94,7 +81,7 @@ def test_a_fault_is_one_line_and_the_right_exit_code(fault, code, status, says, 
     assert ("server_end" in codes) == (fault == "ignores")
     if fault == "forks":
         assert found["server"]["processes"] == 6
-    assert not left(tmp_path)
+    assert wait_until(lambda: not marked(tmp_path), 5)
 
 
 @pytest.mark.slow
@@ -105,4 +92,4 @@ def test_a_server_that_changes_the_file_ends_the_run(tmp_path):
     assert "Traceback" not in done.stderr + done.stdout
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("zcload: error:")]
     assert "changed" in line
-    assert not left(tmp_path)
+    assert wait_until(lambda: not marked(tmp_path), 5)

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import time
 
-import psutil
 import pytest
 from support.paths import CONFIGS
+from support.processes import MARK, marked, wait_until
 
-MARK = "ZCLOAD_TEST_MARK"
+PROMPT_S = 5.0  # room for a busy machine; a run that goes on takes a minute
 
 
 def start(tmp_path, *more):
@@ -21,28 +21,6 @@ def start(tmp_path, *more):
     command = [sys.executable, "-m", "zcload", "run", str(CONFIGS / "heavy.toml"), "--out", "r"]
     command += ["--set", "workload.file_size=64MiB", "--set", "study.best_chunk=false", *more]
     return subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def marked(tmp_path):
-    """Return the living processes of a run: its coordinator and all it has forked."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == str(tmp_path) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
-def wait_until(condition, seconds):
-    """Wait until *condition* holds; return whether it did in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def windows(tmp_path):
@@ -56,7 +34,7 @@ def windows(tmp_path):
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("after", ["0.1s", "0.3s", "0.8s", "header", "windows"])
 def test_a_signal_ends_a_run_in_every_phase(after, signum, code, tmp_path):
-    """The first SIGINT or SIGTERM ends a run within 2 s with 130 or 143; what was measured is readable, nothing else is left."""
+    """The first SIGINT or SIGTERM ends a run at once with 130 or 143; what was measured is readable, nothing else is left."""
     process = start(tmp_path)
     try:
         if after.endswith("s") and after[0].isdigit():
@@ -68,10 +46,10 @@ def test_a_signal_ends_a_run_in_every_phase(after, signum, code, tmp_path):
         process.send_signal(signum)
         sent = time.monotonic()
         out, err = process.communicate(timeout=20)
-        assert time.monotonic() - sent < 2
+        assert time.monotonic() - sent < PROMPT_S
         assert process.returncode == code, err
         assert "Traceback" not in err
-        assert wait_until(lambda: not marked(tmp_path), 2)
+        assert wait_until(lambda: not marked(tmp_path), PROMPT_S)
         if after == "windows":
             assert err.splitlines()[-1] == f"zcload: error: interrupted by {signal.Signals(signum).name}"
             assert "partial" in out
@@ -96,7 +74,7 @@ def test_a_signal_ends_a_run_in_every_phase(after, signum, code, tmp_path):
 @pytest.mark.serial
 @pytest.mark.parametrize("after", ["making", "windows"])
 def test_kill_9_of_the_coordinator_leaves_nothing(after, tmp_path):
-    """When the coordinator is killed with -9, every worker is gone within 2 s, and with them memory files and sockets."""
+    """When the coordinator is killed with -9, every worker is gone at once, and with them memory files and sockets."""
     process = start(tmp_path, *(["--set", "workload.file_size=4GB"] if after == "making" else []))
     try:
         if after == "making":
@@ -107,7 +85,7 @@ def test_kill_9_of_the_coordinator_leaves_nothing(after, tmp_path):
         process.kill()
         process.communicate()
         # A memory file and a socket live exactly as long as a process holds them: no process, none of those.
-        assert wait_until(lambda: not marked(tmp_path), 2)
+        assert wait_until(lambda: not marked(tmp_path), PROMPT_S)
     finally:
         process.kill()
         process.communicate()
@@ -124,7 +102,7 @@ def test_a_second_signal_exits_at_once(tmp_path):
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=5)
         assert process.returncode == 130
-        assert wait_until(lambda: not marked(tmp_path), 2)
+        assert wait_until(lambda: not marked(tmp_path), PROMPT_S)
     finally:
         process.kill()
         process.communicate()

@@ -7,13 +7,11 @@ import json
 import os
 import subprocess
 import sys
-import time
-from pathlib import Path
 
-import psutil
 import pytest
-from support.namespaces import held_by, namespaces_held
+from support.namespaces import held_by, held_by_us
 from support.paths import ROOT
+from support.processes import MARK, marked, wait_until
 
 from zcload.errors import ConfigError
 from zcload.lane.connections import connect
@@ -58,7 +56,7 @@ def test_namespaces_go_with_what_holds_them(network):
     assert connections.servers[0].recv(100) == b"still here"
     inodes = {_namespace_of(connections.clients[0]), _namespace_of(connections.servers[0])}
     connections.close()
-    assert not inodes & namespaces_held()
+    assert not inodes & held_by_us()
 
 
 STUDY = """
@@ -124,8 +122,8 @@ def command(tmp_path, address="127.0.0.1", seconds=1):
 def test_a_study_over_veth(address, tmp_path, network):
     """Both lanes are verified and equal in bytes in every window, the result says what the pair was like, and nothing is left."""
     network(address=address).close()
-    before = namespaces_held()
-    done = subprocess.run(command(tmp_path, address), cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    environment = {**os.environ, MARK: str(tmp_path)}
+    done = subprocess.run(command(tmp_path, address), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     records = [json.loads(line) for line in (tmp_path / "out" / "windows.jsonl").read_text().splitlines()]
     windows = [r for r in records if r["kind"] == "window"]
@@ -138,7 +136,7 @@ def test_a_study_over_veth(address, tmp_path, network):
     assert (point["point"]["mtu_bytes"], point["point"]["offloads"]) == (9000, False)
     assert point["point"]["address"] == (VETH_IPV4 if address == "127.0.0.1" else VETH_IPV6)
     assert point["network"]["sender"] == {"mtu_bytes": 9000, "offloads": {"tso": False, "gso": False, "gro": False}}
-    assert namespaces_held() <= before
+    assert wait_until(lambda: not marked(tmp_path), 10)  # a namespace lives as long as a process that holds it: namespaces(7)
 
 
 # Root without any capability: what may be done in a namespace then comes from having made it. (A Python below root's home may be
@@ -152,13 +150,12 @@ WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 def test_servers_over_veth(address, ordinary, tmp_path, network):
     """Servers that stay connected and that close are verified and measured over a veth pair, without privileges too; nothing is left."""
     network(address=address).close()
-    before = namespaces_held()
     (tmp_path / "server.py").write_text(SERVER)
     (tmp_path / "study.toml").write_text(SERVERS.format(address=address, seconds=2, server=tmp_path / "server.py", python=sys.executable))
     run = [sys.executable, "-m", "zcload", "run", str(tmp_path / "study.toml"), "--out", str(tmp_path / "out")]
     if ordinary and not os.getuid():
         run = [*WITHOUT_PRIVILEGES, *run]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(tmp_path)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(tmp_path), MARK: str(tmp_path)}
     done = subprocess.run(
         [*run, "--json", "--no-progress"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
     )
@@ -171,7 +168,7 @@ def test_servers_over_veth(address, ordinary, tmp_path, network):
     assert [variants[name]["server"]["keep_alive"] for name in ("closes", "stays")] == [False, True]
     assert all(variants[name]["bytes_received"] > 0 for name in ("closes", "stays"))
     assert point["network"]["user_namespace"] or not ordinary
-    assert namespaces_held() <= before
+    assert wait_until(lambda: not marked(tmp_path), 10)  # a namespace lives as long as a process that holds it: namespaces(7)
 
 
 @pytest.mark.slow
@@ -179,23 +176,20 @@ def test_kill_9_leaves_no_namespace(tmp_path, network):
     """A coordinator that is killed takes its processes with it, and with them both namespaces."""
     network().close()
     ours = os.stat("/proc/self/ns/net").st_ino
-    coordinator = subprocess.Popen(command(tmp_path, seconds=60), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        children, made = set(), set()
-        for _ in range(300):
-            time.sleep(0.1)
-            children |= set(psutil.Process(coordinator.pid).children())
-            made |= {n for child in children for n in held_by(Path(f"/proc/{child.pid}"))} - {ours}
+    environment = {**os.environ, MARK: str(tmp_path)}
+    with subprocess.Popen(
+        command(tmp_path, seconds=60), cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as coordinator:
+        made = set()
+
+        def measures():
+            made.update(held_by(*(process.pid for process in marked(tmp_path))))
             log = tmp_path / "out" / "windows.jsonl"
-            if log.exists() and '"kind":"window"' in log.read_text():
-                break
-        assert len(made) >= 2
-    finally:
-        coordinator.kill()
-        coordinator.wait()
-    for _ in range(100):
-        if not made & namespaces_held() and not any(child.is_running() and child.status() != "zombie" for child in children):
-            break
-        time.sleep(0.1)
-    assert not made & namespaces_held()
-    assert not psutil.wait_procs(children, timeout=10)[1]
+            return log.exists() and '"kind":"window"' in log.read_text()
+
+        try:
+            assert wait_until(measures, 60)
+            assert len(made - {ours}) >= 2
+        finally:
+            coordinator.kill()
+    assert wait_until(lambda: not marked(tmp_path), 10)
