@@ -8,15 +8,18 @@ export PYTHON
 unexport PIP_USER PIP_TARGET PIP_PREFIX PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test test-all check lint format lock clean environment
+.PHONY: help bench bench-bare test test-all check lint format lock clean environment
 
 help: ## Show this list
 	@echo 'make TARGET, where TARGET is'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 	@echo 'Variables: CONFIG=FILE (bench), ARGS="..." (passed on to zcload run or pytest), PYTHON=INTERPRETER (3.11 or newer)'
 
 bench: environment ## Run the study in configs/heavy.toml and print its report
 	@exec .venv/bin/zcload run $(CONFIG) $(ARGS)
+
+bench-bare: environment ## Compare zcload's windows with a sender and receiver in C (ARGS="--rounds 20 --sink discard")
+	@exec .venv/bin/python benchmarks/bare/side_by_side.py $(ARGS)
 
 test: environment ## Run the tests that need no long load; ARGS=--rewrite-golden: write golden files anew
 	@exec .venv/bin/python .ci/test.py $(ARGS)

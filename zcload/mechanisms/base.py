@@ -66,6 +66,7 @@ class Mechanism:
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
         """Take *sock* (connected, blocking), *fd* (the file, opened for this sender alone), its *size* and the *chunk*, in bytes."""
         self.sock = sock
+        self.out = sock.fileno()
         self.fd = fd
         self.size = size
         self.chunk = chunk
@@ -110,7 +111,7 @@ class Mechanism:
 
     def reconnect(self, sock: socket.socket) -> None:
         """Optional. Switch to *sock*, a new connection; everything sent over the old one was drained."""
-        self.sock = sock
+        self.sock, self.out = sock, sock.fileno()
 
     def drain(self) -> None:
         """Optional. Wait until the kernel has released every buffer; called before the lane comes to rest."""

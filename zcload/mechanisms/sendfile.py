@@ -26,7 +26,7 @@ class Sendfile(Mechanism):
 
     def send(self, offset: int, count: int) -> int:
         self.counts[0] += 1
-        sent = os.sendfile(self.sock.fileno(), self.fd, offset, count)
+        sent = os.sendfile(self.out, self.fd, offset, count)
         if not sent:
             raise self.ended_early(offset)
         return sent

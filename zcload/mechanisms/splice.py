@@ -36,8 +36,7 @@ class Splice(Mechanism):
         self.counts[0] += 1
         if not filled:
             raise self.ended_early(offset)
-        left = filled
-        out = self.sock.fileno()
+        left, out = filled, self.out
         while left:
             left -= os.splice(self._reader, out, left)
             self.counts[0] += 1

@@ -31,7 +31,6 @@ class Ringed(Mechanism):
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
         super().__init__(sock, fd, size, chunk)
-        self._out = sock.fileno()
         self._tag = 0
         self._results: dict[int, int] = {}
         self.short = self.broken_links = 0
@@ -43,9 +42,6 @@ class Ringed(Mechanism):
         if why is not None:
             return Unavailable(*why)
         return probe_transfer(cls, Unavailable("this kernel's io_uring lacks a flag that zcload needs", "use Linux 6.2 or newer"))
-
-    def reconnect(self, sock: socket.socket) -> None:
-        self.sock, self._out = sock, sock.fileno()
 
     def _run(self, number: int) -> None:
         """Submit the prepared operations and wait for *number* results; they are in `_results`, by tag."""

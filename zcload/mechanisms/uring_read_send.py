@@ -38,7 +38,7 @@ class UringReadSend(Ringed):
         while True:
             self._tag = read = self._tag + 2
             ring.prepare(READ, self.fd, self._address, asked, offset, tag=read, entry_flags=IOSQE_IO_LINK)
-            ring.prepare(SEND, self._out, self._address, asked, tag=read + 1, op_flags=SEND_FLAGS)
+            ring.prepare(SEND, self.out, self._address, asked, tag=read + 1, op_flags=SEND_FLAGS)
             self._run(2)
             got, sent = self._results[read], self._results[read + 1]
             if sent > 0:

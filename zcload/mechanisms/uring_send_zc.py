@@ -44,7 +44,7 @@ class UringSendZc(Notified, KeptMapping):
         """Send from the mapping and return the result: bytes, or an error number below zero."""
         while True:
             self._tag += 1
-            self._ring.prepare(op, self._out, self._address + offset, count, tag=self._tag, op_flags=SEND_FLAGS, priority=priority)
+            self._ring.prepare(op, self.out, self._address + offset, count, tag=self._tag, op_flags=SEND_FLAGS, priority=priority)
             self._run(1)
             result = self._results[self._tag]
             if result not in AGAIN:

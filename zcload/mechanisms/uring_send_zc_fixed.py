@@ -76,7 +76,7 @@ class UringSendZcFixed(Notified):
         while True:
             self._tag = read = self._tag + 2
             ring.prepare(READ_FIXED, self.fd, address, asked, offset, tag=read, entry_flags=IOSQE_IO_LINK)
-            ring.prepare(op, self._out, address, asked, tag=read + 1, op_flags=SEND_FLAGS, priority=priority)
+            ring.prepare(op, self.out, address, asked, tag=read + 1, op_flags=SEND_FLAGS, priority=priority)
             self._run(2)
             got, sent = self._results[read], self._results[read + 1]
             if sent > 0:

@@ -44,7 +44,7 @@ class UringSplice(Ringed):
         while True:
             self._tag = fill = self._tag + 2
             ring.prepare(SPLICE, self._writer, offset, asked, _NO_OFFSET, tag=fill, entry_flags=IOSQE_IO_LINK, splice_from=self.fd)
-            ring.prepare(SPLICE, self._out, _NO_OFFSET, asked, _NO_OFFSET, tag=fill + 1, splice_from=self._reader)
+            ring.prepare(SPLICE, self.out, _NO_OFFSET, asked, _NO_OFFSET, tag=fill + 1, splice_from=self._reader)
             self._run(2)
             filled, moved = self._results[fill], self._results[fill + 1]
             if filled > 0:
@@ -63,7 +63,7 @@ class UringSplice(Ringed):
             self.short += 1
         while left:
             self._tag += 1
-            self._ring.prepare(SPLICE, self._out, _NO_OFFSET, left, _NO_OFFSET, tag=self._tag, splice_from=self._reader)
+            self._ring.prepare(SPLICE, self.out, _NO_OFFSET, left, _NO_OFFSET, tag=self._tag, splice_from=self._reader)
             self._run(1)
             moved = self._results[self._tag]
             if moved > 0:
