@@ -29,6 +29,7 @@ chunk = "{chunk}"
 [stop]
 max_time = "{seconds}s"
 min_generations = 2
+replicates = 1
 window = "5ms"
 """
 
@@ -93,7 +94,7 @@ def test_a_user_who_may_pin_nothing_gets_copies_and_is_told(tmp_path, in_child):
     study = {
         "study": {"name": "pinned", "baseline": "read_send", "variants": ["read_send", "msg_zerocopy"], "best_chunk": False},
         "workload": {"file_size": "8MiB", "chunk": "1MiB"},
-        "stop": {"max_time": "1s", "min_generations": 2, "window": "5ms"},
+        "stop": {"max_time": "1s", "min_generations": 2, "replicates": 1, "window": "5ms"},
     }
 
     def limited():

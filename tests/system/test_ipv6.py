@@ -58,7 +58,9 @@ def test_an_ipv6_address_of_nobody_is_refused():
 def test_a_study_over_ipv6(network, tmp_path):
     """A study at ::1 is verified and measured like any other."""
     text = '[study]\nname = "six"\nbaseline = "read_send"\nvariants = ["read_send", "splice"]\nbest_chunk = false\n'
-    text += '[workload]\naddress = "::1"\nfile_size = "8MiB"\n[stop]\nmax_time = "1s"\nmin_generations = 2\nwindow = "10ms"\n'
+    text += (
+        '[workload]\naddress = "::1"\nfile_size = "8MiB"\n[stop]\nmax_time = "1s"\nmin_generations = 2\nreplicates = 1\nwindow = "10ms"\n'
+    )
     (tmp_path / "six.toml").write_text(text)
     command = [sys.executable, "-m", "zcload", "run", str(tmp_path / "six.toml"), "--out", str(tmp_path / "out"), "--json", "--no-progress"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)

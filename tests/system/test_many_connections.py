@@ -25,6 +25,7 @@ senders = 1000
 [stop]
 max_time = "1s"
 min_generations = 2
+replicates = 1
 [[variant]]
 name = "nginx"
 kind = "server"
@@ -50,6 +51,7 @@ placement = "free"
 [stop]
 max_time = "1s"
 min_generations = 2
+replicates = 1
 window = "40ms"
 [[variant]]
 name = "forks"

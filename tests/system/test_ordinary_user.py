@@ -42,7 +42,7 @@ def run(tmp_path):
 
     def run_it(config, *options):
         command = [*become, sys.executable, "-m", "zcload", "run", str(config), "--out", str(own / "r"), "--no-progress", "--json"]
-        command += ["--max-time", "1s", "--set", "stop.min_generations=2", *options]
+        command += ["--max-time", "1s", "--set", "stop.min_generations=2", "--set", "stop.replicates=1", *options]
         environment = {**os.environ, "PATH": PATH, "HOME": str(own), "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=150, check=False)
         assert done.returncode == 0, done.stderr

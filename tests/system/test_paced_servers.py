@@ -30,7 +30,7 @@ def tree(**workload):
     return {
         "study": {"name": "s", "baseline": "read_send", "variants": ["read_send"], "best_chunk": False},
         "workload": {"file_size": "4MiB", "chunk": "32KiB", "placement": "free", **workload},
-        "stop": {"max_time": "3s", "min_generations": 2, "window": "150ms"},
+        "stop": {"max_time": "3s", "min_generations": 2, "replicates": 1, "window": "150ms"},
         "variant": [{"name": "web", "kind": "server", "over": "read_send", "command": list(RANGES)}],
     }
 
@@ -104,7 +104,7 @@ def test_a_search_with_a_server(tmp_path, sweep, workload):
     asked = tree(**{key: value for key, value in workload.items() if key != sweep["sweep"]})
     asked["crossover"] = {**sweep, "contender": "web", "max_time": "6s"}
     del asked["study"]["best_chunk"]
-    asked["stop"] = {"min_generations": 2, "window": "60ms"}
+    asked["stop"] = {"min_generations": 2, "replicates": 1, "window": "60ms"}
     outcome = run(config.from_tree(asked), tmp_path / "r", seed=3)
     assert outcome.exit_code == 0
     crossing = outcome.summary["crossing"]
@@ -117,7 +117,7 @@ def test_a_search_with_a_server(tmp_path, sweep, workload):
 def test_an_interrupted_study_of_small_files_goes_on(tmp_path):
     """A run with a server that was killed is taken up again: its small files are written anew, and it comes to its end."""
     asked = tree(**SMALL)
-    asked["stop"] = {"max_time": "3s", "target": "0.1%", "min_generations": 2, "window": "20ms"}
+    asked["stop"] = {"max_time": "3s", "target": "0.1%", "min_generations": 2, "replicates": 1, "window": "20ms"}
     text = "\n".join(_toml(asked))
     (tmp_path / "s.toml").write_text(text)
     out = tmp_path / "r"

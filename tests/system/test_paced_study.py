@@ -24,7 +24,7 @@ def study(**workload):
     return loads(
         "[study]\nname = 'paced'\nbaseline = 'read_send'\nvariants = ['read_send', 'sendfile', 'splice']\nbest_chunk = false\n"
         f"schedule = '{schedule}'\n[workload]\nfile_size = '4MiB'\nchunk = '32KiB'\n{more}"
-        f"[stop]\nmax_time = '{longest}'\ntarget = '90%'\nmin_generations = {generations}\nwindow = '{window}'\n"
+        f"[stop]\nmax_time = '{longest}'\ntarget = '90%'\nmin_generations = {generations}\nreplicates = 1\nwindow = '{window}'\n"
     )
 
 

@@ -24,6 +24,7 @@ placement = "free"
 [stop]
 max_time = "2s"
 min_generations = 2
+replicates = 1
 window = "20ms"
 [[variant]]
 name = "faulty"

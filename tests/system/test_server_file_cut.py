@@ -25,6 +25,7 @@ placement = "free"
 [stop]
 max_time = "3s"
 min_generations = 2
+replicates = 1
 window = "20ms"
 [[variant]]
 name = "whole"
@@ -40,7 +41,7 @@ command = ["{python}", "%s", "{port}", "{root}"]
 def measured(tmp_path, text):
     """Run a study of *text* and return its one point."""
     path = tmp_path / "s.toml"
-    path.write_text(text % SUPPORT / "range_server.py")
+    path.write_text(text % (SUPPORT / "range_server.py"))
     outcome = run(config.load(path), tmp_path / "r")
     assert outcome.exit_code == 0
     (point,) = outcome.summary["points"]

@@ -52,7 +52,7 @@ def test_presets_run_with_the_real_programs(path, tmp_path):
         pytest.skip(f"none of {set(wanted.values())} is installed: .ci/run installs what the presets need")
     out = tmp_path / "result"
     command = [sys.executable, "-m", "zcload", "run", str(path), "--out", str(out), "--max-time", "1s", "--no-progress", "--json"]
-    command += ["--set", "workload.file_size=8MiB", "--set", "stop.min_generations=2"]
+    command += ["--set", "workload.file_size=8MiB", "--set", "stop.min_generations=2", "--set", "stop.replicates=1"]
     environment = {**os.environ, "PATH": PATH}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -103,6 +103,7 @@ sink = "recv"
 [stop]
 max_time = "2s"
 min_generations = 2
+replicates = 1
 window = "20ms"
 [[variant]]
 name = "https"

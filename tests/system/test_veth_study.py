@@ -80,7 +80,7 @@ window = "10ms"
 
 
 SERVERS = (
-    STUDY.replace("mtu = 9000\noffloads = false\n", "")
+    STUDY.replace("mtu = 9000\noffloads = false\n", "").replace("[stop]\n", "[stop]\nreplicates = 1\n")
     + """
 [[variant]]
 name = "closes"

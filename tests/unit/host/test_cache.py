@@ -215,6 +215,7 @@ cache = "cold"
 [stop]
 max_time = "3s"
 min_generations = 2
+replicates = 1
 window = "10ms"
 [[variant]]
 name = "kept"
