@@ -17,7 +17,7 @@ from zcload.lane.rest import wait_for_rest
 from zcload.linux.timer import Timer
 from zcload.model.schedule import Schedule, bucket_end_ns
 from zcload.model.study import Point, Server
-from zcload.runner.pacing_cost import least_window_s
+from zcload.model.timing import least_window_s
 from zcload.runner.window import measure
 
 SIZE = 1 << 20

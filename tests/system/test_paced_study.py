@@ -9,7 +9,7 @@ from zcload.config import loads
 from zcload.errors import ConfigError
 from zcload.model.schedule import LEAST_BURSTS
 from zcload.model.study import Point, Stop, Study, Variant
-from zcload.runner import pacing_cost
+from zcload.model.timing import least_window_s, may_try, probe_window_s
 from zcload.runner.plan import plan, point_name
 from zcload.runner.run import run
 
@@ -45,20 +45,32 @@ def achieved_by(outcome):
 
 
 def test_windows_are_long_enough_for_the_largest_chunk():
-    """A window at a rate is as long as 200 chunks of every sender take in the lane whose chunks are the largest; none is needed at max."""
+    """A window at a rate is as long as 200 chunks take in the lane whose chunks are the largest; none is needed at max."""
     variants = (Variant("a", "read_send"), Variant("b", "sendfile", chunk=1 << 20))
     study = Study("s", "a", variants, (Point(),))
-    assert pacing_cost.least_window_s(study, Point()) == 0.0
-    assert pacing_cost.least_window_s(study, Point(rate_bps=1e9, senders=2)) == pytest.approx(200 * 2 * (1 << 20) * 8 / 1e9)
-    assert pacing_cost.probe_window_s(2.0, 0.04) == pytest.approx(0.2)
-    assert pacing_cost.probe_window_s(0.0, 0.04) == 0.04
+    assert least_window_s(study, Point()) == 0.0
+    assert least_window_s(study, Point(rate_bps=1e9, senders=2)) == pytest.approx(200 * (1 << 20) * 8 / 1e9)
+    assert probe_window_s(2.0, 0.04) == pytest.approx(0.2)
+    assert probe_window_s(0.0, 0.04) == 0.04
 
 
 def test_chunks_too_large_for_a_rate_are_not_tried():
     """The best chunk is looked for among those whose windows stay short at the rate, and the point's own and smaller ones always."""
     slow = Point(chunk=64 << 10, rate_bps=100e6)
-    assert [size for size in (16 << 10, 64 << 10, 128 << 10, 1 << 20) if pacing_cost.may_try(slow, size)] == [16 << 10, 64 << 10, 128 << 10]
-    assert pacing_cost.may_try(Point(), 1 << 20)
+    variants = (Variant("a", "read_send"), Variant("b", "sendfile"))
+    patient = Study("s", "a", variants, (slow,), Stop(max_time_s=90.0))
+    sizes = (16 << 10, 64 << 10, 128 << 10, 1 << 20)
+    assert [size for size in sizes if may_try(patient, slow, size)] == [16 << 10, 64 << 10, 128 << 10]
+    assert may_try(patient, Point(), 1 << 20)
+
+
+def test_chunks_that_would_use_up_the_limit_are_not_tried():
+    """A chunk whose windows let the limit hold fewer generations than it should is not tried as the baseline's best."""
+    slow = Point(chunk=64 << 10, rate_bps=100e6)
+    variants = (Variant("a", "read_send"), Variant("b", "sendfile"))
+    least_s = 6 * 3 * (2 * 2.097 + 0.105)  # of 128 KiB: six generations of three lanes, two blocks and a warm-up of a tenth
+    assert may_try(Study("s", "a", variants, (slow,), Stop(max_time_s=least_s + 1)), slow, 128 << 10)
+    assert not may_try(Study("s", "a", variants, (slow,), Stop(max_time_s=least_s - 1)), slow, 128 << 10)
 
 
 def test_points_are_named_as_the_config_writes_rates():
@@ -68,11 +80,12 @@ def test_points_are_named_as_the_config_writes_rates():
 
 
 def test_a_plan_holds_what_slow_rates_take():
-    """Where one generation of a rate's windows takes longer than the limit the plan says so, and long windows are calibrated longer."""
+    """A plan holds the fewest generations of a rate's windows where the limit does not, and long windows are calibrated longer."""
     long = (Variant("a", "read_send"), Variant("b", "sendfile"))
     point = Point(chunk=1 << 20, rate_bps=400e6)  # windows of 4.2 s
     slow = Study("s", "a", long, (point,), Stop(max_time_s=1.0), best_chunk=False)
-    assert plan(slow).measure_s == pytest.approx(2 * 2 * 200 * (1 << 20) * 8 / 400e6)
+    # Two generations, which every point gets, of two blocks and a warm-up.
+    assert plan(slow).measure_s == pytest.approx(2 * 2 * (2 + 0.1) * 200 * (1 << 20) * 8 / 400e6)
     fast = Study("s", "a", long, (Point(),), Stop(max_time_s=1.0), best_chunk=False)
     assert plan(fast).measure_s == 1.0
     assert plan(slow).setup_s > plan(fast).setup_s + 3
@@ -86,7 +99,7 @@ def test_a_rate_that_is_too_slow_is_refused_with_a_chunk_that_fits():
     with pytest.raises(ConfigError) as error:
         study(rate=["1Gbit/s", "1Mbit/s"])
     assert "workload.rate[2]" in str(error.value)
-    assert "a window would need 52.4 s for 200 chunks of each" in str(error.value)
+    assert "a window would need 52.4 s for 200 chunks, 20 of each sender: expected" in str(error.value)
     with pytest.raises(ConfigError) as error:
         study(rate="8Mbit/s")
     assert "chunk = '16KiB'" in str(error.value)
@@ -94,9 +107,9 @@ def test_a_rate_that_is_too_slow_is_refused_with_a_chunk_that_fits():
 
 def test_a_variants_chunk_and_the_senders_count():
     """The largest chunk of any variant and the most senders decide whether a rate is too slow; a window of one's own is one's own."""
-    text = "[study]\nname='s'\nbaseline='a'\n[workload]\nrate='500Mbit/s'\nsenders=[1, 2]\n[[variant]]\nname='a'\nmechanism='read_send'\n"
+    text = "[study]\nname='s'\nbaseline='a'\n[workload]\nrate='300Mbit/s'\nsenders=[1, 20]\n[[variant]]\nname='a'\nmechanism='read_send'\n"
     assert len(loads(text).points) == 2
-    with pytest.raises(ConfigError, match=r"in chunks of 1MiB by 2 sender"):
+    with pytest.raises(ConfigError, match=r"in chunks of 1MiB by 20 sender"):
         loads(text + "chunk='1MiB'\n")
     assert loads(text + "chunk='1MiB'\n[stop]\nwindow='100ms'\n").stop.window_s == 0.1
 
@@ -127,7 +140,7 @@ def test_all_lanes_move_the_same_at_a_moderate_rate(tmp_path):
     assert max(achieved) <= 1.02 * min(achieved)
     assert [v["rate"]["asked_bps"] for v in point["variants"]] == [400e6] * 3
     chunks = [count for record in windows(outcome) for count in record["pacing"]["bursts"]]
-    assert sorted(chunks)[len(chunks) // 2] >= LEAST_BURSTS - 1
+    assert sorted(chunks)[len(chunks) // 2] >= LEAST_BURSTS // 2 - 1
     assert point["pacing"]["cpu_s_per_sleep"] > 0
     assert point["loop_s_per_call"] is None
 
@@ -135,9 +148,9 @@ def test_all_lanes_move_the_same_at_a_moderate_rate(tmp_path):
 @pytest.mark.slow
 @pytest.mark.serial
 def test_windows_are_chosen_for_the_rate(tmp_path):
-    """Without a length of one's own the windows are as long as 200 chunks of both senders take, and warm-ups shorter."""
-    outcome = run(study(rate=MODERATE, senders=2), tmp_path / "r", seed=3)
-    assert outcome.summary["points"][0]["window_s"] == pytest.approx(LEAST_BURSTS * 2 * 32768 * 8 / 400e6, abs=0.006)
+    """Without a length of one's own the windows are as long as 200 chunks of the lane take, and warm-ups shorter."""
+    outcome = run(study(rate="200Mbit/s", senders=2), tmp_path / "r", seed=3)
+    assert outcome.summary["points"][0]["window_s"] == pytest.approx(LEAST_BURSTS * 32768 * 8 / 200e6, abs=0.006)
     warm_ups = [r for r in outcome.result.records if r["kind"] == "window" and r["purpose"] == "warm-up"]
     assert max(r["close_ns"] - r["open_ns"] for r in warm_ups) < min(r["close_ns"] - r["open_ns"] for r in windows(outcome))
 
@@ -189,7 +202,7 @@ def test_the_best_chunk_is_looked_for_at_the_rate(tmp_path, monkeypatch):
 
     monkeypatch.setattr(calibrate, "measure", measure)
     asked = study(rate="2Gbit/s")
-    run(replace(asked, best_chunk=True, stop=replace(asked.stop, max_time_s=1.0)), tmp_path / "r", seed=3)
+    run(replace(asked, best_chunk=True, stop=replace(asked.stop, max_time_s=1.0, replicates=1)), tmp_path / "r", seed=3)
     tried = [paced for trying, paced in seen if trying]
-    assert len(tried) > 20
+    assert len(tried) >= 20
     assert all(tried)

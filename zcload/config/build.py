@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from zcload.config.check import check
+from zcload.config.checks.time_check import find_short_limit
 from zcload.config.crossover import as_search, with_values
 from zcload.config.finding import Finding, Path, dotted
 from zcload.config.overrides import ORIGIN, Overlaid, overlay
+from zcload.config.resolved import Resolved
 from zcload.config.root import Config
 from zcload.config.sections import VariantSection
 from zcload.config.server_section import ServerSection
@@ -27,7 +29,13 @@ def build(source: Source, overrides: Sequence[str]) -> Study:
         problems = _located(findings, source, overlaid) + overlaid.problems
         given_by = {ORIGIN, *overlaid.options.values()}
         raise ConfigError(*sorted(dict.fromkeys(problems), key=lambda problem: (problem.file in given_by, problem.line or 0)))
-    given = overlaid.tree.get("workload", {})
+    study = _study(config, overlaid.tree.get("workload", {}))
+    short = find_short_limit(study, Resolved(overlaid.tree))
+    # Not an error yet: whoever reads a config to change its limit must be able to.
+    return study if short is None else replace(study, too_short=_located([short], source, overlaid)[0])
+
+
+def _study(config: Config, given: Mapping[str, Any]) -> Study:
     if config.crossover is None:
         return _resolve(config, given)
     workload, values = with_values(config.crossover, config.workload, given)

@@ -110,9 +110,9 @@ _OWN: dict[str, CautionKind] = {
     ),
     "few_chunks": CautionKind(
         "caution",
-        "a window of {window_s:g} s holds fewer than {least} chunks of every sender at the rate: the rate cannot be kept exactly",
+        "a window of {window_s:g} s holds fewer than {least} chunks, or {each} of a sender: the rate cannot be kept exactly",
         "use windows of {needed_s:g} s (stop.window), a smaller chunk, or a smaller file for a server that ignores ranges",
-        "windows hold fewer than 200 chunks of every sender at the rate, because `stop.window` or a cold cache makes them short",
+        "at a rate, windows hold fewer than 200 chunks, or 20 of a sender, because `stop.window` or a cold cache makes them short",
     ),
     "few_generations": CautionKind(
         "caution",

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-LEAST_BURSTS = 200  # of every sender in a window: then the one that is or is not in it changes the rate by half a percent
+LEAST_BURSTS = 200  # of a lane in a window: evenly spaced, so the one that is or is not in it changes the rate by half a percent
+LEAST_OF_EACH = 20  # of these of every sender: a window of few is mostly its edges
 LONGEST_WINDOW_S = 5.0  # so long may a window be for the sake of that
 
 # Lateness is counted in buckets, eight to each power of two of nanoseconds: no wider than an eighth of what they hold.
@@ -56,8 +57,8 @@ def burst_bytes(chunk: int, point_chunk: int) -> int:
 
 
 def window_s(rate_bps: float, burst: int, senders: int) -> float:
-    """Return how long a window must be for every sender to have its least number of bursts in it."""
-    return LEAST_BURSTS * senders * burst * 8 / rate_bps
+    """Return how long a window must be for the lane, and for each of its *senders*, to have their least numbers of bursts in it."""
+    return max(LEAST_BURSTS, LEAST_OF_EACH * senders) * burst * 8 / rate_bps
 
 
 def bucket(late_ns: int) -> int:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from zcload.errors import Problem
+
 PER_SENDER = "per-sender"
 SERVER = "server"  # what stands for the mechanism of a server under test: which one it is, only the server knows
 USUAL_REQUEST = 4 << 20  # bytes: so large that what a request costs by itself is little beside them
@@ -183,6 +185,7 @@ class Study:
     crossover: Crossover | None = None
     swept: tuple[str, ...] = ()  # the workload keys that were lists, in the config's order
     config: Mapping[str, Any] = field(default_factory=dict)  # effective values as text that a config file accepts
+    too_short: Problem | None = field(default=None, compare=False)  # what is wrong with the time limit: refused before measuring
 
     @property
     def serves(self) -> bool:

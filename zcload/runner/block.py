@@ -16,9 +16,9 @@ from typing import Any
 from zcload.host.machine import TICKS_PER_S, Machine, busy_s, capacity_s, irq_s, steal_s
 from zcload.lane.contract import Lane
 from zcload.linux import interrupt
+from zcload.model.timing import CONTENDERS_PER_GROUP
 from zcload.runner.window import measure, measure_together
 
-CONTENDERS_PER_GROUP = 3
 FOREIGN_LIMIT = 0.05  # of the machine's CPU time: more foreign CPU or steal than that contaminates a block
 REPEAT_LIMIT = 0.25  # of the blocks: so many may be repeated
 

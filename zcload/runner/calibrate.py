@@ -13,18 +13,23 @@ from zcload.lane.contract import Lane
 from zcload.lane.small_files.transfer_plan import longest_window_s
 from zcload.linux import interrupt
 from zcload.mechanisms import mechanism_of
-from zcload.model.schedule import LEAST_BURSTS, LONGEST_WINDOW_S
+from zcload.model.schedule import LEAST_BURSTS, LEAST_OF_EACH, LONGEST_WINDOW_S
 from zcload.model.study import Contender, Point, Study, Variant
+from zcload.model.timing import (
+    SHORTEST_PACED_S,
+    SHORTEST_S,
+    chunk_window_s,
+    lanes_measured,
+    least_window_s,
+    may_try,
+    probe_window_s,
+)
 from zcload.model.units import format_size
-from zcload.runner.block import CONTENDERS_PER_GROUP
 from zcload.runner.context import PointContext, PointFailed
-from zcload.runner.pacing_cost import chunk_window_s, least_window_s, may_try, probe_window_s
 from zcload.runner.window import LaneFailed, measure
 
 LOOP = "null"  # the mechanism whose cost per call is that of the loop itself
-SHORTEST_S = 0.040  # 25..50 ms give the tightest intervals for their time; below 40 ms the coordinator's own share nears 1 %
 LONGEST_S = 1.0
-SHORTEST_PACED_S = 0.2  # at a rate: a sender that was held up for some milliseconds is to catch up before its window ends
 _STEPS_PER_S = 200  # chosen lengths are multiples of 5 ms, the least that stop.window takes
 CALLS_PER_WINDOW = 20  # of every sender: a window of few calls is mostly its edges
 TAIL_SHARE = 0.5  # what is still on its way when the gate closes may take half as long as the gate was open
@@ -32,13 +37,6 @@ BEST_CHUNKS = tuple(1 << power for power in range(14, 21))  # 16 KiB .. 1 MiB
 _IDLE_S = 0.08  # eight ticks of /proc/stat on each CPU; the generations add up
 _CALIBRATION_WINDOWS = 3
 _CHUNK_GENERATIONS, _CHUNK_BLOCKS = 2, 4
-
-
-def lanes_measured(study: Study) -> int:
-    """Return how many lanes a generation has, at most: the variants, the best-chunk lane, and a baseline for each further group."""
-    contenders = len(study.variants) - 1 + study.best_chunk
-    groups = 1 if study.schedule == "together" else max(1, -(-contenders // CONTENDERS_PER_GROUP))
-    return contenders + groups
 
 
 def lanes_at_once(study: Study) -> int:
@@ -51,7 +49,7 @@ def extra_s(study: Study, point: Point) -> float:
     lanes = _CALIBRATION_WINDOWS * (len(study.variants) + 1) * probe_window_s(least_window_s(study, point), 0.0)
     if not study.best_chunk:
         return lanes
-    tried = sum(probe_window_s(chunk_window_s(point, size), 0.0) for size in BEST_CHUNKS if may_try(point, size))
+    tried = sum(probe_window_s(chunk_window_s(point, size), 0.0) for size in BEST_CHUNKS if may_try(study, point, size))
     return lanes + _CHUNK_GENERATIONS * (1 + _CHUNK_BLOCKS) * tried
 
 
@@ -105,7 +103,7 @@ def window_length(context: PointContext, lanes: dict[str, Lane]) -> tuple[float,
         longest = max(math.floor(longest * _STEPS_PER_S), 1) / _STEPS_PER_S
     chosen = fixed or min(_in_steps(min(needed, max(LONGEST_S, paced))), longest)
     if chosen < 0.99 * wanted:
-        context.caution("few_chunks", window_s=chosen, least=LEAST_BURSTS, needed_s=_in_steps(wanted))
+        context.caution("few_chunks", window_s=chosen, least=LEAST_BURSTS, each=LEAST_OF_EACH, needed_s=_in_steps(wanted))
     return chosen, longest, {name: max(seconds, seconds - look + chosen) for name, seconds in takes.items()}
 
 
@@ -154,7 +152,9 @@ def best_chunk(context: PointContext, told: Callable[[str, float], None]) -> tup
     Measured in generations of their own, so that choosing the luckiest does not flatter the lane that is measured later.
     """
     baseline = context.study.variant(context.study.baseline).at(context.point)
-    sizes = sorted({*(size for size in BEST_CHUNKS if size <= context.source.size and may_try(context.point, size)), baseline.chunk})
+    sizes = sorted(
+        {*(size for size in BEST_CHUNKS if size <= context.source.size and may_try(context.study, context.point, size)), baseline.chunk}
+    )
     variants = {f"{baseline.name}@{format_size(size)}": size for size in sizes}
     open_s = {size: probe_window_s(chunk_window_s(context.point, size), SHORTEST_S) for size in sizes}
     logs: dict[int, list[float]] = {size: [] for size in sizes}

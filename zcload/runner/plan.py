@@ -11,10 +11,10 @@ from zcload.lane.payload import required_memory
 from zcload.mechanisms import mechanism_of
 from zcload.model.sizes import format_sizes
 from zcload.model.study import Point, Study
+from zcload.model.timing import FEWEST_GENERATIONS, generation_s, lanes_measured, least_window_s, shortest_window_s
 from zcload.model.units import format_frequency, format_rate, format_size
-from zcload.runner.calibrate import SHORTEST_PACED_S, extra_s, lanes_at_once, lanes_measured
-from zcload.runner.pacing_cost import least_window_s
-from zcload.runner.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S, GENERATION_S, LEAST_BLOCKS
+from zcload.runner.calibrate import extra_s, lanes_at_once
+from zcload.runner.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S, GENERATION_S
 from zcload.sinks import SINKS
 
 
@@ -123,7 +123,7 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
         points=tuple(point_name(study, p) or "one point" for p in study.points),
         lanes=lanes,
         setup_s=0.0 if search else setup,  # a search's own time holds the setting-up of its points
-        measure_s=search.max_time_s if search else sum(max(study.stop.max_time_s, _generation_s(study, p)) for p in study.points),
+        measure_s=search.max_time_s if search else sum(_point_s(study, p) for p in study.points),
         check_s=check if check_windows else 0.0,
         memory_bytes=sum({(p.file, p.file_size, p.dir): required_memory(p) for p in study.points}.values()) + private,
         disk_bytes=sum(size for _, size, folder in made if folder is not None),
@@ -132,10 +132,10 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
     )
 
 
-def _generation_s(study: Study, point: Point) -> float:
-    """Return how long the windows of the shortest generation at a rate take: a point has one, whatever its limit; 0.0 without a rate."""
-    least = study.stop.window_s or max(least_window_s(study, point), SHORTEST_PACED_S)
-    return LEAST_BLOCKS * least * (1 if study.schedule == "together" else lanes_measured(study)) if point.paced else 0.0
+def _point_s(study: Study, point: Point) -> float:
+    """Return how long measuring *point* takes at most: the limit, or the generations that it gets whatever the limit."""
+    least_s = FEWEST_GENERATIONS * generation_s(study, point, shortest_window_s(study, point), lanes_measured(study))
+    return max(study.stop.max_time_s, least_s)
 
 
 def _search_s(study: Study, setup_s: float) -> float:

@@ -15,15 +15,16 @@ from zcload.linux import interrupt
 from zcload.mechanisms import mechanism_of
 from zcload.model.progress import Progress, Viewer
 from zcload.model.study import Contender
+from zcload.model.timing import CONTENDERS_PER_GROUP, LEAST_BLOCKS, SHORTEST_S, least_window_s, probe_window_s
 from zcload.runner import calibrate, pacing_cost, perf_window
-from zcload.runner.block import CONTENDERS_PER_GROUP, groups_of, run_block
+from zcload.runner.block import groups_of, run_block
 from zcload.runner.context import PointContext, PointFailed, cpus_of
 from zcload.runner.lane_facts import lane_facts
 from zcload.runner.point_state import FAILED, PointState
 from zcload.runner.window import LaneFailed
 
 GENERATION_S = 1.0  # long enough that setting up is a few percent, short enough for many: they are what the interval comes from
-LEAST_BLOCKS, MOST_BLOCKS = 2, 12
+MOST_BLOCKS = 12
 CHECK_WINDOW_S, CHECK_GENERATIONS, CHECK_BLOCKS = 2.0, 4, 2
 
 
@@ -49,9 +50,9 @@ class PointRun:
         best: int | None = None
         pacing = None
         own: dict[str, float | None] = {}
-        least_s = pacing_cost.least_window_s(context.study, context.point)
+        least_s = least_window_s(context.study, context.point)
         state, variants = self.state, self.state.contenders()
-        state.warm_up_s = pacing_cost.probe_window_s(least_s, calibrate.SHORTEST_S) if least_s else None
+        state.warm_up_s = probe_window_s(least_s, SHORTEST_S) if least_s else None
         bare = calibrate.bare_contenders(variants, context.point)
         with context.lanes([[*variants, *bare]], verify=True, started=lambda name: self._tell("verifying", name)) as (lanes,):
             idle = {v.mechanism: lanes.pop(v.name) for v in bare if v.name in lanes}

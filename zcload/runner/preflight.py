@@ -21,8 +21,9 @@ from zcload.mechanisms import mechanism_of
 from zcload.model.cautions import Caution, caution
 from zcload.model.sizes import read_sizes
 from zcload.model.study import Contender, Point, Study
+from zcload.model.timing import SHORTEST_S
 from zcload.model.units import format_frequency, format_size, human_bytes, human_duration
-from zcload.runner.calibrate import SHORTEST_S, lanes_at_once
+from zcload.runner.calibrate import lanes_at_once
 from zcload.server.availability import missing
 from zcload.server.root import check_room as check_root
 from zcload.server.root import room_for_files
@@ -36,7 +37,9 @@ _CACHE_BYTES = 32 << 20  # taken for a last-level cache of which the kernel tell
 
 
 def resolve(study: Study) -> Study:
-    """Return *study* with the sizes of the user's own files; raises ConfigError if one cannot be sent."""
+    """Return *study* with the sizes of the user's own files; raises ConfigError if one cannot be sent, or if the time is too short."""
+    if study.too_short is not None:
+        raise ConfigError(study.too_short)
     return replace(study, points=tuple(_resolved(point) for point in study.points))
 
 

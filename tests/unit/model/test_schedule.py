@@ -36,13 +36,19 @@ def test_senders_share_the_lanes_rate_evenly_spaced(senders):
 
 @pytest.mark.parametrize("rate_bps", [1e6, 333e6, 10e9, 400e9])
 def test_bytes_due_in_a_window_are_those_of_the_rate(rate_bps):
-    """With its least number of bursts a window holds the rate's bytes to half a percent, wherever it is closed."""
-    schedule = Schedule(rate_bps, 256 << 10, 2, 1)
+    """With its least number of bursts a lane's window holds the rate's bytes to half a percent, wherever it is closed."""
+    schedules = [Schedule(rate_bps, 256 << 10, 2, index) for index in (0, 1)]
     length_s = window_s(rate_bps, 256 << 10, 2)
     for closed_s in (length_s, 1.0037 * length_s, 1.5 * length_s):
-        bursts = next(k for k in range(10 * LEAST_BURSTS) if schedule.due_ns((256 << 10) * k) > closed_s * 1e9)
+        bursts = sum(next(k for k in range(10 * LEAST_BURSTS) if s.due_ns((256 << 10) * k) > closed_s * 1e9) for s in schedules)
         assert bursts >= LEAST_BURSTS - 1
-        assert bursts * (256 << 10) * 8 * 2 / closed_s == pytest.approx(rate_bps, rel=0.006)
+        assert bursts * (256 << 10) * 8 / closed_s == pytest.approx(rate_bps, rel=0.006)
+
+
+@pytest.mark.parametrize(("senders", "bursts"), [(1, 200), (2, 200), (10, 200), (11, 220), (100, 2000)])
+def test_a_window_holds_enough_bursts_of_the_lane_and_of_each_sender(senders, bursts):
+    """A window at a rate is as long as 200 bursts of the lane take, or 20 of each sender where that is longer."""
+    assert window_s(1e9, 1 << 18, senders) == pytest.approx(bursts * (1 << 18) * 8 / 1e9)
 
 
 def run(schedule, burst, takes_ns, close_ns, stall=None):

@@ -23,13 +23,14 @@ from zcload.linux.interrupt import Interrupted
 from zcload.model.metrics import TOTAL
 from zcload.model.progress import nobody
 from zcload.model.study import Point, Stop, Study, Variant
+from zcload.model.timing import LEAST_BLOCKS
 from zcload.runner import block, calibrate, context, window
 from zcload.runner import point as point_module
 from zcload.runner.block import REPEAT_LIMIT, Tolerance, groups_of, run_block
 from zcload.runner.context import PointContext
 from zcload.runner.measurer import InProcess
 from zcload.runner.plan import plan, point_name
-from zcload.runner.point import LEAST_BLOCKS, MOST_BLOCKS, PointRun
+from zcload.runner.point import MOST_BLOCKS, PointRun
 from zcload.runner.point_state import PointState
 from zcload.runner.rounds import end, run_points
 from zcload.runner.window import LaneFailed
