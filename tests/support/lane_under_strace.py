@@ -13,7 +13,7 @@ from zcload.lane.payload import open_source
 from zcload.lane.placement import Placement
 from zcload.lane.sender import shares
 from zcload.lane.set_up import set_up
-from zcload.linux import pipes
+from zcload.linux import descriptors
 from zcload.model.study import Point, Variant
 from zcload.runner.window import measure
 
@@ -24,11 +24,11 @@ rest._LOOK_AFTER_WORKERS_S = 60.0
 if asked.get("pipe") == "refused":
 
     def refuse(fd, command, *rest):
-        if command == pipes.F_SETPIPE_SZ:
+        if command == descriptors.F_SETPIPE_SZ:
             raise PermissionError
         return real(fd, command, *rest)
 
-    real, pipes.fcntl.fcntl = pipes.fcntl.fcntl, refuse
+    real, descriptors.fcntl.fcntl = descriptors.fcntl.fcntl, refuse
 
 
 def mark(name):
@@ -62,7 +62,7 @@ told = {
     "senders": [worker.pid for worker in lane.workers.senders],
     "receivers": [worker.pid for worker in lane.workers.receivers],
     "observed": [process.clock for process in (*lane.observed_senders, *lane.observed_receivers)],
-    "gates": lane.gate.fds,
+    "gates": list(lane.gate.fds),  # tear_down forgets them
     "sender_calls": lane.sender_calls,
     "receiver_calls": lane.receiver_calls,
     "records": records,

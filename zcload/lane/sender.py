@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import resource
 import socket
-import time
 from itertools import pairwise
 
 from zcload.lane.board import (
@@ -30,7 +28,8 @@ from zcload.lane.loads.small_files import Transfers
 from zcload.lane.loads.stream import Stream
 from zcload.lane.small_files.transfer_plan import TransferPlan
 from zcload.lane.worker import send_message
-from zcload.linux.tcp_info import tcp_info
+from zcload.linux.process import own_usage
+from zcload.linux.sockets import tcp_info
 from zcload.mechanisms import MECHANISMS
 from zcload.model.study import Contender, Point
 
@@ -81,7 +80,13 @@ def send_file(
             load.verify()
             mechanism.drain()
         elif order == REPORT:
-            send_message(control, **_report(sock), bytes=load.sent if cls.moves_payload else 0, completions=mechanism.completions())
+            send_message(
+                control,
+                **own_usage(),
+                tcp_info=tcp_info(sock),
+                bytes=load.sent if cls.moves_payload else 0,
+                completions=mechanism.completions(),
+            )
         elif order == FORGET:
             mechanism.forget()
         elif order == STOP:
@@ -94,17 +99,3 @@ def send_file(
         words[base + PARKED] = number  # last: whoever sees it sees the rest
     mechanism.close()
     os.close(own)
-
-
-def _report(sock: socket.socket) -> dict[str, object]:
-    """Return what only the worker itself can read: its own resource usage (user, system in s; switches; faults) and its socket's state."""
-    cpu_ns = time.clock_gettime_ns(time.CLOCK_PROCESS_CPUTIME_ID)
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return {
-        "cpu_ns": cpu_ns,
-        "voluntary": usage.ru_nvcsw,
-        "involuntary": usage.ru_nivcsw,
-        "minor_faults": usage.ru_minflt,
-        "major_faults": usage.ru_majflt,
-        "tcp_info": tcp_info(sock),
-    }

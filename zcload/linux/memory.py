@@ -66,12 +66,3 @@ def slots(size: int, chunk: int, most: int | None = None) -> tuple[int, int]:
     if most is not None:
         slot = min(slot, most)
     return slot, max(2, RING_BYTES // slot)
-
-
-def status_bytes(field: str) -> int:
-    """Return a field of /proc/self/status that is given in kB, such as VmPin or VmLck, in bytes; 0 where the kernel has none."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
-        for line in status:
-            if line.startswith(f"{field}:"):
-                return int(line.split()[1]) << 10
-    return 0

@@ -8,7 +8,7 @@ import mmap
 import os
 import socket
 
-from zcload.linux.pipes import PAGE
+from zcload.linux.memory import PAGE
 
 TCP_ZEROCOPY_RECEIVE = 35  # linux/tcp.h; the socket module has no name for it
 

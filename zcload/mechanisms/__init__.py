@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from zcload.mechanisms.base import FileEndedEarly, Mechanism, Unavailable
-from zcload.mechanisms.external_sender import ExternalSender
+from zcload.mechanisms.base import ExternalSender, FileEndedEarly, Mechanism, Unavailable
 from zcload.mechanisms.ktls_sendfile import KtlsSendfile
 from zcload.mechanisms.mmap_send import MmapSend
 from zcload.mechanisms.msg_zerocopy import MsgZerocopy

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from zcload.errors import StudyError
 from zcload.linux.memory import PAGE, address_of, page_aligned
+from zcload.model.study import SERVER
 
 MAX_COUNT = 0x7FFFF000  # the most that one read, write or sendfile moves: sendfile(2) NOTES
 
@@ -138,3 +139,17 @@ class Mechanism:
         return FileEndedEarly(
             f"the file ended at byte {offset} of {self.size}: it was truncated during the run; do not change the file while it is sent"
         )
+
+
+class ExternalSender(Mechanism):
+    """Stand for what a server does; it is measured from outside and never runs in the senders' loop."""
+
+    name = SERVER
+    summary = "whatever the server does"
+    uses_chunk = False
+    overhead = None  # no code of zcload's runs in it
+
+    @classmethod
+    def private_bytes(cls, size: int, chunk: int) -> int:
+        """Return 0: the need of a server is unknown before it runs."""
+        return 0

@@ -14,7 +14,7 @@ import socket
 
 from zcload.errors import StudyError, reason_of
 from zcload.linux.ktls import encrypt, is_tls, random_crypto_info, upgrade
-from zcload.linux.loopback import connected_pair
+from zcload.linux.sockets import connected_pair
 from zcload.mechanisms.base import Copies, Mechanism, Unavailable
 
 _PROBE = b"0123456789"

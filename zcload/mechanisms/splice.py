@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 
-from zcload.linux.pipes import sized_pipe
+from zcload.linux.descriptors import sized_pipe
 from zcload.mechanisms.base import Copies, Mechanism
 
 

@@ -10,7 +10,7 @@ import os
 import socket
 
 from zcload.errors import os_error
-from zcload.linux.pipes import sized_pipe
+from zcload.linux.descriptors import sized_pipe
 from zcload.linux.uring_abi import IOSQE_IO_LINK, SPLICE
 from zcload.mechanisms.base import Copies
 from zcload.mechanisms.uring_base import AGAIN, Ringed

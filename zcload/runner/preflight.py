@@ -15,7 +15,7 @@ from zcload.lane.network import open_network
 from zcload.lane.payload import MEMORY_RESERVE, available_memory, check_own, check_room, required_memory
 from zcload.lane.placement import place
 from zcload.lane.small_files.transfer_plan import longest_window_s
-from zcload.linux.open_files import most_open_files
+from zcload.linux.descriptors import most_open_files
 from zcload.linux.pagecache import memory_file_system
 from zcload.mechanisms import mechanism_of
 from zcload.model.cautions import Caution, caution

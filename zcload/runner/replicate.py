@@ -14,7 +14,7 @@ from pathlib import Path
 
 from zcload.errors import ConfigError, Interrupted, StudyError, ZcloadError
 from zcload.linux import interrupt
-from zcload.linux.open_files import room_for_files
+from zcload.linux.descriptors import room_for_files
 from zcload.linux.process import die_with_parent
 from zcload.model.progress import Progress, Viewer
 from zcload.model.study import Study

@@ -22,7 +22,7 @@ from zcload.host.topology import read_cores
 from zcload.lane.connections import choose_congestion
 from zcload.lane.network import address_of
 from zcload.linux import interrupt
-from zcload.linux.open_files import room_for_files
+from zcload.linux.descriptors import room_for_files
 from zcload.model.cautions import Caution
 from zcload.model.progress import Progress, Viewer, nobody
 from zcload.model.sizes import format_sizes

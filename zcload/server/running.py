@@ -20,6 +20,7 @@ from zcload.errors import StudyError, reason_of
 from zcload.lane.network import Network
 from zcload.lane.worker import Worker, spawn
 from zcload.linux import interrupt
+from zcload.linux.sockets import numeric_family
 from zcload.model.placeholders import fill
 from zcload.model.study import Server
 from zcload.server.cgroup import GroupClock
@@ -240,7 +241,7 @@ def _ending(status: int) -> str:
 
 
 def _listens(address: str, port: int, sockets: Sockets) -> bool:
-    (sock,) = sockets(socket.AF_INET6 if ":" in address else socket.AF_INET, 1)
+    (sock,) = sockets(numeric_family(address), 1)
     with sock:
         sock.settimeout(1.0)
         try:
@@ -252,7 +253,7 @@ def _listens(address: str, port: int, sockets: Sockets) -> bool:
 
 def free_port(address: str, sockets: Sockets = plain_sockets) -> int:
     """Return a port of *address*, where *sockets* makes them, on which nobody listens at this moment; raises OSError."""
-    (sock,) = sockets(socket.AF_INET6 if ":" in address else socket.AF_INET, 1)
+    (sock,) = sockets(numeric_family(address), 1)
     with sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((address, 0))

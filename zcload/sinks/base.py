@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import ClassVar
 
-from zcload.errors import StudyError
+from zcload.errors import StudyError, reason_of
 from zcload.linux.memory import address_of, page_aligned
+from zcload.linux.sockets import connected_pair
 from zcload.mechanisms.base import BUFFER_OFFSET, Copies, Unavailable
 
-__all__ = ["BUFFER_OFFSET", "Copies", "Sink", "Unavailable"]
+__all__ = ["BUFFER_OFFSET", "Copies", "Sink", "Unavailable", "probe_transfer"]
+
+_PROBE_BYTES = 10_000  # two pages and a bit
 
 
 class Sink:
@@ -83,3 +86,22 @@ class Sink:
 
     def close(self) -> None:
         """Optional. Release everything; harmless when called twice."""
+
+
+def probe_transfer(make: Callable[[], Sink], remedy: str) -> Unavailable | None:
+    """Send a few bytes through the sink that *make* makes, over loopback; return why that fails, with *remedy*, None if it works."""
+    try:
+        sink = make()
+        try:
+            with connected_pair() as (sender, receiver):
+                sink.attach(receiver)
+                sender.sendall(bytes(_PROBE_BYTES))
+                sender.shutdown(socket.SHUT_WR)
+                taken = 0
+                while got := sink.receive(receiver):
+                    taken += got
+        finally:
+            sink.close()
+    except OSError as error:
+        return Unavailable(f"{error.filename}: {reason_of(error)}" if error.filename else reason_of(error), remedy)
+    return None if taken == _PROBE_BYTES else Unavailable(f"only {taken} of {_PROBE_BYTES} bytes arrived", remedy)

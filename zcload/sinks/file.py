@@ -8,15 +8,41 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import ClassVar
 
-from zcload.linux.memory_file import memory_file
-from zcload.sinks.base import BUFFER_OFFSET, Copies, Sink, Unavailable
-from zcload.sinks.probe_sink import describe_error, probe_transfer
+from zcload.linux.descriptors import memory_file
+from zcload.sinks.base import BUFFER_OFFSET, Copies, Sink, Unavailable, probe_transfer
 
 FILE_BYTES = 256 << 20  # larger than the last-level cache of most machines: overwriting a smaller file would be too cheap
 
 
-class File(Sink):
+class FileSink(Sink):
+    """Store the bytes in a file in memory, over and over. Beside the way into it, this is what the sinks with a file share."""
+
+    remedy: ClassVar[str]  # where the probe fails
+
+    def __init__(self, chunk: int, file_bytes: int) -> None:
+        super().__init__(chunk)
+        self.fd = memory_file(file_bytes)
+        self._end = file_bytes
+        self._at = 0
+
+    @classmethod
+    def probe(cls) -> Unavailable | None:
+        return probe_transfer(lambda: cls(65_536, file_bytes=65_536), cls.remedy)
+
+    @classmethod
+    def private_bytes(cls, chunk: int) -> int:
+        """Return the size of the whole file."""
+        return FILE_BYTES
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class File(FileSink):
     """Copy the bytes out, copy them into a file."""
 
     name = "file"
@@ -25,13 +51,11 @@ class File(Sink):
     calls = ("recv", "pwrite")
     takes_tls = True
     options = BUFFER_OFFSET
+    remedy = "allow memfd_create(2) in this container, or free memory"
 
     def __init__(self, chunk: int, *, file_bytes: int = FILE_BYTES, buffer_offset: int = 0) -> None:
         """Prepare to store the received bytes in a file of *file_bytes*, over and over."""
-        super().__init__(chunk)
-        self.fd = memory_file(file_bytes)
-        self._end = file_bytes
-        self._at = 0
+        super().__init__(chunk, file_bytes)
         self.payload = self.allocate(min(chunk, file_bytes), buffer_offset)
 
     def receive(self, sock: socket.socket) -> int:
@@ -51,19 +75,6 @@ class File(Sink):
         return got
 
     @classmethod
-    def probe(cls) -> Unavailable | None:
-        try:
-            error = probe_transfer(cls(65_536, file_bytes=65_536))
-        except OSError as found:
-            error = found
-        return None if error is None else Unavailable(describe_error(error), "allow memfd_create(2) in this container, or free memory")
-
-    @classmethod
     def private_bytes(cls, chunk: int) -> int:
-        """The whole file, and the buffer."""
+        """Return the size of the whole file and the buffer."""
         return FILE_BYTES + chunk
-
-    def close(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1

@@ -10,27 +10,23 @@ import mmap
 import os
 import socket
 
-from zcload.linux.memory_file import memory_file
-from zcload.linux.pipes import sized_pipe
-from zcload.sinks.base import Copies, Sink, Unavailable
-from zcload.sinks.file import FILE_BYTES
-from zcload.sinks.probe_sink import describe_error, probe_transfer
+from zcload.linux.descriptors import sized_pipe
+from zcload.sinks.base import Copies
+from zcload.sinks.file import FILE_BYTES, FileSink
 
 
-class SpliceFile(Sink):
+class SpliceFile(FileSink):
     """Move pages through a pipe into a file."""
 
     name = "splice_file"
     summary = "splice socket -> pipe -> file in memory: one copy by the CPU, none through user space"
     copies = Copies(1, 1)
     calls = ("splice",)
+    remedy = "allow splice(2) and memfd_create(2) in this container, or free memory"
 
     def __init__(self, chunk: int, *, file_bytes: int = FILE_BYTES) -> None:
         """Prepare to store the received bytes in a file of *file_bytes*, over and over."""
-        super().__init__(chunk)
-        self.fd = memory_file(file_bytes)
-        self._end = file_bytes
-        self._at = 0
+        super().__init__(chunk, file_bytes)
         self._reader, self._writer, room = sized_pipe(chunk)
         self._most = min(chunk, room)
         # Only verification reads the stored bytes, through a mapping: unread, it costs one slice a receive.
@@ -53,28 +49,11 @@ class SpliceFile(Sink):
         self._at = 0 if at == self._end else at
         return got
 
-    @classmethod
-    def probe(cls) -> Unavailable | None:
-        try:
-            error = probe_transfer(cls(65_536, file_bytes=65_536))
-        except OSError as found:
-            error = found
-        return (
-            None
-            if error is None
-            else Unavailable(describe_error(error), "allow splice(2) and memfd_create(2) in this container, or free memory")
-        )
-
-    @classmethod
-    def private_bytes(cls, chunk: int) -> int:
-        """The whole file."""
-        return FILE_BYTES
-
     def close(self) -> None:
         if self.fd >= 0:
             self.payload = memoryview(b"")
             self._stored.release()
             self._map.close()
-            for fd in (self.fd, self._reader, self._writer):
-                os.close(fd)
-            self.fd = -1
+            os.close(self._reader)
+            os.close(self._writer)
+        super().close()

@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 import socket
 
-from zcload.linux.pipes import sized_pipe
-from zcload.sinks.base import Copies, Sink, Unavailable
-from zcload.sinks.probe_sink import describe_error, probe_transfer
+from zcload.linux.descriptors import sized_pipe
+from zcload.sinks.base import Copies, Sink, Unavailable, probe_transfer
 
 
 class SpliceNull(Sink):
@@ -42,11 +41,7 @@ class SpliceNull(Sink):
 
     @classmethod
     def probe(cls) -> Unavailable | None:
-        try:
-            error = probe_transfer(cls(65_536))
-        except OSError as found:
-            error = found
-        return None if error is None else Unavailable(describe_error(error), "allow splice(2) and /dev/null in this container")
+        return probe_transfer(lambda: cls(65_536), "allow splice(2) and /dev/null in this container")
 
     @classmethod
     def private_bytes(cls, chunk: int) -> int:

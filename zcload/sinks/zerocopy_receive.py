@@ -13,8 +13,7 @@ import socket
 from zcload.errors import StudyError
 from zcload.linux.ktls import is_tls
 from zcload.linux.zerocopy_receive import SocketMapping, whole_pages
-from zcload.sinks.base import BUFFER_OFFSET, Copies, Sink, Unavailable
-from zcload.sinks.probe_sink import describe_error, probe_transfer
+from zcload.sinks.base import BUFFER_OFFSET, Copies, Sink, Unavailable, probe_transfer
 
 
 class _Connection:
@@ -96,9 +95,7 @@ class ZerocopyReceive(Sink):
 
     @classmethod
     def probe(cls) -> Unavailable | None:
-        error = probe_transfer(cls(65_536))
-        remedy = "use Linux 4.18 or newer; user-space network stacks such as gVisor's do not have it"
-        return None if error is None else Unavailable(describe_error(error), remedy)
+        return probe_transfer(lambda: cls(65_536), "use Linux 4.18 or newer; user-space network stacks such as gVisor's do not have it")
 
     def close(self) -> None:
         self.payload = memoryview(b"")

@@ -118,11 +118,6 @@ class Result:
         return list((tidy.generation_rows if of == "generations" else tidy.window_rows)(self.records))
 
 
-def load_summary(result: Path) -> Mapping[str, Any]:
-    """Return the summary of a result, see `Result.load`; raises ConfigError."""
-    return Result.load(result).summary
-
-
 def _summary_of(result: Path) -> dict[str, Any]:
     if result.is_dir():
         if (result / SUMMARY).exists():

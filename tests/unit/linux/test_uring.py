@@ -282,9 +282,9 @@ def test_a_chunk_is_one_call(name, pair, source_file):
 
 def test_a_pipe_smaller_than_the_chunk_moves_it_in_pieces(pair, source_file, monkeypatch):
     """uring_splice never asks for more than its pipe holds: nobody would drain it meanwhile."""
-    from zcload.linux import pipes
+    from zcload.linux import descriptors
 
-    monkeypatch.setattr("zcload.mechanisms.uring_splice.sized_pipe", lambda wanted: pipes.sized_pipe(1))
+    monkeypatch.setattr("zcload.mechanisms.uring_splice.sized_pipe", lambda wanted: descriptors.sized_pipe(1))
     file = source_file(200_000)
     sender, receiver = pair()
     mechanism = available("uring_splice")(sender, file.fd, file.size, 200_000)

@@ -20,7 +20,7 @@ from zcload.errors import StudyError
 from zcload.host.machine import Machine
 from zcload.lane.board import MAX_MEASURES, Board
 from zcload.lane.receiver import publishing
-from zcload.linux.loopback import connected_pair
+from zcload.linux.sockets import connected_pair
 from zcload.linux.zerocopy_receive import TCP_ZEROCOPY_RECEIVE, Request, SocketMapping
 from zcload.mechanisms import MECHANISMS, Mechanism
 from zcload.report.tables.overview import state

@@ -14,7 +14,7 @@ from benchmarks.scale import make
 from zcload.analysis.summary import summarise
 from zcload.errors import ConfigError, StudyError
 from zcload.store import reader
-from zcload.store.reader import SCHEMA, SUMMARY, WINDOWS, load_summary, read_records
+from zcload.store.reader import SCHEMA, SUMMARY, WINDOWS, read_records
 from zcload.store.writer import Recorder, write_summary
 
 
@@ -258,21 +258,21 @@ def test_a_missing_file(tmp_path):
 # Loading a summary.
 
 
-def test_load_summary(tmp_path):
+def test_a_result_is_loaded(tmp_path):
     """A result is given as its directory or as one of its files, and its summary is derived where it is missing."""
     path = written(tmp_path, small())
     derived = summarise(small())
-    assert load_summary(tmp_path) == load_summary(path) == derived
+    assert reader.Result.load(tmp_path).summary == reader.Result.load(path).summary == derived
     write_summary(tmp_path, {**derived, "name": "stored"})
-    assert load_summary(tmp_path)["name"] == load_summary(tmp_path / SUMMARY)["name"] == "stored"
-    assert load_summary(path)["name"] == "example"  # asked for by name, the windows are what is read
+    assert reader.Result.load(tmp_path).summary["name"] == reader.Result.load(tmp_path / SUMMARY).summary["name"] == "stored"
+    assert reader.Result.load(path).summary["name"] == "example"  # asked for by name, the windows are what is read
 
 
 def test_a_killed_run_can_be_reported(tmp_path):
     """The summary of a result without summary.json, cut in mid-line, is that of what is there."""
     path = written(tmp_path, small())
     path.write_bytes(path.read_bytes()[:-30])
-    summary = load_summary(tmp_path)
+    summary = reader.Result.load(tmp_path).summary
     assert (summary["complete"], summary["points"][0]["generations"]) == (False, 2)
 
 
@@ -291,14 +291,14 @@ def test_a_killed_run_can_be_reported(tmp_path):
 def test_not_a_summary(tmp_path, name, content, what):
     """What is no summary, or one of another version, is refused with the file's name."""
     (tmp_path / name).write_text(content)
-    found = problem(load_summary, tmp_path / name)
+    found = problem(reader.Result.load, tmp_path / name)
     assert (found.what, found.file) == (what, str(tmp_path / name))
 
 
 def test_an_empty_directory_is_no_result(tmp_path):
     """A directory with neither file, and a path with nothing, are refused."""
-    assert problem(load_summary, tmp_path).what == f"holds neither {SUMMARY} nor {WINDOWS}: it is not a result"
-    assert problem(load_summary, tmp_path / "nothing").what == "no such file or directory"
+    assert problem(reader.Result.load, tmp_path).what == f"holds neither {SUMMARY} nor {WINDOWS}: it is not a result"
+    assert problem(reader.Result.load, tmp_path / "nothing").what == "no such file or directory"
 
 
 def test_a_record_is_one_line(tmp_path):
@@ -352,7 +352,7 @@ def test_memory_of_a_summary_grows_no_faster_than_its_windows(tmp_path, points):
         make(folder, count, points)
         tracemalloc.start()
         try:
-            summary = reader.load_summary(folder)
+            summary = reader.Result.load(folder).summary
             peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()

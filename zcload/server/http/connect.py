@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from zcload.errors import StudyError, os_error, reason_of
 from zcload.linux import interrupt
+from zcload.linux.sockets import numeric_family
 
 Sockets = Callable[[int, int], list[socket.socket]]  # makes TCP sockets of a family, so many
 _PORTION = 64  # at a time: a server's queue of new connections may be short
@@ -26,7 +27,7 @@ def connect_to(address: str, port: int, count: int, sockets: Sockets = plain_soc
 
     Raises StudyError, Interrupted.
     """
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    family = numeric_family(address)
     connected: list[socket.socket] = []
     try:
         while len(connected) < count:

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 
 from zcload.errors import StudyError, reason_of
+from zcload.linux.sockets import numeric_family
 from zcload.server.http.framing import Chunks, Framing
 from zcload.server.http.head import HeadReader, MalformedError, shown
 from zcload.server.http.target import AnswerError, SmallFile, Target
@@ -189,7 +190,7 @@ class Connection:
         """Make a new connection; raises StudyError."""
         host, port = self.target.address
         self.counts[CONNECT] += 1
-        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        sock = socket.socket(numeric_family(host), socket.SOCK_STREAM)
         try:
             sock.settimeout(SILENCE_S)
             sock.connect((host, port))

@@ -6,7 +6,6 @@ While a window is open a single connection makes no system calls but the request
 from __future__ import annotations
 
 import hashlib
-import resource
 import select
 import socket
 import time
@@ -14,7 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from zcload.errors import StudyError, reason_of
 from zcload.lane.board import BYTES, COUNTS, ITERATIONS, LAST_NS, MEASURES, PARKED, Board
-from zcload.linux.tcp_info import tcp_info
+from zcload.linux.process import own_usage
+from zcload.linux.sockets import tcp_info
 from zcload.server.http.connection import CALLS, SILENCE_S, Connection, give_up_after_silence
 from zcload.server.http.target import Target
 from zcload.sinks import SINKS, Sink
@@ -161,15 +161,10 @@ class Fetcher:
 
     def report(self) -> dict[str, object]:
         """Return what only the worker itself can read: its resource usage (user, system in s), its connections, the state of the first."""
-        cpu_ns = time.clock_gettime_ns(time.CLOCK_PROCESS_CPUTIME_ID)
-        usage = resource.getrusage(resource.RUSAGE_SELF)
+        usage = own_usage()
         first = next((c.sock for c in self.connections if c.sock is not None), None)
         return {
-            "cpu_ns": cpu_ns,
-            "voluntary": usage.ru_nvcsw,
-            "involuntary": usage.ru_nivcsw,
-            "minor_faults": usage.ru_minflt,
-            "major_faults": usage.ru_majflt,
+            **usage,
             "tcp_info": tcp_info(first) if first is not None else {},
             "connections_made": self.counts[CALLS.index("connect")],
         }

@@ -18,7 +18,7 @@ from support.fault_server import good, serving
 
 from zcload.errors import StudyError
 from zcload.lane.board import BYTES, GATE, ITERATIONS, LAST_NS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
-from zcload.linux.open_files import most_open_files, room_for_files
+from zcload.linux.descriptors import most_open_files, room_for_files
 from zcload.model.study import Point
 from zcload.server.http import connection as connection_module
 from zcload.server.http import fetcher as fetcher_module

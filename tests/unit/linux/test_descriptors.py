@@ -10,7 +10,7 @@ import sys
 import pytest
 from support.paths import ROOT
 
-from zcload.linux.open_files import room_for_files
+from zcload.linux.descriptors import room_for_files
 from zcload.model.study import Point, Study, Variant
 from zcload.runner.preflight import open_files
 
