@@ -9,9 +9,8 @@ from typing import Any
 from zcload.errors import StudyError
 from zcload.host.cache import FileCache
 from zcload.host.process import Observed
-from zcload.lane.board import FORGET, REPORT, STRANGERS, TRANSFERS, Board
+from zcload.lane.board import FORGET, REPORT, STRANGERS, TRANSFERS, Board, Counters
 from zcload.lane.contract import Reading, RestCounts
-from zcload.lane.counters import Counters
 from zcload.lane.gate import Gate
 from zcload.lane.loads.load import Load
 from zcload.lane.placement import Placement

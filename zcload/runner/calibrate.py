@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from zcload.analysis.own_cost import LOOP
 from zcload.analysis.stats import pseudo_median
 from zcload.analysis.tally import window_tally
 from zcload.lane.contract import Lane
@@ -28,7 +29,6 @@ from zcload.model.units import format_size
 from zcload.runner.context import PointContext, PointFailed
 from zcload.runner.window import LaneFailed, measure
 
-LOOP = "null"  # the mechanism whose cost per call is that of the loop itself
 LONGEST_S = 1.0
 _STEPS_PER_S = 200  # chosen lengths are multiples of 5 ms, the least that stop.window takes
 CALLS_PER_WINDOW = 20  # of every sender: a window of few calls is mostly its edges

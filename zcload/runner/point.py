@@ -6,6 +6,7 @@ import time
 from functools import partial
 from typing import Any
 
+from zcload.analysis.own_cost import LOOP
 from zcload.analysis.point_data import sort_out
 from zcload.analysis.tally import idle_cores
 from zcload.errors import StudyError
@@ -59,7 +60,7 @@ class PointRun:
             try:
                 self._tell("calibrating", "window length, loop")
                 if context.point.paced and state.warm_up_s:
-                    pacing = pacing_cost.pacing_cost(context, idle[calibrate.LOOP], state.warm_up_s) if calibrate.LOOP in idle else None
+                    pacing = pacing_cost.pacing_cost(context, idle[LOOP], state.warm_up_s) if LOOP in idle else None
                 else:
                     own = {name: calibrate.loop_cost(context, lane) for name, lane in idle.items()}
             finally:
@@ -90,8 +91,8 @@ class PointRun:
                 "kind": "calibrated",
                 "window_s": state.window_s,
                 "block_s": round(state.block_s, 4),
-                "loop_s_per_call": own.get(calibrate.LOOP) if stream else None,
-                "loop_s_per_transfer": None if stream else own.get(calibrate.LOOP),
+                "loop_s_per_call": own.get(LOOP) if stream else None,
+                "loop_s_per_transfer": None if stream else own.get(LOOP),
                 "own_s_per_call": own if stream else {},
                 "pacing": pacing,
                 "best_chunk": calibrate.as_record(costs, best) if best else None,

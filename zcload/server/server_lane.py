@@ -15,9 +15,8 @@ from typing import Any
 from zcload.errors import StudyError, reason_of
 from zcload.host.cache import FileCache
 from zcload.host.process import Observed, ObservedProcess
-from zcload.lane.board import REPORT, TRANSFERS, Board
+from zcload.lane.board import REPORT, TRANSFERS, Board, Counters
 from zcload.lane.contract import Reading, RestCounts
-from zcload.lane.counters import Counters
 from zcload.lane.gate import Gate
 from zcload.lane.loads.load import Load
 from zcload.lane.network import Network

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import platform
 import random
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from zcload.errors import ConfigError, Problem, ZcloadError
 from zcload.lane.payload import MEMORY_RESERVE, Source, available_memory, open_source
@@ -20,6 +17,7 @@ from zcload.oneshot.demo.contenders import CONTENDERS, NOTE_BYTES, Contender
 from zcload.oneshot.demo.result import Demo, Figures
 from zcload.oneshot.demo.timed_transfer import TimedTransfer, transfer
 from zcload.oneshot.send import open_file
+from zcload.runner.collector import quiet_collector
 
 ROUNDS = 5
 _SIZES = (NOTE_BYTES, 1_200_000_000, 600_000_000, 300_000_000, 120_000_000, 60_000_000, 24_000_000, 12_000_000)
@@ -41,7 +39,7 @@ def demo(file: str | None = None, *, size: int | None = None, rounds: int = ROUN
     seed = secrets.randbits(32) if seed is None else seed
     done: Rounds = []
     error: ZcloadError | None = None
-    with interrupt.graceful(), _quiet_collector():
+    with interrupt.graceful(), quiet_collector():
         source = open_source(point, lambda what, fraction: view(Progress(what, fraction=fraction)))
         try:
             out = _out(source)
@@ -107,17 +105,6 @@ def _cautions(source: Source) -> tuple[str, ...]:
     if source.path is None or 2 * source.size <= available_memory():
         return ()
     return ("the file and a copy of it may not both stay in memory: some transfers may have read from the disk",)
-
-
-@contextmanager
-def _quiet_collector() -> Iterator[None]:
-    """Keep what exists now out of the workers' copies of it: a collection there would copy it page by page."""
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _measure(
