@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import json
 import os
 import random
+import re
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import time
 
 import pytest
@@ -20,10 +24,12 @@ from zcload.errors import ConfigError, MechanismUnavailableError, StudyError, Zc
 from zcload.lane.worker import send_message, spawn
 from zcload.linux import interrupt
 from zcload.mechanisms import MECHANISMS, Unavailable
-from zcload.oneshot import progress_pace, receive, send, sender_process
+from zcload.oneshot import arrivals, progress_pace, receive, send, sender_process
 from zcload.oneshot.address import format_address, parse_address, resolve
+from zcload.oneshot.verification import read_answer
 
-SEND = importlib.import_module("zcload.oneshot.send")  # whose name in the package is the function
+# The modules, whose names in the package are the functions.
+RECEIVE, SEND = (importlib.import_module(f"zcload.oneshot.{name}") for name in ("receive", "send"))
 
 PAYLOAD = [
     pytest.param(name, marks=[] if cls.probe() is None else pytest.mark.skip(reason=str(cls.probe())))
@@ -142,15 +148,14 @@ def test_an_address_is_read_and_written_alike(text, parsed):
     ("text", "words"),
     [
         ("", "is not HOST:PORT"),
-        ("10000", "is not HOST:PORT"),
-        (":10000", "is not HOST:PORT"),
-        ("localhost", "such as '127.0.0.1:10000'"),
+        (":", "such as '127.0.0.1:10000'"),
+        ("99999", "no port 99999"),
         ("localhost:", "is not HOST:PORT"),
         ("localhost:http", "is not HOST:PORT"),
         ("localhost:-1", "is not HOST:PORT"),
         ("localhost:１０", "is not HOST:PORT"),
         ("::1:10000", "brackets"),
-        ("[::1]", "is not HOST:PORT"),
+        ("[::1]:", "is not HOST:PORT"),
         ("localhost:65536", "no port 65536"),
         ("localhost:99999", "no port 99999"),
     ],
@@ -160,6 +165,21 @@ def test_what_is_no_address_is_refused(text, words):
     with pytest.raises(ConfigError) as caught:
         parse_address(text)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("10001", "127.0.0.1", 10001),
+        (":10001", "0.0.0.0", 10001),
+        ("0.0.0.0", "0.0.0.0", 10000),
+        ("files.example", "files.example", 10000),
+        ("[::1]", "::1", 10000),
+    ],
+)
+def test_a_part_of_an_address_is_enough(text, host, port):
+    """A port, a host, or a port of every address is understood; the rest is 127.0.0.1 and 10000."""
+    assert parse_address(text, without_host="0.0.0.0") == (host, port)
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "no such host", "\0", "x..y"])
@@ -196,27 +216,27 @@ def test_ipv6_works(peer, file):
     assert worker.receive(10, "the digest")["sha256"] == sha256(path)
 
 
-@pytest.mark.parametrize("digest", [True, False])
-@pytest.mark.parametrize("size", [0, 1, SIZE])
-def test_receive_takes_a_plain_socket_s_bytes(size, digest, caller):
-    """A sender that knows nothing of zcload is counted and digested exactly; without the digest there is none, and no cost of one."""
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("size", [1, SIZE])
+def test_receive_takes_a_plain_socket_s_bytes(size, inside, caller):
+    """A sender that knows nothing of zcload is counted exactly, and digested, with the cost of that, only where it was asked for."""
     content = random.Random(1).randbytes(size)
     records = []
     receive(
         "127.0.0.1:0",
         once=True,
-        digest=digest,
+        digest_inside=inside,
         listening=lambda where: caller(where, lambda sock: sock.sendall(content)),
         received=records.append,
         failed=pytest.fail,
     )
     (record,) = records
     assert record.bytes == size
-    assert record.sha256 == (hashlib.sha256(content).hexdigest() if digest else None)
-    assert (record.digest_cpu_s > 0) == (digest and size > 0)
+    assert record.sha256 == (hashlib.sha256(content).hexdigest() if inside else None)
+    assert (record.digest_cpu_s > 0) == inside
     assert record.cpu_s >= 0
     assert record.peer.startswith("127.0.0.1:")
-    assert (record.goodput_bps is None) == (size == 0)
+    assert (record.goodput_bps is None) == (record.seconds == 0)
 
 
 def test_receive_goes_on_after_a_transfer_that_broke(caller):
@@ -253,32 +273,233 @@ def test_receive_goes_on_after_a_transfer_that_broke(caller):
 
 def test_receive_once_raises_when_its_transfer_broke(caller):
     """With once the transfer that broke off is the error, not a record."""
-    with pytest.raises(StudyError, match="broke off after 0 bytes: connection reset"):
+
+    def break_off(sock):
+        sock.sendall(b"part")
+        time.sleep(0.3)  # until it is taken: with the reset the rest is lost
+        reset(sock)
+
+    with pytest.raises(StudyError, match="broke off after 4 bytes: connection reset"):
         receive(
             "127.0.0.1:0",
             once=True,
-            listening=lambda where: caller(where, reset).receive(10, "the reset"),
+            listening=lambda where: caller(where, break_off),
             received=pytest.fail,
             failed=pytest.fail,
         )
 
 
 def test_the_two_ends_agree(workers, file):
-    """`send` to `receive`: both report the same bytes and the same digest, and the sender knows that the receiver closed."""
+    """`send` to `receive`: both report the same bytes and digest, and the sender knows that it was verified and what it cost there."""
     path = file(SIZE)
     records = []
 
     def listening(where):
         def run(control):
             sent = send(str(path), where, via="splice")
-            send_message(control, sha256=sent.sha256, ended=sent.ended, bytes=sent.bytes)
+            send_message(control, sha256=sent.sha256, ended=sent.ended, bytes=sent.bytes, verified=sent.verified, receiver=sent.receiver)
 
         workers.append(spawn("test", "sender", 0, run, [], None))
 
     receive("127.0.0.1:0", once=True, listening=listening, received=records.append, failed=pytest.fail)
     heard = workers[0].receive(10, "what it sent")
-    assert heard == {"sha256": records[0].sha256, "ended": "closed", "bytes": records[0].bytes}
-    assert records[0].sha256 == sha256(path)
+    (record,) = records
+    there = {"bytes": record.bytes, "seconds": record.seconds, "cpu_s": record.cpu_s}
+    assert heard == {"sha256": record.sha256, "ended": "closed", "bytes": record.bytes, "verified": True, "receiver": there}
+    assert (record.sha256, record.digest_cpu_s) == (sha256(path), 0)
+
+
+def test_the_digest_is_no_part_of_the_timed_pass(workers, file, monkeypatch):
+    """Not a byte is digested before the timed pass is over and the sender has its answer."""
+    path, log, records = file(SIZE), [], []
+    digest = sha256(path)
+
+    class Digest:
+        def update(self, data):
+            log.append("digest")
+
+        def hexdigest(self):
+            return digest
+
+    real = RECEIVE.answer
+    monkeypatch.setattr(RECEIVE.hashlib, "sha256", Digest)
+    monkeypatch.setattr(RECEIVE, "answer", lambda **facts: log.append("answer") or real(**facts))
+
+    def listening(where):
+        workers.append(spawn("test", "sender", 0, lambda control: send(str(path), where, via="read_send") and None, [], None))
+
+    receive("127.0.0.1:0", once=True, listening=listening, received=records.append, failed=pytest.fail)
+    assert log[0] == log[-1] == "answer"
+    assert set(log[1:-1]) == {"digest"}
+    assert records[0].bytes == SIZE
+
+
+def answering(sock, **facts):
+    """Take a stream to its end and answer as `zcload receive` does."""
+    while sock.recv(1 << 20):
+        pass
+    sock.sendall(json.dumps({"zcload": "zcload.receive/1", **facts}).encode())
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"bytes": SIZE, "verify_with": "0" * 32}, r"what arrived at .* is not the file: SHA-256 beef, the file's is"),
+        ({"bytes": SIZE - 1}, rf"{SIZE} bytes were sent, and .* says that {SIZE - 1} arrived"),
+    ],
+)
+def test_other_bytes_at_the_receiver_are_an_error(facts, words, workers, file):
+    """A receiver that got another number of bytes, or in the second pass other bytes, ends `send` with an error."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def run(control):
+            for answer in (facts, {"sha256": "beef"}):
+                sock, _ = listener.accept()
+                with sock:
+                    answering(sock, **answer)
+
+        workers.append(spawn("test", "receiver", 0, run, [listener.fileno()], None))
+        with pytest.raises(StudyError, match=words):
+            send(str(file(SIZE)), format_address(*listener.getsockname()), via="sendfile")
+
+
+@pytest.mark.parametrize("line", [b"hello", b"[1]", b'{"zcload": 3}', b'{"zcload": "zcload.receive/2"}', b"[" * 5000, b"\xff"])
+def test_what_another_program_answers_is_no_answer(line):
+    """A receiver that is not `zcload receive` may say what it likes."""
+    assert read_answer(line) is None
+
+
+def serve(caller, bodies, **options):
+    """Run `receive` against a caller for each of *bodies*; return what it received, and what it refused."""
+    came, refused = [], []
+
+    def listening(where):
+        for body in bodies:
+            caller(where, body)
+
+    receive("127.0.0.1:0", once=True, listening=listening, received=came.append, failed=refused.append, **options)
+    return [record.bytes for record in came], [str(error) for error in refused]
+
+
+def test_a_silent_connection_holds_up_nobody(caller):
+    """A connection that says nothing does not keep the next one waiting, and is no transfer."""
+
+    def late(sock):
+        time.sleep(0.3)
+        sock.sendall(b"12345")
+        reset_free_close(sock)
+
+    def reset_free_close(sock):
+        sock.shutdown(socket.SHUT_WR)
+        sock.recv(4096)
+
+    assert serve(caller, [lambda sock: time.sleep(20), late]) == ([5], [])
+
+
+@pytest.mark.parametrize("empty", [lambda sock: None, reset], ids=["closed", "reset"])
+def test_an_empty_connection_does_not_end_once(empty, caller):
+    """A connection that ends without a byte, as a port scan's does, is reported, and --once goes on waiting for a transfer."""
+
+    def late(sock):
+        time.sleep(0.5)
+        sock.sendall(b"12345")
+
+    came, refused = serve(caller, [empty, late])
+    assert came == [5]
+    assert len(refused) == 1
+    assert "without sending a byte" in refused[0] or "broke off after 0 bytes" in refused[0]
+
+
+def test_too_many_silent_connections_cost_the_oldest(caller, monkeypatch):
+    """Of more silent connections than are kept the oldest are closed, and a transfer among them is served."""
+    monkeypatch.setattr(arrivals, "MOST_SILENT", 3)
+    came, refused = [], []
+
+    def listening(where):
+        for _ in range(6):
+            caller(where, lambda sock: sock.recv(1))
+        time.sleep(0.5)  # until all are in the backlog
+        caller(where, lambda sock: sock.sendall(b"12345"))
+
+    receive("127.0.0.1:0", once=True, listening=listening, received=came.append, failed=refused.append)
+    assert [record.bytes for record in came] == [5]
+    assert [str(error).partition(" ")[2] for error in refused] == ["was disconnected: more than 3 connections send nothing"] * 3
+
+
+def test_a_silent_connection_is_closed_in_time(caller, monkeypatch):
+    """A connection that sends nothing is closed after a while, with a note, and ends nothing."""
+    monkeypatch.setattr(arrivals, "SILENT_S", 0.3)
+    came, refused, address = [], [], []
+
+    def failed(error):
+        refused.append(str(error))
+        caller(address[0], lambda sock: sock.sendall(b"12345"))
+
+    def listening(where):
+        address.append(where)
+        caller(where, lambda sock: sock.recv(1))
+
+    receive("127.0.0.1:0", once=True, listening=listening, received=came.append, failed=failed)
+    assert [record.bytes for record in came] == [5]
+    assert len(refused) == 1
+    assert refused[0].endswith("sent nothing for 0.3 s and was disconnected")
+
+
+def test_a_stream_that_stalls_is_given_up(caller, monkeypatch):
+    """A stream that has begun and brings nothing more is disconnected, so that it holds up nobody for ever."""
+    monkeypatch.setattr(RECEIVE, "STALL_S", 0.5)
+
+    def stall(sock):
+        sock.sendall(b"1")
+        sock.recv(1)
+
+    with pytest.raises(StudyError, match=r"sent nothing for 0\.5 s after 1 bytes and was disconnected"):
+        serve(caller, [stall])
+
+
+def test_ctrl_c_after_a_transfer_is_the_end_in_order(caller):
+    """SIGINT ends a `receive` that has served somebody without an error."""
+
+    def received(record):
+        interrupt.requested = signal.SIGINT
+
+    try:
+        receive(
+            "127.0.0.1:0",
+            listening=lambda where: caller(where, lambda sock: sock.sendall(b"12345")),
+            received=received,
+            failed=pytest.fail,
+        )
+    finally:
+        interrupt.requested = None
+
+
+def test_a_comparison_from_the_command_line(file, tmp_path):
+    """`receive --json` prints a line a transfer; `send --via A,B --repeat N --json` all transfers, in turn, and their ratios."""
+    command = [sys.executable, "-m", "zcload"]
+    path = file(SIZE)
+    with subprocess.Popen(
+        [*command, "receive", "127.0.0.1:0", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            where = re.search(r"listening on (\S+)", server.stderr.readline())[1]
+            arguments = ["send", path, where, "--via", "read_send,sendfile", "--repeat", "3", "--no-progress"]
+            done = subprocess.run([*command, *arguments, "--json"], capture_output=True, text=True, check=True, timeout=60)
+            text = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True, timeout=60).stdout
+        finally:
+            server.send_signal(signal.SIGINT)
+            lines = [json.loads(line) for line in server.stdout]
+    found = json.loads(done.stdout)
+    assert server.returncode == 0
+    assert [sent["mechanism"] for sent in found["transfers"]] == ["read_send", "sendfile"] * 3
+    assert [sent["verified"] for sent in found["transfers"]] == [True, True, None, None, None, None]
+    assert {(each["mechanism"], each["baseline"], each["quantity"]) for each in found["comparisons"]} == {
+        ("sendfile", "read_send", quantity) for quantity in ("seconds", "sender_cpu_s", "receiver_cpu_s", "total_cpu_s")
+    }
+    assert [line["bytes"] for line in lines] == [SIZE] * 12
+    assert [line["sha256"] for line in lines].count(sha256(path)) == 4
+    assert "sendfile against read_send: time" in text
+    assert "95 % intervals from 3 pairs" in text
 
 
 def test_nobody_listening(file):
@@ -287,7 +508,8 @@ def test_nobody_listening(file):
         where = format_address(*listener.getsockname())
     with pytest.raises(StudyError) as caught:
         send(str(file(1)), where, via="sendfile")
-    assert str(caught.value).endswith(f"{where}: connection refused: is `zcload receive` running there?")
+    port = where.rpartition(":")[2]
+    assert str(caught.value).endswith(f": connection refused: is `zcload receive` running there? (start `zcload receive {port}` first)")
     assert caught.value.exit_code == 1
 
 
@@ -435,7 +657,7 @@ def test_an_aborted_transfer_is_a_reset(peer, file):
         ({"path": "."}, "is a directory, not a file"),
         ({"path": "/dev/null"}, "is not a regular file"),
         ({"path": "a\0b"}, "null"),
-        ({"where": "127.0.0.1"}, "is not HOST:PORT"),
+        ({"where": "127.0.0.1:"}, "is not HOST:PORT"),
         ({"where": "127.0.0.1:0"}, "nobody can be reached at port 0"),
         ({"via": "null"}, "'null' moves nothing"),
         ({"via": "sendfil"}, "did you mean 'sendfile'?"),

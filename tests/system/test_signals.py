@@ -106,3 +106,35 @@ def test_a_second_signal_exits_at_once(tmp_path):
     finally:
         process.kill()
         process.communicate()
+
+
+# A signal in the import of the module with this number, counted from where the command's own code begins.
+EARLY = """
+import _signal, os, sys
+
+class Finder:
+    left = int(sys.argv[1])
+    def find_spec(self, name, path=None, target=None):
+        if name not in ("zcload", "zcload.main"):
+            if not Finder.left:
+                os.kill(os.getpid(), int(sys.argv[2]))
+            Finder.left -= 1
+
+modules = ["re", "signal", "enum", "functools"]
+for name in modules:
+    sys.modules.pop(name, None)
+sys.meta_path.insert(0, Finder())
+from zcload.main import main
+sys.argv[1:] = ["mechanisms"]
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 5, 20, 100])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_among_the_first_imports_ends_quietly(number, signum, tmp_path):
+    """From the first import on a signal ends the command with the shells' code, and nothing is printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY, str(number), str(int(signum))], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signum, "", "")

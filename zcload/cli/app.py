@@ -45,7 +45,7 @@ def run(
         ),
     ],
     mechanisms: Annotated[
-        list[str] | None, typer.Argument(metavar="[MECHANISM...]", help="Without a config: the mechanisms to compare with the first.")
+        list[str] | None, typer.Argument(metavar="MECHANISM", help="Without a config: the mechanisms to compare with the first.")
     ] = None,
     out: OutDirectory = None,
     set_: Set = None,
@@ -158,28 +158,52 @@ def demo(
 
 @app.command()
 def receive(
-    address: Annotated[str, typer.Argument(metavar="[HOST:PORT]", help="Where to listen.")] = "127.0.0.1:10000",
+    address: Annotated[
+        str, typer.Argument(metavar="[HOST:PORT]", help="Where to listen: 10000, :10000 or 0.0.0.0 (every address of this host).")
+    ] = "127.0.0.1:10000",
     once: Annotated[bool, typer.Option("--once", help="End after one transfer.")] = False,
-    no_digest: Annotated[bool, typer.Option("--no-digest", help="Do not compute the SHA-256 of what arrives.")] = False,
+    no_digest: Annotated[bool, typer.Option("--no-digest", help="Count the bytes only: offer no second pass to verify them.")] = False,
+    digest_inside: Annotated[
+        bool, typer.Option("--digest-inside", help="Compute the SHA-256 as the bytes come; it is then part of the time.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one line of JSON a transfer.")] = False,
 ) -> None:
-    """Receive raw TCP streams and say how many bytes, how fast, at what CPU cost."""
+    """Receive raw TCP streams and say how many bytes, how fast, at what CPU cost (in 2015: zerocopyserver)."""
     from zcload.cli.oneshot import run_receive
 
-    run_receive(address, once=once, digest=not no_digest)
+    run_receive(address, once=once, digest=not no_digest, digest_inside=digest_inside, as_json=json)
 
 
 @app.command()
 def send(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The file to send.")],
-    address: Annotated[str, typer.Argument(metavar="[HOST:PORT]", help="Where `zcload receive` listens.")] = "127.0.0.1:10000",
-    via: Annotated[str, typer.Option(metavar="MECHANISM", help="How to send it; see `zcload mechanisms`.")] = "sendfile",
+    address: Annotated[
+        str, typer.Argument(metavar="[HOST:PORT]", help="Where `zcload receive` listens; the port is 10000 if left out.")
+    ] = "127.0.0.1:10000",
+    via: Annotated[
+        str, typer.Option(metavar="MECHANISM", help="How to send it, see `zcload mechanisms`; several to compare: read_send,sendfile.")
+    ] = "sendfile",
     chunk: Annotated[str, typer.Option(help="How much to send in one call.")] = "256KiB",
-    no_digest: Annotated[bool, typer.Option("--no-digest", help="Do not read the file again for its SHA-256.")] = False,
+    repeat: Annotated[int, typer.Option(metavar="N", help="Send it N times through each mechanism, in turn, and print the medians.")] = 1,
+    no_digest: Annotated[bool, typer.Option("--no-digest", help="Do not verify the bytes with SHA-256.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Repeat another comparison's random order.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else there.")] = False,
+    no_progress: NoProgress = False,
 ) -> None:
-    """Send a file once and say how many bytes, how fast, at what CPU cost."""
+    """Send a file and say how many bytes, how fast, at what CPU cost (in 2015: copyclient, zerocopyclient)."""
     from zcload.cli.oneshot import run_send
 
-    run_send(file, address, via=via, chunk=chunk, digest=not no_digest)
+    run_send(
+        file,
+        address,
+        via=via,
+        chunk=chunk,
+        digest=not no_digest,
+        repeat=repeat,
+        seed=seed,
+        as_json=json,
+        show_progress=not no_progress,
+    )
 
 
 @app.command()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import sys
+from dataclasses import asdict
+from typing import Any
 
 from zcload.cli.live import viewer
 from zcload.errors import ConfigError, Problem, StudyError
 from zcload.linux import interrupt
 from zcload.model.units import ValueRefused, human_bytes, human_rate, parse_size
-from zcload.oneshot import Received, receive, send
+from zcload.oneshot import Received, Sent, receive, send
+from zcload.oneshot.address import EVERY_ADDRESS, is_loopback, parse_address
 
 
 def size_of(text: str, option: str) -> int:
@@ -33,47 +38,101 @@ def run_demo(file: str | None, *, rounds: int, size: str | None, seed: int | Non
         raise result.error
 
 
-def run_receive(address: str, *, once: bool, digest: bool) -> None:
-    """Receive until interrupted, or once; a broken transfer is told and the next awaited."""
+def run_receive(address: str, *, once: bool, digest: bool, digest_inside: bool, as_json: bool) -> None:
+    """Receive until interrupted, or once; a broken transfer is reported and the next awaited."""
+    if digest_inside and not digest:
+        raise ConfigError(Problem("cannot be combined with --no-digest", key="--digest-inside"))
     with interrupt.graceful(), viewer(True) as view:
-        receive(address, listening=_listening, received=_received, failed=_failed, once=once, digest=digest, view=view)
+        receive(
+            address,
+            listening=_listening,
+            received=_received_json if as_json else _received,
+            failed=_failed,
+            once=once,
+            digest=digest,
+            digest_inside=digest_inside,
+            view=view,
+        )
 
 
 def _listening(where: str) -> None:
-    print(f"zcload: listening on {where}", file=sys.stderr, flush=True)
+    host, port = parse_address(where)
+    if is_loopback(host):
+        scope = f" (this host only; for others: zcload receive {EVERY_ADDRESS}:{port})"
+    else:
+        scope = f" (from another host: zcload send FILE {'HOST' if host in (EVERY_ADDRESS, '::') else host}:{port})"
+    print(f"zcload: listening on {where}{scope}", file=sys.stderr, flush=True)
+
+
+def _received_json(transfer: Received) -> None:
+    print(json.dumps({**asdict(transfer), "goodput_bps": transfer.goodput_bps}), flush=True)
 
 
 def _received(transfer: Received) -> None:
-    print(
-        _figures(
-            "received", transfer.bytes, f"from {transfer.peer}", transfer.seconds, transfer.goodput_bps, transfer.cpu_s, transfer.sha256
-        ),
-        flush=True,
-    )
     if transfer.digest_cpu_s:
-        print(f"the digest took another {transfer.digest_cpu_s:.3f} s of CPU and time; leave it out with --no-digest", file=sys.stderr)
+        how = f"of the timed stream; it took {transfer.digest_cpu_s:.3f} s of the time, and as much CPU besides"
+    elif transfer.sha256:
+        how = "of a second pass, not timed"
+    else:
+        how = "the bytes are counted, not verified: the sender made no second pass"
+    text = _figures("received", transfer.bytes, f"from {transfer.peer}", transfer.seconds, transfer.goodput_bps, transfer.cpu_s)
+    print(text + (f"\n  SHA-256 {transfer.sha256}" if transfer.sha256 else "") + f"\n  ({how})", flush=True)
 
 
 def _failed(error: StudyError) -> None:
     print(f"zcload: error: {error}", file=sys.stderr, flush=True)
 
 
-def run_send(file: str, address: str, *, via: str, chunk: str, digest: bool) -> None:
-    """Send a file once and print what it took."""
-    with interrupt.graceful(), viewer(True) as view:
-        sent = send(file, address, via=via, chunk=size_of(chunk, "--chunk"), digest=digest, view=view)
-    print(
-        _figures(f"sent ({sent.mechanism})", sent.bytes, f"to {sent.peer}", sent.seconds, sent.goodput_bps, sent.cpu_s, sent.sha256),
-        flush=True,
-    )
-    if sent.ended == "acknowledged":
+def run_send(
+    file: str, address: str, *, via: str, chunk: str, digest: bool, repeat: int, seed: int | None, as_json: bool, show_progress: bool
+) -> None:
+    """Send a file, once or several times through one mechanism or more, and print what it took."""
+    from zcload.oneshot.repeat import render
+    from zcload.oneshot.repeat import repeat as repeat_transfers
+
+    mechanisms = list(dict.fromkeys(name.strip() for name in via.split(",")))
+    if repeat < 1:
+        raise ConfigError(Problem(f"{repeat} is out of range: expected 1 or more", key="--repeat"))
+    size = size_of(chunk, "--chunk")
+
+    def send_once(mechanism: str, number: int) -> Sent:
+        # The bytes are verified once for each mechanism: what the later rounds send is counted.
+        return send(file, address, via=mechanism, chunk=size, digest=digest and not number, view=view)
+
+    with interrupt.graceful(), viewer(show_progress) as view:
+        drawn = secrets.randbits(32) if seed is None else seed
+        found = repeat_transfers(mechanisms, repeat, drawn, send_once)
+    alone = len(mechanisms) == repeat == 1
+    first = [sents[0] for sents in found.transfers.values()]
+    if as_json:
+        print(json.dumps(_sent_dict(first[0]) if alone else found.as_dict(_sent_dict), allow_nan=False), flush=True)
+    elif alone:
+        sent = first[0]
+        text = _figures(f"sent ({sent.mechanism})", sent.bytes, f"to {sent.peer}", sent.seconds, sent.goodput_bps, sent.cpu_s)
+        print(text + (f"\n  SHA-256 {sent.sha256}\n  ({_verified(sent)})" if sent.sha256 else ""), flush=True)
+    else:
+        print(f"{file}: {human_bytes(first[0].bytes)} to {first[0].peer}\n\n{render(found)}", end="", flush=True)
+        if digest:
+            print("; ".join(f"{sent.mechanism}: {_verified(sent)}" for sent in first), file=sys.stderr)
+    if any(sent.ended == "acknowledged" for sents in found.transfers.values() for sent in sents):
         print("the receiver's system has acknowledged every byte; its program has not closed the connection yet", file=sys.stderr)
 
 
-def _figures(what: str, count: int, peer: str, seconds: float, goodput_bps: float | None, cpu_s: float, sha256: str | None) -> str:
-    lines = [
-        f"{what} {count} bytes ({human_bytes(count)}) {peer}",
-        f"  {seconds:.3f} s, {human_rate(goodput_bps) if goodput_bps else 'no goodput to speak of'}",
-        f"  CPU {cpu_s:.3f} s" + (f", {cpu_s * 1e9 / count:.3f} s/GB" if count else ""),
-    ]
-    return "\n".join(lines + ([f"  SHA-256 {sha256}"] if sha256 else []))
+def _verified(sent: Sent) -> str:
+    if sent.verified:
+        return "of the file; the receiver has the same of a second pass, not timed"
+    return "of the file; not compared: the receiver offers no second pass"
+
+
+def _sent_dict(sent: Sent) -> dict[str, Any]:
+    return {**asdict(sent), "goodput_bps": sent.goodput_bps}
+
+
+def _figures(what: str, count: int, peer: str, seconds: float, goodput_bps: float | None, cpu_s: float) -> str:
+    return "\n".join(
+        [
+            f"{what} {count} bytes ({human_bytes(count)}) {peer}",
+            f"  {seconds:.3f} s, {human_rate(goodput_bps) if goodput_bps else 'too short for a goodput'}",
+            f"  CPU {cpu_s:.3f} s" + (f", {cpu_s * 1e9 / count:.3f} s/GB" if count else ""),
+        ]
+    )

@@ -114,6 +114,11 @@ def check() -> None:
         raise Interrupted(requested)
 
 
+def ended_by_user() -> bool:
+    """Say whether a SIGINT, which is Ctrl-C at a terminal, asked for the end."""
+    return requested == signal.SIGINT
+
+
 def forget_in_child() -> None:
     """Make a forked worker ignore both signals: the coordinator ends it, so a Ctrl-C at the terminal is the coordinator's alone."""
     signal.set_wakeup_fd(-1)

@@ -8,27 +8,46 @@ import socket
 from zcload.errors import ConfigError, Problem, reason_of
 from zcload.model.units import shown
 
-DEFAULT_ADDRESS = "127.0.0.1:10000"  # the port of the 2015 note's programs
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 10000  # the port of the 2015 note's programs
+DEFAULT_ADDRESS = f"{DEFAULT_HOST}:{DEFAULT_PORT}"
+EVERY_ADDRESS = "0.0.0.0"
 _PORT_LIMIT = 65536
 
 Resolved = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]
 
 
-def parse_address(text: str) -> tuple[str, int]:
-    """Return (host, port) of "HOST:PORT" or "[IPV6]:PORT"; raises ConfigError."""
-    match = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^\[\]:]+)):([0-9]{1,5})", text, re.ASCII)
-    if match is None:
+def parse_address(text: str, without_host: str = DEFAULT_HOST) -> tuple[str, int]:
+    """Return (host, port) of "HOST:PORT", "[IPV6]:PORT", "HOST", "PORT" or ":PORT"; raises ConfigError.
+
+    The port is 10000 and the host 127.0.0.1 where none is given; *without_host* is the host of ":PORT".
+    """
+    if re.fullmatch(r"[0-9]{1,5}", text, re.ASCII):
+        return DEFAULT_HOST, _port(text, text)
+    match = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^\[\]:]*)):([0-9]{1,5})", text, re.ASCII)
+    if match is not None:
+        return match[1] or match[2] or without_host, _port(match[3], text)
+    host = re.fullmatch(r"\[([^\[\]]+)\]|([^\[\]:]+)", text)
+    if host is None:
         raise ConfigError(Problem(f"{shown(text)} is not HOST:PORT", remedy=_remedy(text)))
-    port = int(match[3])
+    return host[1] or host[2], DEFAULT_PORT
+
+
+def _port(digits: str, text: str) -> int:
+    port = int(digits)
     if port >= _PORT_LIMIT:
         raise ConfigError(Problem(f"{shown(text)}: there is no port {port}", remedy=f"ports go up to {_PORT_LIMIT - 1}"))
-    return match[1] or match[2], port
+    return port
 
 
 def _remedy(text: str) -> str:
     if text.count(":") > 1 and "[" not in text:
-        return "an IPv6 address goes into brackets, such as '[::1]:10000'"
-    return f"such as '{DEFAULT_ADDRESS}', '[::1]:10000' or, for every address of this machine, '0.0.0.0:10000'"
+        return "write an IPv6 address in brackets, such as '[::1]:10000'"
+    return f"such as '{DEFAULT_ADDRESS}', '[::1]:10000', a host or a port alone, or, to listen on every address, '{EVERY_ADDRESS}'"
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach *host*, an address or a name."""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
 def format_address(host: str, port: int) -> str:

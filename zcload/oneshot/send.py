@@ -8,7 +8,7 @@ import math
 import mmap
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zcload.errors import ConfigError, MechanismUnavailableError, Problem, StudyError, reason_of
@@ -23,6 +23,7 @@ from zcload.model.units import human_bytes, shown
 from zcload.oneshot.address import DEFAULT_ADDRESS, format_address, parse_address
 from zcload.oneshot.progress_pace import Pace
 from zcload.oneshot.sender_process import End, Job, stream
+from zcload.oneshot.verification import token_in
 
 CHUNK = 256 << 10
 CONNECT_TIMEOUT_S = 10.0
@@ -35,6 +36,8 @@ class Sent:
     """One file sent. *seconds* go from the connection to the peer's close, or, where *ended* says so, its last acknowledgement.
 
     *cpu_s* is the sending process's, from the connection to the same moment. *completions* is what the kernel said of its copies.
+    *sha256* is the file's; *verified* says that the receiver got the same in a second pass, None that it made none. *receiver* is
+    what it measured at its end: bytes, seconds, cpu_s.
     """
 
     path: str
@@ -47,6 +50,13 @@ class Sent:
     ended: End
     sha256: str | None
     completions: dict[str, int]
+    verified: bool | None = None
+    receiver: dict[str, float] | None = None
+
+    @property
+    def receiver_cpu_s(self) -> float | None:
+        """The receiver's CPU seconds, if it has said them."""
+        return self.receiver.get("cpu_s") if self.receiver else None
 
     @property
     def goodput_bps(self) -> float | None:
@@ -83,13 +93,28 @@ def send(
         pace = Pace(view)
         with interrupt.graceful():
             figures = _run(job, path, pace)
+            facts = figures.pop("answer")
+            there = _second_pass(job, path, facts, pace) if digest and facts else None
             sha256 = _digest(fd, path, before.st_size, pace) if digest else None
+            if there is not None and there != sha256:
+                raise StudyError(f"{path}: what arrived at {job.peer} is not the file: SHA-256 {there}, the file's is {sha256}")
         after = os.fstat(fd)
         if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             raise StudyError(f"{path} was written to while it was sent: nobody can say what arrived")
     finally:
         os.close(fd)
-    return Sent(path, format_address(host, port), via, chunk, before.st_size, sha256=sha256, **figures)
+    receiver = {key: float(facts[key]) for key in ("bytes", "seconds", "cpu_s") if key in facts} if facts else None
+    return Sent(
+        path,
+        format_address(host, port),
+        via,
+        chunk,
+        before.st_size,
+        sha256=sha256,
+        verified=None if there is None else True,
+        receiver=receiver,
+        **figures,
+    )
 
 
 def open_file(path: str) -> int:
@@ -137,6 +162,17 @@ def _run(job: Job, path: str, pace: Pace) -> dict[str, Any]:
     if told["usage"]:
         raise ConfigError(told["failed"])
     raise StudyError(f"{path}: {told['failed']}")
+
+
+def _second_pass(job: Job, path: str, facts: dict[str, Any], pace: Pace) -> str | None:
+    """Send the file again, untimed, if the receiver offers it, and return the SHA-256 of what arrived; raises StudyError."""
+    if facts.get("bytes") != job.size:
+        raise StudyError(f"{path}: {job.size} bytes were sent, and {job.peer} says that {facts.get('bytes')} arrived")
+    token = token_in(facts)
+    if token is None:
+        return None
+    second = _run(replace(job, prefix=token), path, pace)["answer"]
+    return second.get("sha256") if second else None
 
 
 def _digest(fd: int, path: str, size: int, pace: Pace) -> str:

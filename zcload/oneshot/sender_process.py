@@ -21,7 +21,8 @@ from typing import Literal
 from zcload.errors import ConfigError, StudyError, os_error, reason_of
 from zcload.lane.worker import send_message
 from zcload.mechanisms import FileEndedEarly, Mechanism
-from zcload.oneshot.address import format_address, resolve
+from zcload.oneshot.address import EVERY_ADDRESS, format_address, is_loopback, resolve
+from zcload.oneshot.verification import ANSWER_LIMIT, read_answer
 
 End = Literal["closed", "acknowledged"]
 
@@ -44,6 +45,7 @@ class Job:
     chunk: int
     connect_timeout_s: float
     timeout_s: float
+    prefix: bytes = b""  # goes before the file
 
     @property
     def peer(self) -> str:
@@ -87,8 +89,17 @@ def _unreached(job: Job, error: OSError) -> StudyError:
     if isinstance(error, TimeoutError):
         return StudyError(f"{job.peer}: no answer within {job.connect_timeout_s:g} s")
     if error.errno == errno.ECONNREFUSED:
-        return StudyError(f"{job.peer}: connection refused: is `zcload receive` running there?")
+        return StudyError(f"{job.peer}: connection refused: {_refusal_hint(job)}")
     return StudyError(f"{job.peer}: cannot connect: {reason_of(error)}")
+
+
+def _refusal_hint(job: Job) -> str:
+    if is_loopback(job.host):
+        return f"is `zcload receive` running there? (start `zcload receive {job.port}` first)"
+    return (
+        f"is `zcload receive` running there, and for other hosts? (it listens on 127.0.0.1 unless told otherwise: "
+        f"`zcload receive {EVERY_ADDRESS}:{job.port}` on {job.host})"
+    )
 
 
 def _deliver(sock: socket.socket, job: Job, sent: memoryview) -> dict[str, object]:
@@ -96,15 +107,24 @@ def _deliver(sock: socket.socket, job: Job, sent: memoryview) -> dict[str, objec
     start, cpu = time.perf_counter_ns(), time.process_time_ns()
     completions: dict[str, int] = {}
     try:
+        if job.prefix:
+            sock.sendall(job.prefix)
         if job.size:
             completions = _move(sock, job, sent)
         early = bool(_poll(sock, select.POLLRDHUP, 0))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ORDERLY)
         sock.shutdown(socket.SHUT_WR)
-        ended, at = _await_peer(sock, early)
+        said = bytearray()
+        ended, at = _await_peer(sock, early, said)
     except OSError as error:
         raise _broken(error, job, sent) from None
-    return {"seconds": (at - start) / 1e9, "cpu_s": (time.process_time_ns() - cpu) / 1e9, "ended": ended, "completions": completions}
+    return {
+        "seconds": (at - start) / 1e9,
+        "cpu_s": (time.process_time_ns() - cpu) / 1e9,
+        "ended": ended,
+        "completions": completions,
+        "answer": read_answer(bytes(said)),
+    }
 
 
 def _move(sock: socket.socket, job: Job, sent: memoryview) -> dict[str, int]:
@@ -147,10 +167,11 @@ def _poll(sock: socket.socket, events: int, timeout_ms: float) -> list[tuple[int
     return poller.poll(timeout_ms)
 
 
-def _await_peer(sock: socket.socket, early: bool) -> tuple[End, int]:
+def _await_peer(sock: socket.socket, early: bool, said: bytearray) -> tuple[End, int]:
     """Wait until the peer has closed, or at least acknowledged everything; return which, and when (perf_counter_ns).
 
-    *early* says that the peer had closed its direction before we did: then its end of stream proves nothing.
+    *early* says that the peer had closed its direction before we did: then its end of stream proves nothing. *said* gets the
+    beginning of what the peer has sent.
     """
     acknowledged_at = 0
     closed = early
@@ -168,7 +189,9 @@ def _await_peer(sock: socket.socket, early: bool) -> tuple[End, int]:
             time.sleep(0.001)
         elif _poll(sock, select.POLLIN, 1000 * (_CLOSE_WAIT_S - waited_s) + 1 if acknowledged_at else 1):
             try:
-                closed = not sock.recv(65536, socket.MSG_DONTWAIT)  # a peer that talks is not listened to
+                heard = sock.recv(65536, socket.MSG_DONTWAIT)
+                closed = not heard
+                said += heard[: ANSWER_LIMIT - len(said)]
             except BlockingIOError:
                 time.sleep(0.001)  # an event that is no byte, such as a late zero-copy completion
 

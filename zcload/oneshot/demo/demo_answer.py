@@ -32,8 +32,8 @@ def conclusion(demo: Demo) -> list[str]:
     return lines
 
 
-def _amount(found: Interval | None) -> tuple[int, str]:
-    """Return which way the interval points (-1 less, 0 open, 1 more) and how far, in words."""
+def amount(found: Interval | None) -> tuple[int, str]:
+    """Return which way the interval of a ratio points (-1 less, 0 open, 1 more) and how far, in words."""
     if found is None:
         return 0, "too little for the clock"
     if found.high < 1:
@@ -49,8 +49,8 @@ def _percent(fraction: Interval) -> str:
 
 def _compared(demo: Demo, name: str, base: str, quantity: Quantity, noun: str) -> tuple[int, str]:
     """Return which way the interval points and "<noun>, a against b: 47 % (40..53) less"."""
-    way, amount = _amount(demo.ratio(name, base, quantity))
-    return way, f"{noun}, {name} against {base}: {amount}"
+    way, words = amount(demo.ratio(name, base, quantity))
+    return way, f"{noun}, {name} against {base}: {words}"
 
 
 def _the_note(demo: Demo) -> str:
@@ -95,6 +95,6 @@ def _shares(demo: Demo) -> list[str]:
 
 def _cpu(demo: Demo, base: str) -> str:
     way, clause = _compared(demo, SENDFILE, base, "total_cpu_s", "CPU of both ends")
-    ends = [f"the {end} alone {_amount(demo.ratio(SENDFILE, base, quantity))[1]}" for end, quantity in _ENDS]
+    ends = [f"the {end} alone {amount(demo.ratio(SENDFILE, base, quantity))[1]}" for end, quantity in _ENDS]
     verdict = {-1: "sendfile frees CPU", 0: "it is not shown that sendfile frees CPU", 1: "sendfile costs CPU, it frees none"}
     return f"{clause}; {', '.join(ends)}. Against {base} {verdict[way]} on this machine."
