@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.command_line import zcload
+from support.command_line import invoke, zcload
 from support.fake_runs import HEADLINE, point, run
 
 from zcload.store.writer import write_summary
@@ -32,7 +32,7 @@ def results(tmp_path):
             f"gate '{HEADLINE} > +5%' is not proven to hold by sendfile: 0.0 % (-7.6..+8.2) (the interval straddles the limit)",
         ),
         (["a", "--new", "b", "--run-spread", "0%", "--fail-if", f"{HEADLINE} > +5%", "--fail-if-unproven"], 0, ""),
-        (["a", "--fail-if", f"{HEADLINE} > +5%"], 2, "there is nothing to compare with (zcload compare BASE... --new NEW...)"),
+        (["a", "--fail-if", f"{HEADLINE} > +5%"], 2, "--new: missing: the results to judge (zcload compare BASE... --new NEW...)"),
         (["a", "--new", "b", "--fail-if-unproven"], 2, "--fail-if-unproven: there is no gate to prove (give one with --fail-if)"),
         (["a", "--new", "b", "--format", "html"], 2, "--format: 'html' is not a format (use table, markdown, json)"),
         (
@@ -69,3 +69,13 @@ def test_markdown_into_a_file(results):
     done = zcload("compare", "a", "--new", "worse", "--format", "markdown", "--out", "c.md", "--fail-if", f"{HEADLINE} > +5%", cwd=results)
     assert (done.returncode, done.stdout) == (3, "")
     assert "TRIPPED" in (results / "c.md").read_text()
+
+
+def test_a_directory_stands_for_the_results_in_it(results, monkeypatch, capsys):
+    """A directory that is no result itself stands for all results below it, and the sides are named by their paths."""
+    (results / "before").mkdir()
+    for name in "abc":
+        (results / name).rename(results / "before" / name)
+    monkeypatch.chdir(results)
+    found = json.loads(invoke(capsys, "compare", "before", "--new", "worse", "d", "--format", "json").out)
+    assert (found["base"], found["new"]) == (["before/a", "before/b", "before/c"], ["worse", "d"])

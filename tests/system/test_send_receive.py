@@ -423,7 +423,7 @@ def test_too_many_silent_connections_cost_the_oldest(caller, monkeypatch):
 
     receive("127.0.0.1:0", once=True, listening=listening, received=came.append, failed=refused.append)
     assert [record.bytes for record in came] == [5]
-    assert [str(error).partition(" ")[2] for error in refused] == ["was disconnected: more than 3 connections send nothing"] * 3
+    assert [str(error).partition(" ")[2] for error in refused] == ["was disconnected: more than 3 connections send nothing"] * 4
 
 
 def test_a_silent_connection_is_closed_in_time(caller, monkeypatch):

@@ -292,19 +292,24 @@ def history(
 
 
 @app.command()
-def mechanisms() -> None:
+def mechanisms(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """List every mechanism and sink, and whether this host can run it."""
     from zcload.cli.host import show_mechanisms
 
-    show_mechanisms()
+    show_mechanisms(json)
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if something spoils measurements here.")] = False,
+) -> None:
     """Check this host for what spoils such measurements."""
     from zcload.cli.host import show_doctor
 
-    show_doctor()
+    show_doctor(json, strict)
 
 
 @app.command()

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zcload.cli.report import put
 from zcload.errors import ConfigError, GateTripped, Problem
+
+if TYPE_CHECKING:
+    from zcload.store.reader import Result
 
 
 def run_compare(
@@ -27,18 +31,17 @@ def run_compare(
     from zcload.compare.change import RUN_SPREAD
     from zcload.compare.comparison import compare
     from zcload.compare.render import FORMATS
-    from zcload.store.reader import Result
 
     if not new:
-        raise ConfigError(Problem("there is nothing to compare with", remedy="zcload compare BASE... --new NEW..."))
+        raise ConfigError(Problem("missing: the results to judge", key="--new", remedy="zcload compare BASE... --new NEW..."))
     if format not in FORMATS:
         raise ConfigError(Problem(f"{format!r} is not a format", key="--format", remedy=f"use {', '.join(FORMATS)}"))
     if fail_if_unproven and not fail_if:
         raise ConfigError(Problem("there is no gate to prove", key="--fail-if-unproven", remedy="give one with --fail-if"))
     parsed = [gates.parse(text) for text in fail_if]
     found = compare(
-        [Result.load(path) for path in base],
-        [Result.load(path) for path in new],
+        _load(base),
+        _load(new),
         allowed=allowed,
         run_spread=RUN_SPREAD if run_spread is None else math.log1p(_fraction(run_spread, "--run-spread")),
         margin=None if margin is None else _fraction(margin, "--margin"),
@@ -48,6 +51,17 @@ def run_compare(
     bad = gates.tripped(judged, fail_if_unproven)
     if bad:
         raise GateTripped("\n".join(_said(j) for j in bad))
+
+
+def _load(paths: Sequence[Path]) -> list[Result]:
+    """Load the results that *paths* name; a directory that is none itself stands for all results below it. Raises ConfigError."""
+    from zcload.store.reader import SUMMARY, WINDOWS, Result
+
+    found: list[Path] = []
+    for path in paths:
+        inside = {file.parent for name in (SUMMARY, WINDOWS) for file in path.rglob(name)} if path.is_dir() else set()
+        found += [path] if path in inside or not inside else sorted(inside)
+    return [Result.load(path) for path in found]
 
 
 def _said(judged: object) -> str:

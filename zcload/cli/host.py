@@ -3,38 +3,61 @@
 from __future__ import annotations
 
 
-def show_mechanisms() -> None:
+def show_mechanisms(as_json: bool) -> None:
     """List the registries with what probing says."""
+    import json
+
     from tabulate import tabulate
 
     from zcload.mechanisms import MECHANISMS
     from zcload.sinks import SINKS
 
-    for title, registry in (("Mechanisms (senders)", MECHANISMS), ("Sinks (receivers)", SINKS)):
+    parts = (("mechanisms", "Mechanisms (senders)", MECHANISMS), ("sinks", "Sinks (receivers)", SINKS))
+    found = {part: {name: (cls.summary, cls.probe()) for name, cls in registry.items()} for part, _, registry in parts}
+    if as_json:
+        tree = {
+            part: [
+                {"name": name, "summary": summary, "runs": why is None, "reason": why and why.reason, "remedy": why and why.remedy}
+                for name, (summary, why) in probed.items()
+            ]
+            for part, probed in found.items()
+        }
+        print(json.dumps(tree, indent=1))
+        return
+    for part, title, _ in parts:
         rows = []
-        for name, cls in registry.items():
-            why = cls.probe()
-            rows.append([name, "yes" if why is None else "no", cls.summary])
+        for name, (summary, why) in found[part].items():
+            rows.append([name, "yes" if why is None else "no", summary])
             if why is not None:
-                rows.append(["", "", f"{why.reason}" + (f"; remedy: {why.remedy}" if why.remedy else "")])
+                rows.append(["", "", why.reason + (f"; remedy: {why.remedy}" if why.remedy else "")])
         print(f"{title}\n\n{tabulate(rows, ['name', 'runs here', 'what it does'], tablefmt='simple')}\n")
 
 
-def show_doctor() -> None:
-    """Check the host and print what was found, problems first; exit code 0 whatever it is: findings are not failures."""
+def show_doctor(as_json: bool, strict: bool) -> None:
+    """Check the host and print what was found, problems first; raises GateTripped if *strict* and something spoils measurements.
+
+    Without *strict* the exit code is 0 whatever was found: findings are not failures.
+    """
+    import json
     import textwrap
 
+    from zcload.errors import GateTripped
     from zcload.host.doctor import findings
 
     order = ("problem", "caution", "note", "ok")
     found = sorted(findings(), key=lambda finding: order.index(finding.level))
-    width = max(len(finding.title) for finding in found)
-    for finding in found:
-        print(f"{finding.level:<8} {finding.title:<{width}}  {finding.value}{finding.private}")
-        if finding.level != "ok":
-            for label, text in (("spoils", finding.spoils), ("remedy", finding.remedy)):
-                print(textwrap.fill(f"{label}: {text}", 100, initial_indent=" " * 9, subsequent_indent=" " * 17))
-    bad = sum(finding.level in order[:2] for finding in found)
-    print(
-        f"\n{bad} of {len(found)} checks found something that spoils measurements here." if bad else f"\nAll {len(found)} checks are fine."
-    )
+    bad = [finding for finding in found if finding.level in order[:2]]
+    if as_json:
+        keys = ("code", "level", "title", "value", "spoils", "remedy")
+        print(json.dumps({"findings": [{key: getattr(finding, key) for key in keys} for finding in found]}, indent=1))
+    else:
+        width = max(len(finding.title) for finding in found)
+        for finding in found:
+            print(f"{finding.level:<8} {finding.title:<{width}}  {finding.value}{finding.private}")
+            if finding.level != "ok":
+                for label, text in (("spoils", finding.spoils), ("remedy", finding.remedy)):
+                    print(textwrap.fill(f"{label}: {text}", 100, initial_indent=" " * 9, subsequent_indent=" " * 17))
+        all_fine = f"All {len(found)} checks are fine."
+        print(f"\n{len(bad)} of {len(found)} checks found something that spoils measurements here." if bad else f"\n{all_fine}")
+    if strict and bad:
+        raise GateTripped(f"doctor --strict: {', '.join(finding.code for finding in bad)}")

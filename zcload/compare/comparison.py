@@ -10,7 +10,7 @@ from typing import Any
 from zcload.analysis.comparisons import verdict
 from zcload.analysis.stats import Interval, holm
 from zcload.compare.change import ENOUGH, RUN_SPREAD, Change, Figure, change, figure
-from zcload.compare.differences import Difference, differences, known, refuse
+from zcload.compare.differences import Difference, differences, known, refuse, setting_of
 from zcload.compare.match import Pair, Point, match
 from zcload.errors import ConfigError, Problem
 from zcload.model.metrics import METRICS
@@ -108,6 +108,7 @@ def compare(
     for side in (base, new):
         _once(side)
     found = differences(base, new)
+    allowed = [setting_of(key) for key in allowed]
     known(allowed, base, new)
     matched = match(base, new, allowed)
     found += [d for pair in matched.pairs for d in pair.differs if d not in found]
@@ -143,7 +144,7 @@ def _once(results: Sequence[Result]) -> None:
 
 
 def _names(results: Iterable[Result]) -> tuple[str, ...]:
-    return tuple(result.directory.name if result.directory else str(result.summary["name"]) for result in results)
+    return tuple(str(result.directory or result.summary["name"]) for result in results)
 
 
 def _rows(pair: Pair, margin: float, run_spread: float) -> Iterable[Row]:

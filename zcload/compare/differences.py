@@ -28,6 +28,16 @@ WHOLE = {
     "schedule": "lanes that run together share the machine",
     "headline": "the verdicts are about another ledger",
 }
+# Keys of the config whose settings have another name in a result, where names end with their unit.
+_SETTINGS = {
+    "chunk": "chunk_bytes",
+    "receive_chunk": "receive_chunk_bytes",
+    "file_size": "file_bytes",
+    "rate": "rate_bps",
+    "transfer_rate": "transfers_per_s",
+    "socket_buffer": "socket_buffer_bytes",
+    "mtu": "mtu_bytes",
+}
 SILENT = {"host_name"}  # says nothing that another fact does not
 
 
@@ -81,6 +91,12 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def setting_of(key: str) -> str:
+    """Return the setting of a result that *key* means, which may be written as in a config: "chunk" or "workload.chunk"."""
+    bare = key.removeprefix("workload.").removeprefix("study.")
+    return _SETTINGS.get(bare, bare)
 
 
 def known(allowed: Iterable[str], base: Sequence[Result], new: Sequence[Result]) -> None:

@@ -12,6 +12,8 @@ from zcload.store.reader import Result
 Point = Mapping[str, Any]
 # Settings that name a place rather than a condition: told where they differ, never a reason to keep points apart.
 PLACES = ("file", "dir", "address")
+# What `congestion = "auto"` comes to hangs on who runs: root may set cubic, others only what the system allows.
+_CONGESTION_NOTE = " (an ordinary user gets what net.ipv4.tcp_allowed_congestion_control lists; set workload.congestion for both)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +96,4 @@ def _alone(
             key=len,
             default=["nothing was measured there"],
         )
-        yield f"{name}: {', '.join(apart)}"
+        yield f"{name}: {', '.join(apart)}{_CONGESTION_NOTE if any(text.startswith('congestion ') for text in apart) else ''}"

@@ -27,10 +27,10 @@ def _alternatives(units: dict[str, int]) -> str:
 
 
 # Also the patterns of the JSON Schema, whose regular expressions (ECMA 262) know everything used here.
-SIZE_PATTERN = f"{_NUMBER}(?:{_alternatives(_SIZE_UNITS)})"
-RATE_PATTERN = f"max|{_NUMBER}(?:{_alternatives(_RATE_UNITS)})"
+SIZE_PATTERN = f"{_NUMBER} ?(?:{_alternatives(_SIZE_UNITS)})"
+RATE_PATTERN = f"max|{_NUMBER} ?(?:{_alternatives(_RATE_UNITS)})"
 DURATION_PATTERN = "(?=.)" + "".join(f"(?:{_NUMBER}{unit})?" for unit in _TIME_UNITS)
-PERCENT_PATTERN = f"{_NUMBER}%"
+PERCENT_PATTERN = f"{_NUMBER} ?%"
 FREQUENCY_PATTERN = f"max|{_NUMBER}/s"
 
 SIZE_EXPECTED = "expected a size such as '64KiB', '2.4GB' or '512B'"
@@ -100,7 +100,7 @@ def parse_percent(value: object) -> float:
     text = _text(value, "percentage", PERCENT_EXPECTED, ("%",))
     if not re.fullmatch(PERCENT_PATTERN, text):
         raise ValueRefused(f"{shown(value)} is not a percentage: {PERCENT_EXPECTED}", _near_miss(text, {"%": 1}))
-    fraction = Fraction(text[:-1]) / 100
+    fraction = Fraction(text[:-1].rstrip()) / 100
     if fraction >= LIMIT:
         raise ValueRefused(f"{shown(value)} is too large: {PERCENT_EXPECTED}")
     return float(fraction)
@@ -217,7 +217,7 @@ def _with_units(number: float, units: Collection[str]) -> str:
 
 def _whole(value: object, noun: str, units: dict[str, int], expected: str, base: str) -> int:
     text = _text(value, noun, expected, ("B",) if base == "bytes" else ("bit/s", "MB/s"))
-    match = re.fullmatch(f"({_NUMBER})({_alternatives(units)})", text)
+    match = re.fullmatch(f"({_NUMBER}) ?({_alternatives(units)})", text)
     if not match:
         raise ValueRefused(f"{shown(value)} is not a {noun}: {expected}", _near_miss(text, units))
     number = Fraction(match[1]) * units[match[2]]

@@ -11,6 +11,7 @@ from support.paths import FIRST_RELEASE, GOLDEN
 from zcload.compare import gates
 from zcload.compare.change import Figure, change, figure
 from zcload.compare.comparison import FEW, compare
+from zcload.compare.differences import setting_of
 from zcload.compare.render import FORMATS
 from zcload.compare.tables import shown
 from zcload.errors import ConfigError
@@ -245,10 +246,19 @@ def test_nothing_in_common():
     """Results without a common point are refused with what keeps them apart, and compared when that is allowed to differ."""
     spread, same = one(0.5), one(0.6, placement="same", congestion="reno")
     (problem,) = problems(compare, [spread], [same])
-    assert problem.what.endswith("the only point: congestion 'cubic' here, 'reno' there, placement 'spread' here, 'same' there")
-    found = compare([spread], [same], allowed=["placement", "congestion"])
+    assert "the only point: congestion 'cubic' here, 'reno' there, placement 'spread' here, 'same' there" in problem.what
+    assert "an ordinary user gets what net.ipv4.tcp_allowed_congestion_control lists" in problem.what
+    found = compare([spread], [same], allowed=["workload.placement", "congestion"])
     assert {d.key for d in found.differences} == {"placement", "congestion"}
     assert problems(compare, [spread], [run()])[0].what.endswith("nothing was measured there")
+
+
+@pytest.mark.parametrize(
+    ("key", "setting"), [("chunk", "chunk_bytes"), ("workload.rate", "rate_bps"), ("file_size", "file_bytes"), ("kernel", "kernel")]
+)
+def test_allow_takes_keys_of_the_config(key, setting):
+    """What may differ can be named as in a config, with its section or without, or as in a result."""
+    assert setting_of(key) == setting_of(setting) == setting
 
 
 def test_places_do_not_keep_points_apart():

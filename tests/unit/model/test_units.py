@@ -63,7 +63,7 @@ SIZE, RATE, DURATION, PERCENT = units.SIZE_EXPECTED, units.RATE_EXPECTED, units.
         (units.parse_size, "64K", f"'64K' is not a size: {SIZE} ('64KiB' or '64kB'?)"),
         (units.parse_size, "64KB", f"'64KB' is not a size: {SIZE} ('64KiB' or '64kB'?)"),
         (units.parse_size, "1kib", f"'1kib' is not a size: {SIZE} ('1KiB'?)"),
-        (units.parse_size, "64 KiB", f"'64 KiB' is not a size: {SIZE} ('64KiB'?)"),
+        (units.parse_size, "64  KiB", f"'64  KiB' is not a size: {SIZE} ('64KiB'?)"),
         (units.parse_size, "64KiB\n", f"'64KiB\\n' is not a size: {SIZE} ('64KiB'?)"),
         (units.parse_size, "64KiB garbage", f"'64KiB garbage' is not a size: {SIZE}"),
         (units.parse_size, "1.2.3MiB", f"'1.2.3MiB' is not a size: {SIZE}"),
@@ -99,7 +99,7 @@ SIZE, RATE, DURATION, PERCENT = units.SIZE_EXPECTED, units.RATE_EXPECTED, units.
         (units.parse_duration, "-1s", f"'-1s' is negative: {DURATION}"),
         (units.parse_percent, 3, f"3 has no unit: {PERCENT} ('3%'?)"),
         (units.parse_percent, 0.03, f"0.03 has no unit: {PERCENT} ('3%' or '0.03%'?)"),
-        (units.parse_percent, "3 %", f"'3 %' is not a percentage: {PERCENT} ('3%'?)"),
+        (units.parse_percent, "3  %", f"'3  %' is not a percentage: {PERCENT} ('3%'?)"),
         (units.parse_percent, "-3%", f"'-3%' is negative: {PERCENT}"),
         (units.parse_percent, f"{LIMIT}00%", f"'{LIMIT}00%' is too large: {PERCENT}"),
     ],
@@ -195,3 +195,11 @@ def test_a_duration_that_text_cannot_say_is_refused(wrong):
 def test_writes_for_people(written, text):
     """Reports show three digits with the prefix that keeps them readable."""
     assert written == text
+
+
+@pytest.mark.parametrize("number", [1, 512, 65536, 3 << 20, 2_400_000_000, 10**10])
+def test_a_value_is_taken_as_it_is_printed(number):
+    """A size and a rate as reports print them, with a space before the unit, are taken; so is a percentage."""
+    assert units.parse_size(units.human_bytes(number)) == pytest.approx(number, rel=0.005)
+    assert units.parse_rate(units.human_rate(number)) == pytest.approx(number, rel=0.005)
+    assert units.parse_percent("2.5 %") == 0.025

@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 from zcload.errors import ZcloadError
 from zcload.report.charts.parts import CONFIG, Chart, Spec
 
-REMEDY = "pip install 'zcload[report]'"
+REMEDY = "pip install vl-convert-python"
 TIMEOUT_S = 300.0
 # The library measures texts in Liberation Sans, which Arial equals; where a browser has neither, names may take a little more room.
 FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"

@@ -311,7 +311,7 @@ def test_what_cannot_be_drawn_is_one_error():
 def test_without_the_library_drawing_says_what_to_install(monkeypatch):
     """Without vl-convert a chart is an error that names the remedy."""
     monkeypatch.setattr(draw, "available", lambda: False)
-    with pytest.raises(draw.ZcloadError, match=r"pip install 'zcload\[report\]'"):
+    with pytest.raises(draw.ZcloadError, match=r"pip install vl-convert-python"):
         draw.svg([{}])
 
 
