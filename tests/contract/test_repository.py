@@ -177,6 +177,7 @@ def test_help_imports_next_to_nothing():
         "zcload.cli.app",
         "zcload.cli.command_line",
         "zcload.cli.options",
+        "zcload.report",
     }
 
 

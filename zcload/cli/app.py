@@ -9,6 +9,7 @@ import typer
 
 from zcload import __version__
 from zcload.cli.options import Chunk, NoHtml, NoProgress, NoWait, OutDirectory, OutFile, Seed, Set, SeveralNew, SummaryJson
+from zcload.report import FORMATS
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -211,10 +212,7 @@ def report(
     results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Result directories, summary.json or windows.jsonl files.")],
     format: Annotated[
         str,
-        typer.Option(
-            help="table, markdown, html, csv, csv-windows, json, benchstat, bencher, github-action-benchmark, openmetrics; "
-            "svg or png: each chart as a file."
-        ),
+        typer.Option(help=f"{', '.join(FORMATS)}; svg or png: each chart as a file."),
     ] = "table",
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout; for svg and png the directory.")] = None,
     chart: Annotated[list[str] | None, typer.Option(help="With svg and png: only this chart (repeatable).")] = None,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from zcload.store.reader import Result
+if TYPE_CHECKING:
+    from zcload.store.reader import Result
 
-Renderer = Callable[[Sequence[Result]], str]
+Renderer = Callable[[Sequence["Result"]], str]
 
 _MODULES = {
     "table": "zcload.report.formats.terminal",

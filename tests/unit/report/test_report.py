@@ -27,11 +27,12 @@ from zcload.report.text.answer import answer, sentence
 from zcload.report.text.figures import change_text, percent, saving_text, significant, with_error
 from zcload.store import reader
 
-FILES = {
+NAMED = {
     "table": "report.txt", "markdown": "report.md", "csv": "report.csv", "html": "report.html",
     "csv-windows": "windows.csv", "benchstat": "benchstat.txt",
     "bencher": "bencher.json", "github-action-benchmark": "github-action-benchmark.json", "openmetrics": "openmetrics.txt",
 }  # fmt: skip
+FILES = {name: NAMED.get(name, f"{name}.txt") for name in FORMATS if name != "json"}
 OF_WINDOWS = ("csv-windows", "benchstat")  # formats that need the records
 
 
@@ -86,11 +87,6 @@ def test_json_is_the_summary():
     summary = golden_summary()
     assert json.loads(rendered("json", summary)) == summary
     assert json.loads(rendered("json", summary, summary)) == [summary, summary]
-
-
-def test_every_format_is_held():
-    """Each format has its golden file or is the summary itself."""
-    assert set(FORMATS) == {*FILES, "json"}
 
 
 @pytest.mark.parametrize("name", FORMATS)
