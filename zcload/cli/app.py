@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from zcload import __version__
-from zcload.cli.options import Chunk, NoHtml, NoProgress, NoWait, OutDirectory, OutFile, Seed, Set, SeveralNew, SummaryJson
+from zcload.cli.options import Chunk, Full, NoHtml, NoProgress, NoWait, OutDirectory, OutFile, Seed, Set, SeveralNew, SummaryJson
 from zcload.report import FORMATS
 
 app = typer.Typer(
@@ -66,6 +66,7 @@ def run(
     seed: Seed = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if this host cannot run one of the variants.")] = False,
     check_windows: Annotated[bool, typer.Option("--check-windows", help="Measure windows of 2 s too and compare.")] = False,
+    full: Full = False,
     host_name: Annotated[bool, typer.Option("--host-name", help="Store this host's name in the result.")] = False,
     no_html: NoHtml = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in RESULT_DIR.")] = False,
@@ -97,6 +98,7 @@ def run(
             page=not no_html,
             resume=resume,
             wait=not no_wait,
+            full=full,
         )
     )
 
@@ -219,11 +221,15 @@ def report(
     with_: Annotated[
         list[Path] | None, typer.Option("--with", metavar="FILE", help="Show what iperf3 -J or netperf has printed below it (repeatable).")
     ] = None,
+    full: Full = False,
+    section: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Show only this part of the full report; a wrong NAME lists them (repeatable).")
+    ] = None,
 ) -> None:
     """Render stored results."""
     from zcload.cli.report import show_report
 
-    show_report(results, format, out, chart or [], with_ or [])
+    show_report(results, format, out, chart or [], with_ or [], full=full, sections=section or [])
 
 
 @app.command(cls=SeveralNew)

@@ -15,6 +15,7 @@ SummaryJson = Annotated[bool, typer.Option("--json", help="Print the summary as 
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="No live view and no progress lines.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Repeat the random order and CPU roles of another run.")]
 NoHtml = Annotated[bool, typer.Option("--no-html", help="Do not write report.html into the result directory.")]
+Full = Annotated[bool, typer.Option("--full", help="Show every table, all cautions and how it was measured.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait for other work on this machine to end.")]
 Chunk = Annotated[str | None, typer.Option("--chunk", metavar="SIZE", help="How much to send in one call: 64KiB.")]
 

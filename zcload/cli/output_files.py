@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from zcload.store.reader import Result
 
 PAGE = "report.html"
 PICTURES = ("svg", "png")
-LONG_S = 2.0  # what takes longer says how long
 
 
 def say_what_is_missing() -> None:
@@ -28,7 +26,6 @@ def write_page(result: Result, directory: Path) -> None:
     """Write report.html into *directory*, whole or not at all. What goes wrong is one line on stderr: the result itself is safe."""
     from zcload.report import renderer
 
-    start = time.monotonic()
     partial = directory / f".{PAGE}.{os.getpid()}"
     try:
         partial.write_text(renderer("html")([result]), encoding="utf-8")
@@ -36,10 +33,6 @@ def write_page(result: Result, directory: Path) -> None:
     except (ZcloadError, OSError) as error:
         partial.unlink(missing_ok=True)
         print(f"zcload: no {PAGE}: {error}", file=sys.stderr)
-        return
-    took = time.monotonic() - start
-    print(f"report: {directory / PAGE}" + (f" (made in {took:.1f} s)" if took > LONG_S else ""), file=sys.stderr)
-    say_what_is_missing()
 
 
 def write_charts(results: Sequence[Result], kind: str, directory: Path | None, wanted: Sequence[str]) -> None:

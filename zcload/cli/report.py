@@ -13,10 +13,20 @@ if TYPE_CHECKING:
     from zcload.store.reader import Result
 
 
-def show_report(results: list[Path], format: str, out: Path | None, charts: list[str], others: list[Path]) -> None:
+def show_report(
+    results: list[Path],
+    format: str,
+    out: Path | None,
+    charts: list[str],
+    others: list[Path],
+    *,
+    full: bool = False,
+    sections: Sequence[str] = (),
+) -> None:
     """Render *results* as *format* to stdout or *out*, for svg and png into the directory *out*; raises ConfigError.
 
-    *others* are outputs of other tools, shown below the last result.
+    *others* are outputs of other tools, shown below the last result. A table is the short report unless *full* or *sections* of the full
+    one are asked for.
     """
     from dataclasses import replace
 
@@ -38,10 +48,15 @@ def show_report(results: list[Path], format: str, out: Path | None, charts: list
     if others:
         last = loaded[-1]
         loaded[-1] = replace(last, summary={**last.summary, "imported": [read_imported(other) for other in others]})
-    text = for_terminal(loaded) if format == "table" and out is None else renderer(format)(loaded)
+    if (full or sections) and format != "table":
+        option = "--full" if full else "--section"
+        raise ConfigError(Problem(f"does not go with the format {format}", key=option, remedy="leave out --format"))
+    if format == "table" and out is None:
+        print_report(loaded, full or bool(others), sections)
+        return
     if format == "html":
         say_what_is_missing()
-    put(text, out)
+    put(_table(loaded, full or bool(others), sections, 0) if format == "table" else renderer(format)(loaded), out)
 
 
 def put(text: str, out: Path | None) -> None:
@@ -55,10 +70,35 @@ def put(text: str, out: Path | None) -> None:
         raise ConfigError(Problem(f"cannot write {out}: {reason_of(error)}", key="--out")) from None
 
 
-def for_terminal(results: Sequence[Result]) -> str:
-    """Return the report as a table, with the curve where stdout is a terminal that is wide enough."""
+def print_report(results: Sequence[Result], full: bool = False, sections: Sequence[str] = ()) -> None:
+    """Print the short report of *results*, the *full* one, or some *sections* of that; in colour where stdout is a terminal."""
     import shutil
 
-    from zcload.report.formats.terminal import render
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    text = _table(results, full, sections, width)
+    if not width:
+        print(text, end="", flush=True)
+        return
+    from rich.console import Console
+    from rich.text import Text
 
-    return render(results, shutil.get_terminal_size().columns if sys.stdout.isatty() else 0)
+    shown = Text(text)
+    for pattern, style in _COLOURS.items():
+        shown.highlight_regex(pattern, style)
+    Console(width=max(width, *map(len, text.splitlines()))).print(shown, end="", soft_wrap=True)
+    sys.stdout.flush()
+
+
+_COLOURS = {
+    r"\bsaves\b|\bgains\b": "green",
+    r"\bcosts\b|\bloses\b|\bfailed\b": "red",
+    r"(?i)\binconclusive\b|(?m)^! \S+|do not quote.*": "yellow",
+}
+
+
+def _table(results: Sequence[Result], full: bool, sections: Sequence[str], width: int) -> str:
+    from zcload.report.formats import brief, terminal
+
+    if sections:
+        return terminal.render_sections(results, sections, width)
+    return terminal.render(results, width) if full else brief.render(results, width or brief.WIDTH)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from zcload.cli.live import viewer
-from zcload.cli.output_files import write_page
+from zcload.cli.output_files import PAGE, say_what_is_missing, write_page
 from zcload.cli.plan import show_plan
-from zcload.cli.report import for_terminal
+from zcload.cli.report import print_report
 from zcload.cli.study_names import save, study_of_names, with_time
 from zcload.config.overrides import Override
 from zcload.errors import ConfigError, Problem, ZcloadError
@@ -37,6 +37,7 @@ def run_study(
     page: bool,
     resume: bool = False,
     wait: bool,
+    full: bool,
 ) -> int:
     """Run the study that *names* mean and print what is to be printed; return the exit code.
 
@@ -70,6 +71,7 @@ def run_study(
         page=page,
         resume=resume,
         wait=wait,
+        full=full,
     )
 
 
@@ -110,6 +112,7 @@ def carry_out(
     page: bool = True,
     resume: bool = False,
     wait: bool = True,
+    full: bool = False,
 ) -> int:
     """Run a study that is checked, after telling what it will take; print what is to be printed; return the exit code."""
     from zcload import api
@@ -144,10 +147,16 @@ def carry_out(
             if caught.result is None:
                 raise
             result, error = caught.result, caught
-    text = renderer("json")([result]) if as_json else for_terminal([result])
-    print(text, end="", flush=True)
     print(f"result: {result.directory}", file=sys.stderr)
-    if page and result.directory is not None:
+    page = page and result.directory is not None
+    if page:
+        print(f"report: {result.directory}/{PAGE}", file=sys.stderr)
+        say_what_is_missing()
+    if as_json:
+        print(renderer("json")([result]), end="", flush=True)
+    else:
+        print_report([result], full)
+    if page and result.directory is not None:  # last: nobody waits for the answer, and it stays right above the prompt
         write_page(result, result.directory)
     if error is not None:
         raise error

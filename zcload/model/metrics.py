@@ -7,7 +7,14 @@ counters of the scheduler's tick, where single windows hold too few.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+GOODPUT_BPS: Final = "goodput_bps"
+SENDER_CPU_S_PER_GB: Final = "sender_cpu_s_per_gb"
+RECEIVER_CPU_S_PER_GB: Final = "receiver_cpu_s_per_gb"
+TOTAL_CPU_S_PER_GB: Final = "total_cpu_s_per_gb"
+SYSTEM_CPU_S_PER_GB: Final = "system_cpu_s_per_gb"
+TOTAL_CPU_CORES: Final = "total_cpu_cores"
 
 TICK_MINIMUM = 20  # fewer ticks than this are no figure: one more or less would change it by over 5 %
 

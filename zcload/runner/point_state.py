@@ -108,7 +108,7 @@ class PointState:
             return "nothing to compare"
         if narrow_enough(self._widths, target):
             return "target reached"
-        if self.clusters > 1 and self.spent_s + next_s > self.study.stop.max_time_s:  # one cluster has no spread to judge by
+        if self.clusters > 2 and self.spent_s + next_s > self.study.stop.max_time_s:  # fewer have hardly a spread to judge by
             return "target reached" if narrow_enough(self._widths, target, looks=1) else "time limit"
         return None
 

@@ -1,12 +1,15 @@
-"""Report format `table`, for a terminal: the answer, the tables, the cautions, the method."""
+"""Report format `table` with --full, for a terminal: the answer, every table, the cautions, the method. Or some of these sections."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import cast
 
+from zcload.errors import ConfigError, Problem
+from zcload.model.records.summary import Summary
 from zcload.report.tables.overview import explained, method, sections
+from zcload.report.tables.table import Table
 from zcload.report.text.answer import answer, cautions
 from zcload.report.text.curve_plot import curve
 from zcload.store.reader import Result
@@ -16,32 +19,53 @@ _WIDTH = 100
 
 def render(results: Sequence[Result], width: int = 0) -> str:
     """Render *results* one below the other; for a terminal of enough *width* with the curve under the tables."""
-    return "\n\n".join(_one(result.summary, width) for result in results) + "\n"
+    return "\n\n".join(_whole(cast("Summary", result.summary), width) for result in results) + "\n"
 
 
-def _one(summary: Mapping[str, Any], width: int) -> str:
-    from tabulate import tabulate
+def _whole(summary: Summary, width: int) -> str:
+    return "\n\n".join([_title(summary), *(text for _, text in _parts(summary, width))])
 
-    parts = [f"{summary['name']}" + ("" if summary["complete"] else " (partial result)")]
-    parts.append("\n".join(wrap(line) for line in answer(summary)))
+
+def render_sections(results: Sequence[Result], names: Sequence[str], width: int = 0) -> str:
+    """Render only the sections *names* of each of *results*; raises ConfigError for one that none of them has."""
+    found = [(name, text) for result in results for name, text in _parts(cast("Summary", result.summary), width)]
+    there = list(dict.fromkeys(name for name, _ in found if name))
+    for name in names:
+        if name not in there:
+            raise ConfigError(Problem(f"there is no section {name!r} in this report", key="--section", remedy=f"use {', '.join(there)}"))
+    return "\n\n".join(text for name, text in found if name in names) + "\n"
+
+
+def _title(summary: Summary) -> str:
+    return summary["name"] + ("" if summary["complete"] else " (partial result)")
+
+
+def _parts(summary: Summary, width: int) -> Iterator[tuple[str, str]]:
+    """Yield the parts of a report, each with the name of its section; a heading between points has none."""
+    yield "answer", "\n".join(wrap(line) for line in answer(summary))
     for title, shown in sections(summary):
         if title:
-            parts.append(f"== {title}")
+            yield "", f"== {title}"
         for table in shown:
-            align = ("left", *["right"] * (len(table.headers) - 1))
-            drawn = tabulate(table.rows, table.headers, tablefmt="simple", disable_numparse=True, colalign=align)
-            parts.append(f"{table.title}\n\n{textwrap.indent(drawn, '  ')}")
+            yield table.section, _drawn(table)
     drawing = curve(summary, width)
     if drawing:
-        parts.append(drawing)
+        yield "curve", drawing
     if summary["cautions"]:
         told = [f"{code}: {'; '.join(said)}" + (f" -> {remedy}" if remedy else "") for code, remedy, said in cautions(summary)]
-        parts.append("Cautions\n" + "\n".join(map(wrap, told)))
+        yield "cautions", "Cautions\n" + "\n".join(map(wrap, told))
     several = len(summary["points"]) > 1
     for point in explained(summary):
         title = f"How {point['name']} was measured" if several else "How it was measured"
-        parts.append(title + "\n" + "\n".join(wrap(line) for line in method(summary, point)))
-    return "\n\n".join(parts)
+        yield "method", title + "\n" + "\n".join(wrap(line) for line in method(summary, point))
+
+
+def _drawn(table: Table) -> str:
+    from tabulate import tabulate
+
+    align = ("left", *["right"] * (len(table.headers) - 1))
+    drawn = tabulate(table.rows, table.headers, tablefmt="simple", disable_numparse=True, colalign=align)
+    return f"{table.title}\n\n{textwrap.indent(drawn, '  ')}"
 
 
 def wrap(line: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from zcload.model.units import counted, format_size, human_bytes
@@ -40,23 +41,23 @@ def explained(summary: Mapping[str, Any]) -> list[Point]:
 
 def tables(summary: Mapping[str, Any], point: Point) -> list[Table]:
     """Return the tables of one point, empty ones left out."""
-    found = [
-        rate.table(summary, point),
-        costs(point),
-        per_transfer(point),
-        latencies(point),
-        comparisons(point, "comparisons"),
-        comparisons(point, "comparisons_best_chunk"),
-        servers.added(point),
-        truth_meter(point),
-        costs_per_gb(point),
-        calls_by_kind(point),
-        copies(point),
-        state(point),
-        servers.state(point),
-        check(point),
-    ]
-    return [table for table in found if table is not None and table.rows]
+    found = {
+        "rate": rate.table(summary, point),
+        "costs": costs(point),
+        "transfers": per_transfer(point),
+        "latency": latencies(point),
+        "savings": comparisons(point, "comparisons"),
+        "best-chunk": comparisons(point, "comparisons_best_chunk"),
+        "server-cost": servers.added(point),
+        "zero-copy": truth_meter(point),
+        "breakdown": costs_per_gb(point),
+        "calls": calls_by_kind(point),
+        "copies": copies(point),
+        "variants": state(point),
+        "servers": servers.state(point),
+        "windows": check(point),
+    }
+    return [replace(table, section=section) for section, table in found.items() if table is not None and table.rows]
 
 
 def _metric(variant: Mapping[str, Any], key: str, scale: float = 1.0) -> str:

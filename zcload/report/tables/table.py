@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A titled table of text; a cell may hold several lines."""
+    """A titled table of text; a cell may hold several lines. *section* is the name by which the full report shows it alone."""
 
     title: str
     headers: list[str]
     rows: list[list[str]]
+    section: str = ""

@@ -17,8 +17,8 @@ LEAST, MOST = 80, 120  # narrower shows nothing, wider says no more
 ROWS = 16
 
 
-def curve(summary: Mapping[str, Any], width: int) -> str | None:
-    """Return the curve of a summary in *width* columns; None if that is too narrow or there is nothing to show.
+def curve(summary: Mapping[str, Any], width: int, rows: int = ROWS) -> str | None:
+    """Return the curve of a summary in *width* columns and *rows* rows; None if that is too narrow or there is nothing to show.
 
     Points of a variant are joined by dots in the order of the sweep.
     """
@@ -28,20 +28,20 @@ def curve(summary: Mapping[str, Any], width: int) -> str | None:
         return None
     columns = min(width, MOST) - LEFT - 4
     right, high = top([v["x"] for v in found]), top([v["y"] for v in found])
-    grid = [[" "] * (columns + 1) for _ in range(ROWS + 1)]
+    grid = [[" "] * (columns + 1) for _ in range(rows + 1)]
     places: dict[str, list[tuple[int, int]]] = {name: [] for name in names}
     for v in sorted(found, key=lambda v: v["step"]):
-        places[v["n"]].append((round(v["x"] / right * columns), ROWS - round(v["y"] / high * ROWS)))
+        places[v["n"]].append((round(v["x"] / right * columns), rows - round(v["y"] / high * rows)))
     for path in places.values():
         for start, end in itertools.pairwise(path):
             _join(grid, start, end)
     for name, path in places.items():
         for x, y in path:
             grid[y][_free(grid[y], x, LETTERS[names.index(name)])] = LETTERS[names.index(name)]
-    labels = {ROWS - round(tick / high * ROWS): text for tick, text in _ticks(high, 4)}
+    labels = {rows - round(tick / high * rows): text for tick, text in _ticks(high, 4)}
     lines = ["CPU cores of both ends against goodput (a mark for each point; the intervals are in the tables)", ""]
     for number, row in enumerate(grid):
-        edge = "+" + "".join(cell if cell != " " else "-" for cell in row) if number == ROWS else "|" + "".join(row).rstrip()
+        edge = "+" + "".join(cell if cell != " " else "-" for cell in row) if number == rows else "|" + "".join(row).rstrip()
         lines.append(f"{labels.get(number, ''):>{LEFT - 1}} {edge}")
     ruler = " " * (columns + 20)
     for tick, text in _ticks(right, 8):

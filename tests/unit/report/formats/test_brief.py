@@ -1,0 +1,112 @@
+"""The short report: at most one screen, nothing cut in mid-word, the answer last."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from support.fake_results import Cost, Result, header, lane
+
+from zcload.analysis.summary import summarise
+from zcload.report.formats import brief
+from zcload.store.reader import Result as Stored
+
+
+def study(points=1, variants=("mmap_send", "sendfile", "splice"), *, generations=6, aa=True, names=None):
+    """Return the summary of a study of so many points; variant i saves a little more than the one before."""
+    lanes = [lane("read_send", "read_send"), *([lane("read_send#2", "read_send", aa=True)] if aa else []), *(lane(v) for v in variants)]
+    head = header(lanes, [names(i) if names else "" for i in range(points)], baseline="read_send")
+    result = Result(head)
+    for point in range(points):
+        result.point = point
+        result.verified("read_send", *variants).calibrated()
+        for number in range(generations):
+            costs = {"read_send": Cost(0.4)} | ({"read_send#2": Cost(0.4)} if aa else {})
+            costs |= {v: Cost(0.4 / (1.2 + i) + 0.001 * number) for i, v in enumerate(variants)}
+            result.generation(number, costs)
+    return summarise(result.end())
+
+
+def rendered(summary, width=80):
+    return brief.render([Stored(summary)], width)
+
+
+STUDIES = {
+    "one point": study(),
+    "no contender": study(variants=()),
+    "many variants": study(variants=tuple(f"variant-{i}" for i in range(14))),
+    "long names": study(variants=("n" * 64, "m" * 64)),
+    "a sweep": study(7, names=lambda i: f"rate={i} Gbit/s"),
+    "a hundred points": study(100, names=lambda i: f"chunk={i + 1}KiB, senders={i}", generations=2, aa=False),
+    "one generation": study(generations=1),
+    "nothing measured": study(generations=0),
+}
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+@pytest.mark.parametrize("name", STUDIES)
+def test_it_fits_the_terminal(name, width):
+    """No line is wider than the terminal, unless a single name is, and from 80 columns on it has at most 40 lines."""
+    text = rendered(STUDIES[name], width)
+    longest = max((len(word) for word in text.split()), default=0)
+    assert max(map(len, text.splitlines())) <= max(width, longest + 32)
+    if width >= 80:
+        assert len(text.splitlines()) <= 40
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_no_word_is_cut(name):
+    """What is written in a narrow terminal is made of the words that a wide one shows."""
+    wide = set(rendered(STUDIES[name], 120).split()) | {"..."}
+    cells = {word for word in rendered(STUDIES[name], 60).split() if word[0] not in "-#=!."}
+    assert {word for word in cells if word.isalpha()} <= wide | {"more", "cautions:"}
+
+
+def test_the_answer_is_last():
+    """The last line says what the question asks: what each variant saves against the baseline, with its interval."""
+    last = rendered(study(), 200).split("\nmmap_send saves ")[-1].replace("\n ", "").rstrip()
+    assert last.startswith("11 % (")
+    assert "sendfile 36 % (" in last
+    assert last.endswith("of both ends' CPU per GB against read_send.")
+
+
+def test_a_sweep_has_a_row_a_point():
+    """A sweep is a table of its points by contender, and the answer is of its first and last point."""
+    text = rendered(STUDIES["a sweep"])
+    assert all(f"rate={i} Gbit/s" in text for i in range(7))
+    assert "At rate=0 Gbit/s, mmap_send saves" in text
+    assert "At rate=6 Gbit/s, mmap_send saves" in text
+
+
+def test_many_points_say_how_many_are_not_shown():
+    """Where a sweep has more points than a screen has room for, the table says how many and which option shows them."""
+    assert "... 87 more points: --full" in rendered(STUDIES["a hundred points"])
+
+
+def test_servers_are_asked_about_their_own_cpu():
+    """In a study of a server the answer is the server's CPU: the other end is zcload's receiver."""
+    summary = copy.deepcopy(study())
+    for v in summary["points"][0]["variants"]:
+        v["mechanism"] = "server" if v["name"] == "sendfile" else v["mechanism"]
+    text = rendered(summary, 200)
+    assert "of the server's CPU per GB against read_send." in text.replace("\n ", "")
+    assert "server s/GB" in text
+
+
+@pytest.mark.parametrize(("replicates", "said"), [(8, "another run on this machine, today (8 replicates)"), (None, "this process alone")])
+def test_it_says_what_the_intervals_cover(replicates, said):
+    """The line before the answer says whether the intervals hold for another run."""
+    summary = copy.deepcopy(study())
+    summary["points"][0]["replicates"] = replicates
+    assert said in rendered(summary, 200)
+
+
+def test_variants_that_failed_or_were_skipped_are_in_the_answer():
+    """A variant without figures is in the answer with its reason."""
+    summary = copy.deepcopy(study())
+    (gone,) = [v for v in summary["points"][0]["variants"] if v["name"] == "splice"]
+    gone["status"], gone["reason"] = "skipped", "no pipes here"
+    for c in summary["points"][0]["comparisons"]:
+        if c["variant"] == "splice":
+            c["verdict"], c["saving_percent"] = None, {"estimate": None, "low": None, "high": None}
+    assert "splice was skipped: no pipes here." in rendered(summary, 200)

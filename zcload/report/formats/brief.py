@@ -1,0 +1,120 @@
+"""Report format `table` without --full: at most one screen, and the answer last, right above the prompt."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from zcload.model.records.summary import Summary
+from zcload.model.units import counted, format_size, human_bytes
+from zcload.report.tables.table import Table
+from zcload.report.tables.verdicts import verdicts
+from zcload.report.text.answer import beside_load, cautions
+from zcload.report.text.cost_bars import cost_bars
+from zcload.report.text.curve_plot import curve
+from zcload.report.text.headline import answer_last, limits
+from zcload.store.reader import Result
+
+WIDTH = 80  # where the output is no terminal
+_LEAST_WIDTH, _MOST_WIDTH = 40, 120
+_CAUTIONS = 6  # more lines of them do not fit; the full report has all
+_CURVE_ROWS = 8
+_SCREEN = 40  # lines; a chart that makes it longer is left to the full report
+
+
+def render(results: Sequence[Result], width: int = WIDTH) -> str:
+    """Render *results* one below the other in *width* columns."""
+    width = min(max(width, _LEAST_WIDTH), _MOST_WIDTH)
+    return "\n\n".join(_one(cast("Summary", result.summary), result.directory, width) for result in results) + "\n"
+
+
+def _one(summary: Summary, directory: Path | None, width: int) -> str:
+    parts = ["\n".join(wrapped(_title(summary), width))]
+    if load := beside_load(summary):
+        parts[0] += "\n" + "\n".join(wrapped(load[0], width))
+    if (table := verdicts(summary)) is not None:
+        parts.append(fitted(table, width))
+    chart = _chart(summary, width)
+    if told := _cautions(summary, width):
+        parts.append("\n".join(told))
+    last = [line for line in (limits(summary),) if line]
+    if directory is not None:
+        last.append(f"More: zcload report --full {directory}")
+    last += answer_last(summary)
+    parts.append("\n".join(line for each in last for line in wrapped(each, width)))
+    lines = sum(part.count("\n") + 2 for part in parts)
+    if chart and lines + len(chart) <= _SCREEN:
+        parts.insert(2, "\n".join(chart))
+    return "\n\n".join(parts)
+
+
+def _title(summary: Summary) -> str:
+    partial = "" if summary["complete"] else " (partial result)"
+    if not summary["points"]:
+        return f"{summary['name']}{partial}"
+    p = summary["points"][0]["point"]
+    several = f"{counted(len(summary['points']), 'point')}, " if len(summary["points"]) > 1 else ""
+    return (
+        f"{summary['name']}{partial}: {several}{p['network']}, {counted(p['senders'], 'sender')}, chunk {format_size(p['chunk_bytes'])}, "
+        f"file {human_bytes(p['file_bytes'])} ({p['cache']})"
+    )
+
+
+def _chart(summary: Summary, width: int) -> list[str]:
+    measured = [point for point in summary["points"] if point["generations"]]
+    if len(measured) == 1:
+        return cost_bars(measured[0], width)
+    drawn = None if summary.get("crossing") else curve(summary, width, _CURVE_ROWS)
+    if not drawn:
+        return []
+    title, *lines = drawn.splitlines()
+    return [*wrapped(title, width), *lines]
+
+
+def _cautions(summary: Summary, width: int) -> list[str]:
+    """Return the cautions as one line each, the worst first, cut to the width."""
+    lines = []
+    for code, _, messages in cautions(summary):
+        if code == "loaded":
+            continue  # stands at the top
+        more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
+        lines.append(textwrap.shorten(f"! {code}: {messages[0]}", width - len(more), placeholder=" ...") + more)
+    if len(lines) > _CAUTIONS:
+        lines[_CAUTIONS - 1 :] = [f"! {len(lines) - _CAUTIONS + 1} more cautions: --section cautions"]
+    return lines
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """Break a sentence at spaces into lines of at most *width* columns; a longer word stays whole."""
+    return textwrap.wrap(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def fitted(table: Table, width: int) -> str:
+    """Draw *table* in at most *width* columns: first without its less important columns, then with its cells wrapped at spaces."""
+    from tabulate import tabulate
+
+    headers, rows = list(table.headers), [list(row) for row in table.rows]
+
+    def draw(most: list[int | None] | None = None) -> str:
+        align = ("left", *["right"] * (len(headers) - 1))
+        return tabulate(rows, headers, tablefmt="simple", disable_numparse=True, colalign=align, maxcolwidths=most, break_long_words=False)
+
+    while _width(draw()) > width and len(headers) > 3:
+        index = next((i for name in _DROPPED_FIRST if name in headers for i in [headers.index(name)]), len(headers) - 1)
+        headers.pop(index)
+        for row in rows:
+            if len(row) > index:
+                row.pop(index)
+    drawn = draw()
+    if _width(drawn) > width:
+        drawn = draw([max(8, width // len(headers) - 2)] * len(headers))
+    return drawn
+
+
+_DROPPED_FIRST = ("cores", "Gbit/s", "CPU s/GB", "server s/GB")  # of the verdict table; else columns go from the right
+
+
+def _width(drawn: str) -> int:
+    return max(map(len, drawn.splitlines()), default=0)

@@ -1,0 +1,76 @@
+"""The one table of the short report: what each variant saves, how sure that is, what it moves and what it needs."""
+
+from __future__ import annotations
+
+from zcload.model.metrics import GOODPUT_BPS, TOTAL_CPU_CORES
+from zcload.model.records.summary import Comparison, FigureRecord, PointSummary, Summary
+from zcload.report.tables.table import Table
+from zcload.report.text.figures import NONE, saving_text, significant
+from zcload.report.text.headline import comparison_of, contenders, question_metric
+from zcload.report.text.labels import labels
+
+MOST_ROWS = 14  # more do not leave room for the rest of a screen
+
+
+def verdicts(summary: Summary) -> Table | None:
+    """Return the table of one point's variants, or of a sweep: a row a point, a column a contender. None if nothing was measured."""
+    measured = [point for point in summary["points"] if point["generations"]]
+    if not measured:
+        return None
+    return _one_point(summary, measured[0]) if len(measured) == 1 else _sweep(summary, measured)
+
+
+def _one_point(summary: Summary, point: PointSummary) -> Table:
+    metric, said = question_metric(summary, point), labels(point)
+    rows = []
+    for v in point["variants"]:
+        if not v["moves_payload"]:
+            continue
+        c = comparison_of(point, v["name"], metric)
+        name = f"{v['name']} (A/A)" if v["aa"] else v["name"]
+        cpu = v["metrics"].get(metric)
+        figures = [_figure(v["metrics"].get(key), scale) for key, scale in ((GOODPUT_BPS, 1e-9), (TOTAL_CPU_CORES, 1.0))]
+        verdict = "baseline" if v["name"] == point["baseline"] else v["status"] if v["status"] != "ok" else _verdict(c, v["aa"])
+        if v["name"] in said:
+            verdict = "copied" if "cop" in said[v["name"]] else said[v["name"]]
+        rows.append([name, saving_text(c["saving_percent"]) if c else "", _figure(cpu, 1.0), *figures, verdict])
+    whose = "server s/GB" if metric != summary["headline"] else "CPU s/GB"
+    return Table("", ["variant", "saves (95 %)", whose, "Gbit/s", "cores", "verdict"], rows)
+
+
+def _sweep(summary: Summary, points: list[PointSummary]) -> Table:
+    names = list(dict.fromkeys(v["name"] for point in points for v in contenders(point)))
+    rows = []
+    for point in points:
+        metric = question_metric(summary, point)
+        cells = []
+        for name in names:
+            c = comparison_of(point, name, metric)
+            cells.append(_short(c))
+        base = next(v for v in point["variants"] if v["name"] == point["baseline"])
+        rows.append([point["name"], *cells, _figure(base["metrics"].get(GOODPUT_BPS), 1e-9)])
+    if len(rows) > MOST_ROWS:
+        hidden = len(rows) - MOST_ROWS + 1
+        rows = [*rows[: MOST_ROWS - 2], [f"... {hidden} more points: --full"], rows[-1]]
+    return Table("", ["saves", *names, f"{points[0]['baseline']} Gbit/s"], rows)
+
+
+def _short(c: Comparison | None) -> str:
+    """Write a saving for a narrow cell; "?" marks one that is inconclusive."""
+    return NONE if c is None else saving_text(c["saving_percent"]) + ("?" if c["verdict"] == "inconclusive" else "")
+
+
+def _verdict(c: Comparison | None, aa: bool) -> str:
+    if c is None or c["ratio"]["estimate"] is None:
+        return NONE
+    if aa:
+        assert c["ratio"]["low"] is not None
+        assert c["ratio"]["high"] is not None
+        return "agrees" if c["ratio"]["low"] <= 1.0 <= c["ratio"]["high"] else "differs"
+    return c["verdict"] or NONE
+
+
+def _figure(metric: FigureRecord | None, scale: float) -> str:
+    """Write the estimate of a metric; a result of an older version may lack it."""
+    value = metric["estimate"] if metric else None
+    return NONE if value is None else significant(value * scale)
