@@ -106,7 +106,7 @@ def test_check_windows_reports_both(tmp_path, monkeypatch):
 
     for name, value in (("CHECK_WINDOW_S", 0.1), ("CHECK_GENERATIONS", 2), ("CHECK_BLOCKS", 1)):
         monkeypatch.setattr(point_module, name, value)
-    study = load(CONFIGS / "smoke.toml", ["workload.file_size=8MiB", "stop.max_time=1s"])
+    study = load(CONFIGS / "smoke.toml", ["workload.file_size=8MiB", "stop.max_time=1s", "stop.replicates=1"])
     outcome = run(study, tmp_path / "r", check_windows=True)
     assert outcome.error is None
     check = outcome.summary["points"][0]["window_check"]
