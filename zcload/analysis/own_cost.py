@@ -43,6 +43,18 @@ def own_cost(lane: Facts, per_call: Mapping[str, float], sums: Tally, metrics: M
     return {"mechanism": name, "s_per_call": per_call[name], "s_per_gb": per_gb, "share": per_gb / total if total else None}
 
 
+def receiver_own_cost(lane: Facts, per_receive: Mapping[str, float], sums: Tally, metrics: Mapping[str, Facts]) -> dict[str, Any] | None:
+    """Return what the receivers' loop costs in a variant, per receive and per GB, and its share of both ends' CPU; None if not measured.
+
+    *per_receive* is by sink. The receivers of a server have a loop of their own, which nothing shows.
+    """
+    cost, total = per_receive.get(lane["sink"]), metrics[TOTAL]["estimate"]
+    if not cost or not lane.get("overhead") or not lane["moves_payload"] or not sums["gb"]:
+        return None
+    per_gb = cost * sums["receiver_iterations"] / sums["gb"]
+    return {"s_per_receive": cost, "s_per_gb": per_gb, "share": per_gb / total if total else None}
+
+
 def distortion(ours: Facts, theirs: Facts) -> float | None:
     """Return by how much zcload's own cost shifts the ratio of a variant to the baseline, as a fraction of the baseline's cost.
 

@@ -15,7 +15,7 @@ from zcload.analysis.crossover import crossing_record
 from zcload.analysis.estimates import difference_to, metric_interval
 from zcload.analysis.explanation import reasons
 from zcload.analysis.latency import describe as describe_latency
-from zcload.analysis.own_cost import LOOP, cost_per_call, costs_per_call, own_cost
+from zcload.analysis.own_cost import LOOP, cost_per_call, costs_per_call, own_cost, receiver_own_cost
 from zcload.analysis.point_data import PointData, Sorting
 from zcload.analysis.servers import server_cautions, server_facts
 from zcload.analysis.stats import Bootstrap
@@ -236,6 +236,7 @@ class _Point:
             "retransmitted_fraction": _retransmitted(reports),
             "loop_s_per_call": None if moves else cost_per_call(sums),
             "own_cost": own_cost(lane, self.per_call, sums, metrics),
+            "receiver_own_cost": receiver_own_cost(lane, self.calibrated.get("receive_loop_s") or {}, sums, metrics),
             "bottleneck": bottleneck(sums, self.data.cpus, reports, bool(rate and rate["reached"])) if moves else None,
             "latency": self._latency(name),
             "rate": rate,
@@ -294,6 +295,7 @@ class _Point:
             "idle_cores": self.idle_cores,
             "loop_s_per_call": self.per_call.get(LOOP),
             "own_s_per_call": self.per_call,
+            "receive_loop_s": self.calibrated.get("receive_loop_s") or {},
             "pacing": self.calibrated.get("pacing"),
             "loop_s_per_transfer": self.calibrated.get("loop_s_per_transfer") or self._idle_transfer(),
             "best_chunk": self.calibrated.get("best_chunk"),

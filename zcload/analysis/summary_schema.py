@@ -131,6 +131,7 @@ def summary_schema() -> dict[str, Any]:
         bill=bill,
         loop_s_per_call=_NUMBER,
         own_cost={"type": ["object", "null"]},
+        receiver_own_cost={"type": ["object", "null"]},
         traced=_object({"moved": _TEXT, "reason": _TEXT, "payload_bytes": _INTEGER, "calls": {"type": "array"}}),
         bottleneck={"type": ["object", "null"]},
         server={"anyOf": [server, {"type": "null"}]},

@@ -49,6 +49,7 @@ def window_tally(record: Mapping[str, Any], idle_cores: float | None) -> Tally:
         "total_cpu_s": (sum(sender_ns) + sum(receiver_ns)) / 1e9,
         "receiver_busiest_s": max(receiver_ns, default=0) / 1e9,
         "sender_iterations": float(sum(after[2] - before[2] for before, after in senders)),
+        "receiver_iterations": float(sum(after[2] - before[2] for before, after in receivers)),
         "observer_cpu_s": record["observer_cpu_ns"] / 1e9,
     }
     if any(len(after) > _CALLS_AT for _, after in receivers):  # over TLS they are the library's

@@ -34,12 +34,18 @@ def receive_file(
         # The board's counts begin with the first window: the calls of verification would all fall into that.
         taker.counts[:], taker.measured[:] = [0] * len(taker.counts), [0] * len(taker.measured)
     send_message(control, ready=True)
-    if len(connections) == 1:
-        _drain_one(taker, connections[0][1], board, index)
-    else:
-        _drain_many(taker, [sock for _, sock in connections], board, index)
+    drain(taker, [sock for _, sock in connections], board, index, len(connections) > 1)
     taker.close()
     send_message(control, ended=True)
+
+
+def drain(taker: Sink, socks: list[socket.socket], board: Board, index: int, poll: bool) -> None:
+    """Take what comes over *socks* until all have ended; with *poll* after waiting for whichever is readable, else one socket alone."""
+    if poll:
+        _drain_many(taker, socks, board, index)
+    else:
+        (sock,) = socks
+        _drain_one(taker, sock, board, index)
 
 
 def _drain_one(taker: Sink, sock: socket.socket, board: Board, index: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from zcload.analysis.own_cost import LOOP
 from zcload.analysis.stats import pseudo_median
 from zcload.analysis.tally import window_tally
 from zcload.lane.contract import Lane
+from zcload.lane.null_receive import turn_cost
 from zcload.lane.small_files.transfer_plan import longest_window_s
 from zcload.linux import interrupt
 from zcload.mechanisms import mechanism_of
@@ -144,6 +145,15 @@ def loop_cost(context: PointContext, lane: Lane) -> float | None:
         return None
     per = "transfers" if context.point.transfer == "per-file" else "sender_iterations"
     return min((t["sender_cpu_s"] / t[per] for t in tallies if t[per]), default=None)
+
+
+def receive_loop_costs(point: Point, lanes: Iterable[Lane]) -> dict[str, float]:
+    """Measure what a turn of the receivers' loop costs by itself, in this process: CPU seconds by sink; the lanes must be at rest."""
+    connections = -(-point.senders // point.receiver_count)
+    try:
+        return {sink: turn_cost(sink, connections) for sink in dict.fromkeys(x.variant.sink for x in lanes if x.variant.server is None)}
+    except OSError:
+        return {}
 
 
 def best_chunk(context: PointContext, told: Callable[[str, float], None]) -> tuple[int, dict[int, float]]:

@@ -94,6 +94,7 @@ class PointRun:
                 "loop_s_per_call": own.get(LOOP) if stream else None,
                 "loop_s_per_transfer": None if stream else own.get(LOOP),
                 "own_s_per_call": own if stream else {},
+                "receive_loop_s": calibrate.receive_loop_costs(context.point, lanes.values()) if stream else {},
                 "pacing": pacing,
                 "best_chunk": calibrate.as_record(costs, best) if best else None,
                 "best_chunk_lane": (extra.name if extra else baseline.name) if best else None,

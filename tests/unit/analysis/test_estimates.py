@@ -54,6 +54,7 @@ def test_a_window_is_the_difference_of_its_readings():
         "sender_busiest_s": 0.08,
         "receiver_busiest_s": 0.05,
         "sender_iterations": 3,
+        "receiver_iterations": 7,
         "sender_syscalls": 3,
         "receiver_syscalls": 7,
         "sender_call_0": 3,

@@ -12,11 +12,11 @@ from zcload.report.tables.overview import method
 from zcload.runner.calibrate import bare_contenders
 
 
-def study(own, *, calls=400, bare=()):
+def study(own, *, calls=400, bare=(), receive=None):
     """Return the point of a study of two variants, 4000 turns of the loop a GB, with what a call costs that moves nothing."""
     lanes = [lane("copy") | {"overhead": "null"}, lane("ring") | {"overhead": "uring_null"}]
     result = Result(header([*lanes, *(lane(name, moves_payload=False) for name in bare)]))
-    result.event("calibrated", loop_s_per_call=own.get("null"), own_s_per_call=own)
+    result.event("calibrated", loop_s_per_call=own.get("null"), own_s_per_call=own, receive_loop_s=receive or {})
     for number in range(6):
         costs = {"copy": Cost(0.4, sender_calls=calls), "ring": Cost(0.5 + 0.001 * number, sender_calls=calls)}
         result.generation(number, {**costs, **{name: Cost(0.4, gb=0.1, sender_calls=8000) for name in bare}})
@@ -32,6 +32,17 @@ def test_the_own_cost_of_a_variant():
     assert copy == pytest.approx({"s_per_call": 2e-7, "s_per_gb": 0.0008, "share": 0.0008 / 0.6}, rel=1e-6)
     assert (ring["mechanism"], ring["s_per_gb"]) == ("uring_null", pytest.approx(0.02))
     assert ring["share"] == pytest.approx(0.02 / 0.7, rel=0.01)
+
+
+def test_the_own_cost_of_the_receivers():
+    """It is the cost of a turn of the receivers' loop around the variant's sink, times its receives per GB; without that it is null."""
+    summary, point = study({"null": 2e-7, "uring_null": 5e-6}, receive={"recv": 3e-7})
+    own = point["variants"][0]["receiver_own_cost"]
+    receives = point["variants"][0]["metrics"]["receiver_syscalls_per_gb"]["estimate"]
+    assert own == pytest.approx({"s_per_receive": 3e-7, "s_per_gb": 3e-7 * receives, "share": 3e-7 * receives / 0.6}, rel=1e-6)
+    assert receives > 0
+    assert any("around recv costs 300 ns a receive" in line for line in method(summary, point))
+    assert study({"null": 2e-7}, receive={"discard": 3e-7})[1]["variants"][0]["receiver_own_cost"] is None
 
 
 @pytest.mark.parametrize(("own", "warned"), [(5e-6, True), (4e-6, False), (2e-7, False)])

@@ -134,6 +134,7 @@ class Calibrated(OfPoint):
     loop_s_per_call: Amount | None
     loop_s_per_transfer: NotRequired[Amount | None]
     own_s_per_call: NotRequired[dict[str, Amount | None]]  # by mechanism that moves nothing
+    receive_loop_s: NotRequired[dict[str, Amount]]  # by sink: a turn of the receivers' loop
     pacing: NotRequired[PacingCost | None]
     best_chunk: BestChunk | None
     best_chunk_lane: str | None

@@ -126,6 +126,14 @@ class OwnCost(Stored):
     share: Number | None
 
 
+class ReceiverOwnCost(Stored):
+    """What the receivers' loop costs in a variant, as a sink that receives nothing shows it: CPU s a receive, s/GB, share of both ends."""
+
+    s_per_receive: Number
+    s_per_gb: Number
+    share: Number | None
+
+
 class Bottleneck(Stored):
     """What held a variant back: *busy* shares of the CPUs, and TCP_INFO's shares of time limited by window and buffer."""
 
@@ -233,6 +241,7 @@ class Variant(Stored):
     retransmitted_fraction: NotRequired[Number | None]
     loop_s_per_call: Number | None
     own_cost: NotRequired[OwnCost | None]
+    receiver_own_cost: NotRequired[ReceiverOwnCost | None]
     bottleneck: Bottleneck | None
     latency: NotRequired[Latency | None]
     rate: NotRequired[Rate | None]
@@ -306,6 +315,7 @@ class PointSummary(Stored):
     idle_cores: Number | None
     loop_s_per_call: Number | None
     own_s_per_call: NotRequired[dict[str, Number]]
+    receive_loop_s: NotRequired[dict[str, Number]]  # by sink: CPU s of a turn of the receivers' loop
     pacing: NotRequired[PacingCost | None]
     loop_s_per_transfer: NotRequired[Number | None]
     best_chunk: BestChunk | None

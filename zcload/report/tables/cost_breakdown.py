@@ -92,14 +92,22 @@ def costs_per_gb(point: Point) -> Table:
     variants, said = measured(point), labels(point)
     always = [(title, key) for title, key in ALWAYS if all(key in v["metrics"] for v in variants)]
     columns = [*always, *((title, key) for title, key in WHERE_THERE_ARE_ANY if _any(variants, key))]
-    rows = [[in_a_cell(v["name"], said), *(with_error(v["metrics"][key]) for _, key in columns), *_own(v)] for v in variants]
+    rows = [
+        [
+            in_a_cell(v["name"], said),
+            *(with_error(v["metrics"][key]) for _, key in columns),
+            _own(v, "own_cost"),
+            _own(v, "receiver_own_cost"),
+        ]
+        for v in variants
+    ]
     title = "Bill of costs per GB: system calls, context switches (voluntary, involuntary), page faults and more"
-    return Table(title, ["variant", *(title for title, _ in columns), "zcload's own s"], rows)
+    return Table(title, ["variant", *(title for title, _ in columns), "own code, sender s", "own code, receiver s"], rows)
 
 
-def _own(variant: Variant) -> list[str]:
-    own = variant.get("own_cost")
-    return [significant(own["s_per_gb"]) if own else NONE]
+def _own(variant: Variant, key: str) -> str:
+    own = variant.get(key)
+    return significant(own["s_per_gb"]) if own else NONE
 
 
 def own_code(point: Point) -> list[str]:
@@ -109,6 +117,8 @@ def own_code(point: Point) -> list[str]:
     for name, cost in (point.get("own_s_per_call") or ({LOOP: loop} if loop else {})).items():
         what = "the loop itself costs" if name == LOOP else f"a call that moves nothing ({name}) costs"
         lines.append(f"{what} {1e9 * cost:.0f} ns a call: {significant(cost * 1e9 / chunk)} s/GB at {format_size(chunk)}")
+    for sink, cost in (point.get("receive_loop_s") or {}).items():
+        lines.append(f"the receivers' loop around {sink} costs {1e9 * cost:.0f} ns a receive by itself")
     return lines
 
 

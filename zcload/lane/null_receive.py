@@ -1,0 +1,47 @@
+"""What a receiver's loop costs by itself: the loop of a lane, turning without a system call that receives."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+from zcload.lane.board import Board
+from zcload.lane.receiver import drain
+from zcload.linux.sockets import connected_pair
+from zcload.sinks import SINKS, Sink
+
+_TURNS, _REPEATS = 5_000, 5
+
+
+def turn_cost(sink: str, connections: int) -> float:
+    """Return the CPU seconds of a turn of the loop that drains *connections* through *sink*, the least of a few repeats.
+
+    With several connections an epoll_wait that reports one of them is in it, which is the most that a receive pays for. What the sink
+    does around its calls is not: that is the sink's. Raises OSError.
+    """
+    with connected_pair() as (sender, receiver):
+        sender.send(b"\0")  # stays there, so that epoll_wait reports it at once, every time
+        return min(_cost(SINKS[sink], receiver, connections > 1) for _ in range(_REPEATS)) / _TURNS
+
+
+def _cost(imitated: type[Sink], receiver: socket.socket, several: bool) -> float:
+    with closing(Board(1)) as board:
+        start = time.thread_time()
+        drain(_NullSink(imitated), [receiver], board, 0, several)
+        return time.thread_time() - start
+
+
+class _NullSink(Sink):
+    """Claim a byte a turn, receive none; what the loop publishes is as much as for the sink that is imitated."""
+
+    name, summary = "null", "receives nothing"
+
+    def __init__(self, imitated: type[Sink]) -> None:
+        super().__init__(1)
+        self.one_call, self.measures = imitated.one_call, imitated.measures  # type: ignore[misc]
+        self.counts, self.measured = [0] * len(imitated.calls), [0] * len(imitated.measures)
+
+    def receiver(self, sock: object) -> Callable[[], int]:
+        return iter([1] * _TURNS + [0]).__next__
