@@ -66,7 +66,7 @@ def run(
 
     *config* is what `study_of` takes, or a Study. *view* is handed a Progress now and then, never while a window is open.
 
-    With *resume*, *out* is the directory of an interrupted run of the same study, which goes on there.
+    With *resume*, *out* is the directory of an interrupted run of the same study, which is resumed there.
 
     Raises ConfigError and MechanismUnavailableError before anything is measured; StudyError, or Interrupted after a SIGINT or
     SIGTERM, when the run ends early: what was measured until then is stored, and is the error's *result*. A lane that fails while

@@ -144,7 +144,7 @@ def test_a_lane_without_memory_is_skipped(tmp_path):
 
 
 WRONG = [
-    (["run", "no.toml"], "no.toml: there is no such file"),
+    (["run", "no.toml"], "no.toml: no such file"),
     (["run", "."], "neither a config nor a result"),
     (["run", "S", "--set", "workload.file=/nope"], "workload.file: /nope: no such file or directory"),
     (["run", "S", "--set", "workload.file=."], "workload.file: . is a directory, not a file"),
@@ -166,7 +166,7 @@ WRONG = [
     (["report", "S"], "is not JSON"),
     (["report", "taken", "--format", "pdf"], "'pdf' is not a format"),
     (["init", "smok"], "did you mean 'smoke'?"),
-    (["init", "smoke"], "smoke.toml exists already and is left as it is"),
+    (["init", "smoke"], "smoke.toml already exists"),
     (["nonesuch"], "no such command 'nonesuch'"),
 ]
 

@@ -33,7 +33,11 @@ def results(tmp_path):
         ),
         (["a", "--new", "b", "--run-spread", "0%", "--fail-if", f"{HEADLINE} > +5%", "--fail-if-unproven"], 0, ""),
         (["a", "--fail-if", f"{HEADLINE} > +5%"], 2, "--new: missing: the results to judge (zcload compare BASE... --new NEW...)"),
-        (["a", "--new", "b", "--fail-if-unproven"], 2, "--fail-if-unproven: there is no gate to prove (give one with --fail-if)"),
+        (
+            ["a", "--new", "b", "--fail-if-unproven"],
+            2,
+            "--fail-if-unproven: only works with --fail-if (--fail-if 'total_cpu_s_per_gb > +5%')",
+        ),
         (["a", "--new", "b", "--format", "html"], 2, "--format: 'html' is not a format (use table, markdown, json)"),
         (
             ["a", "--new", "b", "--allow", "cpu_modle"],

@@ -180,9 +180,9 @@ TREE = {
     [
         (
             {"attach": 1, "port": 80},
-            r"variant\[web\].attach: the small files would have to be in the root of a server that runs already .*command",
+            r"variant\[web\].attach: a running server cannot serve the small files that zcload makes .*command",
         ),
-        ({"command": "x {port}", "path": "/file"}, r"variant\[web\].path: each of the small files is asked for by its own name .*\{name\}"),
+        ({"command": "x {port}", "path": "/file"}, r"variant\[web\].path: each small file has its own path .*\{name\}"),
     ],
     ids=["attach", "path"],
 )

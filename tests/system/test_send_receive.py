@@ -527,19 +527,19 @@ def test_no_answer(file):
 
 @pytest.mark.parametrize("via", PAYLOAD)
 def test_a_peer_that_goes_away(via, peer, file):
-    """A receiver that dies in the middle is one line with the bytes that had been handed over."""
+    """A receiver that dies in the middle is one line with the bytes that had been sent."""
 
     def body(sock, control):
         sock.recv(100_000)
         reset(sock)
 
     _, where = peer(body)
-    with pytest.raises(StudyError, match=rf"{where} went away before it had everything: \d+ of {LARGE} bytes had been handed over"):
+    with pytest.raises(StudyError, match=rf"{where} went away before it had everything: \d+ of {LARGE} bytes had been sent"):
         send(str(file(LARGE)), where, via=via)
 
 
 def test_a_peer_that_closes_without_reading_all(peer, file):
-    """Bytes that the kernel took but the receiver closed upon are an error even where every one of them had been handed over."""
+    """Bytes that the kernel took but the receiver closed upon are an error even where every one of them had been sent."""
 
     def body(sock, control):
         sock.recv(1)
@@ -551,9 +551,9 @@ def test_a_peer_that_closes_without_reading_all(peer, file):
 
 
 def test_a_peer_that_takes_nothing(peer, file):
-    """A receiver that stands still ends the transfer after the time given, with the bytes that had been handed over."""
+    """A receiver that stands still ends the transfer after the time given, with the bytes that had been sent."""
     _, where = peer(lambda sock, control: time.sleep(60))
-    with pytest.raises(StudyError, match=rf"took nothing for 1 s: \d+ of {LARGE} bytes had been handed over"):
+    with pytest.raises(StudyError, match=rf"received nothing for 1 s: \d+ of {LARGE} bytes had been sent"):
         send(str(file(LARGE)), where, via="sendfile", timeout_s=1)
 
 

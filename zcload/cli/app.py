@@ -41,35 +41,35 @@ def run(
         str,
         typer.Argument(
             metavar="CONFIG|RESULT_DIR",
-            help="A config file, the name of a shipped one (smoke, servers/nginx), a stored result to repeat, "
-            "or the first of the mechanisms to compare: the baseline.",
+            help="Run this: a config file, the name of a shipped config (smoke, servers/nginx), a stored result, "
+            "or the baseline, the first of the mechanisms to compare.",
         ),
     ],
     mechanisms: Annotated[
-        list[str] | None, typer.Argument(metavar="MECHANISM", help="Without a config: the mechanisms to compare with the first.")
+        list[str] | None, typer.Argument(metavar="MECHANISM", help="Compare these mechanisms with the first one; without a config.")
     ] = None,
     out: OutDirectory = None,
     set_: Set = None,
     file: Annotated[str | None, typer.Option(metavar="FILE", help="Send this file instead of one that zcload makes.")] = None,
     chunk: Chunk = None,
-    senders: Annotated[str | None, typer.Option(metavar="N", help="Sender processes of each lane.")] = None,
-    rate: Annotated[str | None, typer.Option(metavar="RATE", help="Offered load of each lane: 2Gbit/s, max.")] = None,
-    time: Annotated[str | None, typer.Option(help="Time to measure in all, shared equally by the points: 20s, 5m.")] = None,
+    senders: Annotated[str | None, typer.Option(metavar="N", help="Use N sender processes in each lane.")] = None,
+    rate: Annotated[str | None, typer.Option(metavar="RATE", help="Offer this load in each lane: 2Gbit/s, max.")] = None,
+    time: Annotated[str | None, typer.Option(help="Measure this long in total, shared equally by the points: 20s, 5m.")] = None,
     max_time: Annotated[
-        str | None, typer.Option(help="Time to measure each point; the points of a search share it. With --resume: the new limit.")
+        str | None, typer.Option(help="Measure each point this long; the points of a search share it. With --resume: set the new limit.")
     ] = None,
-    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the study to FILE, a config in TOML.")] = None,
+    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the study as a TOML config to FILE, too.")] = None,
     replicates: Annotated[int | None, typer.Option(metavar="N", help="Measure in at least N fresh processes (stop.replicates).")] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Show what the study would take, and exit.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Show the time, memory and CPUs that the study needs, and exit.")] = False,
     json: SummaryJson = False,
     no_progress: NoProgress = False,
     seed: Seed = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if this host cannot run one of the variants.")] = False,
-    check_windows: Annotated[bool, typer.Option("--check-windows", help="Measure windows of 2 s too and compare.")] = False,
+    check_windows: Annotated[bool, typer.Option("--check-windows", help="Also measure windows of 2 s and compare.")] = False,
     full: Full = False,
     host_name: Annotated[bool, typer.Option("--host-name", help="Store this host's name in the result.")] = False,
     no_html: NoHtml = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in RESULT_DIR.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted run in RESULT_DIR.")] = False,
     no_wait: NoWait = False,
 ) -> None:
     """Run a study, print its report and store the result."""
@@ -105,16 +105,20 @@ def run(
 
 @app.command()
 def crossover(
-    names: Annotated[list[str], typer.Argument(metavar="[A B] [CONFIG]", help="Baseline and contender, a config, or both.")],
-    sweep: Annotated[str | None, typer.Option(metavar="KEY", help="Look along chunk, file_size, transfer_size, senders or rate.")] = None,
-    low: Annotated[str | None, typer.Option("--from", metavar="VALUE", help="Least value to look at: 4KiB.")] = None,
-    high: Annotated[str | None, typer.Option("--to", metavar="VALUE", help="Largest value to look at: 1MiB.")] = None,
-    precision: Annotated[str | None, typer.Option(help="How far the interval's upper end may be above the lower: 50%.")] = None,
-    time: Annotated[str | None, typer.Option(help="Time for the whole search: 4m.")] = None,
-    max_time: Annotated[str | None, typer.Option(help="The same: the points of a search share it.")] = None,
+    names: Annotated[
+        list[str], typer.Argument(metavar="[A B] [CONFIG]", help="Search with baseline A and contender B, a config, or both.")
+    ],
+    sweep: Annotated[str | None, typer.Option(metavar="KEY", help="Sweep KEY: chunk, file_size, transfer_size, senders or rate.")] = None,
+    low: Annotated[str | None, typer.Option("--from", metavar="VALUE", help="Start at VALUE: 4KiB.")] = None,
+    high: Annotated[str | None, typer.Option("--to", metavar="VALUE", help="End at VALUE: 1MiB.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Stop when the interval's upper end is at most this far above the lower: 50%.")
+    ] = None,
+    time: Annotated[str | None, typer.Option(help="Search at most this long in total: 4m.")] = None,
+    max_time: Annotated[str | None, typer.Option(help="Do the same as --time: the points of a search share it.")] = None,
     out: OutDirectory = None,
     set_: Set = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Show what the search would take, and exit.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Show the time, memory and CPUs that the search needs, and exit.")] = False,
     json: SummaryJson = False,
     no_progress: NoProgress = False,
     seed: Seed = None,
@@ -122,7 +126,7 @@ def crossover(
     no_html: NoHtml = False,
     no_wait: NoWait = False,
 ) -> None:
-    """Find where B starts to beat A: the chunk, file size, senders or rate from which on it pays."""
+    """Find where B starts to beat A: the chunk, file size, number of senders or rate."""
     from zcload.cli.crossover import crossover_study
     from zcload.cli.run import carry_out
 
@@ -145,15 +149,13 @@ def crossover(
 
 @app.command()
 def demo(
-    file: Annotated[
-        str | None, typer.Argument(metavar="[FILE]", help="The file to send [default: one is made, 2.4 GB if it fits].")
-    ] = None,
-    rounds: Annotated[int, typer.Option(help="How often each contender sends the file.")] = 5,
-    size: Annotated[str | None, typer.Option(help="Size of the made file: 2.4GB.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Repeat another demo's random order.")] = None,
+    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="Send this file [default: make one, 2.4 GB if it fits].")] = None,
+    rounds: Annotated[int, typer.Option(help="Send the file this often with each contender.")] = 5,
+    size: Annotated[str | None, typer.Option(help="Make a file of this size: 2.4GB.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Repeat the random order of another demo.")] = None,
     no_progress: NoProgress = False,
 ) -> None:
-    """Repeat the experiment of 2015: sendall(f.read()) against sendfile, and what it left out."""
+    """Repeat the experiment of 2015: sendall(f.read()) against sendfile, and a fair copy loop."""
     from zcload.cli.oneshot import run_demo
 
     run_demo(file, rounds=rounds, size=size, seed=seed, show_progress=not no_progress)
@@ -162,16 +164,16 @@ def demo(
 @app.command()
 def receive(
     address: Annotated[
-        str, typer.Argument(metavar="[HOST:PORT]", help="Where to listen: 10000, :10000 or 0.0.0.0 (every address of this host).")
+        str, typer.Argument(metavar="[HOST:PORT]", help="Listen here: 10000, :10000 or 0.0.0.0 (every address of this host).")
     ] = "127.0.0.1:10000",
     once: Annotated[bool, typer.Option("--once", help="End after one transfer.")] = False,
-    no_digest: Annotated[bool, typer.Option("--no-digest", help="Count the bytes only: offer no second pass to verify them.")] = False,
+    no_digest: Annotated[bool, typer.Option("--no-digest", help="Count the bytes only, without a second pass to verify them.")] = False,
     digest_inside: Annotated[
-        bool, typer.Option("--digest-inside", help="Compute the SHA-256 as the bytes come; it is then part of the time.")
+        bool, typer.Option("--digest-inside", help="Compute the SHA-256 while receiving; it is then part of the time.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one line of JSON a transfer.")] = False,
 ) -> None:
-    """Receive raw TCP streams and say how many bytes, how fast, at what CPU cost (in 2015: zerocopyserver)."""
+    """Receive raw TCP streams and print bytes, goodput and CPU cost (in 2015: zerocopyserver)."""
     from zcload.cli.oneshot import run_receive
 
     run_receive(address, once=once, digest=not no_digest, digest_inside=digest_inside, as_json=json)
@@ -179,21 +181,22 @@ def receive(
 
 @app.command()
 def send(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The file to send.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Send this file.")],
     address: Annotated[
-        str, typer.Argument(metavar="[HOST:PORT]", help="Where `zcload receive` listens; the port is 10000 if left out.")
+        str, typer.Argument(metavar="[HOST:PORT]", help="Send to the `zcload receive` at this address [default port: 10000].")
     ] = "127.0.0.1:10000",
     via: Annotated[
-        str, typer.Option(metavar="MECHANISM", help="How to send it, see `zcload mechanisms`; several to compare: read_send,sendfile.")
+        str,
+        typer.Option(metavar="MECHANISM", help="Send with MECHANISM (see `zcload mechanisms`), or compare several: read_send,sendfile."),
     ] = "sendfile",
-    chunk: Annotated[str, typer.Option(help="How much to send in one call.")] = "256KiB",
+    chunk: Annotated[str, typer.Option(help="Send this much in one call.")] = "256KiB",
     repeat: Annotated[int, typer.Option(metavar="N", help="Send it N times through each mechanism, in turn, and print the medians.")] = 1,
     no_digest: Annotated[bool, typer.Option("--no-digest", help="Do not verify the bytes with SHA-256.")] = False,
     seed: Annotated[int | None, typer.Option(help="Repeat another comparison's random order.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else there.")] = False,
     no_progress: NoProgress = False,
 ) -> None:
-    """Send a file and say how many bytes, how fast, at what CPU cost (in 2015: copyclient, zerocopyclient)."""
+    """Send a file and print bytes, goodput and CPU cost (in 2015: copyclient, zerocopyclient)."""
     from zcload.cli.oneshot import run_send
 
     run_send(
@@ -211,15 +214,18 @@ def send(
 
 @app.command()
 def report(
-    results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Result directories, summary.json or windows.jsonl files.")],
+    results: Annotated[
+        list[Path], typer.Argument(metavar="RESULT...", help="Render these result directories, summary.json or windows.jsonl files.")
+    ],
     format: Annotated[
         str,
-        typer.Option(help=f"{', '.join(FORMATS)}; svg or png: each chart as a file."),
+        typer.Option(help=f"Write this format: {', '.join(FORMATS)}; svg or png: each chart as a file."),
     ] = "table",
-    out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout; for svg and png the directory.")] = None,
-    chart: Annotated[list[str] | None, typer.Option(help="With svg and png: only this chart (repeatable).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout; for svg and png to this directory.")] = None,
+    chart: Annotated[list[str] | None, typer.Option(help="Write only this chart; with svg and png (repeatable).")] = None,
     with_: Annotated[
-        list[Path] | None, typer.Option("--with", metavar="FILE", help="Show what iperf3 -J or netperf has printed below it (repeatable).")
+        list[Path] | None,
+        typer.Option("--with", metavar="FILE", help="Show the output of iperf3 -J or netperf in FILE below the report (repeatable)."),
     ] = None,
     full: Full = False,
     section: Annotated[
@@ -234,22 +240,29 @@ def report(
 
 @app.command(cls=SeveralNew)
 def compare(
-    base: Annotated[list[Path], typer.Argument(metavar="BASE...", help="Results to compare with.")],
-    new: Annotated[list[Path] | None, typer.Option("--new", metavar="NEW", help="Results to judge.")] = None,
+    base: Annotated[list[Path], typer.Argument(metavar="BASE...", help="Compare with these results.")],
+    new: Annotated[list[Path] | None, typer.Option("--new", metavar="NEW", help="Judge these results.")] = None,
     fail_if: Annotated[
         list[str] | None,
         typer.Option("--fail-if", metavar="GATE", help="Exit with 3 if proven: 'sendfile: sender_cpu_s_per_gb > +5%' (repeatable)."),
     ] = None,
-    fail_if_unproven: Annotated[bool, typer.Option("--fail-if-unproven", help="Also if a gate can be proven neither way.")] = False,
-    allow: Annotated[list[str] | None, typer.Option("--allow", metavar="KEY", help="Compare although KEY differs (repeatable).")] = None,
+    fail_if_unproven: Annotated[
+        bool, typer.Option("--fail-if-unproven", help="Exit with 3 too if a gate can be proven neither way.")
+    ] = False,
+    allow: Annotated[list[str] | None, typer.Option("--allow", metavar="KEY", help="Compare even though KEY differs (repeatable).")] = None,
     run_spread: Annotated[
-        str | None, typer.Option(metavar="PERCENT", help="How much runs of one thing differ, where under 3 a side show it [default: 2.5%].")
+        str | None,
+        typer.Option(
+            metavar="PERCENT", help="Assume this spread between runs of the same study, with under 3 results a side [default: 2.5%]."
+        ),
     ] = None,
-    margin: Annotated[str | None, typer.Option(metavar="PERCENT", help="Changes inside it count as none [default: the study's].")] = None,
-    format: Annotated[str, typer.Option(help="table, markdown or json.")] = "table",
+    margin: Annotated[
+        str | None, typer.Option(metavar="PERCENT", help="Treat smaller changes as no change [default: the study's].")
+    ] = None,
+    format: Annotated[str, typer.Option(help="Write this format: table, markdown or json.")] = "table",
     out: OutFile = None,
 ) -> None:
-    """Compare stored results with others, point by point; fail when a gate trips."""
+    """Compare stored results with others, point by point; exit with 3 when a gate trips."""
     from zcload.cli.compare import run_compare
 
     run_compare(
@@ -267,18 +280,18 @@ def compare(
 
 @app.command()
 def history(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where the results are; all below it are found.")] = Path("results"),
-    metric: Annotated[str | None, typer.Option(help="Show how this metric went, instead of the list of results.")] = None,
-    relative: Annotated[bool, typer.Option("--relative", help="The metric as a ratio to each run's own baseline.")] = False,
-    by: Annotated[str, typer.Option(help="date: result by result; kernel: all results of a kernel together.")] = "date",
-    study: Annotated[str | None, typer.Option(help="Only results of this study.")] = None,
-    point: Annotated[str | None, typer.Option(help="Only points with this in their name: chunk=64KiB.")] = None,
-    variant: Annotated[str | None, typer.Option(help="Only this variant.")] = None,
-    format: Annotated[str, typer.Option(help="table or json.")] = "table",
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="List the results in DIR and below it.")] = Path("results"),
+    metric: Annotated[str | None, typer.Option(help="Show this metric from run to run instead of the list of results.")] = None,
+    relative: Annotated[bool, typer.Option("--relative", help="Show the metric as a ratio to each run's own baseline.")] = False,
+    by: Annotated[str, typer.Option(help="Group by date (result by result) or kernel (all results of a kernel together).")] = "date",
+    study: Annotated[str | None, typer.Option(help="Show only results of this study.")] = None,
+    point: Annotated[str | None, typer.Option(help="Show only points with this in their name: chunk=64KiB.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Show only this variant.")] = None,
+    format: Annotated[str, typer.Option(help="Write this format: table or json.")] = "table",
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Read all results again.")] = False,
     out: OutFile = None,
 ) -> None:
-    """List the results of a directory, or show how a metric went."""
+    """List the results of a directory, or show a metric from run to run."""
     from zcload.cli.history import run_history
 
     run_history(
@@ -308,9 +321,9 @@ def mechanisms(
 @app.command()
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if something spoils measurements here.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if something disturbs measurements here.")] = False,
 ) -> None:
-    """Check this host for what spoils such measurements."""
+    """Check this host for what disturbs measurements, and print remedies."""
     from zcload.cli.host import show_doctor
 
     show_doctor(json, strict)
@@ -320,11 +333,11 @@ def doctor(
 def init(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Which config to write here, with or without its folder: smoke, nginx [default: smoke]."),
+        typer.Argument(metavar="[NAME]", help="Write this config here, with or without its folder: smoke, nginx [default: smoke]."),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the shipped configs and exit.")] = False,
 ) -> None:
-    """Write one of the shipped, commented configs into this directory."""
+    """Write a shipped, commented config into this directory."""
     from zcload.cli.configs import write_config
 
     write_config(name, list_)
@@ -332,7 +345,7 @@ def init(
 
 @app.command()
 def schema(
-    result: Annotated[bool, typer.Option("--result", help="The schema of summary.json instead of the config's.")] = False,
+    result: Annotated[bool, typer.Option("--result", help="Print the schema of summary.json instead of the config's.")] = False,
 ) -> None:
     """Print the JSON Schema of the config."""
     from zcload.cli.configs import show_schema

@@ -31,7 +31,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
 
 
 def _usage_error(error: Any) -> ConfigError | None:
-    """Return typer's complaint about the arguments as ours; None if *error* is none of those.
+    """Return typer's error about the arguments as a ConfigError; None if *error* is another one.
 
     typer brings its own copy of click since 0.26, whose error classes are private: they are known by what they can do.
     """

@@ -37,7 +37,7 @@ def run_compare(
     if format not in FORMATS:
         raise ConfigError(Problem(f"{format!r} is not a format", key="--format", remedy=f"use {', '.join(FORMATS)}"))
     if fail_if_unproven and not fail_if:
-        raise ConfigError(Problem("there is no gate to prove", key="--fail-if-unproven", remedy="give one with --fail-if"))
+        raise ConfigError(Problem("only works with --fail-if", key="--fail-if-unproven", remedy="--fail-if 'total_cpu_s_per_gb > +5%'"))
     parsed = [gates.parse(text) for text in fail_if]
     found = compare(
         _load(base),
@@ -50,7 +50,7 @@ def run_compare(
     put(FORMATS[format](found, judged), out)
     bad = gates.tripped(judged, fail_if_unproven)
     if bad:
-        raise GateTripped("\n".join(_said(j) for j in bad))
+        raise GateTripped("\n".join(_describe(j) for j in bad))
 
 
 def _load(paths: Sequence[Path]) -> list[Result]:
@@ -64,7 +64,7 @@ def _load(paths: Sequence[Path]) -> list[Result]:
     return [Result.load(path) for path in found]
 
 
-def _said(judged: object) -> str:
+def _describe(judged: object) -> str:
     from zcload.compare.gates import Judged
     from zcload.compare.tables import change_text
 

@@ -28,7 +28,7 @@ def write_config(name: str | None, list_only: bool) -> None:
     if source is None:
         near = closest_shipped(name)
         raise ConfigError(
-            Problem(f"there is no shipped config {name!r}", remedy=f"did you mean {near!r}?" if near else "see `zcload init --list`")
+            Problem(f"no shipped config is called {name!r}", remedy=f"did you mean {near!r}?" if near else "see `zcload init --list`")
         )
     target = Path(source.name)
     try:
@@ -36,9 +36,7 @@ def write_config(name: str | None, list_only: bool) -> None:
             file.write(_copied(source))
         schema_note = _write_schema()
     except FileExistsError:
-        raise ConfigError(
-            Problem(f"{target} exists already and is left as it is", remedy="rename it, or work in another directory")
-        ) from None
+        raise ConfigError(Problem(f"{target} already exists", remedy="rename it, or work in another directory")) from None
     except OSError as error:
         raise ConfigError(Problem(f"cannot write {target}: {reason_of(error)}")) from None
     print(f"wrote {target}{schema_note}; run it with: zcload run {target}")
@@ -65,7 +63,7 @@ def _write_schema() -> str:
     except (OSError, ValueError):
         found = None
     if not isinstance(found, dict) or found.get("title") != schema["title"]:
-        return f" ({path} is not zcload's and is left as it is)"
+        return f" ({path} was not written by zcload: left unchanged)"
     path.write_text(json.dumps(schema, indent=1) + "\n", encoding="utf-8")
     return f" and {path}"
 

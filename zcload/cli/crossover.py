@@ -60,7 +60,9 @@ def _tree_of(config: str) -> dict[str, Any]:
 
     path = locate(config)
     if path is None:
-        raise ConfigError(Problem(f"{config!r} alone is no pair", remedy="zcload crossover A B --sweep chunk"))
+        raise ConfigError(
+            Problem(f"missing: the contender to compare {config!r} with", remedy=f"zcload crossover {config} CONTENDER --sweep chunk")
+        )
     return read(path).tree
 
 

@@ -37,26 +37,30 @@ def run_history(
         raise ConfigError(Problem(f"{format!r} is not a format", key="--format", remedy=f"use {', '.join(FORMATS)}"))
     ways: dict[str, By] = {"date": "date", "kernel": "kernel"}
     if by not in ways:
-        raise ConfigError(Problem(f"{by!r} is no order", key="--by", remedy=f"use {', '.join(ways)}"))
+        raise ConfigError(Problem(f"{by!r} is not an order", key="--by", remedy=f"use {', '.join(ways)}"))
     if metric is not None and metric not in METRICS:
         near = [key for key in METRICS if key.startswith(f"{metric}_")] or difflib.get_close_matches(metric, METRICS, n=1, cutoff=0.5)
         raise ConfigError(
             Problem(
-                f"{metric!r} is not a metric", key="--metric", remedy=f"did you mean {near[0]!r}?" if near else "docs/metrics.md lists them"
+                f"{metric!r} is not a metric",
+                key="--metric",
+                remedy=f"did you mean {near[0]!r}?" if near else "see the list in docs/metrics.md",
             )
         )
     if metric is None and (relative or point is not None or variant is not None):
-        raise ConfigError(Problem("--relative, --point and --variant are about the trend of a metric", remedy="name one with --metric"))
+        raise ConfigError(Problem("--relative, --point and --variant only work with --metric", remedy="--metric total_cpu_s_per_gb"))
     with closing(Index(root, rebuild=rebuild)) as index:
         entries = index.entries(study)
         if not entries:
-            raise ConfigError(Problem("there is no result here" + (f" of the study {study!r}" if study else ""), file=str(root)))
+            raise ConfigError(Problem("contains no result" + (f" of the study {study!r}" if study else ""), file=str(root)))
         found = None
         if metric is not None:
             found = series(index.figures(metric, relative=relative, study=study, point=point, variant=variant), ways[by])
             if not found:
                 raise ConfigError(
-                    Problem(f"no result here has a figure of {metric} that fits", file=str(root), remedy="zcload history lists them")
+                    Problem(
+                        f"contains no result with {metric} for these filters", file=str(root), remedy="`zcload history` lists the results"
+                    )
                 )
         put(_json(entries, found) if format == "json" else _table(entries, found), out)
 

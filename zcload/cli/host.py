@@ -1,10 +1,10 @@
-"""`zcload mechanisms` and `zcload doctor`: what this host can run, and what spoils measurements on it."""
+"""`zcload mechanisms` and `zcload doctor`: what this host can run, and what disturbs measurements on it."""
 
 from __future__ import annotations
 
 
 def show_mechanisms(as_json: bool) -> None:
-    """List the registries with what probing says."""
+    """List mechanisms and sinks, and whether this host can run them."""
     import json
 
     from tabulate import tabulate
@@ -58,6 +58,6 @@ def show_doctor(as_json: bool, strict: bool) -> None:
                 for label, text in (("spoils", finding.spoils), ("remedy", finding.remedy)):
                     print(textwrap.fill(f"{label}: {text}", 100, initial_indent=" " * 9, subsequent_indent=" " * 17))
         all_fine = f"All {len(found)} checks are fine."
-        print(f"\n{len(bad)} of {len(found)} checks found something that spoils measurements here." if bad else f"\n{all_fine}")
+        print(f"\n{len(bad)} of {len(found)} checks found something that disturbs measurements here." if bad else f"\n{all_fine}")
     if strict and bad:
         raise GateTripped(f"doctor --strict: {', '.join(finding.code for finding in bad)}")

@@ -17,18 +17,18 @@ from zcload.oneshot.address import EVERY_ADDRESS, is_loopback, parse_address
 
 
 def size_of(text: str, option: str) -> int:
-    """Return the bytes that *text* says; raises ConfigError that names the *option*."""
+    """Return *text* as bytes; raises ConfigError that names the *option*."""
     try:
         size = parse_size(text)
     except ValueRefused as error:
         raise ConfigError(Problem(error.what, key=option, remedy=error.remedy)) from None
     if not size:
-        raise ConfigError(Problem("0 B is nothing to send", key=option))
+        raise ConfigError(Problem("expected at least 1 byte", key=option, remedy=f"{option} 256KiB"))
     return size
 
 
 def run_demo(file: str | None, *, rounds: int, size: str | None, seed: int | None, show_progress: bool) -> None:
-    """Run the demo and print its report; raises what ended it early, after printing what there is."""
+    """Run the demo and print its report; raises the error that ended it early, after printing what was measured."""
     from zcload.oneshot.demo import demo, render
 
     with interrupt.graceful(), viewer(show_progress) as view:

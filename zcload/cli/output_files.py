@@ -15,15 +15,15 @@ PICTURES = ("svg", "png")
 
 
 def say_what_is_missing() -> None:
-    """Say on stderr how to get the charts, if there are none."""
+    """Print on stderr how to get the charts, if there are none."""
     from zcload.report.charts import draw
 
     if not draw.available():
-        print(f"zcload: the HTML report has its tables and no charts; for them: {draw.REMEDY}", file=sys.stderr)
+        print(f"zcload: the HTML report has no charts; to add them: {draw.REMEDY}", file=sys.stderr)
 
 
 def write_page(result: Result, directory: Path) -> None:
-    """Write report.html into *directory*, whole or not at all. What goes wrong is one line on stderr: the result itself is safe."""
+    """Write report.html into *directory*, whole or not at all. Print an error as one line on stderr: the result itself is stored."""
     from zcload.report import renderer
 
     partial = directory / f".{PAGE}.{os.getpid()}"
@@ -45,7 +45,7 @@ def write_charts(results: Sequence[Result], kind: str, directory: Path | None, w
     from zcload.report.charts.view import view_of
 
     if directory is None:
-        raise ConfigError(Problem(f"is needed for {kind}: the directory for the charts", key="--out", remedy="--out charts"))
+        raise ConfigError(Problem(f"missing: the directory for the {kind} charts", key="--out", remedy="--out charts"))
     found = {}
     for number, result in enumerate(results, 1):
         for chart in all_charts(view_of(result.summary, read_raw(result.records))):
@@ -53,7 +53,7 @@ def write_charts(results: Sequence[Result], kind: str, directory: Path | None, w
     unknown = [name for name in wanted if name not in found]
     if unknown:
         there = ", ".join(found) or "none: nothing was measured"
-        raise ConfigError(Problem(f"{unknown[0]!r} is not a chart of this result", key="--chart", remedy=f"there are: {there}"))
+        raise ConfigError(Problem(f"{unknown[0]!r} is not a chart of this result", key="--chart", remedy=f"use one of: {there}"))
     chosen = {name: chart for name, chart in found.items() if not wanted or name in wanted}
     drawings = draw.svg_file([draw.whole(chart) for chart in chosen.values()], [chart.title for chart in chosen.values()])
     files = [drawing.encode() for drawing in drawings] if kind == "svg" else draw.png(drawings)

@@ -9,7 +9,7 @@ from zcload.model.units import human_bytes, human_duration
 
 
 def _some(names: Sequence[str], most: int = 12) -> str:
-    """List *names*, of very many the first and the last."""
+    """List *names*; only the first and the last if there are many."""
     shown = names if len(names) <= most else [*names[: most - 2], "...", names[-1]]
     return "; ".join(shown)
 
@@ -23,7 +23,7 @@ def _network(point: Point) -> str:
 
 
 def show_plan(study: Study, check_windows: bool, as_json: bool) -> None:
-    """Print what *study* will take: lanes, time, memory, disk, CPUs; as text or as JSON. Raises ConfigError if it cannot run here."""
+    """Print what *study* needs: lanes, time, memory, disk, CPUs; as text or as JSON. Raises ConfigError if it cannot run here."""
     import json
     import random
 

@@ -38,9 +38,9 @@ def show_report(
     if format not in (*FORMATS, *PICTURES):
         raise ConfigError(Problem(f"{format!r} is not a format", key="--format", remedy=f"use {', '.join((*FORMATS, *PICTURES))}"))
     if charts and format not in PICTURES:
-        raise ConfigError(Problem("picks charts, and these are drawn as svg or png", key="--chart", remedy="add --format svg"))
+        raise ConfigError(Problem("only works with --format svg or png", key="--chart", remedy="--format svg"))
     if others and format not in table.FORMATS:
-        raise ConfigError(Problem(f"is not shown in the format {format}", key="--with", remedy=f"use {', '.join(table.FORMATS)}"))
+        raise ConfigError(Problem(f"does not work with --format {format}", key="--with", remedy=f"use {', '.join(table.FORMATS)}"))
     if format in PICTURES:
         write_charts([Result.load(result) for result in results], format, out, charts)
         return

@@ -39,7 +39,7 @@ def run_study(
     wait: bool,
     full: bool,
 ) -> int:
-    """Run the study that *names* mean and print what is to be printed; return the exit code.
+    """Run the study that *names* mean and print its report; return the exit code.
 
     *options* are the keys and values that options of their own have set, by option.
     """
@@ -49,7 +49,11 @@ def run_study(
     given = [*overrides, *(Override.of(option, key, value) for option, (key, value) in options.items())]
     if time is not None and max_time is not None:
         raise ConfigError(
-            Problem("cannot be combined with --max-time", key="--time", remedy="--time is for all points, --max-time for each")
+            Problem(
+                "cannot be combined with --max-time",
+                key="--time",
+                remedy="leave one out: --time is for all points together, --max-time for each",
+            )
         )
     if max_time is not None:
         key = "crossover.max_time" if study_of_names(names, given).crossover else "stop.max_time"
@@ -85,7 +89,7 @@ def _check_resume(
     seed: int | None,
     check_windows: bool,
 ) -> None:
-    """Raise ConfigError for what cannot be combined with --resume."""
+    """Raise ConfigError for options that cannot be combined with --resume."""
     if changed or check_windows or not all(given is None for given in (time, max_time, save_as, out, seed)):
         raise ConfigError(
             Problem(
@@ -114,7 +118,7 @@ def carry_out(
     wait: bool = True,
     full: bool = False,
 ) -> int:
-    """Run a study that is checked, after telling what it will take; print what is to be printed; return the exit code."""
+    """Print what the study needs, run it, print its report; return the exit code."""
     from zcload import api
     from zcload.report import renderer
     from zcload.runner import preflight

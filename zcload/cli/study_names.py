@@ -33,7 +33,7 @@ def locate(name: str) -> Path | None:
         return shipped
     near = _closest_mechanism(name) or closest_shipped(path.stem)
     remedy = f"did you mean {near!r}?" if near else "`zcload init --list` lists the shipped configs, `zcload mechanisms` the mechanisms"
-    raise ConfigError(Problem("there is no such file, shipped config or mechanism", file=shown(name)[1:-1], remedy=remedy))
+    raise ConfigError(Problem("no such file, shipped config or mechanism", file=shown(name)[1:-1], remedy=remedy))
 
 
 def _closest_mechanism(name: str) -> str | None:
@@ -45,7 +45,7 @@ def _closest_mechanism(name: str) -> str | None:
 
 
 def mechanisms_tree(names: Sequence[str]) -> dict[str, Any]:
-    """Return the config of a study of mechanisms, the first of which is the baseline; raises ConfigError for a name that is none."""
+    """Return the config of a study of mechanisms, the first of which is the baseline; raises ConfigError for an unknown name."""
     from zcload.mechanisms import MECHANISMS
 
     for name in names:
@@ -106,6 +106,6 @@ def save(names: Sequence[str], overrides: Sequence[str], file: Path) -> None:
         with file.open("x", encoding="utf-8") as out:
             out.write(text)
     except FileExistsError:
-        raise ConfigError(Problem(f"{file} exists already and is left as it is", key="--save", remedy="choose another name")) from None
+        raise ConfigError(Problem(f"{file} already exists", key="--save", remedy=f"--save {file.stem}-2.toml")) from None
     except OSError as error:
         raise ConfigError(Problem(f"cannot write {file}: {reason_of(error)}", key="--save")) from None

@@ -139,7 +139,7 @@ def _notes(found: Comparison) -> list[str]:
             f"the intervals hold each run's own error and a spread between runs of {100 * found.run_spread:g} %, which is assumed: "
             "3 results a side show it instead"
         )
-    lines.append(f"changes inside the margin of {100 * found.margin:g} % count as none; headline verdicts keep 5 % together (Holm)")
+    lines.append(f"changes smaller than the margin of {100 * found.margin:g} % are no change; headline verdicts keep 5 % together (Holm)")
     lines += [f"only in the base results: {text}" for text in found.only_base]
     lines += [f"only in the new results: {text}" for text in found.only_new]
     return lines

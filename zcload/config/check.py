@@ -32,7 +32,7 @@ def _explain(error: ErrorDetails, tree: Mapping[str, Any]) -> Finding:
     kind, found = error["type"], error["input"]
     path = tuple(part for part in error["loc"] if part not in (MECHANISM_TAG, SERVER_TAG))
     if kind == "invalid_key":
-        return Finding((*path[:-1], str(path[-1])), "this key is not text: expected a name such as 'workload'")
+        return Finding((*path[:-1], str(path[-1])), "the key is not text: expected a name such as 'workload'")
     # The models see a single workload value as a list of one, the user does not.
     if path and isinstance(path[-1], int) and not isinstance(_at(tree, path[:-1]), list):
         path = path[:-1]
@@ -40,7 +40,7 @@ def _explain(error: ErrorDetails, tree: Mapping[str, Any]) -> Finding:
     if isinstance(refused, ValueRefused):
         return Finding(path, refused.what, refused.remedy)
     if kind == "missing":
-        return Finding(path, "the section is missing" if path == ("study",) else "the key is missing", _example(path))
+        return Finding(path, "missing section" if path == ("study",) else "missing key", _example(path))
     if kind == "extra_forbidden":
         return unknown_key(path, KEYS.get(path[:-1], ()))
     if kind == "list_type":
@@ -57,7 +57,7 @@ def _at(tree: Any, path: Path) -> Any:
 
 
 _EXAMPLES: dict[Path, str] = {
-    ("study",): "it needs the keys name and baseline",
+    ("study",): "add [study] with the keys name and baseline",
     ("study", "name"): "as in name = 'heavy'",
     ("study", "baseline"): "the name of the variant that the others are compared with",
 }

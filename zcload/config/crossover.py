@@ -14,7 +14,7 @@ from zcload.model.study import Crossover, Sizes, Study
 from zcload.model.units import ValueRefused
 
 FEWEST = 3  # values: with two there is nothing to bisect
-NO_RATE = "'max' is no rate: expected a rate such as 1Gbit/s"
+NO_RATE = "'max' is not a rate: expected a rate such as 1Gbit/s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +34,30 @@ _AXES = {
     "rate": Axis(RATE),
 }
 _VALUE = or_word(
-    "auto", text("a value", r"[0-9][0-9A-Za-z./]{0,31}", "4KiB", expected="a value as that key takes it", numbers=True), stands_for="auto"
+    "auto",
+    text("a value", r"[0-9][0-9A-Za-z./]{0,31}", "4KiB", expected="a value in the units of that key", numbers=True),
+    stands_for="auto",
 )
 
 
 class CrossoverSection(Section):
     """Where along one workload key does a contender start to beat the baseline? With this section a run looks for it."""
 
-    sweep: Annotated[str, choice(*_AXES)] = Field(description="The workload key to look along.")
+    sweep: Annotated[str, choice(*_AXES)] = Field(description="Sweep this workload key.")
     contender: Annotated[str | None, or_word("auto", VARIANT_NAME)] = key(
-        "auto", "Name of the variant that may beat the baseline; 'auto': the only other one."
+        "auto", "Name of the variant to compare with the baseline; 'auto': the only other one."
     )
     low: Annotated[int | str, _VALUE] = key(
         "auto",
-        "Least value to look at, as that key takes it; 'auto': 4KiB for chunk, 64KiB for file_size, 4KiB for transfer_size, 1 for senders.",
+        "Smallest value, in the units of that key; 'auto': 4KiB for chunk, 64KiB for file_size, 4KiB for transfer_size, 1 for senders.",
     )
     high: Annotated[int | str, _VALUE] = key(
-        "auto", "Largest value to look at; 'auto': 1MiB for chunk, 64MiB for file_size, 4MiB for transfer_size, 8 for senders."
+        "auto", "Largest value; 'auto': 1MiB for chunk, 64MiB for file_size, 4MiB for transfer_size, 8 for senders."
     )
     precision: Annotated[float, percent("0%", "1000%")] = key(
-        "50%", "The search ends when the upper end of the crossing's interval is no more than this above the lower."
+        "50%", "Stop when the upper end of the crossover's interval is at most this far above the lower."
     )
-    max_time: Annotated[float, duration("1ms", "8760h")] = key("4m", "Longest time for the whole search, set-up of its points included.")
+    max_time: Annotated[float, duration("1ms", "8760h")] = key("4m", "Search at most this long in total, including the set-up of points.")
 
 
 def with_values(section: CrossoverSection, workload: WorkloadSection, given: Mapping[str, Any]) -> tuple[WorkloadSection, dict[str, Any]]:
@@ -95,7 +97,7 @@ def axis_values(sweep: str, low: int | str, high: int | str) -> list[int]:
     for power in range(64):
         found.update(step // 2 for step in (2 * first << power, 3 * first << power) if step % 2 == 0 and step // 2 < last)
     if len(found) < FEWEST or first >= last:
-        raise _refused("high", f"the range holds fewer than {FEWEST} values: expected low well below high")
+        raise _refused("high", f"the range contains fewer than {FEWEST} values: expected a low well below high")
     return sorted(found)
 
 
@@ -104,7 +106,7 @@ def _end(sweep: str, end: str, given: int | str) -> int:
     axis = _AXES[sweep]
     value = getattr(axis, end) if given == "auto" else given
     if value is None:
-        raise _refused(end, f"a {sweep} has no natural range", "set crossover.low and crossover.high")
+        raise _refused(end, f"{sweep} has no default range", "set crossover.low and crossover.high")
     try:
         parsed = axis.kind.parse(value)
     except ValueRefused as refused:

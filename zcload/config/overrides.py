@@ -90,8 +90,8 @@ def _variant(result: Overlaid, name: str, key: str) -> int | None:
     if name in names:
         return names.index(name)
     known = [name for name in names if isinstance(name, str)]
-    remedy = near_miss(name, known) or "variants of the short form have no keys to set"
-    result.problems.append(Problem(f"no [[variant]] has the name {shown(name)}", key=key, file=ORIGIN, remedy=remedy))
+    remedy = near_miss(name, known) or "only [[variant]] sections have keys to set"
+    result.problems.append(Problem(f"no [[variant]] is called {shown(name)}", key=key, file=ORIGIN, remedy=remedy))
     return None
 
 

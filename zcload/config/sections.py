@@ -78,24 +78,24 @@ class StudySection(Section):
         "alternate", "'alternate': one lane at a time; 'together': all lanes run at once and share the machine."
     )
     aa: Annotated[bool, FLAG] = key(
-        False, "true: the baseline also runs as a second lane, '<baseline>#2', which shows what chance alone does."
+        False, "true: the baseline also runs as a second lane, '<baseline>#2', which shows how much chance alone changes."
     )
-    best_chunk: Annotated[bool, FLAG] = key(True, "true: calibrate the baseline's best chunk and compare against it too.")
+    best_chunk: Annotated[bool, FLAG] = key(True, "true: find the baseline's best chunk and compare with it too.")
 
 
 class WorkloadSection(Section):
     """What is sent and how, the same for every variant; any key may be a list, and the points are the product of the lists."""
 
     file: Sweep[Annotated[str | None, or_word("auto", PATH)]] = key(
-        "auto", "'auto': zcload makes an incompressible file; or the path of yours."
+        "auto", "'auto': zcload makes an incompressible file; or the path of your file."
     )
-    file_size: Sweep[Annotated[int, FILE_SIZE]] = key("256MiB", "Size of the file that zcload makes; your own file has the size it has.")
+    file_size: Sweep[Annotated[int, FILE_SIZE]] = key("256MiB", "Size of the file that zcload makes; ignored for your own file.")
     dir: Sweep[Annotated[str | None, or_word("auto", PATH)]] = key(
         "auto",
-        "Where zcload makes the file. 'auto': in memory, unlinked, so that it vanishes with the run; a path: named, kept, reused.",
+        "Where zcload makes the file. 'auto': in memory, removed with the run; a path: in this directory, kept and reused.",
     )
-    chunk: Sweep[Annotated[int, CHUNK]] = key("256KiB", "Bytes that a sender asks the kernel to move with one call.")
-    receive_chunk: Sweep[Annotated[int, CHUNK]] = key("256KiB", "Bytes that a receiver asks for with one call.")
+    chunk: Sweep[Annotated[int, CHUNK]] = key("256KiB", "Bytes that a sender moves with one call.")
+    receive_chunk: Sweep[Annotated[int, CHUNK]] = key("256KiB", "Bytes that a receiver reads with one call.")
     senders: Sweep[Annotated[int, PROCESSES]] = key(1, "Sender processes of a lane, each with one connection.")
     receivers: Sweep[Annotated[int | str, or_word("per-sender", PROCESSES, stands_for="per-sender")]] = key(
         1, "Receiver processes of a lane; 'per-sender': one for each connection."
@@ -106,15 +106,17 @@ class WorkloadSection(Section):
     )
     cache: Sweep[Annotated[str, choice("warm", "cold")]] = key(
         "warm",
-        "Whether the file is in the page cache when a window opens; verified. 'cold' needs a file on a disk.",
+        "Whether the file is in the page cache when a window opens; zcload verifies it. 'cold' needs a file on a disk.",
     )
-    rate: Sweep[Annotated[int | None, RATE]] = key("max", "Total offered load of a lane, shared by its senders; 'max': as fast as it goes.")
+    rate: Sweep[Annotated[int | None, RATE]] = key(
+        "max", "Total offered load of a lane, shared by its senders; 'max': as fast as possible."
+    )
     transfer: Sweep[Annotated[str, choice("stream", "per-file")]] = key(
-        "stream", "'stream': the file over and over; 'per-file': many small files, each opened, sent and closed, with their latencies."
+        "stream", "'stream': the file over and over; 'per-file': many small files, each opened, sent and closed, with latencies."
     )
     transfer_size: Sweep[Annotated[Sizes, TRANSFER_SIZE]] = key(
         "64KiB",
-        "Size of the files: one; 'mix: 4KiB 4KiB 1MiB', each as likely as the next; or 'file: PATH', a text with a size a line. "
+        "Size of the files: one; 'mix: 4KiB 4KiB 1MiB', each equally likely; or 'file: PATH', a text file with a size a line. "
         "For transfer = 'per-file' only.",
     )
     connection: Sweep[Annotated[str, choice("persistent", "fresh")]] = key(
@@ -124,11 +126,11 @@ class WorkloadSection(Section):
     )
     arrivals: Sweep[Annotated[str, choice("closed", "constant", "poisson")]] = key(
         "closed",
-        "'closed': a sender begins the next file when the receiver has said that it has the last; 'constant' and 'poisson': files are "
-        "begun by a schedule of transfer_rate, whatever became of those before. For transfer = 'per-file' only.",
+        "'closed': a sender begins the next file when the receiver has acknowledged the last; 'constant' and 'poisson': files "
+        "begin on a schedule of transfer_rate, even if earlier ones are not done. For transfer = 'per-file' only.",
     )
     transfer_rate: Sweep[Annotated[float | None, TRANSFER_RATE]] = key(
-        "max", "Files that a lane is to send in a second; needed where arrivals are 'constant' or 'poisson', and only there."
+        "max", "Files that a lane sends per second; required for arrivals = 'constant' or 'poisson', only for these."
     )
     network: Sweep[Annotated[str, choice("loopback", "veth")]] = key(
         "loopback",
@@ -142,7 +144,7 @@ class WorkloadSection(Section):
     )
     address: Sweep[Annotated[str, ADDRESS]] = key(
         "127.0.0.1",
-        "Address at which the receivers listen: an IP address or a host name. Over veth a loopback address stands for one of zcload's.",
+        "Address at which the receivers listen: an IP address or a host name. Over veth a loopback address means one that zcload picks.",
     )
     port: Sweep[Annotated[int, whole(0, 65535)]] = key(0, "TCP port of the receivers; 0: any free port.")
     socket_buffer: Sweep[Annotated[int | None, or_word("auto", SOCKET_BUFFER)]] = key(
@@ -158,22 +160,20 @@ class StopSection(Section):
     """When a point has been measured enough."""
 
     target: Annotated[float, percent("0%", "100%")] = key(
-        "3%", "Half-width of the headline metric's interval at which a variant has been measured enough."
+        "3%", "Stop measuring a variant when the half-width of its headline interval is this small."
     )
-    margin: Annotated[float, percent("0%", "100%")] = key("3%", "Differences inside it count as none.")
+    margin: Annotated[float, percent("0%", "100%")] = key("3%", "Treat smaller differences as no difference.")
     max_time: Annotated[float, duration("1ms", "8760h")] = key(
-        "60s", "Longest time for the windows of one point; set-up, verification and calibration are extra."
+        "60s", "Measure the windows of one point at most this long; set-up, verification and calibration are extra."
     )
-    min_generations: Annotated[int, whole(2, 10_000)] = key(
-        6, "Fewest times that all lanes of a point are set up anew; an interval needs two."
-    )
+    min_generations: Annotated[int, whole(2, 10_000)] = key(6, "Set up all lanes of a point at least this often; an interval needs 2.")
     replicates: Annotated[int, whole(1, 1000)] = key(
         6,
         "Fewest fresh processes that measure a point one after another, each with its own file and sockets; the interval is over them. "
         "1: everything in one process, and the interval leaves out what differs from run to run.",
     )
     window: Annotated[float | None, or_word("auto", duration("5ms", "60s"))] = key(
-        "auto", "Length of a window; 'auto': chosen for the point and printed."
+        "auto", "Length of a window; 'auto': zcload chooses and prints it."
     )
 
 

@@ -22,8 +22,8 @@ _STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL")
 def _checked(found: str) -> str:
     for name in unknown(found):
         near = near_miss(name, PLACEHOLDERS)
-        remedy = near.replace("'", "'{", 1).replace("'?", "}'?") if near else f"write {{{{{name}}}}} for the text {{{name}}} itself"
-        raise ValueRefused(f"{{{name}}} in {shown(found)} is no placeholder: expected one of {_KNOWN}", remedy)
+        remedy = near.replace("'", "'{", 1).replace("'?", "}'?") if near else f"write {{{{{name}}}}} for the literal text {{{name}}}"
+        raise ValueRefused(f"{{{name}}} in {shown(found)} is not a placeholder: expected one of {_KNOWN}", remedy)
     return found
 
 
@@ -51,7 +51,7 @@ def _parse_texts(what: str, names: str, expected: str) -> Kind:
             if not isinstance(name, str) or not re.fullmatch(names, name):
                 raise ValueRefused(f"{shown(name)} does not name one of the {what}: expected {expected}")
             if not isinstance(value, str) or "\0" in value:
-                raise ValueRefused(f"{shown(value)} at {shown(name)} is no text", f'write "{value}"' if isinstance(value, int) else None)
+                raise ValueRefused(f"{shown(value)} at {shown(name)} is not text", f'write "{value}"' if isinstance(value, int) else None)
         return {name: _checked(value) for name, value in found.items()}
 
     return Kind(
@@ -80,24 +80,28 @@ class ServerSection(Section):
     name: Annotated[str, VARIANT_NAME] = Field(description="Name of the variant in tables and results.")
     kind: Annotated[str, choice("server")] = Field(description="'server': a program that serves the file over HTTP.")
     command: Annotated[list[str], COMMAND] = key([], "Program and arguments; it must stay in the foreground or leave children behind.")
-    attach: Annotated[int | None, PID] = key(None, "Instead of a command: the process ID of a server that runs already.")
+    attach: Annotated[int | None, PID] = key(None, "Instead of a command: the process ID of a running server.")
     port: Annotated[int, whole(0, 65535)] = key(0, "TCP port of the server; 0: any free one, which {port} holds.")
     path: Annotated[str, URL_PATH] = key("/{name}", "Path of the file on the server.")
-    ready_time: Annotated[float, duration("100ms", "10m")] = key(10.0, "Longest time from the start until the file can be had.")
-    request_size: Annotated[int | None, or_word("auto", or_word("whole", size("4KiB", "2147479552B")), stands_for=0)] = key(
-        0, "Bytes asked for with one request (a range); 'whole': the whole file; 'auto': 4 MiB, at a rate the workload's chunk."
+    ready_time: Annotated[float, duration("100ms", "10m")] = key(
+        10.0, "Wait at most this long after the start until the server delivers the file."
     )
-    environment: Annotated[dict[str, str], ENVIRONMENT] = key({}, "Environment variables, beside those that zcload was started with.")
+    request_size: Annotated[int | None, or_word("auto", or_word("whole", size("4KiB", "2147479552B")), stands_for=0)] = key(
+        0, "Bytes requested at a time (a range); 'whole': the whole file; 'auto': 4 MiB, at a rate the workload's chunk."
+    )
+    environment: Annotated[dict[str, str], ENVIRONMENT] = key({}, "Environment variables, added to those of zcload.")
     files: Annotated[dict[str, str], FILES] = key({}, "Files that zcload writes into {dir} before the start: name and content.")
-    stop_signal: Annotated[str, choice(*_STOP_SIGNALS)] = key("SIGTERM", "Signal that asks the server to end.")
-    grace: Annotated[float, duration("10ms", "10m")] = key(5.0, "Time that it is given to end before it is killed.")
+    stop_signal: Annotated[str, choice(*_STOP_SIGNALS)] = key("SIGTERM", "Signal that stops the server.")
+    grace: Annotated[float, duration("10ms", "10m")] = key(5.0, "Kill the server if it has not ended after this time.")
     sink: Annotated[str | None, SINK] = key(None, "Instead of the workload's sink.")
-    over: Annotated[str | None, VARIANT_NAME] = key(None, "The variant whose work the server does: its cost over that one is reported.")
+    over: Annotated[str | None, VARIANT_NAME] = key(
+        None, "The variant that does the same work without a server; the report shows what the server adds."
+    )
     tls: Annotated[bool, FLAG] = key(False, "true: https, with a certificate made for the start, {certificate} and {key}; needs a command.")
     check: Annotated[list[str], COMMAND] = key(
         [], "Command that is run before anything is measured; unless it ends with status 0 the variant is skipped, with `install`."
     )
-    install: Annotated[str | None, INSTALL] = key(None, "How to get the program and its packages, told to whoever lacks them.")
+    install: Annotated[str | None, INSTALL] = key(None, "How to install the program; shown when it is missing.")
 
 
 SERVER_KEYS = tuple(ServerSection.model_fields)

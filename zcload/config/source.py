@@ -37,17 +37,17 @@ def read(path: str | os.PathLike[str]) -> Source:
     shown_name = name if name.isprintable() else ascii(name)
     try:
         if not os.path.isdir(path) and PurePath(path).suffix.lower() not in SUFFIXES and os.path.exists(path):
-            raise _refused(shown_name, "the name does not say what the file is: expected .toml, .yaml or .yml")
+            raise _refused(shown_name, "unknown file type: expected a name that ends in .toml, .yaml or .yml")
         with open(path, "rb") as file:
             content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        raise _refused(shown_name, "there is no such file", remedy="'zcload init' writes a commented one") from None
+        raise _refused(shown_name, "no such file", remedy="`zcload init` writes a commented config") from None
     except IsADirectoryError:
-        raise _refused(shown_name, "is a directory, not a config file") from None
+        raise _refused(shown_name, "is a directory: expected a config file") from None
     except (OSError, ValueError) as error:
         raise _refused(shown_name, f"cannot be read: {reason_of(error)}") from None
     if len(content) > MOST_BYTES:
-        raise _refused(shown_name, "is larger than 1 MiB: not a config file")
+        raise _refused(shown_name, "is larger than 1 MiB: expected a config file")
     try:
         # Editors on other systems put a byte-order mark first; it says nothing.
         text = content.decode("utf-8-sig")
@@ -64,9 +64,9 @@ def parse(text: str, format: Format, name: str | None) -> Source:
     else:
         tree, find_lines = _parse_yaml(text, name), _yaml_lines
     if not tree and (tree is None or isinstance(tree, dict)):
-        raise _refused(name, "is empty: expected a [study] section", remedy="'zcload init' writes a commented config")
+        raise _refused(name, "is empty: expected a [study] section", remedy="`zcload init` writes a commented config")
     if not isinstance(tree, dict):
-        raise _refused(name, "holds no sections: expected a table with the keys study, workload, stop and variant")
+        raise _refused(name, "contains no sections: expected [study], [workload], [stop] and [[variant]]")
     return Source(name, tree, lambda: find_lines(text))
 
 
@@ -96,7 +96,7 @@ def _parse_toml(text: str, name: str | None) -> Any:
         raise _refused(name, what, int(position[1])) from None
     # int() refuses more than 4300 digits, and tomllib lets that through.
     except ValueError:
-        raise _refused(name, "not valid TOML: a number in it has thousands of digits") from None
+        raise _refused(name, "not valid TOML: a number has thousands of digits") from None
 
 
 def _parse_yaml(text: str, name: str | None) -> Any:

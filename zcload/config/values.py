@@ -78,11 +78,11 @@ class Swept:
 
 def _distinct(values: list[Any]) -> list[Any]:
     if not values:
-        raise ValueRefused("an empty list gives no point to measure: expected one value or more")
+        raise ValueRefused("the list is empty: expected at least one value")
     first: dict[Any, int] = {}
     for index, value in enumerate(values, 1):
         if value in first:
-            raise ValueRefused(f"value {index} of the list is the same as value {first[value]}: each may be listed once")
+            raise ValueRefused(f"value {index} of the list repeats value {first[value]}: list each value once")
         first[value] = index
     return values
 
@@ -93,7 +93,7 @@ def choice(*allowed: str) -> Kind:
     def parse(found: object) -> str:
         if isinstance(found, str) and found in allowed:
             return found
-        raise ValueRefused(f"{shown(found)} is not known here: expected {_either(allowed)}", near_miss(found, allowed))
+        raise ValueRefused(f"{shown(found)} is not a known value: expected {_either(allowed)}", near_miss(found, allowed))
 
     return Kind(parse, lambda: {"enum": list(allowed)})
 
@@ -105,7 +105,7 @@ def registered(noun: str, names: Callable[[], tuple[str, ...]]) -> Kind:
         known = names()
         if isinstance(found, str) and found in known:
             return found
-        remedy = near_miss(found, known) or "'zcload mechanisms' lists what there is"
+        remedy = near_miss(found, known) or "`zcload mechanisms` lists them"
         raise ValueRefused(f"{shown(found)} is not a {noun}", remedy)
 
     return Kind(parse, lambda: {"enum": list(names())})
@@ -189,7 +189,7 @@ def _parse_flag(found: object) -> bool:
     if isinstance(found, bool):
         return found
     remedy = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}.get(str(found).lower()[:9])
-    raise ValueRefused(f"{shown(found)} is neither true nor false", f"write {remedy}, without quotes" if remedy else None)
+    raise ValueRefused(f"{shown(found)} is not a boolean: expected true or false", f"write {remedy}, without quotes" if remedy else None)
 
 
 FLAG = Kind(_parse_flag, lambda: {"type": "boolean"})
@@ -224,7 +224,7 @@ def _parse_address(found: object) -> str:
         bare = re.fullmatch(r"\[(.+)\]|([^:]+):[0-9]+", found)
         # A last label of digits alone is a mistyped IPv4 address: no top-level domain is a number (RFC 3696, 2).
         if not re.fullmatch(_HOST_NAME, found) or found.rpartition(".")[2].isdigit():
-            raise ValueRefused(refused, f"'{bare[1] or bare[2]}', the port goes into 'port'" if bare else None) from None
+            raise ValueRefused(refused, f"'{bare[1] or bare[2]}', and put the port into workload.port" if bare else None) from None
     return found
 
 

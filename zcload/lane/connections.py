@@ -1,6 +1,6 @@
 """Make the connections of a lane before its workers are forked: authenticated, and alike in every socket option.
 
-A stranger that finds the port while it is open does not know the secret: it is refused and counted, never measured.
+Another program that connects meanwhile does not know the secret: its connection is rejected and counted, never measured.
 """
 
 from __future__ import annotations
@@ -119,9 +119,9 @@ def connect(point: Point, count: int, congestion: str | None, network: Network |
 
 
 def _meet(listener: socket.socket, portion: dict[socket.socket, bytes], secret: bytes, servers: dict[int, socket.socket]) -> int:
-    """Finish the connections of *portion* (client: its greeting), their proven other ends go to *servers*; return how many strangers came.
+    """Finish the connections of *portion* (client: its greeting), add their authenticated ends to *servers*; return how many others came.
 
-    Connecting, accepting and listening to greetings go on at the same time, so that strangers can neither fill the listener's
+    Connecting, accepting and listening to greetings go on at the same time, so that others can neither fill the listener's
     queue nor hold anybody up by saying nothing.
     """
     unauthenticated = 0
@@ -167,7 +167,7 @@ def _meet(listener: socket.socket, portion: dict[socket.socket, bytes], secret: 
 
 
 def _accept(listener: socket.socket, greetings: dict[socket.socket, bytes], selector: selectors.BaseSelector) -> None:
-    """Take in whoever waits at the door; whether it is one of ours its greeting tells."""
+    """Accept the next connection; its greeting shows whether it is one of ours."""
     while True:
         try:
             accepted, _ = listener.accept()

@@ -177,7 +177,7 @@ _SWITCHES = (
 
 def _refusal(refused: list[str], code: int) -> Problem:
     """Say why there is no veth pair and what would help."""
-    what = f"'veth' cannot be had here: {'; '.join(refused)}"
+    what = f"cannot set up veth: {'; '.join(refused)}"
     remedy = "run as root, or where this user may make user namespaces (a container may need --cap-add SYS_ADMIN,NET_ADMIN)"
     if code in (errno.EPERM, errno.EACCES, errno.ENOSPC):
         for path, values, switch in _SWITCHES:

@@ -82,7 +82,7 @@ def ability() -> Ability:
 def _why(error: OSError, event: str) -> str:
     """Say why an event cannot be counted, with the remedy where there is one."""
     if error.errno in (errno.ENOENT, errno.EOPNOTSUPP, errno.ENODEV):
-        return "no performance monitoring unit is to be seen here: most virtual machines hide it"
+        return "no PMU: most virtual machines hide it"
     if error.errno in (errno.EACCES, errno.EPERM):
         return "this user may not count (sysctl -w kernel.perf_event_paranoid=1, or a container's seccomp profile)"
     if error.errno == errno.ENOSYS:
@@ -94,7 +94,7 @@ class Counters:
     """Counters of processes, attached while they are at rest, stopped until `start`; `close` gives them back."""
 
     def __init__(self, pids: Iterable[int], what: Ability) -> None:
-        """Raise OSError if one cannot be had after all, ProcessLookupError if a process is gone."""
+        """Raise OSError if one cannot be opened, ProcessLookupError if a process is gone."""
         self._fds: dict[str, list[int]] = {event: [] for event in what.events}
         try:
             for pid in pids:

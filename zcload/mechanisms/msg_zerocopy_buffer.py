@@ -65,7 +65,7 @@ class MsgZerocopyBuffer(Mechanism):
         return sent  # after a short send the loop comes back for the rest, which is read again, into another slot
 
     def _cut(self, at: int, count: int) -> memoryview:
-        """Return the first *count* bytes of a slot; `close` lets go of them even if a traceback still holds them."""
+        """Return the first *count* bytes of a slot; `close` releases them even if a traceback still holds them."""
         self._part.release()
         self._part = self._slots[at][:count]
         return self._part

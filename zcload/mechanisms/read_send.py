@@ -1,6 +1,6 @@
 """preadv(2) into one reused buffer, then send(2): page cache -> user buffer -> socket buffer, two copies by the CPU.
 
-The honest copy baseline: nothing is allocated per chunk.
+The fair copy baseline: nothing is allocated per chunk.
 """
 
 from __future__ import annotations
@@ -31,5 +31,5 @@ class ReadSend(Mechanism):
         if not got:
             raise self.ended_early(offset)
         self.counts[1] += 1
-        # A short send (a signal, a full socket) is told to the loop, which comes back for the rest.
+        # A short send (a signal, a full socket) is returned to the loop, which calls again for the rest.
         return self.sock.send(view if got == count else view[:got])

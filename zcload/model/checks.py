@@ -47,7 +47,7 @@ CHECKS: dict[str, Check] = {
     "steal": Check(
         title="stolen CPU time",
         looks_at="stolen time in half a second; over 2 % is a caution",
-        spoils="the hypervisor ran other guests, and CPU time may include that",
+        spoils="the hypervisor ran other virtual machines, and CPU time may include that",
         remedy="use a quiet or dedicated host",
         levels=("note", "caution"),
         in_result=True,

@@ -88,7 +88,7 @@ METRICS: dict[str, Metric] = {
         Metric("receiver_major_faults_per_gb", "receiver major faults", "1/GB", "none", "sums", "receiver_major_faults", "sampled_gb",
                "page faults of the receivers that waited for a read / 10^9 bytes"),
         Metric("sender_completions_per_gb", "completions", "1/GB", "none", "sums", "completions", "completed_gb",
-               "zero-copy sends that the kernel has let go of / 10^9 bytes sent in all of a generation"),
+               "zero-copy sends that the kernel has completed / 10^9 bytes sent in all of a generation"),
         Metric("sender_pinned_pages_per_gb", "pages pinned", "1/GB", "none", "sums", "pinned_pages", "completed_gb",
                "pages of 4 KiB pinned for zero-copy sends / 10^9 bytes sent in all of a generation"),
         Metric("sender_retransmits_per_gb", "retransmissions", "1/GB", "none", "sums", "retransmits", "reported_gb",

@@ -1,7 +1,7 @@
 """The sending process: connect, move the file through one mechanism, and wait until the peer has it.
 
 It runs in a process of its own, where it may block in a mechanism as long as it likes: Ctrl-C is the other process's, which
-kills this one. Until everything is handed over, that resets the connection, so that the receiver does not take a part for
+kills this one. Until everything is sent, that resets the connection, so that the receiver does not take a part for
 the whole.
 """
 
@@ -56,7 +56,7 @@ class Job:
 def stream(control: socket.socket, job: Job, sent: memoryview) -> None:
     """Do *job* and tell how it went: its figures, or why it `failed` and whether that is a matter of `usage`.
 
-    *sent* is shared with the coordinator: the bytes handed over so far, and when the call before the latest began (monotonic, ns).
+    *sent* is shared with the coordinator: the bytes sent so far, and when the call before the latest began (monotonic, ns).
     """
     try:
         sock = _connect(job)
@@ -149,13 +149,13 @@ def _broken(error: OSError, job: Job, sent: memoryview) -> StudyError:
     size = os.fstat(job.fd).st_size
     if size < job.size and error.errno == errno.EFAULT:  # what a mapping of a file gives that became shorter
         return FileEndedEarly(f"the file ended at byte {size} of {job.size}: it was truncated during the run")
-    far = f"{sent[0]} of {job.size} bytes had been handed over"
+    far = f"{sent[0]} of {job.size} bytes had been sent"
     gone = error.errno in (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
     # sendfile and splice that had moved something swallow the ETIMEDOUT that stopped them, and the next call gives EPIPE.
     # The kernel's clock started when the window closed, a little before the call that found no more room.
     stood_s = (time.monotonic_ns() - sent[1]) / 1e9
     if error.errno == errno.ETIMEDOUT or (gone and sent[0] < job.size and stood_s >= 0.9 * job.timeout_s):
-        return StudyError(f"{job.peer} took nothing for {job.timeout_s:g} s: {far}")
+        return StudyError(f"{job.peer} received nothing for {job.timeout_s:g} s: {far}")
     if gone:
         return StudyError(f"{job.peer} went away before it had everything: {far}")
     return StudyError(f"{job.mechanism.name} to {job.peer} failed, {reason_of(error)}: {far}")

@@ -192,7 +192,7 @@ def _at(baseline: Contender, name: str, chunk: int) -> Contender:
 
 
 def chosen_chunk(calibrated: dict[str, Any] | None) -> tuple[int, dict[int, float]] | None:
-    """Return what an earlier sitting of the run found the best chunk to be, as `best_chunk` does; None without one."""
+    """Return the best chunk that the interrupted part of the run found, as `best_chunk` does; None without one."""
     found = calibrated["best_chunk"] if calibrated else None
     return (found["chunk_bytes"], {int(size): cost for size, cost in found["total_cpu_s_per_gb"].items()}) if found else None
 

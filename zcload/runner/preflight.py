@@ -61,7 +61,7 @@ def _resolved(point: Point) -> Point:
 
 
 def check_host(study: Study, cores: tuple[Core, ...]) -> None:
-    """Raise ConfigError if a network, an address, a port, a placement, a cold file or the memory for the made files cannot be had."""
+    """Raise ConfigError if a network, an address, a port, a placement, a cold file or the memory for the made files is unavailable."""
     import random
 
     for point in study.points:

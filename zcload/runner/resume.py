@@ -15,7 +15,7 @@ from zcload.errors import ConfigError, Problem
 from zcload.runner.point_state import FAILED, PointState
 from zcload.store.reader import WINDOWS, read_records
 
-# Facts of the host that may differ between the sittings of one run without its figures meaning something else.
+# Facts of the host that may change between the parts of a resumed run without changing what its figures mean.
 _MAY_DIFFER = frozenset(("host_name", "memory_bytes", "cgroup_memory_limit_bytes"))
 _EVENTS_ONLY = frozenset(("sample", "sampler", "reports"))  # what going on needs nothing of
 

@@ -46,7 +46,7 @@ def require_one(states: Sequence[PointState]) -> None:
 def run_crossover(measurer: Measurer, states: Sequence[PointState], crossover: Crossover, emit: Emit) -> None:
     """Measure, in rounds, those points that tell where the contender starts to beat the baseline.
 
-    *states* are those of all values; one that was measured by an interrupted run goes on. Raises StudyError if no point could be
+    *states* are those of all values; one that an interrupted run measured continues. Raises StudyError if no point could be
     measured, Interrupted.
     """
     study = states[0].study

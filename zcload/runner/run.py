@@ -81,7 +81,7 @@ def run(
 
     With *wait* it waits some seconds for other work on the machine to end first.
 
-    With *resume* go on with the interrupted run of *study* that *directory* holds: finished points stay as they are.
+    With *resume*, resume the interrupted run of *study* in *directory*: finished points stay as they are.
 
     Raises ConfigError and MechanismUnavailableError before anything is measured; what goes wrong later is in the outcome,
     with all that was measured until then.

@@ -76,7 +76,7 @@ def measure_together(lanes: Sequence[Lane], open_s: float, machine: Machine) -> 
 
 
 def drop_mappings(lane: Lane) -> None:
-    """Have the lane's mappings let go of the file, so that no lane's next window finds it in the cache; raises LaneFailed."""
+    """Drop the file from the lane's mappings, so that no lane's next window finds it in the cache; raises LaneFailed."""
     if lane.forget():
         _of(lane, wait_for_rest)
 

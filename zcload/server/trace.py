@@ -67,7 +67,7 @@ class _Refused(Exception):
 def trace_transfer(pids: Iterable[int], transfer: Callable[[], int]) -> Traced:
     """Trace the processes *pids*, and what they fork, while *transfer* moves some payload and returns its bytes.
 
-    Where tracing cannot be had the transfer does not take place, and the result has the reason and the remedy. Raises what
+    Where tracing is impossible there is no transfer, and the result has the reason and the remedy. Raises what
     *transfer* raises, with nothing traced any more.
     """
     strace = shutil.which("strace")
@@ -204,7 +204,7 @@ def _remedy() -> str:
 
 
 def _detach(tracer: subprocess.Popen[bytes], pids: list[int]) -> None:
-    """End strace and wait until nothing of *pids* is traced. Killed, it lets go as well: the kernel detaches what a dead tracer leaves."""
+    """End strace and wait until nothing of *pids* is traced. A killed strace detaches too: the kernel does it."""
     for end in (signal.SIGTERM, signal.SIGKILL):
         if tracer.poll() is None:
             tracer.send_signal(end)

@@ -36,7 +36,7 @@ def test_a_schema_that_is_somebody_elses_is_left_alone(capsys, tmp_path):
     schema = tmp_path / "zcload.schema.json"
     for theirs in ("{}", "no JSON"):
         schema.write_text(theirs)
-        assert "is not zcload's" in invoke(capsys, "init", "smoke").out
+        assert "not written by zcload" in invoke(capsys, "init", "smoke").out
         assert schema.read_text() == theirs
         (tmp_path / "smoke.toml").unlink()
     schema.write_text('{"title": "zcload config"}')
@@ -49,7 +49,7 @@ def test_an_existing_config_is_left_as_it_is(capsys, tmp_path):
     (tmp_path / "smoke.toml").write_text("mine")
     done = invoke(capsys, "init")
     assert (done.code, (tmp_path / "smoke.toml").read_text()) == (2, "mine")
-    assert "exists already" in done.err
+    assert "already exists" in done.err
 
 
 def test_an_unknown_config_is_answered_with_the_nearest(capsys):

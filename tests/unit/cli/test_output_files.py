@@ -78,9 +78,9 @@ def test_charts_of_several_results_do_not_overwrite_each_other(result, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--format", "svg"), "--out: is needed for svg: the directory for the charts (--out charts)"),
+        (("--format", "svg"), "--out: missing: the directory for the svg charts (--out charts)"),
         (("--format", "png", "--out", "c", "--chart", "pie"), "--chart: 'pie' is not a chart of this result"),
-        (("--format", "table", "--chart", "curve"), "--chart: picks charts, and these are drawn as svg or png"),
+        (("--format", "table", "--chart", "curve"), "--chart: only works with --format svg or png"),
         (("--format", "pdf"), "--format: 'pdf' is not a format (use table, markdown, "),
         (("--format", "html", "--out", "no/such/folder/page.html"), "cannot write no/such/folder/page.html: no such file or directory"),
     ],
@@ -97,7 +97,7 @@ def test_a_plain_install_says_what_is_missing(result, tmp_path):
     """Without vl-convert the page comes with its tables, one line on stderr tells the remedy, and charts are refused with it."""
     page = command("report", result, "--format", "html", cwd=tmp_path, code=WITHOUT)
     assert page.returncode == 0, page.stderr
-    assert page.stderr == f"zcload: the HTML report has its tables and no charts; for them: {draw.REMEDY}\n"
+    assert page.stderr == f"zcload: the HTML report has no charts; to add them: {draw.REMEDY}\n"
     assert "<table" in page.stdout
     assert "<svg" not in page.stdout
     chart = command("report", result, "--format", "svg", "--out", "c", cwd=tmp_path, code=WITHOUT)

@@ -45,7 +45,7 @@ def test_a_shipped_name_works_in_the_api():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("smok",), "smok: there is no such file, shipped config or mechanism (did you mean 'smoke'?)"),
+        (("smok",), "smok: no such file, shipped config or mechanism (did you mean 'smoke'?)"),
         (("sendfil",), "did you mean 'sendfile'?"),
         (("read_send", "sendfil"), "'sendfil' is not a mechanism (did you mean 'sendfile'?)"),
         (("read_send", "smoke"), "'smoke' is a config: give one config, or names of mechanisms"),
@@ -110,7 +110,7 @@ def test_a_saved_study_is_the_same_study(arguments, capsys):
     study = json.loads(invoke(capsys, "run", *arguments, "--plan", "--json", "--save", "saved.toml").out)
     assert json.loads(invoke(capsys, "run", "saved.toml", "--plan", "--json").out) == study
     again = invoke(capsys, "run", *arguments, "--plan", "--save", "saved.toml")
-    assert (again.code, "exists already" in again.err) == (2, True)
+    assert (again.code, "already exists" in again.err) == (2, True)
 
 
 SCALARS = (

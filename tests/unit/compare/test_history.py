@@ -285,13 +285,13 @@ def test_the_command(tree, tmp_path):
     [
         (["nowhere"], "nowhere: no such directory"),
         ([".", "--metric", "total_cpu"], "--metric: 'total_cpu' is not a metric (did you mean 'total_cpu_s_per_gb'?)"),
-        ([".", "--by", "moon"], "--by: 'moon' is no order (use date, kernel)"),
+        ([".", "--by", "moon"], "--by: 'moon' is not an order (use date, kernel)"),
         ([".", "--format", "csv"], "--format: 'csv' is not a format (use table, json)"),
-        ([".", "--relative"], "--relative, --point and --variant are about the trend of a metric (name one with --metric)"),
-        (["empty"], "empty: there is no result here"),
+        ([".", "--relative"], "--relative, --point and --variant only work with --metric (--metric total_cpu_s_per_gb)"),
+        (["empty"], "empty: contains no result"),
         (
             [".", "--metric", HEADLINE, "--variant", "none"],
-            f".: no result here has a figure of {HEADLINE} that fits (zcload history lists them)",
+            f".: contains no result with {HEADLINE} for these filters (`zcload history` lists the results)",
         ),
     ],
 )

@@ -224,11 +224,11 @@ def test_the_last_override_of_a_key_wins():
         ("study.name.x=1", "study.name.x: 'study.name' is not a section"),
         (
             "variant.splicf.chunk=1MiB",
-            "variant.splicf.chunk: no [[variant]] has the name 'splicf' (variants of the short form have no keys to set)",
+            "variant.splicf.chunk: no [[variant]] is called 'splicf' (only [[variant]] sections have keys to set)",
         ),
         (
             "variant.v.port=1",
-            "variant[v].port: cannot differ between variants, so that pairs stay fair: expected one of name, kind, mechanism, chunk, sink",
+            "variant[v].port: cannot differ between variants: expected one of name, kind, mechanism, chunk, sink",
         ),
         ("workload.chunk", "'workload.chunk' is not an override: expected key=value, as in workload.chunk=64KiB"),
         ("=1", "'=1' is not an override: expected key=value, as in workload.chunk=64KiB"),
@@ -247,12 +247,12 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
     (tmp_path / "io.toml").symlink_to("/proc/self/mem")  # readable by its mode, and an I/O error at offset 0
     (tmp_path / "big.toml").write_bytes(b"#" * (2 << 20))
     for name, what in {
-        "none.toml": "there is no such file ('zcload init' writes a commented one)",
-        "dir.toml": "is a directory, not a config file",
+        "none.toml": "no such file (`zcload init` writes a commented config)",
+        "dir.toml": "is a directory: expected a config file",
         "io.toml": "cannot be read: input/output error",
-        "big.toml": "is larger than 1 MiB: not a config file",
+        "big.toml": "is larger than 1 MiB: expected a config file",
         "a\0b.toml": "cannot be read: embedded null byte",
-        "line\nbreak.toml": "there is no such file ('zcload init' writes a commented one)",
+        "line\nbreak.toml": "no such file (`zcload init` writes a commented config)",
     }.items():
         with pytest.raises(ConfigError) as error:
             config.load(tmp_path / name)

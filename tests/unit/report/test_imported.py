@@ -168,4 +168,4 @@ def test_the_command(tmp_path):
     assert "netperf-omni (netperf OMNI_Send)" in shown.stdout
     bad = zcload("report", tmp_path, "--with", PEERS / "iperf3.json", "--format", "bencher", cwd=tmp_path)
     assert bad.returncode == 2
-    assert bad.stderr == "zcload: error: --with: is not shown in the format bencher (use table, markdown, json)\n"
+    assert bad.stderr == "zcload: error: --with: does not work with --format bencher (use table, markdown, json)\n"

@@ -35,15 +35,15 @@ def _contender(config: Resolved, section: Table) -> Iterator[Finding]:
     if contender is None:
         if len(others) != 1:
             remedy = "set it to one of " + ", ".join(map(shown, others)) if others else None
-            yield Finding(path, f"there are {len(others)} variants beside the baseline: expected to be told which", remedy)
+            yield Finding(path, f"missing: which of the {len(others)} variants to compare with the baseline", remedy)
     elif contender == baseline:
-        yield Finding(path, "is the baseline itself: expected another variant")
+        yield Finding(path, "this is the baseline: expected another variant")
     elif contender not in mechanisms:
         what = f"{shown(contender)} is not the name of a variant: expected one of {config.listed(but=baseline)}"
         yield Finding(path, what, near_miss(contender, others))
     mechanism = mechanisms.get(contender)
     if mechanism and not moves_payload(mechanism):
-        yield Finding(path, f"{shown(contender)} moves no bytes, so there is nothing to compare")
+        yield Finding(path, f"{shown(contender)} moves no bytes: expected a variant that does")
 
 
 def _other_keys(config: Resolved, sweep: str) -> Iterator[Finding]:
@@ -51,16 +51,16 @@ def _other_keys(config: Resolved, sweep: str) -> Iterator[Finding]:
     workload = config.workload
     for variant in config.variants if sweep == "chunk" else ():
         if "chunk" in variant:
-            yield Finding(variant.at("chunk"), "the crossover sweeps the chunk: expected variants without one of their own")
+            yield Finding(variant.at("chunk"), "the crossover sweeps the chunk, so a variant cannot set its own")
     for other, written in workload.written.items():
         if other != sweep and isinstance(written, list) and len(written) > 1:
-            what = f"a crossover is looked for along one key, which is {shown(sweep)}: expected one value"
+            what = f"a crossover sweeps one key, {shown(sweep)}: expected one value here"
             yield Finding((*workload.path, other), what)
     if sweep == "file_size" and workload.changed("file"):
-        yield Finding(workload.at("file"), "a file of yours has one size: expected 'auto' where file_size is swept")
+        yield Finding(workload.at("file"), "your own file has one size: expected 'auto' when file_size is swept")
     if sweep == "transfer_size" and workload.holds("transfer", "stream"):
         path = workload.at("transfer") if "transfer" in workload else ("crossover", "sweep")
-        yield Finding(path, "only files that are sent one by one have this size", "set workload.transfer to 'per-file'")
+        yield Finding(path, "transfer_size only works with transfer = 'per-file'", "set workload.transfer to 'per-file'")
 
 
 def _values(workload: Table, section: Table) -> Iterator[Finding]:
@@ -71,10 +71,10 @@ def _values(workload: Table, section: Table) -> Iterator[Finding]:
             yield from _list(workload, sweep, len(workload.written[sweep]))
             for end in _ENDS:
                 if section.changed(end):
-                    yield Finding(section.at(end), f"workload.{sweep} lists the values already: give the list or the range")
+                    yield Finding(section.at(end), f"workload.{sweep} already lists the values: give either the list or the range")
         else:
-            remedy = "make it a list of the values to look at, or leave it out and set crossover.low and crossover.high"
-            yield Finding(workload.at(sweep), "this is what the crossover sweeps", remedy)
+            remedy = "write a list of values, or leave it out and set crossover.low and crossover.high"
+            yield Finding(workload.at(sweep), "the crossover sweeps this key: expected a list", remedy)
     elif all(section.is_known(end) for end in _ENDS):
         try:
             axis_values(sweep, *(section.value(end) for end in _ENDS))
@@ -87,8 +87,8 @@ def _list(workload: Table, sweep: str, count: int) -> Iterator[Finding]:
     if sweep == "transfer_size":
         for each in found:
             if each.value.path is not None or len(each.value.values) > 1:
-                yield Finding(each.path, "several sizes at once are no place on an axis: expected one size")
+                yield Finding(each.path, "a mix of sizes cannot be swept: expected one size")
     if count < FEWEST:
-        yield Finding(workload.at(sweep), f"{count} values leave nothing to look for: expected {FEWEST} or more")
+        yield Finding(workload.at(sweep), f"{count} values are too few to search: expected {FEWEST} or more")
     if sweep == "rate":
         yield from (Finding(each.path, NO_RATE) for each in found if each.value is None)

@@ -19,7 +19,7 @@ def find_servers(config: Resolved) -> Iterator[Finding]:
     for server in config.servers:
         yield from _started_or_attached(server, config.workload)
         for name in sorted(set().union(*map(held, _texts(server.written.get("check")))) - {"python"}):
-            yield Finding(server.at("check"), f"{{{name}}} is not known before the server is started", "only {python} may stand here")
+            yield Finding(server.at("check"), f"{{{name}}} has no value before the server starts", "only {python} works here")
         yield from _tls(server, config.workload)
         yield from _over(server, config)
     if config.servers:
@@ -33,25 +33,25 @@ def _started_or_attached(server: Table, workload: Table) -> Iterator[Finding]:
     if "attach" not in server:
         if "command" not in server:
             remedy = "as in command = ['nginx', '-c', '{dir}/nginx.conf'], or attach = PID"
-            yield Finding(server.at("command"), "the key is missing", remedy)
+            yield Finding(server.at("command"), "missing key", remedy)
         return
     if "command" in server:
-        yield Finding(server.at("attach"), "a server is started or it runs already: expected either command or attach")
+        yield Finding(server.at("attach"), "command and attach exclude each other: expected one of them")
         return
     if not server.value("port"):
-        yield Finding(server.at("port"), "the key is missing: where does the running server listen?", "as in port = 8080")
+        yield Finding(server.at("port"), "missing key: the port where the running server listens", "as in port = 8080")
     for key in _OF_A_START:
         if key in server:
-            yield Finding(server.at(key), "a server that runs already is left as it is: this needs a command")
+            yield Finding(server.at(key), "only works with a command: zcload does not change a running server")
     if server.holds("tls", True):
-        what = "a server that runs already has a certificate of its own, and only one made by zcload is trusted: this needs a command"
-        yield Finding(server.at("tls"), what, "leave it out and name a plain port of the server")
+        what = "only works with a command: zcload trusts only certificates that it made"
+        yield Finding(server.at("tls"), what, "leave it out and set port to a plain HTTP port of the server")
     for network in workload.values("network"):
         if network.value == "veth":
-            what = f"{shown(server.text('name'))} runs already, outside of the namespaces that zcload makes: this needs a command"
+            what = f"{shown(server.text('name'))} is already running outside of zcload's network namespaces: veth needs a command"
             yield Finding(network.path, what, "network = 'loopback'")
     if workload.holds("file", None) and workload.holds("dir", None):
-        what = "a running server cannot serve a file that zcload makes in memory"
+        what = "a running server cannot read a file that zcload makes in memory"
         yield Finding(server.at("attach"), what, "set workload.file to the file that it serves")
 
 
@@ -61,23 +61,23 @@ def _tls(server: Table, workload: Table) -> Iterator[Finding]:
     for key, names in used.items():
         for name in ONLY_WITH_TLS:
             if name in names and key == "path":
-                yield Finding(server.at(key), f"{{{name}}} is a file for the server alone, no part of a path on it")
+                yield Finding(server.at(key), f"{{{name}}} cannot be part of a URL path")
             elif name in names and server.holds("tls", False):
-                yield Finding(server.at(key), f"{{{name}}} is there only with tls", "tls = true")
+                yield Finding(server.at(key), f"{{{name}}} only works with tls", "tls = true")
     if not server.holds("tls", True) or "attach" in server:
         return
     absent = [f"{{{name}}}" for name in ONLY_WITH_TLS if not any(name in names for names in used.values())]
     if absent and "command" in server:
         yield Finding(
             server.at("tls"),
-            f"{' and '.join(absent)} stand{'s' if len(absent) == 1 else ''} nowhere in command, environment or files: "
-            "the server would not show the certificate that is trusted",
+            f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} not used in command, environment or files: "
+            "the server would not present the certificate that zcload trusts",
             "as in nginx's ssl_certificate {certificate};",
         )
     takers = tls_sinks()
     for found in server.values("sink") if "sink" in server else workload.values("sink"):
         if found.value not in takers:
-            what = f"{shown(found.value)} works below TLS, where the bytes of {shown(server.text('name'))} are still encrypted"
+            what = f"{shown(found.value)} cannot decrypt: the bytes of {shown(server.text('name'))} are encrypted"
             yield Finding(found.path, what, " or ".join(f"sink = {taker!r}" for taker in takers))
 
 
@@ -102,21 +102,21 @@ def _ports(config: Resolved) -> Iterator[Finding]:
     for server in config.servers:
         for found in server.changed("port") if "attach" not in server else ():
             if server.text("name") == config.study.text("baseline"):
-                what = "the baseline may run more than once at a time, so it cannot have a port of its own"
+                what = "the baseline may run several times at once, so it cannot have a fixed port"
                 yield Finding(found.path, what, "port = 0")
             elif found.value in names:
-                what = f"{shown(names[found.value])} has port {shown(found.value)} already, and both run at the same time"
+                what = f"{shown(names[found.value])} already has port {shown(found.value)}, and both run at the same time"
                 yield Finding(found.path, what, "port = 0")
             names[found.value] = server.text("name")
 
 
 def _socket_options(config: Resolved) -> Iterator[Finding]:
     name = shown(config.servers[0].text("name"))
-    why = f"the sockets of {name} are not zcload's to set, so those of all lanes are left to the kernel"
+    why = f"zcload cannot set the sockets of {name}, so the kernel tunes those of all lanes"
     for key in ("socket_buffer", "congestion"):
         for found in config.workload.values(key) if key in config.workload else ():
             if found.written != "auto":
-                what = f"{shown(found.written)} cannot be had beside a server: {why}"
+                what = f"{shown(found.written)} does not work with a server: {why}"
                 yield Finding(config.workload.at(key), what, 'leave it out, or write "auto"')
                 break
 
@@ -125,9 +125,9 @@ def _small_files(config: Resolved) -> Iterator[Finding]:
     """Find the servers that cannot be asked for small files, each by its own name."""
     for server in config.servers:
         if "attach" in server:
-            what = "the small files would have to be in the root of a server that runs already"
+            what = "a running server cannot serve the small files that zcload makes"
             yield Finding(server.at("attach"), what, "let zcload start it, with command and {root}; or transfer = 'stream'")
         for found in server.values("path"):
             if not {"name", "file"} & held(found.value):
-                what = "each of the small files is asked for by its own name"
+                what = "each small file has its own path"
                 yield Finding(found.path, what, "put {name} into it, as in path = '/{name}'")

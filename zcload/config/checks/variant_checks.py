@@ -28,16 +28,14 @@ def _no_variants(config: Resolved) -> Iterator[Finding]:
     # A wrong type in either place is reported as such.
     wrong_type = not config.has_variant_list or ("variants" in config.study and not isinstance(short, list))
     if config.study.is_table and not config.contenders and not wrong_type:
-        yield Finding(
-            config.study.at("variants"), "there are no variants: expected a list of mechanisms here, [[variant]] sections, or both"
-        )
+        yield Finding(config.study.at("variants"), "no variants: expected a list of mechanisms here, [[variant]] sections, or both")
 
 
 def _duplicate_names(config: Resolved) -> Iterator[Finding]:
     seen = set()
     for contender in config.contenders:
         if contender.name in seen:
-            yield Finding(contender.path, f"two variants have the name {shown(contender.name)}", "each needs a name of its own")
+            yield Finding(contender.path, f"two variants have the name {shown(contender.name)}", "give each a different name")
         if contender.name is not None:
             seen.add(contender.name)
 
@@ -54,7 +52,7 @@ def _baseline(config: Resolved) -> Iterator[Finding]:
         what = f"{shown(baseline)} is not the name of a variant: expected one of {config.listed()}"
         yield Finding(path, what, near_miss(baseline, names))
     elif chosen[0].mechanism is not None and not moves_payload(chosen[0].mechanism):
-        yield Finding(path, f"{shown(baseline)} moves no bytes, so nothing can be compared with it", "'read_send' is the usual baseline")
+        yield Finding(path, f"{shown(baseline)} moves no bytes, so it cannot be the baseline", "'read_send' is the usual baseline")
 
 
 def _variant_keys(config: Resolved) -> Iterator[Finding]:
@@ -74,7 +72,7 @@ def _variant_keys(config: Resolved) -> Iterator[Finding]:
 def _unknown(path: Path, key: object, allowed: tuple[str, ...]) -> Finding:
     path = (*path, str(key))
     if key in KEYS[("workload",)]:
-        return Finding(path, f"cannot differ between variants, so that pairs stay fair: expected one of {', '.join(allowed)}")
+        return Finding(path, f"cannot differ between variants: expected one of {', '.join(allowed)}")
     remedy = near_miss(key, allowed)
     return Finding(path, "unknown key" if remedy else f"unknown key: expected one of {', '.join(allowed)}", remedy)
 
@@ -82,8 +80,8 @@ def _unknown(path: Path, key: object, allowed: tuple[str, ...]) -> Finding:
 def _option(path: Path, value: object, wanted: type | range) -> Iterator[Finding]:
     if isinstance(wanted, range):
         if type(value) is not int or value not in wanted:
-            yield Finding(path, f"{shown(value)} does not fit: expected a whole number from {wanted[0]} to {wanted[-1]}")
+            yield Finding(path, f"{shown(value)} is not valid: expected a whole number from {wanted[0]} to {wanted[-1]}")
         return
     fits = type(value) is wanted or (wanted is float and type(value) is int and math.isfinite(value))
     if not fits or (type(value) is float and not math.isfinite(value)):
-        yield Finding(path, f"{shown(value)} does not fit: expected {_TYPE_NAMES.get(wanted, wanted.__name__)}")
+        yield Finding(path, f"{shown(value)} is not valid: expected {_TYPE_NAMES.get(wanted, wanted.__name__)}")

@@ -22,9 +22,11 @@ def find_workload(config: Resolved) -> Iterator[Finding]:
         yield Finding(workload.path, f"the lists make {shown(points)} points: expected at most {MOST_POINTS}")
     yield from _cold(config)
     if workload.never_holds("network", "veth"):
-        yield from _without_effect(workload, _OF_A_VETH_PAIR, "only a veth pair has this", "network = 'veth'")
+        yield from _without_effect(workload, _OF_A_VETH_PAIR, "only works with network = 'veth'", "set workload.network to 'veth'")
     if workload.never_holds("transfer", "per-file"):
-        yield from _without_effect(workload, _OF_SMALL_FILES, "a stream has none", "transfer = 'per-file'")
+        yield from _without_effect(
+            workload, _OF_SMALL_FILES, "only works with transfer = 'per-file'", "set workload.transfer to 'per-file'"
+        )
     elif workload.holds("transfer", "per-file"):
         yield from _small_files(workload)
         yield from _arrivals(workload)
@@ -42,23 +44,23 @@ def _cold(config: Resolved) -> Iterator[Finding]:
             continue
         if workload.holds("file", None) and workload.holds("dir", None):
             remedy = "set workload.dir to a directory on a disk, or workload.file to a file"
-            yield Finding(found.path, "a file in memory cannot be cold", remedy)
+            yield Finding(found.path, "a file in memory is never cold", remedy)
         if config.study.holds("schedule", "together"):
-            yield Finding(found.path, "lanes that run together warm the file for each other", "schedule = 'alternate'")
+            yield Finding(found.path, "lanes that run at the same time warm the file for each other", "schedule = 'alternate'")
 
 
 def _small_files(workload: Table) -> Iterator[Finding]:
     rates = workload.changed("rate")
     if rates and workload.never_holds("transfer", "stream"):
-        yield Finding(rates[0].path, "a rate is that of a stream", "transfer_rate says how many files are sent in a second")
+        yield Finding(rates[0].path, "only works with transfer = 'stream'", "set transfer_rate, files per second, instead")
     for found in workload.values("connection"):
         if found.value == "fresh" and workload.holds("network", "veth"):
-            yield Finding(found.path, "over veth connections are made beforehand", "connection = 'persistent', or network = 'loopback'")
+            yield Finding(found.path, "does not work over veth", "connection = 'persistent', or network = 'loopback'")
         if found.value == "fresh" and workload.changed("port"):
-            yield Finding(found.path, "every lane listens for as long as it lives, each on a port of its own", "port = 0")
+            yield Finding(found.path, "each lane needs its own port with fresh connections", "port = 0")
     for found in workload.values("cache"):
         if found.value == "cold":
-            yield Finding(found.path, "files that are sent again and again do not stay cold", "transfer = 'stream'")
+            yield Finding(found.path, "small files are sent repeatedly and do not stay cold", "transfer = 'stream'")
 
 
 def _arrivals(workload: Table) -> Iterator[Finding]:
@@ -66,6 +68,6 @@ def _arrivals(workload: Table) -> Iterator[Finding]:
     if not (workload.is_known("arrivals") and workload.is_known("transfer_rate")):
         return
     if scheduled and len(rates) < len(workload.values("transfer_rate")):
-        yield Finding(scheduled[0].path, "arrivals need to know how many come in a second", "as in transfer_rate = '500/s'")
+        yield Finding(scheduled[0].path, "missing: transfer_rate, the arrivals per second", "as in transfer_rate = '500/s'")
     elif rates and not scheduled:
-        yield Finding(rates[0].path, "a closed loop makes as many as it can", "arrivals = 'constant' or 'poisson'")
+        yield Finding(rates[0].path, "a closed loop has no rate", "arrivals = 'constant' or 'poisson'")

@@ -1,7 +1,7 @@
 """Fresh connections: a sender makes one for each transfer, and a receiver accepts those that authenticate.
 
 The sender connects, where a server would accept: both halves of a connection are in both ends' CPU, which end pays which is not
-what a server would see. A stranger that finds the port does not know the secret and is refused and counted, in every window.
+what a server would see. Another program that connects does not know the secret: its connection is rejected and counted, in every window.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from zcload.lane.network import Network
 from zcload.model.study import Point
 
 GREETING = struct.Struct("=32sIQ")  # the lane's secret, the sender's number, the number of its transfer
-MOST_SILENT = 512  # guests that have not greeted yet; ours greet at once
+MOST_SILENT = 512  # connections without a greeting yet; ours send it at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class FreshConnector:
         return sock
 
     def read_greeting(self, heard: bytes) -> tuple[int, int] | None:
-        """Return the numbers of sender and transfer in a whole greeting; None if it is a stranger's."""
+        """Return the numbers of sender and transfer in a whole greeting; None if it is not one of ours."""
         token, sender, transfer = GREETING.unpack(heard)
         return (sender, transfer) if hmac.compare_digest(token, self.secret) and sender < self.point.senders else None
 
@@ -67,7 +67,7 @@ def open_door(point: Point, congestion: str | None, network: Network) -> tuple[F
 
 
 def _explained(error: OSError) -> Exception:
-    """Say what is missing where a connection cannot be had because too many were."""
+    """Return the error for a connection that failed because too many were made."""
     if error.errno != errno.EADDRNOTAVAIL:
         return error
     return StudyError(

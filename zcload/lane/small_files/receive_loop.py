@@ -120,7 +120,7 @@ class ReceiverState:
             at += 1
 
     def refuse(self, sock: socket.socket) -> None:
-        """Close the connection of a stranger, and count it."""
+        """Close an unauthenticated connection, and count it."""
         self._words[self._base + STRANGERS] += 1
         sock.close()
 
@@ -218,7 +218,7 @@ class Fresh(ReceiveLoop):
         assert connector is not None
         self._connector, self._listener = connector, listener
         self._staying = {sock.fileno() for _, sock in connections}
-        self._silent: dict[int, tuple[socket.socket, bytes]] = {}  # guests that have not said all of their greeting
+        self._silent: dict[int, tuple[socket.socket, bytes]] = {}  # connections whose greeting is incomplete
         self._poller = select.epoll()
         for fd in (listener.fileno(), *self._staying):
             self._poller.register(fd, select.EPOLLIN)
@@ -254,7 +254,7 @@ class Fresh(ReceiveLoop):
                     self._staying.discard(fd)
 
     def _accept(self, state: ReceiverState) -> None:
-        """Let in whoever is next; whether it is one of ours its greeting tells."""
+        """Accept the next connection; its greeting shows whether it is one of ours."""
         try:
             sock, _ = self._listener.accept()
         except OSError as error:
