@@ -18,7 +18,7 @@ FORBIDDEN = (
     "what is to be swept",
     "charged to whoever",
     "it is open whether",
-    "strangers? (came|comes|that)",
+    "strangers? that",
     "guests that",
     "between the sittings",
     "refuses them plainly",
@@ -44,7 +44,7 @@ def prose(path):
 def test_the_pattern_finds_what_it_is_for():
     """Every forbidden phrase is found in a text that has it, whatever its case."""
     for phrase in FORBIDDEN:
-        assert PATTERN.search("So " + re.sub(r"[?()]|\|.*?(?=\))", "", phrase).upper() + " it is.")
+        assert PATTERN.search("So " + phrase.replace("?", "").upper() + " it is.")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
