@@ -78,7 +78,7 @@ def test_every_event_is_counted_or_has_a_reason():
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (errno.ENOENT, "no PMU"),
+        (errno.ENOENT, "no pmu"),
         (errno.EACCES, "perf_event_paranoid"),
         (errno.ENOSYS, "no perf_event_open"),
         (errno.EBUSY, "busy"),
