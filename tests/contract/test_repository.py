@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 from support.generated_docs import PARTS, made_from_code
 from support.paths import ROOT
+from support.tests_of import TOPICS, find_tests, imported_by, namesake
 
 import zcload
 from zcload import config
@@ -366,6 +368,32 @@ def test_tests_say_what_they_prove():
     said = {f"{relative(path)}: {test.name}": ast.get_docstring(test) or "" for path in TEST_FILES for test in functions_of(path)}
     assert len(said) > 1000
     assert [name for name, text in said.items() if not text.endswith(".") or "\n" in text] == []
+
+
+def test_unit_tests_stand_where_their_module_does():
+    """Each file in tests/unit has the name and the room of a module or package of zcload, or tests a topic of its room."""
+    placed = {namesake(path.relative_to(PACKAGE)) for path in SOURCES} | {namesake(path.parent.relative_to(PACKAGE)) for path in SOURCES}
+    files = [str(path.relative_to(ROOT / "tests")) for path in TEST_FILES if path.is_relative_to(ROOT / "tests/unit")]
+    assert len(files) > 50
+    assert [file for file in files if file not in placed and file not in TOPICS] == []
+    assert [file for file in files if not (PACKAGE / Path(file).relative_to("unit").parent).is_dir()] == []
+    assert [file for file in TOPICS if not (ROOT / "tests" / file).is_file()] == []
+    modules = [str(path.relative_to(PACKAGE)) for path in SOURCES]
+    assert [pattern for patterns in TOPICS.values() for pattern in patterns if not fnmatch.filter(modules, pattern)] == []
+
+
+def test_every_module_has_tests_that_are_found():
+    """tests/support/tests_of.py names at least one test file for each module that has code."""
+    modules = [path.relative_to(PACKAGE) for path in SOURCES if path.name != "__init__.py"]
+    assert [str(module) for module in modules if not find_tests(module)] == []
+
+
+def test_no_test_imports_another():
+    """What tests share is in tests/support, not in a test file."""
+    found = {
+        file: [name for name in names if re.search(r"(^|\.)(test_\w+|tests|conftest)(\.|$)", name)] for file, names in imported_by().items()
+    }
+    assert {file: names for file, names in found.items() if names} == {}
 
 
 def test_no_notes_to_self():

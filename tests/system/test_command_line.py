@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -11,8 +12,12 @@ import jsonschema
 import pytest
 from support.command_line import zcload
 from support.paths import CONFIGS
+from typer.main import get_command
+from typer.testing import CliRunner
 
+from zcload import __version__
 from zcload.analysis.summary_schema import summary_schema
+from zcload.cli.app import app
 from zcload.report import FORMATS, renderer
 from zcload.store.reader import Result
 
@@ -262,15 +267,26 @@ def test_init_lists_and_writes(tmp_path):
     assert (tmp_path / "heavy.toml").read_text().endswith((CONFIGS / "heavy.toml").read_text().partition("[study]")[2])
 
 
-def test_help_and_version_everywhere(tmp_path):
-    """`--help` works for every command and `--version` names the version."""
-    from zcload import __version__
+def test_the_version_is_told(tmp_path):
+    """`--version` prints name and version, and nothing else."""
+    done = zcload("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"zcload {__version__}\n", "")
 
-    assert zcload("--version", cwd=tmp_path).stdout.strip() == f"zcload {__version__}"
-    for command in ("run", "demo", "receive", "send", "report", "mechanisms", "doctor", "init", "schema"):
-        done = zcload(command, "--help", cwd=tmp_path)
-        assert done.returncode == 0
-        assert "Usage" in done.stdout
+
+COMMANDS = get_command(app).commands
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_tells_what_a_command_does_and_each_of_its_options(name):
+    """`--help` of every command begins with its usage, says what it is for, and has every option with a description beside it."""
+    shown = CliRunner().invoke(app, [name, "--help"], prog_name="zcload", env={"COLUMNS": "300", "TERM": "dumb"})
+    assert (shown.exit_code, shown.output.split()[:3]) == (0, ["Usage:", "zcload", name])
+    assert len(shown.output.split("\n\n")[1].split()) >= 3
+    lines = {line.split()[0].rstrip(","): line for line in shown.output.splitlines() if line.startswith("  -")}
+    described = " ".join(lines.values())
+    options = [option for parameter in COMMANDS[name].params for option in parameter.opts if option.startswith("--")]
+    assert [option for option in options if not re.search(rf"{option}\b.*  \S+ \S+", described)] == []
+    assert all(len(re.split(r"\s{2,}", line.strip())) > 1 for line in lines.values())
 
 
 def test_mechanisms_and_doctor_say_something_of_everything(tmp_path):
