@@ -6,13 +6,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from zcload.cli.json_stream import streaming, summary_event
 from zcload.cli.live import viewer
 from zcload.cli.output_files import PAGE, say_what_is_missing, write_page
 from zcload.cli.plan import show_plan
 from zcload.cli.report import print_report
 from zcload.cli.study_names import save, study_of_names, with_time
+from zcload.compare.gates import Gate, parse
+from zcload.compare.run_gates import check_gates, judge_run
 from zcload.config.overrides import Override
-from zcload.errors import ConfigError, Problem, ZcloadError
+from zcload.errors import ConfigError, GateTripped, Problem, ZcloadError
 from zcload.linux import interrupt
 from zcload.model.study import Study
 from zcload.model.units import human_duration
@@ -32,6 +35,9 @@ def run_study(
     show_progress: bool,
     seed: int | None,
     strict: bool,
+    gates: Sequence[str],
+    fail_if_unproven: bool,
+    json_stream: bool,
     check_windows: bool,
     host_name: bool,
     page: bool,
@@ -70,6 +76,9 @@ def run_study(
         show_progress=show_progress,
         seed=seed,
         strict=strict,
+        gates=gates,
+        fail_if_unproven=fail_if_unproven,
+        json_stream=json_stream,
         check_windows=check_windows,
         host_name=host_name,
         page=page,
@@ -111,6 +120,9 @@ def carry_out(
     show_progress: bool,
     seed: int | None,
     strict: bool,
+    gates: Sequence[str] = (),
+    fail_if_unproven: bool = False,
+    json_stream: bool = False,
     check_windows: bool = False,
     host_name: bool = False,
     page: bool = True,
@@ -124,6 +136,7 @@ def carry_out(
     from zcload.runner import preflight
     from zcload.runner.plan import plan
 
+    parsed = _gates(gates, fail_if_unproven, study)
     study = preflight.resolve(study)
     planned = plan(study, check_windows)
     if plan_only:
@@ -134,7 +147,8 @@ def carry_out(
     limit = human_duration(round(planned.total_s))
     print(f"{study.name}: {points}{len(planned.lanes)} lanes, {usual}at most {limit} in all", file=sys.stderr)
     error: ZcloadError | None = None
-    with viewer(show_progress) as view:
+    with viewer(show_progress) as live:
+        view = streaming(live) if json_stream else live
         try:
             result = api.run(
                 study,
@@ -156,8 +170,8 @@ def carry_out(
     if page:
         print(f"report: {result.directory}/{PAGE}", file=sys.stderr)
         say_what_is_missing()
-    if as_json:
-        print(renderer("json")([result]), end="", flush=True)
+    if json_stream or as_json:
+        print(summary_event(result) if json_stream else renderer("json")([result]), end="", flush=True)
     else:
         print_report([result], full)
     if page and result.directory is not None:  # last: nobody waits for the answer, and it stays right above the prompt
@@ -165,4 +179,16 @@ def carry_out(
     if error is not None:
         raise error
     interrupt.check()
+    bad = [one for one in judge_run(parsed, result.summary) if one.state == "tripped" or (fail_if_unproven and one.state == "unproven")]
+    if bad and not result.failed:
+        raise GateTripped("\n".join(map(str, bad)))
     return int(bool(result.failed))
+
+
+def _gates(texts: Sequence[str], unproven: bool, study: Study) -> list[Gate]:
+    """Parse the gates of --fail-if; raises ConfigError before anything is measured for one that cannot be judged."""
+    if unproven and not texts:
+        raise ConfigError(Problem("there is no gate to prove", key="--fail-if-unproven", remedy="give one with --fail-if"))
+    parsed = [parse(text) for text in texts]
+    check_gates(parsed, [variant.name for variant in study.variants if variant.name != study.baseline])
+    return parsed

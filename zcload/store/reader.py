@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zcload.errors import ConfigError, Problem, reason_of
+from zcload.model.units import counted
 
 # History of the format (adding keys and kinds of lines keeps the number):
 #   1  2026-11  the first: a header, then events, samples, windows and blocks.
@@ -72,7 +73,7 @@ class StoredRecords:
         return each_record(self.path)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Result:
     """A result: its *summary*, where it is, and its raw *records*, which are read only when they are iterated.
 
@@ -106,6 +107,36 @@ class Result:
             if variant["status"] == "failed"
         ]
 
+    def __repr__(self) -> str:
+        """Return one line: what was studied, how much was measured, and where it is."""
+        state = "complete" if self.summary["complete"] else "partial"
+        where = "not stored" if self.directory is None else str(self.directory)
+        return f"<zcload.Result {self.summary['name']!r}: {counted(len(self.summary['points']), 'point')}, {state}, {where}>"
+
+    def _repr_html_(self) -> str:
+        """Return the headline comparisons as a table, for notebooks."""
+        import html
+
+        cells = [
+            (point["name"] or "the only point", each["variant"], each["verdict"] or "", _saving(each))
+            for point in self.summary["points"]
+            for each in point["comparisons"]
+            if each["metric"] == self.summary.get("headline", "total_cpu_s_per_gb")
+        ]
+        head = "".join(f"<th>{title}</th>" for title in ("point", "variant", "verdict", "CPU saved"))
+        rows = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in cells)
+        return f"<p>{html.escape(repr(self))}</p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+    def to_frame(self, of: Literal["metrics", "generations", "windows"] = "metrics") -> Any:
+        """Return the rows of `to_rows` as a data frame of pandas, or of polars where pandas is not installed; raises ConfigError."""
+        from importlib import import_module
+        from importlib.util import find_spec
+
+        for name in ("pandas", "polars"):
+            if find_spec(name) is not None:
+                return import_module(name).DataFrame(self.to_rows(of))
+        raise ConfigError(Problem("a data frame needs pandas or polars", remedy="pip install pandas"))
+
     def to_rows(self, of: Literal["metrics", "generations", "windows"] = "metrics") -> list[dict[str, Any]]:
         """Return the result as tidy rows, for a data frame: one for each point, variant and metric; generation; or window.
 
@@ -116,6 +147,14 @@ class Result:
         if of == "metrics":
             return list(tidy.metric_rows(self.summary))
         return list((tidy.generation_rows if of == "generations" else tidy.window_rows)(self.records))
+
+
+def _saving(comparison: Mapping[str, Any]) -> str:
+    saving = comparison["saving_percent"]
+    if saving["estimate"] is None:
+        return str(comparison.get("reason") or "no figure")
+    interval = "" if saving["low"] is None else f" ({saving['low']:.1f}..{saving['high']:.1f})"
+    return f"{saving['estimate']:.1f} %{interval}"
 
 
 def _summary_of(result: Path) -> dict[str, Any]:
