@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.coverage import COPY, LIMIT, OTHER, SCENARIOS, Scenario, generations
-from zcload.analysis.crossover import Finding
+from zcload.analysis.crossover import CrossoverFinding
 from zcload.analysis.crossover_search import Search
 from zcload.analysis.estimates import generation_log_ratio
 from zcload.config.crossover import axis_values
@@ -53,7 +53,9 @@ def residuals(scenario: Scenario, size: int = 3000) -> list[float]:
     return [log - mean for log in logs]
 
 
-def search(truth: Callable[[float], float], noise: Sequence[float], rng: random.Random, budget: int = BUDGET) -> tuple[Finding, int]:
+def search(
+    truth: Callable[[float], float], noise: Sequence[float], rng: random.Random, budget: int = BUDGET
+) -> tuple[CrossoverFinding, int]:
     """Search as a real run does; return what it found and how many generations it took."""
     found = Search(VALUES, margin=MARGIN, precision=PRECISION, least=LEAST)
     wanted, taken = list(found.logs), 0

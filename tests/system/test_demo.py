@@ -17,7 +17,7 @@ from zcload.lane.worker import send_message, spawn
 from zcload.linux import interrupt
 from zcload.oneshot.demo import conclusion, contenders, demo, render, timed_transfer
 from zcload.oneshot.demo import rounds as run_module
-from zcload.oneshot.demo.contenders import CONTENDERS, READ, READ_256, SENDFILE, SLURP, Contender
+from zcload.oneshot.demo.contenders import CONTENDERS, READ, READ_256, SENDFILE, SLURP, DemoContender
 from zcload.oneshot.demo.result import Demo, Figures, ratio
 from zcload.oneshot.demo.timed_transfer import TimedTransfer
 
@@ -231,7 +231,7 @@ def test_an_interrupt_before_a_whole_round_is_raised(fake):
 )
 def test_a_contender_that_does_not_send_the_file(send, words, monkeypatch):
     """Missing bytes, wrong bytes, a killed sender and one that raises are each one line that names the contender."""
-    monkeypatch.setattr(run_module, "CONTENDERS", (Contender("wrong", "", send),))
+    monkeypatch.setattr(run_module, "CONTENDERS", (DemoContender("wrong", "", send),))
     with pytest.raises(StudyError) as caught:
         demo(size=1000, rounds=1)
     assert words in str(caught.value)
@@ -261,7 +261,7 @@ def test_killing_the_coordinator_kills_the_workers():
             send_message(control, sender=os.getpid())
             signal.pause()
 
-        contenders_ = (Contender("stuck", "", wait),)
+        contenders_ = (DemoContender("stuck", "", wait),)
         run_module.CONTENDERS = contenders_
         # A transfer closes what it does not need: the test's own channel must stay open in the sender.
         original = timed_transfer.spawn

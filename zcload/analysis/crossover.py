@@ -36,7 +36,7 @@ class Crossing:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CrossoverFinding:
     """What the points say: *verdict* with its *crossings*, and the values at which each side wins, or neither.
 
     The verdict is "crosses", "several", "always" or "never" (does the contender win), "no difference", or "open".
@@ -76,7 +76,7 @@ def crossing_record(
 
 
 @dataclass(frozen=True, slots=True)
-class _Point:
+class _CrossoverPoint:
     """A value of the axis: its mean log-ratio, the square of the mean's standard error, degrees of freedom, and its side.
 
     The side is -1 where the contender wins, 1 where it loses, 0 where the difference lies inside the margin, None where it is open.
@@ -89,7 +89,7 @@ class _Point:
     side: int | None
 
 
-def find(logs: Logs, *, margin: float, family: int, least: int) -> Finding:
+def find(logs: Logs, *, margin: float, family: int, least: int) -> CrossoverFinding:
     """Return what *logs* allow to be said; values with fewer than *least* generations are left out.
 
     *margin* is a fraction, *family* how many values might be measured in all: the family-wise error is shared among them.
@@ -100,10 +100,10 @@ def find(logs: Logs, *, margin: float, family: int, least: int) -> Finding:
         _crossing([p for p in points if a.value <= p.value <= b.value]) for a, b in itertools.pairwise(decided) if a.side != b.side
     )
     sides = {side: tuple(point.value for point in points if point.side == side) for side in (-1, 1, 0, None)}
-    return Finding(_verdict(points, len(crossings), len(logs)), crossings, sides[-1], sides[1], sides[0], sides[None])
+    return CrossoverFinding(_verdict(points, len(crossings), len(logs)), crossings, sides[-1], sides[1], sides[0], sides[None])
 
 
-def _verdict(points: Sequence[_Point], crossings: int, begun: int) -> str:
+def _verdict(points: Sequence[_CrossoverPoint], crossings: int, begun: int) -> str:
     if crossings:
         return "crosses" if crossings == 1 else "several"
     sides = {point.side for point in points}
@@ -112,17 +112,17 @@ def _verdict(points: Sequence[_Point], crossings: int, begun: int) -> str:
     return "open"
 
 
-def _point(value: float, logs: Sequence[float], margin: float, family: int) -> _Point:
+def _point(value: float, logs: Sequence[float], margin: float, family: int) -> _CrossoverPoint:
     interval = anytime_interval(logs, (1 - CONFIDENCE) / family)
     low, high = margin_in_logs(margin)
     side = None
     if interval is not None:
         side = -1 if interval.high < 0 else 1 if interval.low > 0 else 0 if interval.low >= low and interval.high <= high else None
     mean, n = statistics.fmean(logs), len(logs)
-    return _Point(value, mean, sum((log - mean) ** 2 for log in logs) / (n - 1) / n, n - 1, side)
+    return _CrossoverPoint(value, mean, sum((log - mean) ** 2 for log in logs) / (n - 1) / n, n - 1, side)
 
 
-def _crossing(points: Sequence[_Point]) -> Crossing:
+def _crossing(points: Sequence[_CrossoverPoint]) -> Crossing:
     """Return the crossing between the first and the last of *points*, which are decided for different sides."""
     first, last = points[0], points[-1]
     falls = -1 if first.mean > 0 else 1
@@ -135,11 +135,11 @@ def _crossing(points: Sequence[_Point]) -> Crossing:
     return Crossing(Interval(estimate, min(low, estimate), max(high, estimate)), (first.value, last.value), falls < 0)
 
 
-def _at(a: _Point, b: _Point, weight: float) -> float:
+def _at(a: _CrossoverPoint, b: _CrossoverPoint, weight: float) -> float:
     return math.exp((1 - weight) * math.log(a.value) + weight * math.log(b.value))
 
 
-def _edge(stretches: Sequence[tuple[_Point, _Point]]) -> float:
+def _edge(stretches: Sequence[tuple[_CrossoverPoint, _CrossoverPoint]]) -> float:
     """Return the first value, going along *stretches*, at which the log-ratio cannot be told from 0."""
     for a, b in stretches:
         for step in range(1, _STEPS + 1):
@@ -152,7 +152,7 @@ def _edge(stretches: Sequence[tuple[_Point, _Point]]) -> float:
     return stretches[-1][1].value
 
 
-def _open(a: _Point, b: _Point, weight: float) -> bool:
+def _open(a: _CrossoverPoint, b: _CrossoverPoint, weight: float) -> bool:
     """Say whether 0 lies in the 95 % interval of the log-ratio that is interpolated between two points."""
     mean = (1 - weight) * a.mean + weight * b.mean
     parts = ((1 - weight) ** 2 * a.square, weight**2 * b.square)

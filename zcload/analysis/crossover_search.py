@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from zcload.analysis.crossover import Crossing, Finding, find
+from zcload.analysis.crossover import Crossing, CrossoverFinding, find
 from zcload.analysis.stats import LOOKS
 
 COARSE = 5  # values that a search begins with
@@ -35,7 +35,7 @@ class Search:
         self.dropped.add(value)
         self.logs.pop(value, None)
 
-    def finding(self) -> Finding:
+    def finding(self) -> CrossoverFinding:
         """Return what is known so far."""
         return find(self.logs, margin=self.margin, family=len(self.values), least=self.least)
 
@@ -48,7 +48,7 @@ class Search:
             self._wanted = [value for crossing in finding.crossings for value in self._around(crossing)]
         return self._wanted
 
-    def _next(self, finding: Finding) -> list[float]:
+    def _next(self, finding: CrossoverFinding) -> list[float]:
         young = [value for value, logs in self.logs.items() if len(logs) < self.least]
         wanted = set(young)
         for crossing in finding.crossings:

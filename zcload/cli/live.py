@@ -32,7 +32,7 @@ def viewer(wanted: bool) -> Iterator[Viewer]:
         with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
             yield _Screen(live)
     else:
-        yield _Lines()
+        yield _LineView()
 
 
 class _Screen:
@@ -71,7 +71,7 @@ def _table(progress: Progress, elapsed_s: float) -> Table:
     return table
 
 
-class _Lines:
+class _LineView:
     """One line when a phase begins, for logs."""
 
     def __init__(self) -> None:

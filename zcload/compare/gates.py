@@ -29,7 +29,7 @@ State = Literal["tripped", "unproven", "passed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class ChangeGate:
     """One limit: trips where *metric* changes by more (*above*) or less than *limit*, a fraction. *variant* of None means every one."""
 
     text: str
@@ -44,7 +44,7 @@ class Gate:
 class Judged:
     """What a gate says of one row; *reason* says why it is not proven where its interval alone would decide."""
 
-    gate: Gate
+    gate: ChangeGate
     row: Row
     state: State
     reason: str | None = None
@@ -62,7 +62,7 @@ class Judged:
         }
 
 
-def parse(text: str) -> Gate:
+def parse(text: str) -> ChangeGate:
     """Parse one gate; raises ConfigError that says what is wrong with it."""
     found = _GATE.fullmatch(text.strip())
     if not found:
@@ -79,14 +79,14 @@ def parse(text: str) -> Gate:
     fraction = float(number[1] + number[2]) / 100
     if fraction <= -1:
         raise _wrong(text, f"nothing can change by {limit}", "a limit above -100%")
-    return Gate(text.strip(), metric, sign == ">", fraction, variant, absolute is not None)
+    return ChangeGate(text.strip(), metric, sign == ">", fraction, variant, absolute is not None)
 
 
 def _wrong(text: str, what: str, remedy: str) -> ConfigError:
     return ConfigError(Problem(f"{text!r}: {what}", key=KEY, remedy=remedy))
 
 
-def judge(gates: Sequence[Gate], comparison: Comparison) -> list[Judged]:
+def judge(gates: Sequence[ChangeGate], comparison: Comparison) -> list[Judged]:
     """Return what each gate says of each row it is about, in order; raises ConfigError for a gate that has nothing to judge."""
     concerned = [(gate, row) for gate in gates for row in _rows_of(gate, comparison)]
     levels = [row.change.p(1 + gate.limit) if row.change and _beyond(gate, row.change) else 1.0 for gate, row in concerned]
@@ -96,7 +96,7 @@ def judge(gates: Sequence[Gate], comparison: Comparison) -> list[Judged]:
     ]
 
 
-def _rows_of(gate: Gate, comparison: Comparison) -> list[Row]:
+def _rows_of(gate: ChangeGate, comparison: Comparison) -> list[Row]:
     of_kind = [row for row in comparison.rows if row.relative != gate.absolute]
     names = list(dict.fromkeys(row.variant for row in of_kind))
     if gate.variant is not None and gate.variant not in names:
@@ -111,13 +111,13 @@ def _rows_of(gate: Gate, comparison: Comparison) -> list[Row]:
     return rows
 
 
-def _beyond(gate: Gate, change: Change) -> bool:
+def _beyond(gate: ChangeGate, change: Change) -> bool:
     """Say whether the estimate lies on the far side of the limit."""
     limit = math.log1p(gate.limit)
     return change.estimate > limit if gate.above else change.estimate < limit
 
 
-def _judged(gate: Gate, row: Row, allowed: bool, level: float, family: int) -> Judged:
+def _judged(gate: ChangeGate, row: Row, allowed: bool, level: float, family: int) -> Judged:
     if row.change is None:
         return Judged(gate, row, "unproven", row.reason)
     if allowed and level <= 1 - CONFIDENCE:

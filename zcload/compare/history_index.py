@@ -49,7 +49,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class HistoryFigure:
     """One figure of one result. *baseline* names what it is relative to, None: the figure itself; *setting* is the point's, as JSON."""
 
     entry: Entry
@@ -131,7 +131,7 @@ class Index:
 
     def figures(
         self, metric: str, *, relative: bool, study: str | None = None, point: str | None = None, variant: str | None = None
-    ) -> Iterator[Figure]:
+    ) -> Iterator[HistoryFigure]:
         """Return a metric's figures in the order of `entries`: *relative* to each run's baseline, or themselves.
 
         *point* is a part of a point's name.
@@ -145,7 +145,7 @@ class Index:
         for path, entry in by_path.items():
             for of_point, setting, of_variant, baseline, *values in found.get(path, []):
                 if (variant is None or of_variant == variant) and (point is None or point in of_point):
-                    yield Figure(entry, of_point, setting, of_variant, metric, baseline, *values)
+                    yield HistoryFigure(entry, of_point, setting, of_variant, metric, baseline, *values)
 
 
 def result_files(root: Path) -> Iterator[Path]:

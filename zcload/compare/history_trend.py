@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean, geometric_mean
 from typing import Any, Literal
 
-from zcload.compare.history_index import Figure
+from zcload.compare.history_index import HistoryFigure
 from zcload.model.metrics import METRICS
 from zcload.report.text.figures import significant
 
@@ -64,7 +64,7 @@ class Series:
         return {**{name: getattr(self, name) for name in names}, "steps": steps}
 
 
-def series(figures: Iterable[Figure], by: By) -> list[Series]:
+def series(figures: Iterable[HistoryFigure], by: By) -> list[Series]:
     """Sort *figures* into series, in the order they come; by kernel each step is all results of one, in the order of their versions.
 
     Figures are of one series if their points have the same settings, as far as all results know them, whatever they are called.
@@ -72,7 +72,7 @@ def series(figures: Iterable[Figure], by: By) -> list[Series]:
     all_of = list(figures)
     settings = [json.loads(figure.setting) for figure in all_of]
     keys = sorted(set.intersection(*map(set, settings)) - {*PLACES}) if settings else []
-    found: dict[tuple[_Names, tuple[str, ...]], list[Figure]] = {}
+    found: dict[tuple[_Names, tuple[str, ...]], list[HistoryFigure]] = {}
     for figure, setting in zip(all_of, settings, strict=True):
         names = (figure.entry.study, figure.point, figure.variant, figure.metric, figure.baseline)
         found.setdefault((names, tuple(repr(setting[key]) for key in keys)), []).append(figure)
@@ -87,16 +87,16 @@ def series(figures: Iterable[Figure], by: By) -> list[Series]:
     return out
 
 
-def _steps(figures: Sequence[Figure], by: By) -> list[Step]:
+def _steps(figures: Sequence[HistoryFigure], by: By) -> list[Step]:
     if by == "date":
         return [Step(_when(f.entry.started), f.entry.kernel or "unknown", f.estimate, f.low, f.high) for f in figures]
-    kernels: dict[str, list[Figure]] = {}
+    kernels: dict[str, list[HistoryFigure]] = {}
     for figure in figures:
         kernels.setdefault(figure.entry.kernel or "unknown", []).append(figure)
     return [_together(kernel, kernels[kernel]) for kernel in sorted(kernels, key=version)]
 
 
-def _together(kernel: str, figures: Sequence[Figure]) -> Step:
+def _together(kernel: str, figures: Sequence[HistoryFigure]) -> Step:
     if len(figures) == 1:
         (one,) = figures
         return Step(kernel, kernel, one.estimate, one.low, one.high)

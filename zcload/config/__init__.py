@@ -36,11 +36,11 @@ def loads(text: str, format: Literal["toml", "yaml"] = "toml", name: str | None 
 def from_tree(tree: Mapping[str, Any], name: str | None = None, overrides: Sequence[str] = ()) -> Study:
     """Check a config that is data already, such as the effective one stored in a result; raises ConfigError."""
     from zcload.config.build import build
-    from zcload.config.source import Source
+    from zcload.config.source import ConfigSource
 
     if not isinstance(tree, Mapping):
         raise ConfigError(Problem("the stored config is not a table of sections", file=name))
-    return build(Source(name, dict(tree)), overrides)
+    return build(ConfigSource(name, dict(tree)), overrides)
 
 
 def json_schema() -> dict[str, Any]:

@@ -16,12 +16,12 @@ from zcload.config.resolved import Resolved
 from zcload.config.root import Config
 from zcload.config.sections import VariantSection
 from zcload.config.server_section import ServerSection
-from zcload.config.source import Lines, Source
+from zcload.config.source import ConfigSource, Lines
 from zcload.errors import ConfigError, Problem
 from zcload.model.study import AA_SUFFIX, SERVER, Point, Server, Stop, Study, Variant
 
 
-def build(source: Source, overrides: Sequence[str]) -> Study:
+def build(source: ConfigSource, overrides: Sequence[str]) -> Study:
     """Check *source* with *overrides* laid over it and resolve it; raises ConfigError with all problems, those of the file first."""
     overlaid = overlay(source.tree, overrides)
     config, findings = check(overlaid.tree)
@@ -42,7 +42,7 @@ def _study(config: Config, given: Mapping[str, Any]) -> Study:
     return as_search(config.crossover, _resolve(config.model_copy(update={"workload": workload}), values), given)
 
 
-def _located(findings: list[Finding], source: Source, overlaid: Overlaid) -> list[Problem]:
+def _located(findings: list[Finding], source: ConfigSource, overlaid: Overlaid) -> list[Problem]:
     lines: Lines = {}
     try:
         lines = source.find_lines()

@@ -83,7 +83,7 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-class Table:
+class ConfigTable:
     """A section or a variant at *path*: *written* as it stands in the file, and its keys resolved by the *model* of the section."""
 
     def __init__(self, model: type[Section], written: object, path: Path) -> None:
@@ -146,14 +146,14 @@ class Resolved:
 
     def __init__(self, tree: Mapping[str, Any]) -> None:
         self.tree = tree
-        self.study = Table(StudySection, tree.get("study"), ("study",))
-        self.workload = Table(WorkloadSection, tree.get("workload", {}), ("workload",))
-        self.stop = Table(StopSection, tree.get("stop", {}), ("stop",))
-        self.crossover = Table(CrossoverSection, tree["crossover"], ("crossover",)) if "crossover" in tree else None
+        self.study = ConfigTable(StudySection, tree.get("study"), ("study",))
+        self.workload = ConfigTable(WorkloadSection, tree.get("workload", {}), ("workload",))
+        self.stop = ConfigTable(StopSection, tree.get("stop", {}), ("stop",))
+        self.crossover = ConfigTable(CrossoverSection, tree["crossover"], ("crossover",)) if "crossover" in tree else None
         written = tree.get("variant", [])
         self.has_variant_list = isinstance(written, list)
         self.variants = tuple(
-            Table(ServerSection if is_server(variant) else VariantSection, variant, ("variant", index))
+            ConfigTable(ServerSection if is_server(variant) else VariantSection, variant, ("variant", index))
             for index, variant in enumerate(written if self.has_variant_list else ())
         )
         self.servers = tuple(variant for variant in self.variants if is_server(variant.written))

@@ -22,7 +22,7 @@ Lines = dict[Path, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ConfigSource:
     """A config *tree* and where it came from: *name* of the file, and *find_lines*, run only to report a problem."""
 
     name: str | None
@@ -30,7 +30,7 @@ class Source:
     find_lines: Callable[[], Lines] = dict
 
 
-def read(path: str | os.PathLike[str]) -> Source:
+def read(path: str | os.PathLike[str]) -> ConfigSource:
     """Read and parse the config file *path*; raises ConfigError."""
     name = os.fspath(path)
     # A name can hold anything, a line break too; an error stays on its line.
@@ -57,7 +57,7 @@ def read(path: str | os.PathLike[str]) -> Source:
     return parse(text, SUFFIXES[PurePath(path).suffix.lower()], shown_name)
 
 
-def parse(text: str, format: Format, name: str | None) -> Source:
+def parse(text: str, format: Format, name: str | None) -> ConfigSource:
     """Parse *text*; raises ConfigError, with *name* as the file."""
     if format == "toml":
         tree, find_lines = _parse_toml(text, name), _toml_lines
@@ -67,7 +67,7 @@ def parse(text: str, format: Format, name: str | None) -> Source:
         raise _refused(name, "is empty: expected a [study] section", remedy="`zcload init` writes a commented config")
     if not isinstance(tree, dict):
         raise _refused(name, "contains no sections: expected [study], [workload], [stop] and [[variant]]")
-    return Source(name, tree, lambda: find_lines(text))
+    return ConfigSource(name, tree, lambda: find_lines(text))
 
 
 def _toml_lines(text: str) -> Lines:

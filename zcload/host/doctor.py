@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zcload.host.environment import Processes, Sample, describe, foreign_processes, memory, take_sample
+from zcload.host.environment import LoadSample, Processes, describe, foreign_processes, memory, take_sample
 from zcload.host.topology import HERE, CgroupLimits, Host, cgroup_limits
 from zcload.model.cautions import Caution, caution
 from zcload.model.checks import CHECKS, Level
 from zcload.model.study import Point, Study
 from zcload.model.units import human_bytes
 
-Verdict = tuple[Level, str] | tuple[Level, str, str]  # the level, what was found, and what of it is for this host's user alone
+Judgement = tuple[Level, str] | tuple[Level, str, str]  # the level, what was found, and what of it is for this host's user alone
 
 SAMPLE_S = 0.5  # on two CPUs 100 ticks of /proc/stat: a resolution of 1 %
 STEAL_LIMIT = 0.02  # of all CPUs; below it steal hides in the noise of short windows
@@ -27,7 +27,7 @@ MEMLOCK_BYTES = 8 << 20  # the kernel's default since 5.16 (include/uapi/linux/r
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class HostFinding:
     """The outcome of one check: *value* is what was found, *spoils* what that (or its bad form, if all is well) does to a result."""
 
     code: str
@@ -44,13 +44,13 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class HostFacts:
     """All that the checks look at; *room* returns the free bytes of the file system that holds a path, and may raise OSError."""
 
     host: Host
     environment: Mapping[str, Any]
     limits: CgroupLimits
-    sample: Sample | None
+    sample: LoadSample | None
     study: Study | None
     room: Callable[[Path], int]
 
@@ -60,7 +60,7 @@ class Facts:
         return (self.study and self.study.points) or (Point(file_size=SEED_FILE_BYTES, chunk=1 << 20),)
 
 
-Judge = Callable[[Facts], Verdict]
+Judge = Callable[[HostFacts], Judgement]
 
 JUDGES: dict[str, Judge] = {}
 
@@ -83,24 +83,24 @@ def findings(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
     processes: Processes | None = None,
-    sample: Sample | None = None,
+    sample: LoadSample | None = None,
     room: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
-) -> list[Finding]:
+) -> list[HostFinding]:
     """Return one finding per check of *host*, judged for *study* if there is one.
 
     Without a *sample* of what the machine does it takes one, which lasts *interval_s* seconds.
     """
     sample = sample or take_sample(host, interval_s, clock, sleep, processes or foreign_processes)
-    facts = Facts(host, describe(host=host), cgroup_limits(host), sample, study, room)
+    facts = HostFacts(host, describe(host=host), cgroup_limits(host), sample, study, room)
     return [_finding(code, *JUDGES[code](facts)) for code in CHECKS]
 
 
-def _finding(code: str, level: Level, value: str, private: str = "") -> Finding:
+def _finding(code: str, level: Level, value: str, private: str = "") -> HostFinding:
     check = CHECKS[code]
-    return Finding(code, level, check.title, value, check.spoils, check.remedy, private)
+    return HostFinding(code, level, check.title, value, check.spoils, check.remedy, private)
 
 
-def cautions(found: Iterable[Finding]) -> list[Caution]:
+def cautions(found: Iterable[HostFinding]) -> list[Caution]:
     """Return the cautions that belong in a result: those about the conditions it was measured under."""
     return [finding.caution() for finding in found if CHECKS[finding.code].in_result and finding.level in ("caution", "problem")]
 
@@ -114,7 +114,7 @@ def _at_least(count: int | None, needed: int, otherwise: Level) -> Level:
 
 
 @check("cpus")
-def _cpus(facts: Facts) -> Verdict:
+def _cpus(facts: HostFacts) -> Judgement:
     allowed, cores = len(facts.environment["cpus_allowed"]), facts.environment["physical_cores"]
     spread = any(point.placement == "spread" for point in facts.points)
     level: Level = "ok" if allowed > 1 else "problem" if spread else "note"
@@ -122,7 +122,7 @@ def _cpus(facts: Facts) -> Verdict:
 
 
 @check("smt_siblings")
-def _smt_siblings(facts: Facts) -> Verdict:
+def _smt_siblings(facts: HostFacts) -> Judgement:
     if not facts.environment["smt"]:
         return "ok", "off, or hidden by a hypervisor"
     cores = facts.environment["physical_cores"]
@@ -131,7 +131,7 @@ def _smt_siblings(facts: Facts) -> Verdict:
 
 
 @check("quota")
-def _quota(facts: Facts) -> Verdict:
+def _quota(facts: HostFacts) -> Judgement:
     if facts.limits.cpus is None:
         return "ok", "none"
     text = f"{facts.limits.cpus:g} CPUs, throttled {facts.limits.throttled} times so far"
@@ -139,14 +139,14 @@ def _quota(facts: Facts) -> Verdict:
 
 
 @check("steal")
-def _steal(facts: Facts) -> Verdict:
+def _steal(facts: HostFacts) -> Judgement:
     if facts.sample is None:
         return "note", "unknown"
     return ("caution" if facts.sample.steal > STEAL_LIMIT else "ok"), f"{facts.sample.steal:.1%} of all CPUs"
 
 
 @check("background_load")
-def _background_load(facts: Facts) -> Verdict:
+def _background_load(facts: HostFacts) -> Judgement:
     if facts.sample is None:
         return "note", "unknown"
     top = "".join(f", {name} {cpus:.2f}" for name, cpus in facts.sample.top)
@@ -156,26 +156,26 @@ def _background_load(facts: Facts) -> Verdict:
 
 
 @check("regime")
-def _regime(facts: Facts) -> Verdict:
+def _regime(facts: HostFacts) -> Judgement:
     kind, paravirt = facts.environment["cpu_accounting"], facts.environment["paravirt_time_accounting"]
     irq = facts.environment["irq_time_accounting"]
     return ("ok" if irq == "no" else "caution"), f"IRQ_TIME_ACCOUNTING {irq}, PARAVIRT_TIME_ACCOUNTING {paravirt}, {kind}"
 
 
 @check("clock_tick")
-def _clock_tick(facts: Facts) -> Verdict:
+def _clock_tick(facts: HostFacts) -> Judgement:
     hz, user_hz = facts.environment["scheduler_hz"], facts.environment["clock_tick_hz"]
     return ("ok" if hz else "note"), f"HZ {hz or 'unknown'}, CPU ticks of /proc {1000 / user_hz:g} ms"
 
 
 @check("clocksource")
-def _clocksource(facts: Facts) -> Verdict:
+def _clocksource(facts: HostFacts) -> Judgement:
     slow = facts.environment["clocksource_is_syscall"]
     return ("note" if slow is None else "caution" if slow else "ok"), str(facts.environment["clocksource"] or "unknown")
 
 
 @check("governor")
-def _governor(facts: Facts) -> Verdict:
+def _governor(facts: HostFacts) -> Judgement:
     governor, turbo = facts.environment["cpufreq_governor"], facts.environment["turbo"]
     if governor is None:
         return "note", "not visible, as in most virtual machines"
@@ -184,13 +184,13 @@ def _governor(facts: Facts) -> Verdict:
 
 
 @check("virtual_machine")
-def _virtual_machine(facts: Facts) -> Verdict:
+def _virtual_machine(facts: HostFacts) -> Judgement:
     kind, container = facts.environment["virtualisation"], facts.environment["container"]
     return ("ok" if kind == "none" else "note"), f"{kind or 'unknown'}{f', in a container ({container})' if container else ''}"
 
 
 @check("memory")
-def _memory(facts: Facts) -> Verdict:
+def _memory(facts: HostFacts) -> Judgement:
     rooms = [room for room in (memory(facts.host, "MemAvailable"), facts.limits.memory_free_bytes) if room is not None]
     needed = max(point.file_size for point in facts.points) + HEADROOM_BYTES
     available = min(rooms, default=None)
@@ -199,7 +199,7 @@ def _memory(facts: Facts) -> Verdict:
 
 
 @check("shared_memory")
-def _shared_memory(facts: Facts) -> Verdict:
+def _shared_memory(facts: HostFacts) -> Judgement:
     there = [point for point in facts.points if point.file is None and (point.dir or "").startswith("/dev/shm")]
     needed = max((point.file_size for point in there), default=0)
     try:
@@ -210,7 +210,7 @@ def _shared_memory(facts: Facts) -> Verdict:
 
 
 @check("socket_buffers")
-def _socket_buffers(facts: Facts) -> Verdict:
+def _socket_buffers(facts: HostFacts) -> Judgement:
     send, receive = facts.environment["wmem_max_bytes"], facts.environment["rmem_max_bytes"]
     needed = max(point.socket_buffer or 0 for point in facts.points)
     least = None if send is None or receive is None else min(send, receive)
@@ -218,7 +218,7 @@ def _socket_buffers(facts: Facts) -> Verdict:
 
 
 @check("congestion")
-def _congestion(facts: Facts) -> Verdict:
+def _congestion(facts: HostFacts) -> Judgement:
     default, available = facts.environment["congestion_default"], facts.environment["congestion_available"]
     missing = {point.congestion for point in facts.points} - {"auto"} - set(available or ())
     text = f"default {default or 'unknown'}, available {' '.join(available or ['unknown'])}"
@@ -228,38 +228,38 @@ def _congestion(facts: Facts) -> Verdict:
 
 
 @check("pipe_size")
-def _pipe_size(facts: Facts) -> Verdict:
+def _pipe_size(facts: HostFacts) -> Judgement:
     size = facts.environment["pipe_max_size_bytes"]
     return _at_least(size, max(point.chunk for point in facts.points), "note"), _bytes(size)
 
 
 @check("memlock")
-def _memlock(facts: Facts) -> Verdict:
+def _memlock(facts: HostFacts) -> Judgement:
     limit = facts.environment["memlock_limit_bytes"]
     return _at_least(limit if limit is not None else MEMLOCK_BYTES, MEMLOCK_BYTES, "note"), "no limit" if limit is None else _bytes(limit)
 
 
 @check("io_uring")
-def _io_uring(facts: Facts) -> Verdict:
+def _io_uring(facts: HostFacts) -> Judgement:
     disabled = facts.environment["io_uring_disabled"]
     texts = {None: "no switch before Linux 6.6", 0: "allowed", 1: "only for CAP_SYS_ADMIN and kernel.io_uring_group", 2: "disabled"}
     return ("note" if disabled else "ok"), texts.get(disabled, str(disabled))
 
 
 @check("ktls")
-def _ktls(facts: Facts) -> Verdict:
+def _ktls(facts: HostFacts) -> Judgement:
     there = facts.environment["ktls_available"]
     return ("ok" if there else "note"), "unknown" if there is None else "loaded" if there else "not loaded"
 
 
 @check("loopback_mtu")
-def _loopback_mtu(facts: Facts) -> Verdict:
+def _loopback_mtu(facts: HostFacts) -> Judgement:
     mtu = facts.environment["loopback_mtu_bytes"]
     return _at_least(mtu, 65536, "caution"), f"{'unknown' if mtu is None else mtu} bytes"
 
 
 @check("packet_sockets")
-def _packet_sockets(facts: Facts) -> Verdict:
+def _packet_sockets(facts: HostFacts) -> Judgement:
     # Columns of net/packet/af_packet.c: sk RefCnt Type Proto Iface R Rmem ...; protocol 3 is "all", interface 0 is "any".
     rows = [line.split() for line in (facts.host.text("/proc/net/packet") or "").splitlines()[1:]]
     loopback = str(facts.host.number("/sys/class/net/lo/ifindex") or 1)

@@ -218,7 +218,7 @@ def _bracketed(words: list[str] | None) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class LoadSample:
     """What the machine did while zcload slept: *busy_cpus* and *top* (name, CPUs) in CPUs, *steal* as a fraction of all *cpus*."""
 
     cpus: int
@@ -229,7 +229,7 @@ class Sample:
 
 def take_sample(
     host: Host, interval_s: float, clock: Callable[[], float], sleep: Callable[[float], None], processes: Processes
-) -> Sample | None:
+) -> LoadSample | None:
     """Return what the machine does in *interval_s* seconds, or None without a readable /proc/stat.
 
     Busy is wall time less idle and iowait: user, system and softirq are sampled by the tick and see half of it at times
@@ -244,7 +244,7 @@ def take_sample(
     used = ((name, (cpu_s - before.get(pid, ("", 0.0))[1]) / wall_s) for pid, (name, cpu_s) in processes().items())
     top = sorted((item for item in used if item[1] >= 0.01), key=lambda item: -item[1])[:3]
     cpus, idle_s, steal_s = last[0], last[1] - first[1], last[2] - first[2]
-    return Sample(cpus, min(max(cpus - idle_s / wall_s, 0.0), cpus), max(steal_s / wall_s / cpus, 0.0), tuple(top))
+    return LoadSample(cpus, min(max(cpus - idle_s / wall_s, 0.0), cpus), max(steal_s / wall_s / cpus, 0.0), tuple(top))
 
 
 def _machine(host: Host) -> tuple[int, float, float] | None:

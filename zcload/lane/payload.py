@@ -35,7 +35,7 @@ PAGE = 4096
 MEMORY_RESERVE = 256 << 20  # what a made file leaves free for everything else
 _F_ADD_SEALS, _SEALS = 1033, 1 | 2 | 4 | 8  # linux/fcntl.h: seal, shrink, grow, write
 
-Progress = Callable[[str, float], None]  # what is being done, how far (0..1)
+DigestProgress = Callable[[str, float], None]  # what is being done, how far (0..1)
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Source:
     stamp: tuple[int, int]
     _shares: dict[tuple[tuple[int, int], ...], tuple[str, ...]] = field(default_factory=dict)
 
-    def share_digests(self, parts: tuple[tuple[int, int], ...], progress: Progress) -> tuple[str, ...]:
+    def share_digests(self, parts: tuple[tuple[int, int], ...], progress: DigestProgress) -> tuple[str, ...]:
         """Return the SHA-256 of each part (start, end) of the file."""
         if parts not in self._shares:
             known = {(0, self.size): self.digest}
@@ -74,7 +74,7 @@ def required_memory(point: Point) -> int:
     return point.file_size if point.file is None and point.dir is None else 0
 
 
-def open_source(point: Point, progress: Progress, folder: Path | None = None) -> Source:
+def open_source(point: Point, progress: DigestProgress, folder: Path | None = None) -> Source:
     """Open the point's file, or make it: in memory, or in *folder* if others must find it there by name.
 
     Raises ConfigError if it cannot be, Interrupted on a signal.
@@ -94,7 +94,7 @@ def empty_memory() -> int:
     return os.memfd_create("zcload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
 
 
-def fill_memory(fd: int, size: int, progress: Progress) -> Source:
+def fill_memory(fd: int, size: int, progress: DigestProgress) -> Source:
     """Make a file of *size* bytes in the empty file in memory *fd*, which then nobody can change; closes *fd* if that fails."""
     try:
         digest = _fill(fd, size, progress)
@@ -149,7 +149,7 @@ def check_own(path: str) -> int:
     return info.st_size
 
 
-def _open_own(path: str, progress: Progress) -> Source:
+def _open_own(path: str, progress: DigestProgress) -> Source:
     size = check_own(path)
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -198,7 +198,7 @@ def _made_path(point: Point) -> Path:
     return Path(point.dir or "") / f"zcload-{point.file_size}.dat"
 
 
-def _shown(point: Point, folder: Path, progress: Progress) -> Source:
+def _shown(point: Point, folder: Path, progress: DigestProgress) -> Source:
     """Make the point's file in *folder*, readable for everybody; whoever made the folder removes it."""
     path = folder / f"zcload-{point.file_size}.dat"
     try:
@@ -209,7 +209,7 @@ def _shown(point: Point, folder: Path, progress: Progress) -> Source:
         raise ConfigError(Problem(f"cannot make {path}: {reason_of(error)}", key="workload.dir")) from None
 
 
-def _named(point: Point, folder: Path, progress: Progress) -> Source:
+def _named(point: Point, folder: Path, progress: DigestProgress) -> Source:
     """Open <dir>/zcload-<size>.dat if size and digest fit, else make it; it is kept, with its digest in sha256sum's format beside it."""
     path = _made_path(point)
     note = folder / f"{path.name}.sha256"
@@ -228,7 +228,7 @@ def _named(point: Point, folder: Path, progress: Progress) -> Source:
         raise ConfigError(Problem(f"cannot make {path}: {reason_of(error)}", key="workload.dir")) from None
 
 
-def _make_named(folder: Path, path: Path, size: int, progress: Progress) -> str:
+def _make_named(folder: Path, path: Path, size: int, progress: DigestProgress) -> str:
     """Make *path* so that it has no name until it is whole: nothing half made is left, whatever happens. Return its SHA-256."""
     within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     hidden = ""
@@ -267,7 +267,7 @@ def block_bytes(number: int) -> bytearray:
     return block
 
 
-def _fill(fd: int, size: int, progress: Progress) -> str:
+def _fill(fd: int, size: int, progress: DigestProgress) -> str:
     """Write *size* bytes of the made file into *fd* with a process per CPU, digesting behind them; return the SHA-256."""
     blocks = -(-size // BLOCK)
     makers = max(1, min(len(os.sched_getaffinity(0)), blocks, 16))
@@ -304,7 +304,7 @@ def _fill(fd: int, size: int, progress: Progress) -> str:
     return digest.hexdigest()
 
 
-def _digest(fd: int, start: int, end: int, size: int, progress: Progress) -> str:
+def _digest(fd: int, start: int, end: int, size: int, progress: DigestProgress) -> str:
     """Return the SHA-256 of bytes start..end of *fd*; reading them also brings them into the page cache."""
     digest = hashlib.sha256()
     buffer = page_aligned(4 * BLOCK)

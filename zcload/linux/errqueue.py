@@ -30,7 +30,7 @@ _IDS = 1 << 32
 Ancillary = Iterable[tuple[int, int, bytes]]
 
 
-class Range(NamedTuple):
+class CompletionRange(NamedTuple):
     """Ids *first* to *last*, both included, modulo 2^32; whether the kernel says that it copied."""
 
     first: int
@@ -43,7 +43,7 @@ class Range(NamedTuple):
         return (self.last - self.first) % _IDS + 1
 
 
-def parse(ancillary: Ancillary) -> list[Range]:
+def parse(ancillary: Ancillary) -> list[CompletionRange]:
     """Return the ranges in the control messages of one recvmsg(2) with MSG_ERRQUEUE; raises StudyError for anything else in them."""
     found = []
     for level, kind, data in ancillary:
@@ -54,7 +54,7 @@ def parse(ancillary: Ancillary) -> list[Range]:
         number, origin, _, code, _, first, last = _ERR.unpack_from(data)
         if number or origin != SO_EE_ORIGIN_ZEROCOPY:
             raise StudyError(f"the socket's error queue reports error {number} of origin {origin}, not the completion of a send")
-        found.append(Range(first, last, bool(code & SO_EE_CODE_ZEROCOPY_COPIED)))
+        found.append(CompletionRange(first, last, bool(code & SO_EE_CODE_ZEROCOPY_COPIED)))
     return found
 
 
@@ -77,7 +77,7 @@ class Ledger:
             self.pinned_bytes_max = self.pinned_bytes
         return number
 
-    def complete(self, done: Range) -> None:
+    def complete(self, done: CompletionRange) -> None:
         """Take back the sends of *done*; raises StudyError if one of them is not out: it was completed twice, or never made."""
         count, pending = done.sends, self.pending
         if count > len(pending):

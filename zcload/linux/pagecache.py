@@ -27,7 +27,7 @@ _libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 _libc.mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
 
 
-class _Range(ctypes.Structure):
+class _CachestatRange(ctypes.Structure):
     """struct cachestat_range of linux/mman.h; a length of 0 is up to the end of the file."""
 
     _fields_ = [("off", ctypes.c_uint64), ("len", ctypes.c_uint64)]
@@ -47,7 +47,7 @@ def resident_bytes(fd: int) -> int | None:
     """
     size = os.fstat(fd).st_size
     stat = _Cachestat()
-    if _libc.syscall(SYS_CACHESTAT, fd, ctypes.byref(_Range(0, 0)), ctypes.byref(stat), 0) == 0:
+    if _libc.syscall(SYS_CACHESTAT, fd, ctypes.byref(_CachestatRange(0, 0)), ctypes.byref(stat), 0) == 0:
         return min(int(stat.cache) * PAGE, size)
     # ENOSYS: older than 6.5. EPERM: not our file, or a sandbox that knows no such call. EOPNOTSUPP: hugetlbfs.
     if ctypes.get_errno() in (errno.ENOSYS, errno.EPERM) and _may_ask(fd):

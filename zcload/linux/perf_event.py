@@ -90,7 +90,7 @@ def _why(error: OSError, event: str) -> str:
     return f"perf_event_open: {reason_of(error)}"
 
 
-class Counters:
+class PerfCounters:
     """Counters of processes, attached while they are at rest, stopped until `start`; `close` gives them back."""
 
     def __init__(self, pids: Iterable[int], what: Ability) -> None:

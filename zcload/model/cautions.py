@@ -9,8 +9,8 @@ from typing import Literal
 
 from zcload.model.checks import CHECKS
 
-Level = Literal["note", "caution", "problem"]
-WORST_FIRST: tuple[Level, ...] = ("problem", "caution", "note")
+CautionLevel = Literal["note", "caution", "problem"]
+WORST_FIRST: tuple[CautionLevel, ...] = ("problem", "caution", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class CautionKind:
     *level*: problem: do not use the figures that it names; caution: they are off or less sure; note: they are right, within limits.
     """
 
-    level: Level
+    level: CautionLevel
     message: str
     remedy: str
     meaning: str
@@ -291,6 +291,6 @@ def documented() -> Iterator[tuple[str, CautionKind]]:
     return ((code, kind) for code, kind in CAUTIONS.items() if ":" not in code)
 
 
-def level_of(code: str) -> Level:
+def level_of(code: str) -> CautionLevel:
     """Return how bad the caution *code* is; a code of another version is a caution."""
     return CAUTIONS[code].level if code in CAUTIONS else "caution"

@@ -13,7 +13,7 @@ DEFAULT_ADDRESS = f"{DEFAULT_HOST}:{DEFAULT_PORT}"
 EVERY_ADDRESS = "0.0.0.0"
 _PORT_LIMIT = 65536
 
-Resolved = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]
+ResolvedAddress = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]
 
 
 def parse_address(text: str, without_host: str = DEFAULT_HOST) -> tuple[str, int]:
@@ -55,7 +55,7 @@ def format_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def resolve(host: str, port: int) -> list[Resolved]:
+def resolve(host: str, port: int) -> list[ResolvedAddress]:
     """Return every address of *host*, in the system's order; raises ConfigError for an unknown one."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

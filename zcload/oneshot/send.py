@@ -22,7 +22,7 @@ from zcload.model.progress import Viewer, nobody
 from zcload.model.units import human_bytes, shown
 from zcload.oneshot.address import DEFAULT_ADDRESS, format_address, parse_address
 from zcload.oneshot.progress_pace import Pace
-from zcload.oneshot.sender_process import End, Job, stream
+from zcload.oneshot.sender_process import Job, TransferEnd, stream
 from zcload.oneshot.verification import token_in
 
 CHUNK = 256 << 10
@@ -47,7 +47,7 @@ class Sent:
     bytes: int
     seconds: float
     cpu_s: float
-    ended: End
+    ended: TransferEnd
     sha256: str | None
     completions: dict[str, int]
     verified: bool | None = None

@@ -24,7 +24,7 @@ from zcload.mechanisms import FileEndedEarly, Mechanism
 from zcload.oneshot.address import EVERY_ADDRESS, format_address, is_loopback, resolve
 from zcload.oneshot.verification import ANSWER_LIMIT, read_answer
 
-End = Literal["closed", "acknowledged"]
+TransferEnd = Literal["closed", "acknowledged"]
 
 # A mechanism without a chunk would hand over the file in one call and nobody could see how far it is.
 _PIECE = 16 << 20
@@ -167,7 +167,7 @@ def _poll(sock: socket.socket, events: int, timeout_ms: float) -> list[tuple[int
     return poller.poll(timeout_ms)
 
 
-def _await_peer(sock: socket.socket, early: bool, said: bytearray) -> tuple[End, int]:
+def _await_peer(sock: socket.socket, early: bool, said: bytearray) -> tuple[TransferEnd, int]:
     """Wait until the peer has closed, or at least acknowledged everything; return which, and when (perf_counter_ns).
 
     *early* says that the peer had closed its direction before we did: then its end of stream proves nothing. *said* gets the

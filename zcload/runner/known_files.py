@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zcload.lane.payload import Progress, Source, copy_memory, empty_memory, fill_memory, known_source, open_source
+from zcload.lane.payload import DigestProgress, Source, copy_memory, empty_memory, fill_memory, known_source, open_source
 from zcload.model.study import Point, Study
 
 # A larger file stays the same for all replicates: a copy would take longer than what is measured meanwhile, and twice the memory.
@@ -49,7 +49,7 @@ class KnownFiles:
         """Return the descriptors that a process needs to inherit."""
         return [file.memory for file in self.files.values() if file.memory is not None]
 
-    def open(self, point: Point, progress: Progress, folder: Path | None) -> Source:
+    def open(self, point: Point, progress: DigestProgress, folder: Path | None) -> Source:
         """Open the file of *point*: made, digested, copied or just opened, as is needed. Raises what `open_source` does."""
         known = self.files.setdefault(identity(point), KnownFile())
         if known.memory is not None and known.digest is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from zcload.host.machine import Machine
 from zcload.lane.contract import Lane
-from zcload.linux.perf_event import Ability, Counters
+from zcload.linux.perf_event import Ability, PerfCounters
 from zcload.runner.window import measure
 
 
@@ -20,11 +20,11 @@ def count(lane: Lane, able: Ability, open_s: float, machine: Machine) -> dict[st
     The lane must be at rest. Raises LaneFailed, Interrupted.
     """
     try:
-        senders = Counters((process.pid for process in lane.observed_senders), able)
+        senders = PerfCounters((process.pid for process in lane.observed_senders), able)
     except OSError:
         return None
     try:
-        receivers = Counters((process.pid for process in lane.observed_receivers), able)
+        receivers = PerfCounters((process.pid for process in lane.observed_receivers), able)
     except OSError:
         senders.close()
         return None

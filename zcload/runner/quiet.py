@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable
 
 from zcload.host.doctor import BACKGROUND_LIMIT, SAMPLE_S
-from zcload.host.environment import Sample, foreign_processes, take_sample
+from zcload.host.environment import LoadSample, foreign_processes, take_sample
 from zcload.host.topology import HERE
 from zcload.linux import interrupt
 from zcload.model.progress import Progress, Viewer
 
 LONGEST_WAIT_S = 5.0
 
-Take = Callable[[], Sample | None]
+Take = Callable[[], LoadSample | None]
 
 
-def wait_for_quiet(view: Viewer, longest_s: float = LONGEST_WAIT_S, take: Take | None = None) -> Sample | None:
+def wait_for_quiet(view: Viewer, longest_s: float = LONGEST_WAIT_S, take: Take | None = None) -> LoadSample | None:
     """Sample the machine until others use at most BACKGROUND_LIMIT of its CPUs, or for *longest_s* seconds; return the last sample.
 
     *view* is shown what runs meanwhile. None where the machine cannot be sampled. Raises Interrupted on a signal.
@@ -32,13 +32,13 @@ def wait_for_quiet(view: Viewer, longest_s: float = LONGEST_WAIT_S, take: Take |
     return sample
 
 
-def busiest(sample: Sample) -> str:
+def busiest(sample: LoadSample) -> str:
     """Return what runs beside zcload: "0.93 of 2 CPUs busy: python3 0.91"."""
     names = ", ".join(f"{name} {cpus:.2f}" for name, cpus in sample.top)
     return f"{sample.busy_cpus:.2f} of {sample.cpus} CPUs busy" + (f": {names}" if names else "")
 
 
-def _sample() -> Sample | None:
+def _sample() -> LoadSample | None:
     def pause(seconds: float) -> None:
         interrupt.pause(seconds)
 

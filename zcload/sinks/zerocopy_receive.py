@@ -16,7 +16,7 @@ from zcload.linux.zerocopy_receive import SocketMapping, whole_pages
 from zcload.sinks.base import BUFFER_OFFSET, Copies, Sink, Unavailable, probe_transfer
 
 
-class _Connection:
+class _MappedConnection:
     """The state of one connection: *room* bytes to map into, and what the next receive must do first."""
 
     __slots__ = ("mapped", "mapping", "poll", "rest")
@@ -44,14 +44,14 @@ class ZerocopyReceive(Sink):
         super().__init__(chunk)
         self._buffer = self.allocate(chunk, buffer_offset)
         self._room = whole_pages(chunk)  # 0: a chunk below a page can only be copied
-        self._connections: dict[socket.socket, _Connection] = {}
+        self._connections: dict[socket.socket, _MappedConnection] = {}
 
     def attach(self, sock: socket.socket) -> None:
         if is_tls(sock):
             # TCP's own option, below the TLS layer (net/tls/tls_main.c, tls_getsockopt): it would map encrypted records.
             raise StudyError(f'{self.name} cannot read a kernel TLS connection: it would map encrypted bytes; use sink = "recv"')
         if self._room:
-            self._connections[sock] = _Connection(sock, self._room)
+            self._connections[sock] = _MappedConnection(sock, self._room)
 
     def detach(self, sock: socket.socket) -> None:
         connection = self._connections.pop(sock, None)

@@ -21,7 +21,7 @@ def test_mechanisms_as_json(capsys):
 
 
 def finding(level):
-    return doctor.Finding(f"a_{level}", level, "Title", "value", "what it spoils", "remedy", private=" secret")
+    return doctor.HostFinding(f"a_{level}", level, "Title", "value", "what it spoils", "remedy", private=" secret")
 
 
 @pytest.mark.parametrize(

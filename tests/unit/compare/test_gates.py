@@ -6,7 +6,7 @@ import pytest
 from support.fake_runs import HEADLINE, point, run
 
 from zcload.compare.comparison import compare
-from zcload.compare.gates import Gate, judge, parse, tripped
+from zcload.compare.gates import ChangeGate, judge, parse, tripped
 from zcload.errors import ConfigError
 
 SENDER = "sender_cpu_s_per_gb"
@@ -16,14 +16,14 @@ FORM = "the form is [absolute] [VARIANT:] METRIC > +N%, or < -N%: 'sender_cpu_s_
 @pytest.mark.parametrize(
     ("text", "gate"),
     [
-        ("sender_cpu_s_per_gb > +5%", Gate("sender_cpu_s_per_gb > +5%", SENDER, True, 0.05)),
-        ("  goodput_bps<-2.5%  ", Gate("goodput_bps<-2.5%", "goodput_bps", False, -0.025)),
-        ("sendfile: goodput_bps < +0%", Gate("sendfile: goodput_bps < +0%", "goodput_bps", False, 0.0, "sendfile")),
-        ("a: b > c: goodput_bps > -1%", Gate("a: b > c: goodput_bps > -1%", "goodput_bps", True, -0.01, "a: b > c")),
-        ("absolute goodput_bps < -10%", Gate("absolute goodput_bps < -10%", "goodput_bps", False, -0.1, None, True)),
+        ("sender_cpu_s_per_gb > +5%", ChangeGate("sender_cpu_s_per_gb > +5%", SENDER, True, 0.05)),
+        ("  goodput_bps<-2.5%  ", ChangeGate("goodput_bps<-2.5%", "goodput_bps", False, -0.025)),
+        ("sendfile: goodput_bps < +0%", ChangeGate("sendfile: goodput_bps < +0%", "goodput_bps", False, 0.0, "sendfile")),
+        ("a: b > c: goodput_bps > -1%", ChangeGate("a: b > c: goodput_bps > -1%", "goodput_bps", True, -0.01, "a: b > c")),
+        ("absolute goodput_bps < -10%", ChangeGate("absolute goodput_bps < -10%", "goodput_bps", False, -0.1, None, True)),
         (
             "absolute copy@1MiB: goodput_bps < -10%",
-            Gate("absolute copy@1MiB: goodput_bps < -10%", "goodput_bps", False, -0.1, "copy@1MiB", True),
+            ChangeGate("absolute copy@1MiB: goodput_bps < -10%", "goodput_bps", False, -0.1, "copy@1MiB", True),
         ),
     ],
 )

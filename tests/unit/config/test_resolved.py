@@ -13,7 +13,7 @@ from support.paths import ROOT
 
 from zcload import config
 from zcload.config.crossover import CrossoverSection
-from zcload.config.resolved import REFUSED, Resolved, Table
+from zcload.config.resolved import REFUSED, ConfigTable, Resolved
 from zcload.config.sections import StopSection, StudySection, VariantSection, WorkloadSection
 from zcload.config.server_section import ServerSection
 from zcload.errors import ConfigError
@@ -124,7 +124,7 @@ def test_refused_values_are_left_out_and_known_to_be():
 @pytest.mark.parametrize("written", [None, 3, [], "x"])
 def test_a_section_that_is_no_table_has_no_values(written):
     """Where a section itself is refused all of its keys are, defaults included."""
-    table = Table(WorkloadSection, written, ("workload",))
+    table = ConfigTable(WorkloadSection, written, ("workload",))
     assert table.value("chunk") is REFUSED
     assert not table.is_known("chunk")
     assert not table.never_holds("transfer", "per-file")

@@ -8,8 +8,8 @@ from dataclasses import fields, replace
 
 import pytest
 
-from zcload.host.doctor import JUDGES, Finding, cautions, findings
-from zcload.host.environment import Sample, foreign_processes, memlock_limit, memory, take_sample
+from zcload.host.doctor import JUDGES, HostFinding, cautions, findings
+from zcload.host.environment import LoadSample, foreign_processes, memlock_limit, memory, take_sample
 from zcload.host.topology import Host
 from zcload.model.cautions import Caution
 from zcload.model.checks import CHECKS
@@ -101,7 +101,7 @@ def test_every_check_reports_once_and_in_full(tmp_path):
     for found in (examine(tmp_path / "quiet"), examine(tmp_path / "empty", files={})):
         assert list(found) == list(CHECKS)
         assert set(JUDGES) == set(CHECKS)
-        assert all(getattr(finding, field.name) for finding in found.values() for field in fields(Finding) if field.name != "private")
+        assert all(getattr(finding, field.name) for finding in found.values() for field in fields(HostFinding) if field.name != "private")
 
 
 def test_what_a_host_does_not_say_is_a_note_at_most(tmp_path):
@@ -238,7 +238,7 @@ def test_load_is_what_was_neither_idle_nor_waiting(tmp_path, after, busy, steal)
     processes = iter([{1: ("init", 5.0), 2: ("rsync", 1.0)}, {1: ("init", 5.0), 2: ("rsync", 1.5), 3: ("new", 0.75)}])
     sample = take_sample(host, 0.25, iter([10.0, 11.0]).__next__, sleep, lambda: next(processes))
     assert slept == [0.25]
-    assert sample == Sample(2, pytest.approx(busy), pytest.approx(steal), (("new", 0.75), ("rsync", 0.5)))
+    assert sample == LoadSample(2, pytest.approx(busy), pytest.approx(steal), (("new", 0.75), ("rsync", 0.5)))
 
 
 def test_no_sample_without_counters(tmp_path):

@@ -12,7 +12,7 @@ from support.fake_results import Cost, Result, header, lane
 from zcload.analysis.summary import summarise
 from zcload.host.machine import Machine
 from zcload.linux import perf_event
-from zcload.linux.perf_event import Ability, Counters, ability
+from zcload.linux.perf_event import Ability, PerfCounters, ability
 from zcload.report.tables.overview import method
 from zcload.runner.perf_window import count
 
@@ -57,7 +57,7 @@ def test_an_event_of_another_process_is_counted(event, child, leaks):
     able, (pid, work), before = able_to(event), child, leaks()
     if event == "migrations" and len(os.sched_getaffinity(0)) < 2:
         pytest.skip("there is one CPU only (give it two)")
-    counters = Counters([pid], able)
+    counters = PerfCounters([pid], able)
     counters.start()
     assert counters.read()[event] == 0
     work()

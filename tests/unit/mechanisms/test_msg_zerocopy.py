@@ -19,7 +19,7 @@ from support.own_memory import status_bytes
 
 from zcload.errors import StudyError
 from zcload.linux import memory
-from zcload.linux.errqueue import IP_RECVERR, IPV6_RECVERR, SOL_IP, SOL_IPV6, Ledger, Range, ledger_of, parse
+from zcload.linux.errqueue import IP_RECVERR, IPV6_RECVERR, SOL_IP, SOL_IPV6, CompletionRange, Ledger, ledger_of, parse
 from zcload.linux.memory import address_of, anonymous, slots
 from zcload.mechanisms import MECHANISMS
 from zcload.mechanisms.base import Mechanism, Unavailable
@@ -98,12 +98,12 @@ def transfer(cls, sender, receiver, file, chunk, passes=1, stall_s=0.0, spoil=No
     ("ancillary", "expected"),
     [
         ([], []),
-        ([message(0, 0)], [Range(0, 0, False)]),  # one send
-        ([message(3, 9)], [Range(3, 9, False)]),  # merged
-        ([message(3, 9, code=1)], [Range(3, 9, True)]),  # copied after all
-        ([message(0, 1, family=6)], [Range(0, 1, False)]),
-        ([message(NEWEST, 2, code=1, family=6)], [Range(NEWEST, 2, True)]),  # over the wrap
-        ([message(0, 1), message(5, 5, code=1)], [Range(0, 1, False), Range(5, 5, True)]),
+        ([message(0, 0)], [CompletionRange(0, 0, False)]),  # one send
+        ([message(3, 9)], [CompletionRange(3, 9, False)]),  # merged
+        ([message(3, 9, code=1)], [CompletionRange(3, 9, True)]),  # copied after all
+        ([message(0, 1, family=6)], [CompletionRange(0, 1, False)]),
+        ([message(NEWEST, 2, code=1, family=6)], [CompletionRange(NEWEST, 2, True)]),  # over the wrap
+        ([message(0, 1), message(5, 5, code=1)], [CompletionRange(0, 1, False), CompletionRange(5, 5, True)]),
     ],
 )
 def test_ranges_are_read_from_control_messages(ancillary, expected):
@@ -131,7 +131,7 @@ def test_anything_else_in_the_error_queue_is_an_error(ancillary, why):
 )
 def test_ranges_include_both_ends_and_wrap(first, last, sends):
     """A range holds both its ends, over the wrap of 32 bits too."""
-    assert Range(first, last, False).sends == sends
+    assert CompletionRange(first, last, False).sends == sends
 
 
 # The ledger.
@@ -141,7 +141,7 @@ def test_ids_wrap_after_32_bits():
     """The id after 2^32 - 1 is 0, and a range over the wrap completes what lies on both sides of it."""
     ledger = Ledger(first=NEWEST - 1)
     assert [ledger.hand(10) for _ in range(4)] == [NEWEST - 1, NEWEST, 0, 1]
-    ledger.complete(Range(NEWEST, 0, True))
+    ledger.complete(CompletionRange(NEWEST, 0, True))
     assert list(ledger.pending) == [NEWEST - 1, 1]
     assert (ledger.completions, ledger.copied, ledger.pinned_bytes, ledger.pinned_bytes_max) == (2, 2, 20, 40)
 
@@ -151,7 +151,7 @@ def test_completions_may_come_out_of_order():
     ledger = Ledger()
     for _ in range(5):
         ledger.hand(1)
-    for done in (Range(3, 4, True), Range(0, 1, False), Range(2, 2, False)):
+    for done in (CompletionRange(3, 4, True), CompletionRange(0, 1, False), CompletionRange(2, 2, False)):
         ledger.complete(done)
     assert not ledger.pending
     assert (ledger.completions, ledger.copied) == (5, 2)
@@ -161,11 +161,11 @@ def test_completions_may_come_out_of_order():
 @pytest.mark.parametrize(
     ("done", "why"),
     [
-        (Range(0, 0, False), "send 0 is not out"),  # a duplicate
-        (Range(0, 1, False), "send 0 is not out"),  # partly a duplicate
-        (Range(3, 3, False), "send 3 is not out"),  # never made
-        (Range(2, 3, False), "send 3 is not out"),
-        (Range(2, 1, False), "only 2 are out"),  # nearly 2^32 sends
+        (CompletionRange(0, 0, False), "send 0 is not out"),  # a duplicate
+        (CompletionRange(0, 1, False), "send 0 is not out"),  # partly a duplicate
+        (CompletionRange(3, 3, False), "send 3 is not out"),  # never made
+        (CompletionRange(2, 3, False), "send 3 is not out"),
+        (CompletionRange(2, 1, False), "only 2 are out"),  # nearly 2^32 sends
     ],
 )
 def test_a_completion_that_does_not_add_up_is_an_error(done, why):
@@ -173,7 +173,7 @@ def test_a_completion_that_does_not_add_up_is_an_error(done, why):
     ledger = Ledger()
     for _ in range(3):
         ledger.hand(1)
-    ledger.complete(Range(0, 0, False))
+    ledger.complete(CompletionRange(0, 0, False))
     with pytest.raises(StudyError, match=why):
         ledger.complete(done)
 

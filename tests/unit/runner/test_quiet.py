@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from zcload.errors import Interrupted
-from zcload.host.environment import Sample
+from zcload.host.environment import LoadSample
 from zcload.linux import interrupt
 from zcload.runner.quiet import wait_for_quiet
 
-BUSY = Sample(2, 0.93, 0.0, (("python3", 0.91),))
-CALM = Sample(2, 0.05, 0.0)
+BUSY = LoadSample(2, 0.93, 0.0, (("python3", 0.91),))
+CALM = LoadSample(2, 0.05, 0.0)
 
 
 def waited(samples, longest_s=60.0):

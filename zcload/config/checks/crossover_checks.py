@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from zcload.config.crossover import FEWEST, NO_RATE, axis_values
 from zcload.config.finding import Finding, near_miss
 from zcload.config.registries import moves_payload
-from zcload.config.resolved import REFUSED, Resolved, Table
+from zcload.config.resolved import REFUSED, ConfigTable, Resolved
 from zcload.model.units import ValueRefused, shown
 
 _ENDS = ("low", "high")
@@ -23,7 +23,7 @@ def find_crossover(config: Resolved) -> Iterator[Finding]:
     yield from _values(config.workload, section)
 
 
-def _contender(config: Resolved, section: Table) -> Iterator[Finding]:
+def _contender(config: Resolved, section: ConfigTable) -> Iterator[Finding]:
     written = config.study.written.get("variants")
     if not config.study.is_table or ("variants" in config.study and not isinstance(written, list)):
         return
@@ -63,7 +63,7 @@ def _other_keys(config: Resolved, sweep: str) -> Iterator[Finding]:
         yield Finding(path, "transfer_size only works with transfer = 'per-file'", "set workload.transfer to 'per-file'")
 
 
-def _values(workload: Table, section: Table) -> Iterator[Finding]:
+def _values(workload: ConfigTable, section: ConfigTable) -> Iterator[Finding]:
     """Find what keeps the values of the swept key from being looked along: those of the list, or those between the ends."""
     sweep = section.value("sweep")
     if sweep in workload:
@@ -82,7 +82,7 @@ def _values(workload: Table, section: Table) -> Iterator[Finding]:
             yield Finding(section.at(refused.args[1]), refused.what, refused.remedy)
 
 
-def _list(workload: Table, sweep: str, count: int) -> Iterator[Finding]:
+def _list(workload: ConfigTable, sweep: str, count: int) -> Iterator[Finding]:
     found = workload.values(sweep)
     if sweep == "transfer_size":
         for each in found:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from zcload.config.finding import Finding
 from zcload.config.registries import takes_whole_passes
-from zcload.config.resolved import Found, Resolved, Table
+from zcload.config.resolved import ConfigTable, Found, Resolved
 from zcload.model.schedule import LEAST_BURSTS, LEAST_OF_EACH, LONGEST_WINDOW_S, window_s
 from zcload.model.units import format_size, human_rate
 
@@ -45,7 +45,7 @@ def find_slow_rates(config: Resolved) -> Iterator[Finding]:
         yield Finding(rate.path, f"{what}: expected at most {LONGEST_PASS_S:g} s", "a smaller file_size")
 
 
-def _mechanisms(config: Resolved) -> Iterator[Table]:
+def _mechanisms(config: Resolved) -> Iterator[ConfigTable]:
     return (variant for variant in config.variants if variant not in config.servers)
 
 

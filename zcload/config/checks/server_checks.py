@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from zcload.config.finding import Finding, near_miss
 from zcload.config.registries import tls_sinks
-from zcload.config.resolved import Resolved, Table
+from zcload.config.resolved import ConfigTable, Resolved
 from zcload.model.placeholders import ONLY_WITH_TLS, held
 from zcload.model.units import shown
 
@@ -29,7 +29,7 @@ def find_servers(config: Resolved) -> Iterator[Finding]:
         yield from _small_files(config)
 
 
-def _started_or_attached(server: Table, workload: Table) -> Iterator[Finding]:
+def _started_or_attached(server: ConfigTable, workload: ConfigTable) -> Iterator[Finding]:
     if "attach" not in server:
         if "command" not in server:
             remedy = "as in command = ['nginx', '-c', '{dir}/nginx.conf'], or attach = PID"
@@ -55,7 +55,7 @@ def _started_or_attached(server: Table, workload: Table) -> Iterator[Finding]:
         yield Finding(server.at("attach"), what, "set workload.file to the file that it serves")
 
 
-def _tls(server: Table, workload: Table) -> Iterator[Finding]:
+def _tls(server: ConfigTable, workload: ConfigTable) -> Iterator[Finding]:
     """Find where the certificate of a server, its sink and *tls* do not go together."""
     used = {key: set().union(*map(held, _texts(server.written.get(key)))) for key in _WITH_PLACEHOLDERS}
     for key, names in used.items():
@@ -88,7 +88,7 @@ def _texts(value: object) -> Iterator[str]:
             yield each
 
 
-def _over(server: Table, config: Resolved) -> Iterator[Finding]:
+def _over(server: ConfigTable, config: Resolved) -> Iterator[Finding]:
     over, own = server.text("over"), server.text("name")
     names = [contender.name for contender in config.contenders if contender.name not in (None, own)]
     if over is not None and over not in names:

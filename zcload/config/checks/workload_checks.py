@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from zcload.config.finding import Finding
-from zcload.config.resolved import Resolved, Table
+from zcload.config.resolved import ConfigTable, Resolved
 from zcload.model.units import shown
 
 MOST_POINTS = 10_000  # at one second each a run of hours: more is a slip in a list
@@ -32,7 +32,7 @@ def find_workload(config: Resolved) -> Iterator[Finding]:
         yield from _arrivals(workload)
 
 
-def _without_effect(workload: Table, keys: tuple[str, ...], what: str, remedy: str) -> Iterator[Finding]:
+def _without_effect(workload: ConfigTable, keys: tuple[str, ...], what: str, remedy: str) -> Iterator[Finding]:
     for key in keys:
         yield from (Finding(found.path, what, remedy) for found in workload.changed(key)[:1])
 
@@ -49,7 +49,7 @@ def _cold(config: Resolved) -> Iterator[Finding]:
             yield Finding(found.path, "lanes that run at the same time warm the file for each other", "schedule = 'alternate'")
 
 
-def _small_files(workload: Table) -> Iterator[Finding]:
+def _small_files(workload: ConfigTable) -> Iterator[Finding]:
     rates = workload.changed("rate")
     if rates and workload.never_holds("transfer", "stream"):
         yield Finding(rates[0].path, "only works with transfer = 'stream'", "set transfer_rate, files per second, instead")
@@ -63,7 +63,7 @@ def _small_files(workload: Table) -> Iterator[Finding]:
             yield Finding(found.path, "small files are sent repeatedly and do not stay cold", "transfer = 'stream'")
 
 
-def _arrivals(workload: Table) -> Iterator[Finding]:
+def _arrivals(workload: ConfigTable) -> Iterator[Finding]:
     scheduled, rates = workload.changed("arrivals"), workload.changed("transfer_rate")
     if not (workload.is_known("arrivals") and workload.is_known("transfer_rate")):
         return

@@ -14,7 +14,7 @@ LEAD_NS = 500_000  # from the gate's opening to the schedule's origin: a sender 
 POISSON_GAPS = 1 << 14  # of a sender, before its gaps come again
 
 
-class Schedule:
+class ArrivalSchedule:
     """One sender's arrivals, window after window."""
 
     def begin(self, origin_ns: int) -> None:
@@ -30,7 +30,7 @@ class Schedule:
         raise NotImplementedError
 
 
-class Constant(Schedule):
+class Constant(ArrivalSchedule):
     """Arrival k of the lane is at k / *per_s* from the origin, exact to the nanosecond, in every window anew."""
 
     def __init__(self, per_s: float, senders: int, sender: int) -> None:
@@ -50,7 +50,7 @@ class Constant(Schedule):
         self._number += self._senders
 
 
-class Poisson(Schedule):
+class Poisson(ArrivalSchedule):
     """Exponential gaps with a mean of senders / *per_s*, drawn beforehand and alike for a *seed*.
 
     Each window goes on where the last one ended: the process forgets, so that is a window of it like any other.
@@ -77,6 +77,6 @@ class Poisson(Schedule):
             self._next = 0
 
 
-def schedule(arrivals: str, per_s: float, senders: int, sender: int, seed: int) -> Schedule:
+def schedule(arrivals: str, per_s: float, senders: int, sender: int, seed: int) -> ArrivalSchedule:
     """Return the schedule of one sender of a lane with so many arrivals a second: "constant" or "poisson"."""
     return Poisson(per_s, senders, sender, seed) if arrivals == "poisson" else Constant(per_s, senders, sender)

@@ -6,7 +6,7 @@ import socket
 from dataclasses import dataclass
 
 from zcload.lane.network import Network
-from zcload.lane.small_files.arrivals import LEAD_NS, Schedule, schedule
+from zcload.lane.small_files.arrivals import LEAD_NS, ArrivalSchedule, schedule
 from zcload.lane.small_files.catalogue import Catalogue, lay_out
 from zcload.lane.small_files.fresh_connections import FreshConnector, open_door
 from zcload.lane.small_files.latency_log import LatencyLog, records
@@ -40,7 +40,7 @@ class TransferPlan:
         """Return the file of the catalogue that *sender* begins with."""
         return self.catalogue.start(sender, self.point.senders)
 
-    def schedule(self, sender: int) -> Schedule:
+    def schedule(self, sender: int) -> ArrivalSchedule:
         """Return the arrivals of *sender*; there must be some."""
         point = self.point
         assert point.transfers_per_s is not None

@@ -20,7 +20,7 @@ Send = Callable[[socket.socket, str], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
+class DemoContender:
     """One sender. *send(sock, path)* opens, reads and sends; what it returns is kept alive until the clock has stopped."""
 
     name: str
@@ -57,8 +57,8 @@ def _read_send(chunk: int) -> Send:
 
 
 CONTENDERS = (
-    Contender(SLURP, "the whole file into fresh memory, then sendall: the note's first sender", _slurp, holds_file=True),
-    Contender(SENDFILE, "sendfile in steps of 64 KiB: the note's second sender", _sendfile),
-    Contender(READ, "read and send in steps of 64 KiB through one reused buffer", _read_send(64 << 10)),
-    Contender(READ_256, "the same in steps of 256 KiB", _read_send(256 << 10)),
+    DemoContender(SLURP, "the whole file into fresh memory, then sendall: the note's first sender", _slurp, holds_file=True),
+    DemoContender(SENDFILE, "sendfile in steps of 64 KiB: the note's second sender", _sendfile),
+    DemoContender(READ, "read and send in steps of 64 KiB through one reused buffer", _read_send(64 << 10)),
+    DemoContender(READ_256, "the same in steps of 256 KiB", _read_send(256 << 10)),
 )

@@ -13,7 +13,7 @@ from zcload.linux import interrupt
 from zcload.model.progress import Progress, Viewer, nobody
 from zcload.model.study import Point
 from zcload.model.units import human_bytes
-from zcload.oneshot.demo.contenders import CONTENDERS, NOTE_BYTES, Contender
+from zcload.oneshot.demo.contenders import CONTENDERS, NOTE_BYTES, DemoContender
 from zcload.oneshot.demo.result import Demo, Figures
 from zcload.oneshot.demo.timed_transfer import TimedTransfer, transfer
 from zcload.oneshot.send import open_file
@@ -108,7 +108,7 @@ def _cautions(source: Source) -> tuple[str, ...]:
 
 
 def _measure(
-    source: Source, running: list[Contender], rounds: int, rng: random.Random, done: Rounds, out: dict[str, str], view: Viewer
+    source: Source, running: list[DemoContender], rounds: int, rng: random.Random, done: Rounds, out: dict[str, str], view: Viewer
 ) -> None:
     """Verify, then append a dict of trials to *done* for every whole round; a contender that no longer fits goes to *out*."""
     for turn, contender in enumerate(running):
@@ -131,7 +131,7 @@ def _measure(
         running = [contender for contender in running if contender.name not in out]
 
 
-def _figures(contender: Contender, done: Rounds, out: str | None) -> Figures:
+def _figures(contender: DemoContender, done: Rounds, out: str | None) -> Figures:
     if out is not None:
         return Figures(contender.name, contender.what, skipped=out)
     trials = [trials[contender.name] for trials in done]

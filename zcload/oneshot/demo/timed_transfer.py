@@ -18,7 +18,7 @@ from zcload.lane.connections import connect
 from zcload.lane.payload import Source
 from zcload.lane.worker import send_message, spawn
 from zcload.model.study import Point
-from zcload.oneshot.demo.contenders import NOTE_STEP, Contender
+from zcload.oneshot.demo.contenders import NOTE_STEP, DemoContender
 
 _SLOWEST_BYTES_PER_S = 10e6  # a transfer slower than this is taken for stuck
 _PATIENCE_S = 60.0
@@ -34,7 +34,7 @@ class TimedTransfer:
     sender_minor_faults: int
 
 
-def transfer(contender: Contender, source: Source, *, verify: bool = False) -> TimedTransfer:
+def transfer(contender: DemoContender, source: Source, *, verify: bool = False) -> TimedTransfer:
     """Have *contender* send the file once; with *verify* the receiver digests it, so that the figures mean nothing.
 
     Raises StudyError if an end fails or the bytes are not the file's, Interrupted on a signal; leaves no process behind.
@@ -67,7 +67,7 @@ def transfer(contender: Contender, source: Source, *, verify: bool = False) -> T
     return TimedTransfer(sent["seconds"], sent["cpu_s"], received["cpu_s"], sent["minor_faults"])
 
 
-def _send(control: socket.socket, contender: Contender, sock: socket.socket, fd: int) -> None:
+def _send(control: socket.socket, contender: DemoContender, sock: socket.socket, fd: int) -> None:
     path = f"/proc/self/fd/{fd}"  # opened anew, so with a position and a read-ahead of its own
     send_message(control, ready=True)
     control.recv(16)

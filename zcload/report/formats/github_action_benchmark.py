@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from zcload.report.formats.named_figures import Figure, Named, named
+from zcload.report.formats.named_figures import Figure, NamedFigure, named
 from zcload.report.text.figures import significant
 from zcload.report.text.labels import in_a_sentence
 from zcload.store.reader import Result
@@ -28,7 +28,7 @@ def render(results: Sequence[Result]) -> str:
     return json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def _entry(name: str, unit: str, figure: Figure, each: Named) -> dict[str, object]:
+def _entry(name: str, unit: str, figure: Figure, each: NamedFigure) -> dict[str, object]:
     interval = f"95 % interval {significant(figure['low'])}..{significant(figure['high'])}"
     half = significant((figure["high"] - figure["low"]) / 2)
     return {

@@ -15,7 +15,7 @@ Figure = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedFigure:
     """One figure that exists: of which study, point and variant, in which metric; *ratio* is it over the *baseline*'s, None without.
 
     *label* is what must not be missed beside the variant's figures.
@@ -32,7 +32,7 @@ class Named:
     ratio: Figure | None
 
 
-def named(results: Sequence[Result], format: str) -> Iterator[Named]:
+def named(results: Sequence[Result], format: str) -> Iterator[NamedFigure]:
     """Return every figure of *results*; raises ConfigError if two would have one name: a name has one value in these formats."""
     seen: set[str] = set()
     for result in results:
@@ -44,7 +44,7 @@ def named(results: Sequence[Result], format: str) -> Iterator[Named]:
         yield from _of(result.summary, study)
 
 
-def _of(summary: Mapping[str, Any], study: str) -> Iterator[Named]:
+def _of(summary: Mapping[str, Any], study: str) -> Iterator[NamedFigure]:
     for point in summary["points"]:
         compared = {(c["variant"], c["metric"]): c for c in point["comparisons"] if c["ratio"]["estimate"] is not None}
         for variant in point["variants"]:
@@ -52,7 +52,9 @@ def _of(summary: Mapping[str, Any], study: str) -> Iterator[Named]:
                 if key in METRICS and figure["estimate"] is not None:
                     c = compared.get((variant["name"], key))
                     ratio = (c["baseline"], c["ratio"]) if c else (None, None)
-                    yield Named(study, point["name"], variant["name"], variant["mechanism"], label(variant), METRICS[key], figure, *ratio)
+                    yield NamedFigure(
+                        study, point["name"], variant["name"], variant["mechanism"], label(variant), METRICS[key], figure, *ratio
+                    )
 
 
 def records_of(result: Result, format: str) -> Iterable[Mapping[str, Any]]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from zcload.model.metrics import METRICS
-from zcload.report.formats.named_figures import Named, named
+from zcload.report.formats.named_figures import NamedFigure, named
 from zcload.store.reader import Result
 
 _BOUNDS = {"": "estimate", "_low": "low", "_high": "high"}
@@ -56,7 +56,7 @@ def _about(results: Sequence[Result]) -> Iterator[str]:
         yield f"zcload_started_timestamp_seconds{_labels(study=result.summary['name'])} {seconds!r}"
 
 
-def _families(name: str, what: str, figures: Sequence[Named]) -> Iterator[str]:
+def _families(name: str, what: str, figures: Sequence[NamedFigure]) -> Iterator[str]:
     for suffix, bound in _BOUNDS.items():
         end = "" if bound == "estimate" else f"; {bound} end of the 95 % interval"
         yield f"# TYPE {name}{suffix} gauge"
@@ -65,7 +65,7 @@ def _families(name: str, what: str, figures: Sequence[Named]) -> Iterator[str]:
             yield f"{name}{suffix}{_labels(**_of(each, name))} {_value(each, name)[bound]!r}"
 
 
-def _of(each: Named, name: str) -> dict[str, str | None]:
+def _of(each: NamedFigure, name: str) -> dict[str, str | None]:
     own: dict[str, str | None] = {
         "study": each.study,
         "point": each.point,
@@ -76,7 +76,7 @@ def _of(each: Named, name: str) -> dict[str, str | None]:
     return {**own, "baseline": each.baseline, "metric": each.metric.key} if name == "zcload_ratio" else own
 
 
-def _value(each: Named, name: str) -> Mapping[str, Any]:
+def _value(each: NamedFigure, name: str) -> Mapping[str, Any]:
     return each.ratio if name == "zcload_ratio" and each.ratio is not None else each.figure
 
 

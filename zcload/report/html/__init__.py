@@ -27,7 +27,7 @@ SENTENCES = 12  # more of them are folded away behind the table of verdicts
 
 
 @dataclass(slots=True)
-class Figure:
+class PageFigure:
     """A chart on the page; without *drawings* its table alone."""
 
     chart: Chart
@@ -36,26 +36,26 @@ class Figure:
 
 
 @dataclass(slots=True)
-class Section:
+class PageSection:
     """One point: its charts, the tables that no chart shows, how it was measured."""
 
     title: str
     anchor: str
-    figures: list[Figure]
+    figures: list[PageFigure]
     tables: list[Table]
 
 
 @dataclass(slots=True)
-class Study:
+class PageStudy:
     """One result on the page."""
 
     summary: Mapping[str, Any]
     anchor: str
     answer: list[str]
     verdicts: Table | None
-    figures: list[Figure]
+    figures: list[PageFigure]
     tables: list[Table]
-    sections: list[Section]
+    sections: list[PageSection]
     method: list[tuple[str, list[str]]]
     environment: list[tuple[str, str]]
     config: str
@@ -79,11 +79,11 @@ def render(results: Sequence[Result]) -> str:
     return page.render(studies=studies, style=style, charts=draw.available(), remedy=draw.REMEDY, sentences=SENTENCES) + "\n"
 
 
-def _study(result: Result, prefix: str, shares: int) -> Study:
+def _study(result: Result, prefix: str, shares: int) -> PageStudy:
     summary = result.summary
     view = view_of(summary, read_raw(result.records))
-    figures = [Figure(chart, prefix + chart.name) for chart in study_charts(view)]
-    study = Study(
+    figures = [PageFigure(chart, prefix + chart.name) for chart in study_charts(view)]
+    study = PageStudy(
         summary,
         f"{prefix}study",
         answer(summary),
@@ -114,14 +114,14 @@ def _whole(summary: Mapping[str, Any], shown: set[str]) -> list[Table]:
     return [table for _, found in sections(summary) for table in found if table.title not in shown | points]
 
 
-def _section(view: View, number: int | None, point: Point, place: int, prefix: str) -> Section:
+def _section(view: View, number: int | None, point: Point, place: int, prefix: str) -> PageSection:
     charts = [] if number is None else list(point_charts(view, number, point))
     shown = {chart.table.title for chart in charts if chart.table}
     several = len(view.summary["points"]) > 1
-    return Section(
+    return PageSection(
         point["name"] or ("The point" if several else "The variants"),
         f"{prefix}point-{place + 1}",
-        [Figure(chart, prefix + chart.name) for chart in charts],
+        [PageFigure(chart, prefix + chart.name) for chart in charts],
         [table for table in tables(view.summary, point) if table.title not in shown],
     )
 
@@ -165,13 +165,13 @@ def _fact(value: Any) -> str:
     return str(value)
 
 
-def _draw(studies: Sequence[Study]) -> None:
+def _draw(studies: Sequence[PageStudy]) -> None:
     """Draw the charts of all *studies* at once, those of the studies first, then by rank within their points, while there is room."""
-    ranked: list[tuple[int, Study, Figure]] = [(0, study, figure) for study in studies for figure in study.figures]
+    ranked: list[tuple[int, PageStudy, PageFigure]] = [(0, study, figure) for study in studies for figure in study.figures]
     for study in studies:
         ranked += [(1 + rank, study, figure) for section in study.sections for rank, figure in enumerate(section.figures)]
     ranked.sort(key=lambda each: each[0])  # stable: points stay in order
-    chosen: list[tuple[Study, Figure]] = []
+    chosen: list[tuple[PageStudy, PageFigure]] = []
     panels = 0
     for _, study, figure in ranked:
         panels += len(figure.chart.panels)

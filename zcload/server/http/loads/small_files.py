@@ -10,7 +10,7 @@ import hashlib
 import time
 
 from zcload.lane.board import GATE, OPENED_NS, TRANSFERS, UNTIL_NS
-from zcload.lane.small_files.arrivals import LEAD_NS, Schedule
+from zcload.lane.small_files.arrivals import LEAD_NS, ArrivalSchedule
 from zcload.lane.small_files.transfer_plan import TransferPlan
 from zcload.linux.process import wake_on_time
 from zcload.model.study import Point
@@ -131,7 +131,7 @@ class ScheduledSmallFiles(SmallFiles):
 
     def __init__(self, means: RequestMeans) -> None:
         super().__init__(means)
-        self._schedules: dict[int, Schedule] = {number: self._plan.schedule(number) for number in self._progress}
+        self._schedules: dict[int, ArrivalSchedule] = {number: self._plan.schedule(number) for number in self._progress}
         self._due_queue = DueQueue(self.fetcher, self._begin)
         self.counts = self._due_queue.counts
         wake_on_time()
