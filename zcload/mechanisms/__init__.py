@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zcload.mechanisms.base import ExternalSender, FileEndedEarly, Mechanism, Unavailable
+from zcload.mechanisms.copyfileobj import Copyfileobj
 from zcload.mechanisms.ktls_sendfile import KtlsSendfile
 from zcload.mechanisms.mmap_send import MmapSend
 from zcload.mechanisms.msg_zerocopy import MsgZerocopy
@@ -10,13 +11,16 @@ from zcload.mechanisms.msg_zerocopy_buffer import MsgZerocopyBuffer
 from zcload.mechanisms.null import Null
 from zcload.mechanisms.read_send import ReadSend
 from zcload.mechanisms.sendfile import Sendfile
+from zcload.mechanisms.sendmsg_vectors import SendmsgVectors
 from zcload.mechanisms.slurp_send import SlurpSend
+from zcload.mechanisms.socket_sendfile import SocketSendfile
 from zcload.mechanisms.splice import Splice
 from zcload.mechanisms.uring_null import UringNull
 from zcload.mechanisms.uring_read_send import UringReadSend
 from zcload.mechanisms.uring_send_zc import UringSendZc
 from zcload.mechanisms.uring_send_zc_fixed import UringSendZcFixed
 from zcload.mechanisms.uring_splice import UringSplice
+from zcload.mechanisms.vmsplice import VmspliceSend
 from zcload.model.study import Contender, Variant
 
 MECHANISMS: dict[str, type[Mechanism]] = {
@@ -34,6 +38,10 @@ MECHANISMS: dict[str, type[Mechanism]] = {
         UringSendZcFixed,
         UringSplice,
         KtlsSendfile,
+        VmspliceSend,
+        SendmsgVectors,
+        SocketSendfile,
+        Copyfileobj,
         Null,
         UringNull,
     )

@@ -522,6 +522,10 @@ def test_a_trial_that_fails_says_why(raises, reason, remedy):
         ("uring_send_zc", "part"),
         ("uring_send_zc_fixed", "none"),
         ("uring_splice", "all"),
+        ("vmsplice", "all"),
+        ("sendmsg_vectors", "none"),
+        ("socket_sendfile", "all"),
+        ("copyfileobj", "none"),
     ],
 )
 def test_whose_bytes_a_late_change_reaches(name, reached, source_file):

@@ -113,7 +113,7 @@ def fitted(table: Table, width: int) -> str:
     return drawn
 
 
-_DROPPED_FIRST = ("cores", "Gbit/s", "CPU s/GB", "server s/GB")  # of the verdict table; else columns go from the right
+_DROPPED_FIRST = ("CPU cores", "Gbit/s", "CPU s/GB", "server s/GB")  # of the verdict table; else columns go from the right
 
 
 def _width(drawn: str) -> int:

@@ -35,7 +35,7 @@ def _one_point(summary: Summary, point: PointSummary) -> Table:
             verdict = "copied" if "cop" in said[v["name"]] else said[v["name"]]
         rows.append([name, saving_text(c["saving_percent"]) if c else "", _figure(cpu, 1.0), *figures, verdict])
     whose = "server s/GB" if metric != summary["headline"] else "CPU s/GB"
-    return Table("", ["variant", "saves (95 %)", whose, "Gbit/s", "cores", "verdict"], rows)
+    return Table("", ["variant", "saves (95 %)", whose, "Gbit/s", "CPU cores", "verdict"], rows)
 
 
 def _sweep(summary: Summary, points: list[PointSummary]) -> Table:
