@@ -179,6 +179,7 @@ def test_help_imports_next_to_nothing():
         "zcload.cli.app",
         "zcload.cli.command_line",
         "zcload.cli.options",
+        "zcload.cli.completion",
         "zcload.report",
     }
 

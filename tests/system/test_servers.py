@@ -306,6 +306,24 @@ def test_a_server_that_lacks_a_package_says_how_to_get_it(start):
         server.wait_ready(ADDRESS, lambda at: at)
 
 
+@pytest.mark.parametrize(("attach", "most"), [(True, 4), (False, 10)])
+def test_a_server_that_answers_wrongly_is_not_showered_with_requests(attach, most):
+    """A wrong answer is asked for again after pauses that double: a running server of the user's gets at most four requests."""
+    with socket.create_server((ADDRESS, 0)) as listener:
+        port = listener.getsockname()[1]
+        server = RunningServer("s", Server(attach=os.getpid() if attach else None, port=port), port)
+        server.pid = os.getpid()
+        asked = []
+
+        def probe(at):
+            asked.append(at)
+            raise StudyError("404 Not Found")
+
+        with pytest.raises(StudyError, match="404 Not Found"):
+            server.wait_ready(ADDRESS, probe)
+    assert 1 < len(asked) <= most
+
+
 def test_attach_changes_nothing_and_ends_nothing(root):
     """A server that runs already is measured and lives on, with the CPUs, the children and the files that it had."""
     port = free_port(ADDRESS)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from zcload import __version__
+from zcload.cli import completion
 from zcload.cli.options import Chunk, Full, NoHtml, NoProgress, NoWait, OutDirectory, OutFile, Seed, Set, SeveralNew, SummaryJson
 from zcload.report import FORMATS
 
@@ -41,12 +42,16 @@ def run(
         str,
         typer.Argument(
             metavar="CONFIG|RESULT_DIR",
+            autocompletion=completion.studies,
             help="Run this: a config file, the name of a shipped config (smoke, servers/nginx), a stored result, "
             "or the baseline, the first of the mechanisms to compare.",
         ),
     ],
     mechanisms: Annotated[
-        list[str] | None, typer.Argument(metavar="MECHANISM", help="Compare these mechanisms with the first one; without a config.")
+        list[str] | None,
+        typer.Argument(
+            metavar="MECHANISM", autocompletion=completion.mechanisms, help="Compare these mechanisms with the first one; without a config."
+        ),
     ] = None,
     out: OutDirectory = None,
     set_: Set = None,
@@ -55,9 +60,7 @@ def run(
     senders: Annotated[str | None, typer.Option(metavar="N", help="Use N sender processes in each lane.")] = None,
     rate: Annotated[str | None, typer.Option(metavar="RATE", help="Offer this load in each lane: 2Gbit/s, max.")] = None,
     time: Annotated[str | None, typer.Option(help="Measure this long in total, shared equally by the points: 20s, 5m.")] = None,
-    max_time: Annotated[
-        str | None, typer.Option(help="Measure each point this long; the points of a search share it. With --resume: set the new limit.")
-    ] = None,
+    max_time: Annotated[str | None, typer.Option(help="Measure each point this long; the points of a search share it.")] = None,
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the study as a TOML config to FILE, too.")] = None,
     replicates: Annotated[int | None, typer.Option(metavar="N", help="Measure in at least N fresh processes (stop.replicates).")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show the time, memory and CPUs that the study needs, and exit.")] = False,
@@ -200,7 +203,11 @@ def send(
     ] = "127.0.0.1:10000",
     via: Annotated[
         str,
-        typer.Option(metavar="MECHANISM", help="Send with MECHANISM (see `zcload mechanisms`), or compare several: read_send,sendfile."),
+        typer.Option(
+            metavar="MECHANISM",
+            autocompletion=completion.mechanisms,
+            help="Send with MECHANISM (see `zcload mechanisms`), or compare several: read_send,sendfile.",
+        ),
     ] = "sendfile",
     chunk: Annotated[str, typer.Option(help="Send this much in one call.")] = "256KiB",
     repeat: Annotated[int, typer.Option(metavar="N", help="Send it N times through each mechanism, in turn, and print the medians.")] = 1,
@@ -232,7 +239,7 @@ def report(
     ],
     format: Annotated[
         str,
-        typer.Option(help=f"Write this format: {', '.join(FORMATS)}; svg or png: each chart as a file."),
+        typer.Option(autocompletion=completion.formats, help=f"Write this format: {', '.join(FORMATS)}; svg or png: each chart as a file."),
     ] = "table",
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout; for svg and png to this directory.")] = None,
     chart: Annotated[list[str] | None, typer.Option(help="Write only this chart; with svg and png (repeatable).")] = None,
@@ -294,7 +301,9 @@ def compare(
 @app.command()
 def history(
     directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="List the results in DIR and below it.")] = Path("results"),
-    metric: Annotated[str | None, typer.Option(help="Show this metric from run to run instead of the list of results.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(autocompletion=completion.metrics, help="Show this metric from run to run instead of the list of results.")
+    ] = None,
     relative: Annotated[bool, typer.Option("--relative", help="Show the metric as a ratio to each run's own baseline.")] = False,
     by: Annotated[str, typer.Option(help="Group by date (result by result) or kernel (all results of a kernel together).")] = "date",
     study: Annotated[str | None, typer.Option(help="Show only results of this study.")] = None,
@@ -346,7 +355,11 @@ def doctor(
 def init(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Write this config here, with or without its folder: smoke, nginx [default: smoke]."),
+        typer.Argument(
+            metavar="[NAME]",
+            autocompletion=completion.configs,
+            help="Write this config here, with or without its folder: smoke, nginx [default: smoke].",
+        ),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the shipped configs and exit.")] = False,
 ) -> None:

@@ -33,6 +33,7 @@ from zcload.server.tree import ObservedTree
 
 CERTIFICATES = ".tls"  # in a server's own directory: no name of `files` begins with a dot
 _LOOK_S = 0.01
+_ATTACHED_LOOK_S = 0.25  # the same for a server that ran before: an answer that is wrong is most likely to stay so
 _SETTLE_S = 1.0  # how long a server that takes connections may still answer wrongly: it may be reading its config
 _LAST_LINES = 4
 _LINE = 200
@@ -134,6 +135,7 @@ class RunningServer:
         deadline = began + self.server.ready_s
         connected: float | None = None
         last = "it takes no connections"
+        pause_s = _LOOK_S
         while True:
             interrupt.check()
             self.check()
@@ -149,12 +151,14 @@ class RunningServer:
                 except StudyError as error:
                     self.check()
                     last = str(error)
+                    # A user's server is not showered with requests: each pause after a wrong answer is twice the last.
+                    pause_s = max(2 * pause_s, _LOOK_S if self.server.attach is None else _ATTACHED_LOOK_S)
                     if now > connected + _SETTLE_S:
                         raise StudyError(f"server {self.name}: {last}{self.last_words()}") from None
             if now > deadline:
                 late = f"was not ready within {self.server.ready_s:g} s at {address} port {self.port}"
                 raise StudyError(f"server {self.name} {late}: {last}{self.last_words()}")
-            interrupt.pause(_LOOK_S)
+            interrupt.pause(pause_s)
 
     def check(self) -> None:
         """Raise StudyError if the server has ended."""

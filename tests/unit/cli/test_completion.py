@@ -1,0 +1,51 @@
+"""What the shell completes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from zcload.cli import completion
+from zcload.config.shipped import shipped_configs
+from zcload.mechanisms import MECHANISMS
+from zcload.model.metrics import METRICS
+from zcload.report import FORMATS
+
+
+def test_every_name_is_completed():
+    """Nothing typed completes to every mechanism, config, format and metric."""
+    assert completion.mechanisms("") == list(MECHANISMS)
+    assert completion.configs("") == list(shipped_configs())
+    assert set(FORMATS) < set(completion.formats(""))
+    assert completion.metrics("") == list(METRICS)
+
+
+def test_a_list_of_mechanisms_completes_its_last():
+    """After a comma the last mechanism is completed, the others stay."""
+    assert completion.mechanisms("read_send,sendf") == ["read_send,sendfile"]
+
+
+def test_a_study_is_a_file_a_result_or_a_name(tmp_path, monkeypatch):
+    """`zcload run` completes configs and results of the directory, then shipped configs and mechanisms."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sm.toml").touch()
+    (tmp_path / "sm.bin").touch()
+    (tmp_path / "smr").mkdir()
+    (tmp_path / "smr" / "windows.jsonl").touch()
+    (tmp_path / "smd").mkdir()
+    assert completion.studies("sm") == ["sm.toml", "smd/", "smr", "small-files", "smoke"]
+    assert set(completion.studies("ngin")) == {"servers/nginx", "servers/nginx-rate"}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("zcload send f --via sendf", "sendfile"), ("zcload run smo", "smoke"), ("zcload report r --format open", "openmetrics")],
+)
+def test_the_shell_gets_the_names(words, expected, tmp_path):
+    """Bash's completion of the command offers the names."""
+    environment = {**os.environ, "_ZCLOAD_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    done = subprocess.run([sys.executable, "-m", "zcload"], env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert expected in done.stdout.split()

@@ -1,0 +1,50 @@
+"""What the shell completes: names of studies, mechanisms, formats and metrics. Each is looked up only when it is asked for."""
+
+from __future__ import annotations
+
+
+def studies(incomplete: str) -> list[str]:
+    """Return what `zcload run` may begin with: shipped configs, mechanisms, and files and results below the path typed so far."""
+    from glob import escape, glob
+    from pathlib import Path
+
+    from zcload.config.source import SUFFIXES
+    from zcload.store.reader import WINDOWS
+
+    found = []
+    for path in sorted(map(Path, glob(f"{escape(incomplete)}*"))):
+        if path.is_dir():
+            found.append(str(path) if (path / WINDOWS).exists() else f"{path}/")
+        elif path.suffix in SUFFIXES:
+            found.append(str(path))
+    return found + configs(incomplete) + mechanisms(incomplete)
+
+
+def configs(incomplete: str) -> list[str]:
+    """Return the shipped configs that begin so, by their name or its last part."""
+    from zcload.config.shipped import shipped_configs
+
+    return [name for name in shipped_configs() if name.startswith(incomplete) or name.rpartition("/")[2].startswith(incomplete)]
+
+
+def mechanisms(incomplete: str) -> list[str]:
+    """Return the mechanisms that begin so; after a comma, as in `--via A,B`, the last of them is completed."""
+    from zcload.mechanisms import MECHANISMS
+
+    done, comma, last = incomplete.rpartition(",")
+    return [f"{done}{comma}{name}" for name in MECHANISMS if name.startswith(last)]
+
+
+def formats(incomplete: str) -> list[str]:
+    """Return the formats of `zcload report` that begin so."""
+    from zcload.cli.output_files import PICTURES
+    from zcload.report import FORMATS
+
+    return [name for name in (*FORMATS, *PICTURES) if name.startswith(incomplete)]
+
+
+def metrics(incomplete: str) -> list[str]:
+    """Return the metrics that begin so."""
+    from zcload.model.metrics import METRICS
+
+    return [name for name in METRICS if name.startswith(incomplete)]
