@@ -12,7 +12,7 @@ from zcload.cli.output_files import PAGE, say_what_is_missing, write_page
 from zcload.cli.plan import show_plan
 from zcload.cli.report import print_report
 from zcload.cli.study_names import save, study_of_names, with_time
-from zcload.compare.gates import Gate, parse
+from zcload.compare.gates import ChangeGate, parse
 from zcload.compare.run_gates import check_gates, judge_run
 from zcload.config.overrides import Override
 from zcload.errors import ConfigError, GateTripped, Problem, ZcloadError
@@ -185,7 +185,7 @@ def carry_out(
     return int(bool(result.failed))
 
 
-def _gates(texts: Sequence[str], unproven: bool, study: Study) -> list[Gate]:
+def _gates(texts: Sequence[str], unproven: bool, study: Study) -> list[ChangeGate]:
     """Parse the gates of --fail-if; raises ConfigError before anything is measured for one that cannot be judged."""
     if unproven and not texts:
         raise ConfigError(Problem("there is no gate to prove", key="--fail-if-unproven", remedy="give one with --fail-if"))

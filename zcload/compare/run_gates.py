@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zcload.compare.gates import Gate, State
+from zcload.compare.gates import ChangeGate, State
 from zcload.errors import ConfigError, Problem
 
 
@@ -18,7 +18,7 @@ from zcload.errors import ConfigError, Problem
 class RunJudged:
     """What a gate says of one comparison of a result: *low* and *high* are the interval of the change in percent, None without one."""
 
-    gate: Gate
+    gate: ChangeGate
     point: str
     variant: str
     state: State
@@ -32,7 +32,7 @@ class RunJudged:
         return f"gate '{self.gate.text}' {how} by {self.variant}{where}: {change} against the baseline"
 
 
-def check_gates(gates: Sequence[Gate], variants: Sequence[str]) -> None:
+def check_gates(gates: Sequence[ChangeGate], variants: Sequence[str]) -> None:
     """Raise ConfigError for a gate that a run with these *variants* (the baseline left out) cannot be judged by."""
     for gate in gates:
         if gate.absolute:
@@ -44,7 +44,7 @@ def check_gates(gates: Sequence[Gate], variants: Sequence[str]) -> None:
         raise ConfigError(Problem(f"{gate.text!r}: {what}", key="--fail-if", remedy=remedy))
 
 
-def judge_run(gates: Sequence[Gate], summary: Mapping[str, Any]) -> list[RunJudged]:
+def judge_run(gates: Sequence[ChangeGate], summary: Mapping[str, Any]) -> list[RunJudged]:
     """Return what each gate says of each comparison that it is about, in order."""
     return [
         _judged(gate, point["name"], comparison)
@@ -55,7 +55,7 @@ def judge_run(gates: Sequence[Gate], summary: Mapping[str, Any]) -> list[RunJudg
     ]
 
 
-def _judged(gate: Gate, point: str, comparison: Mapping[str, Any]) -> RunJudged:
+def _judged(gate: ChangeGate, point: str, comparison: Mapping[str, Any]) -> RunJudged:
     ratio = comparison["ratio"]
     if ratio["low"] is None or ratio["high"] is None:
         return RunJudged(gate, point, comparison["variant"], "unproven", None, None)
