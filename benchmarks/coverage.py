@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from zcload.analysis.estimates import generation_log_ratio, ratio_to
 from zcload.analysis.stats import LOOKS, Bootstrap, generations_interval, half_width_percent, narrow_enough
 from zcload.analysis.tally import Generation
-from zcload.model.metrics import METRICS, TOTAL
+from zcload.model.metrics import METRICS, TOTAL_CPU_S_PER_GB
 
 COPY, OTHER = "copy", "other"
 RATIO = 0.65  # sendfile's share of the copy's CPU on loopback
@@ -156,7 +156,7 @@ def study(scenario: Scenario, rng: random.Random, looks: int = LOOKS) -> list[Ge
     widths: list[float] = []
     for generation in generations(scenario, rng):
         taken.append(generation)
-        log = generation_log_ratio(METRICS[TOTAL], OTHER, COPY, generation, COPY)
+        log = generation_log_ratio(METRICS[TOTAL_CPU_S_PER_GB], OTHER, COPY, generation, COPY)
         assert log is not None
         logs.append(log)
         if enough(logs, widths, looks):
@@ -171,7 +171,7 @@ def paired_coverage(scenario: Scenario, runs: int, *, seed: int = 1, size: int =
     """
     rng = random.Random(f"{seed} {scenario.name}")
     source = generations(scenario, rng)
-    population = [generation_log_ratio(METRICS[TOTAL], OTHER, COPY, next(source), COPY) or 0.0 for _ in range(size)]
+    population = [generation_log_ratio(METRICS[TOTAL_CPU_S_PER_GB], OTHER, COPY, next(source), COPY) or 0.0 for _ in range(size)]
     expected = sum(population) / size
     held = taken = 0
     for _ in range(runs):
@@ -191,7 +191,7 @@ def truth(scenario: Scenario, draws: int) -> dict[str, float]:
     total, sums = 0.0, {lane: {"total_cpu_s": 0.0, "sender_voluntary": 0.0} for lane in (COPY, OTHER)}
     for _ in range(draws):
         generation = next(source)
-        total += generation_log_ratio(METRICS[TOTAL], OTHER, COPY, generation, COPY) or 0.0
+        total += generation_log_ratio(METRICS[TOTAL_CPU_S_PER_GB], OTHER, COPY, generation, COPY) or 0.0
         for lane, fields in sums.items():
             for field in fields:
                 fields[field] += generation.sums[lane][field]
@@ -212,7 +212,7 @@ def coverage(scenario: Scenario, runs: int, *, seed: int = 1, truth_draws: int =
         measured = study(scenario, rng, looks)
         taken += len(measured)
         bootstrap = Bootstrap(len(measured))
-        paired = ratio_to(METRICS[TOTAL], OTHER, COPY, measured, COPY, bootstrap)
+        paired = ratio_to(METRICS[TOTAL_CPU_S_PER_GB], OTHER, COPY, measured, COPY, bootstrap)
         counts = ratio_to(METRICS[SWITCHES], OTHER, COPY, measured, COPY, bootstrap)
         for name, interval in ((PAIRED, paired.interval), (SUMS, paired.sums), (COUNTS, counts.interval)):
             held[name] += interval is not None and interval.low <= math.exp(expected[name]) <= interval.high

@@ -20,7 +20,7 @@ from zcload.analysis.crossover import CrossoverFinding
 from zcload.analysis.crossover_search import Search
 from zcload.analysis.estimates import generation_log_ratio
 from zcload.config.crossover import axis_values
-from zcload.model.metrics import METRICS, TOTAL
+from zcload.model.metrics import METRICS, TOTAL_CPU_S_PER_GB
 
 VALUES = axis_values("chunk", "auto", "auto")  # 4 KiB .. 1 MiB
 LOW, HIGH = 8 << 10, 512 << 10
@@ -48,7 +48,7 @@ def curve(crossing: float) -> Callable[[float], float]:
 def residuals(scenario: Scenario, size: int = 3000) -> list[float]:
     """Return a population of generations' log-ratios around their mean."""
     source = generations(scenario, random.Random(scenario.name))
-    logs = [generation_log_ratio(METRICS[TOTAL], OTHER, COPY, next(source), COPY) or 0.0 for _ in range(size)]
+    logs = [generation_log_ratio(METRICS[TOTAL_CPU_S_PER_GB], OTHER, COPY, next(source), COPY) or 0.0 for _ in range(size)]
     mean = sum(logs) / size
     return [log - mean for log in logs]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zcload.errors import ConfigError, Problem, StudyError
 from zcload.linux import interrupt
 from zcload.model.progress import Viewer, nobody
-from zcload.store.reader import SUMMARY, WINDOWS, Result, read_records
+from zcload.store.reader import SUMMARY, WINDOWS, Result, read_header
 
 if TYPE_CHECKING:
     from zcload.model.study import Study
@@ -46,7 +46,7 @@ def study_of(config: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequ
         return configs.load(path, overrides)
     if not stored.exists():
         raise ConfigError(Problem(f"is a directory without a {WINDOWS}: neither a config nor a result", file=str(config)))
-    return configs.from_tree(read_records(stored)[0]["config"], str(stored), overrides)
+    return configs.from_tree(read_header(stored)["config"], str(stored), overrides)
 
 
 def run(

@@ -21,7 +21,6 @@ from support.tests_of import TOPICS, find_tests, imported_by, namesake
 
 import zcload
 from zcload import config
-from zcload.analysis.summary_schema import summary_schema
 from zcload.cli.app import app
 from zcload.host.environment import describe
 from zcload.mechanisms import MECHANISMS
@@ -29,6 +28,7 @@ from zcload.model.cautions import CAUTIONS, WORST_FIRST
 from zcload.model.checks import CHECKS
 from zcload.model.metrics import METRICS
 from zcload.sinks import SINKS
+from zcload.store.result_schema import summary_schema
 
 PACKAGE = Path(zcload.__file__).parent
 DOCS = sorted(ROOT.glob("docs/*.md"))

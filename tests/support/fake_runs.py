@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 from pathlib import Path
 
-from zcload.model.metrics import METRICS
+from zcload.model.metrics import FIRST_METRICS, METRICS
 from zcload.store.reader import Result
 
 HOST = {"kernel_release": "6.1.0", "cpu_model": "EPYC", "cpus_allowed": [0, 1], "irq_time_accounting": "no", "architecture": "x86_64"}
@@ -13,6 +13,22 @@ SETTING = {"chunk_bytes": 65536, "file_bytes": 1 << 28, "senders": 1, "rate_bps"
            "file": "auto", "dir": "auto", "address": "127.0.0.1"}  # fmt: skip
 HEADLINE = "total_cpu_s_per_gb"
 NOTHING = (None, None, None)
+NO_INTERVAL = {"estimate": None, "low": None, "high": None}
+# What else every result holds, and says nothing here.
+EMPTY_POINT = {
+    "blocks": 24, "blocks_repeated": 0, "blocks_kept_contaminated": 0, "window_s": 0.05, "window_open_s": None, "observer_share": None,
+    "idle_cores": None, "loop_s_per_call": None, "best_chunk": None, "smallest_saving_percent": None, "stopped": None,
+    "window_check": None, "network": None,
+}  # fmt: skip
+EMPTY_VARIANT = {
+    "moves_payload": True, "best_chunk": False, "windows": 24, "reason": None, "verified": True, "digest": None, "bytes_sent": 0,
+    "bytes_received": 0, "copied_fraction": None, "receiver_mapped_fraction": None, "retransmits": None, "loop_s_per_call": None,
+    "bottleneck": None,
+}  # fmt: skip
+COMPARED = {
+    "saving_percent": NO_INTERVAL, "half_width_percent": None, "verdict": None, "reason": None, "ratio_of_sums": NO_INTERVAL,
+    "with_contaminated": NO_INTERVAL, "without_contaminated": NO_INTERVAL, "generation_sd": None,
+}  # fmt: skip
 _seeds = count(1)
 
 
@@ -31,20 +47,22 @@ def point(ratios=None, levels=None, *, name="", generations=12, baseline="copy",
         "name": name,
         "baseline": baseline,
         "generations": generations,
+        **EMPTY_POINT,
         "variants": [_variant(n, {key: value for (v, key), value in levels.items() if v == n}) for n in names],
         "comparisons": [
-            {"variant": v, "baseline": baseline, "metric": key, "headline": key == HEADLINE, "aa": False, "ratio": figure(value)}
+            {"variant": v, "baseline": baseline, "metric": key, "headline": key == HEADLINE, "aa": False, "ratio": figure(value)} | COMPARED
             for (v, key), value in ratios.items()
         ],
+        "comparisons_best_chunk": [],
     }
 
 
 def _variant(name, levels):
-    shown = {"sender_minor_faults_per_gb": NOTHING} | levels
+    shown = dict.fromkeys(FIRST_METRICS, NOTHING) | levels
     metrics = {key: figure(value) | {"unit": METRICS[key].unit} for key, value in shown.items()}
     known = {"copy": "read_send", "splice": "splice"}
     return {"name": name, "mechanism": known.get(name, "sendfile"), "sink": "recv", "chunk_bytes": 65536, "options": {}, "aa": False,
-            "status": "ok", "metrics": metrics}  # fmt: skip
+            "status": "ok", "metrics": metrics} | EMPTY_VARIANT  # fmt: skip
 
 
 def run(*points, where=None, environment=None, **keys):
@@ -53,6 +71,6 @@ def run(*points, where=None, environment=None, **keys):
     summary = {
         "schema": "zcload.summary/1", "name": "study", "zcload_version": "0.1.0", "started": "2026-11-23T20:00:00Z", "seed": seed,
         "schedule": "alternate", "headline": HEADLINE, "complete": True, "margin_percent": 3.0, "config": {}, "cautions": [],
-        "environment": HOST | (environment or {}), "points": list(points),
+        "target_percent": 3.0, "family": 1, "environment": HOST | (environment or {}), "points": list(points),
     }  # fmt: skip
     return Result(summary | keys, Path(where) if where else None)

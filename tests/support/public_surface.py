@@ -16,7 +16,6 @@ import typer
 
 import zcload
 from zcload import api, config, errors
-from zcload.analysis.summary_schema import summary_schema
 from zcload.cli import history, output_files
 from zcload.cli.app import app
 from zcload.compare import render
@@ -29,6 +28,7 @@ from zcload.model.metrics import METRICS
 from zcload.report import FORMATS, charts
 from zcload.sinks import SINKS
 from zcload.store.reader import Result
+from zcload.store.result_schema import summary_schema
 
 SNAPSHOT = Path(__file__).resolve().parents[1] / "data" / "public-surface.json"
 MODULES = ("interrupt", "packed", "progress")  # of the package: the first release documents them

@@ -7,7 +7,7 @@ import json
 import jsonschema
 
 from zcload.analysis.summary import summarise
-from zcload.analysis.summary_schema import summary_schema
+from zcload.store.result_schema import summary_schema
 
 
 def summary_of(records):

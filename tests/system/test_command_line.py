@@ -16,10 +16,10 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from zcload import __version__
-from zcload.analysis.summary_schema import summary_schema
 from zcload.cli.app import app
 from zcload.report import FORMATS, renderer
 from zcload.store.reader import Result
+from zcload.store.result_schema import summary_schema
 
 SMALL = ["--set", "workload.file_size=8MiB", "--max-time", "1s"]
 

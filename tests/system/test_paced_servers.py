@@ -15,10 +15,10 @@ import pytest
 from support.server_lanes import RANGES
 
 from zcload import config
-from zcload.analysis.summary_schema import summary_schema
 from zcload.report import renderer
 from zcload.runner.run import run
 from zcload.store.reader import WINDOWS, read_records
+from zcload.store.result_schema import summary_schema
 
 pytestmark = pytest.mark.slow
 

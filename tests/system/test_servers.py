@@ -16,7 +16,6 @@ import jsonschema
 import psutil
 import pytest
 
-from zcload.analysis.summary_schema import summary_schema
 from zcload.errors import StudyError
 from zcload.host.machine import Machine
 from zcload.lane.network import Network
@@ -29,6 +28,7 @@ from zcload.server.root import DocumentRoot, ServedFile
 from zcload.server.running import RunningServer, free_port
 from zcload.server.server_lane import set_up_server
 from zcload.server.tree import ObservedTree
+from zcload.store.result_schema import summary_schema
 
 pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("leaks")]
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from zcload.analysis.summary_schema import summary_schema
 from zcload.errors import StudyError
 from zcload.host.machine import Machine
 from zcload.lane.network import Network
@@ -21,6 +20,7 @@ from zcload.model.study import Point, Server, Variant
 from zcload.runner.window import measure
 from zcload.server.root import DocumentRoot, ServedFile
 from zcload.server.server_lane import set_up_server
+from zcload.store.result_schema import summary_schema
 
 pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("leaks")]
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import cast
 
 from zcload.analysis.tally import Tally
+from zcload.model.records.measurements import SenderReport
+from zcload.model.records.summary import Bottleneck
 
 _BUSY = 0.90
 
 
-def bottleneck(
-    tally: Tally | None, cpus: Sequence[int], reports: Sequence[Mapping[str, Any]], rate_reached: bool | None = None
-) -> dict[str, Any]:
+def bottleneck(tally: Tally | None, cpus: Sequence[int], reports: Sequence[SenderReport], rate_reached: bool | None = None) -> Bottleneck:
     """Judge a variant by its sums, by how many *cpus* senders, receivers and both together could use, and by TCP_INFO.
 
     A role is busy by its busiest process or, where several processes share CPUs, by the share of those CPUs that it used.
@@ -21,7 +21,7 @@ def bottleneck(
     """
     tally = tally or {}
     span = tally.get("elapsed_s", 0.0)
-    busy = dict.fromkeys(("sender_busy", "receiver_busy", "cpu_busy"))
+    busy: dict[str, float | None] = dict.fromkeys(("sender_busy", "receiver_busy", "cpu_busy"))
     if span and cpus:
         busy = {
             "sender_busy": max(tally.get("sender_busiest_s", 0.0), tally["sender_cpu_s"] / cpus[0]) / span,
@@ -43,4 +43,4 @@ def bottleneck(
     verdict = next((name for name, share, bound in verdicts if share is not None and share > bound), "unknown")
     if rate_reached:
         verdict = "rate"
-    return {"verdict": verdict, **busy, **limited}
+    return cast(Bottleneck, {"verdict": verdict, **busy, **limited})

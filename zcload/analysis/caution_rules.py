@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from zcload.analysis.comparisons import Comparison
 from zcload.analysis.own_cost import distortion
@@ -11,7 +10,8 @@ from zcload.analysis.point_data import PointData
 from zcload.analysis.rate import cautions as rate_cautions
 from zcload.analysis.zerocopy_check import ALL_PLAIN, all_plain
 from zcload.model.cautions import Caution, caution
-from zcload.model.metrics import MACHINE, TOTAL
+from zcload.model.metrics import SENDER_RETRANSMITS_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB, TRANSFERS_PER_S
+from zcload.model.records.summary import VariantRecord
 from zcload.model.units import counted
 
 _FEW = 6
@@ -24,7 +24,7 @@ def point_cautions(
     where: str,
     data: PointData,
     comparisons: Iterable[Comparison],
-    variants: Iterable[Mapping[str, Any]],
+    variants: Iterable[VariantRecord],
     observer_share: float | None,
     missed: bool,
     margin: float,
@@ -49,14 +49,14 @@ def point_cautions(
     for c in comparisons:
         found += _comparison_cautions(where, c)
     for variant in variants:
-        machine, ends = (variant["metrics"][key] for key in (MACHINE, TOTAL))
-        if machine["estimate"] is not None and ends["estimate"] is not None and machine["high"] < ends["low"]:
+        machine, ends = (variant["metrics"][key] for key in (SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB))
+        if machine["high"] is not None and ends["low"] is not None and machine["high"] < ends["low"]:
             found.append(caution("machine_ledger", where, variant=variant["name"], machine=machine["estimate"], ends=ends["estimate"]))
         found += _truth_cautions(where, variant)
-        verdict = (variant.get("bottleneck") or {}).get("verdict")
-        if verdict == "receiver CPU":
+        held_back_by = variant["bottleneck"]
+        if held_back_by and held_back_by["verdict"] == "receiver CPU":
             found.append(caution("receiver_bound", where, variant=variant["name"]))
-    found += rate_cautions(where, {v["name"]: v["rate"] for v in variants if v.get("rate") and v["moves_payload"]})
+    found += rate_cautions(where, {v["name"]: rate for v in variants if (rate := v.get("rate")) and v["moves_payload"]})
     if observer_share is not None and observer_share > 0.01:
         found.append(caution("observer_cost", where, percent=100 * observer_share))
     found += _own_cost_cautions(where, comparisons, variants, margin)
@@ -64,16 +64,14 @@ def point_cautions(
     return found + _cache_cautions(where, data)
 
 
-def _own_cost_cautions(
-    where: str, comparisons: Sequence[Comparison], variants: Sequence[Mapping[str, Any]], margin: float
-) -> list[Caution]:
+def _own_cost_cautions(where: str, comparisons: Sequence[Comparison], variants: Sequence[VariantRecord], margin: float) -> list[Caution]:
     """Say where zcload's own code, which one variant runs and the other does not, moves their ratio by more than the margin."""
     found, by_name = [], {v["name"]: v for v in variants}
     for c in comparisons:
         ours = by_name[c.variant]
         shift = distortion(ours, by_name[c.baseline]) if c.headline else None
-        if shift is not None and abs(shift) > margin:
-            own = ours["own_cost"]
+        own = ours.get("own_cost")
+        if shift is not None and own and abs(shift) > margin:
             found.append(
                 caution(
                     "own_cost",
@@ -88,26 +86,26 @@ def _own_cost_cautions(
     return found
 
 
-def _truth_cautions(where: str, variant: Mapping[str, Any]) -> list[Caution]:
+def _truth_cautions(where: str, variant: VariantRecord) -> list[Caution]:
     """Say that a variant was no zero-copy, that it lost packets, or that a part of it went as plain copies."""
     found, name, said = [], variant["name"], variant["truth"]
     if all_plain(said):
         found.append(caution("copied:unpinned", where, variant=name, reason=ALL_PLAIN))
     elif said["label"]:
         found.append(caution("copied", where, variant=name))
-    elif (said["fallback_fraction"] or 0.0) > FALLBACK:
-        found.append(caution("fallback", where, variant=name, percent=100 * said["fallback_fraction"]))
-    lost, per_gb = variant["retransmitted_fraction"], variant["metrics"]["sender_retransmits_per_gb"]["estimate"]
+    elif (fallback := said["fallback_fraction"] or 0.0) > FALLBACK:
+        found.append(caution("fallback", where, variant=name, percent=100 * fallback))
+    lost, per_gb = variant["retransmitted_fraction"], variant["metrics"][SENDER_RETRANSMITS_PER_GB]["estimate"]
     if lost is not None and per_gb is not None and lost > RETRANSMITS:
         found.append(caution("retransmits", where, variant=name, percent=100 * lost, per_gb=per_gb))
     return found
 
 
-def arrivals_missed(where: str, asked_per_s: float | None, variants: Iterable[Mapping[str, Any]]) -> list[Caution]:
+def arrivals_missed(where: str, asked_per_s: float | None, variants: Iterable[VariantRecord]) -> list[Caution]:
     """Return a caution for each variant that served surely less than 98 % of the small files that the schedule had."""
     found = []
     for variant in variants:
-        served = variant["metrics"]["transfers_per_s"]
+        served = variant["metrics"][TRANSFERS_PER_S]
         if asked_per_s and served["high"] is not None and served["high"] < 0.98 * asked_per_s:
             found.append(caution("arrivals_missed", where, variant=variant["name"], served=served["estimate"], asked=asked_per_s))
     return found

@@ -6,12 +6,12 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from zcload.analysis.estimates import Ratio, ratio_to
-from zcload.analysis.stats import Bootstrap, Interval, half_width_percent, holm
+from zcload.analysis.stats import Bootstrap, Interval, half_width_percent, holm, interval_record
 from zcload.analysis.tally import Generation
 from zcload.model.metrics import METRICS, Metric
+from zcload.model.records.summary import ComparisonRecord, Verdict
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class Comparison:
     clean: Interval | None
     headline: bool
     aa: bool
-    verdict: str | None = None
+    verdict: Verdict | None = None
     reason: str | None = None
     difference: Interval | None = None  # in the metric's unit, where both moved the same
 
@@ -34,7 +34,8 @@ class Comparison:
         """Return the level at which this comparison is decided; None if it has no estimate."""
         return self.ratio.p(margin)
 
-    def as_dict(self) -> dict[str, Any]:
+    def record(self, label: str | None) -> ComparisonRecord:
+        """Return it as results have it, with the *label* of the variant."""
         interval = self.ratio.interval
         return {
             "variant": self.variant,
@@ -42,21 +43,18 @@ class Comparison:
             "metric": self.metric.key,
             "headline": self.headline,
             "aa": self.aa,
-            "ratio": interval.as_dict() if interval else _nothing(),
-            "saving_percent": saving(interval).as_dict() if interval else _nothing(),
+            "ratio": interval_record(interval),
+            "saving_percent": interval_record(saving(interval) if interval else None),
             "half_width_percent": half_width_percent(interval) if interval else None,
             "verdict": self.verdict,
             "reason": self.reason,
-            "ratio_of_sums": self.ratio.sums.as_dict() if self.ratio.sums else _nothing(),
-            "with_contaminated": self.everything.as_dict() if self.everything else _nothing(),
-            "without_contaminated": self.clean.as_dict() if self.clean else _nothing(),
-            "difference": self.difference.as_dict() if self.difference else None,
+            "ratio_of_sums": interval_record(self.ratio.sums),
+            "with_contaminated": interval_record(self.everything),
+            "without_contaminated": interval_record(self.clean),
+            "difference": interval_record(self.difference) if self.difference else None,
             "generation_sd": statistics.stdev(self.ratio.logs) if len(self.ratio.logs) > 1 else None,
+            "label": label,
         }
-
-
-def _nothing() -> dict[str, None]:
-    return {"estimate": None, "low": None, "high": None}
 
 
 def saving(ratio: Interval) -> Interval:
@@ -116,12 +114,12 @@ def judge_beside_load(comparisons: Iterable[Comparison], margin: float) -> None:
             )
 
 
-def _verdict(comparison: Comparison, margin: float) -> tuple[str | None, str | None]:
+def _verdict(comparison: Comparison, margin: float) -> tuple[Verdict | None, str | None]:
     interval = comparison.ratio.interval
     return verdict(comparison.metric, interval, margin) if interval else (None, comparison.ratio.reason)
 
 
-def verdict(metric: Metric, interval: Interval, margin: float) -> tuple[str | None, str | None]:
+def verdict(metric: Metric, interval: Interval, margin: float) -> tuple[Verdict | None, str | None]:
     """Return what the interval of a ratio of *metric* allows to be said, and the reason where that is not what one hopes for."""
     if metric.better == "none":
         return None, None

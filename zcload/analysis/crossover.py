@@ -13,9 +13,10 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from zcload.analysis.stats import CONFIDENCE, Interval, anytime_interval, looked_at_quantile, margin_in_logs
+from zcload.model.records.lines import CrossoverFacts
+from zcload.model.records.summary import CrossingRecord, CrossoverRecord, CrossoverVerdict
 
 _STEPS = 24  # in which the stretch between two points is searched: finer than a percent of it after the bisection
 _BISECTIONS = 20
@@ -31,8 +32,9 @@ class Crossing:
     between: tuple[float, float]
     wins_above: bool
 
-    def as_dict(self) -> dict[str, Any]:
-        return {**self.at.as_dict(), "between": list(self.between), "wins": "above" if self.wins_above else "below"}
+    def record(self) -> CrossingRecord:
+        """Return it as results have it."""
+        return {**self.at.record(), "between": list(self.between), "wins": "above" if self.wins_above else "below"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class CrossoverFinding:
     The verdict is "crosses", "several", "always" or "never" (does the contender win), "no difference", or "open".
     """
 
-    verdict: str
+    verdict: CrossoverVerdict
     crossings: tuple[Crossing, ...]
     wins: tuple[float, ...]
     loses: tuple[float, ...]
@@ -51,8 +53,8 @@ class CrossoverFinding:
 
 
 def crossing_record(
-    crossover: Mapping[str, Any], baseline: str, metric: str, margin: float, logs: Logs, stopped: str | None
-) -> dict[str, Any]:
+    crossover: CrossoverFacts, baseline: str, metric: str, margin: float, logs: Logs, stopped: str | None
+) -> CrossoverRecord:
     """Return the `crossing` of a summary: what the header's *crossover* looked for, and what *logs* allow to be said of it."""
     values = crossover["values"]
     finding = find(logs, margin=margin, family=len(values), least=crossover["min_generations"])
@@ -65,7 +67,7 @@ def crossing_record(
         "confidence": CONFIDENCE,
         "range": [values[0], values[-1]],
         "verdict": finding.verdict,
-        "crossings": [crossing.as_dict() for crossing in finding.crossings],
+        "crossings": [crossing.record() for crossing in finding.crossings],
         "wins": list(finding.wins),
         "loses": list(finding.loses),
         "level": list(finding.level),
@@ -103,12 +105,13 @@ def find(logs: Logs, *, margin: float, family: int, least: int) -> CrossoverFind
     return CrossoverFinding(_verdict(points, len(crossings), len(logs)), crossings, sides[-1], sides[1], sides[0], sides[None])
 
 
-def _verdict(points: Sequence[_CrossoverPoint], crossings: int, begun: int) -> str:
+def _verdict(points: Sequence[_CrossoverPoint], crossings: int, begun: int) -> CrossoverVerdict:
     if crossings:
         return "crosses" if crossings == 1 else "several"
     sides = {point.side for point in points}
     if len(points) == begun and len(sides) == 1:
-        return {-1: "always", 1: "never", 0: "no difference", None: "open"}[sides.pop()]
+        of_all: dict[int | None, CrossoverVerdict] = {-1: "always", 1: "never", 0: "no difference", None: "open"}
+        return of_all[sides.pop()]
     return "open"
 
 

@@ -10,10 +10,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zcload.analysis.stats import Bootstrap, Interval, decision_p, generations_interval, interval_p, pseudo_median
+from zcload.analysis.stats import Bootstrap, Interval, decision_p, generations_interval, interval_p, interval_record, pseudo_median
 from zcload.analysis.tally import Generation, Tally
 from zcload.host.machine import TICKS_PER_S
 from zcload.model.metrics import TICK_MINIMUM, Metric
+from zcload.model.records.summary import MetricRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,16 @@ def metric_interval(
         return interval.map(math.exp), None
     interval = _sums_interval(metric, variant, generations, bootstrap)
     return (interval, None) if interval else (None, "too few generations for an interval")
+
+
+def metric_record(metric: Metric, variant: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> MetricRecord:
+    """Return the metric of *variant* as the summary has it, with the reason where there is none."""
+    interval, why = metric_interval(metric, variant, generations, bootstrap)
+    figure = interval_record(interval)
+    record: MetricRecord = {"estimate": figure["estimate"], "low": figure["low"], "high": figure["high"], "unit": metric.unit}
+    if interval is None:
+        record["reason"] = why
+    return record
 
 
 def ratio_to(
@@ -163,23 +174,9 @@ def _missing(metric: Metric, variant: str, generations: Sequence[Generation]) ->
     if not have:
         return "no window was measured"
     if not any(total.get(metric.denominator) for total in have):
-        if metric.denominator in ("transfers", "transfer_span_s", "machine_transfers"):
-            return "a stream has no transfers to count" if metric.numerator != "machine_cpu_s" else "a stream, or no machine ledger"
-        if metric.denominator in ("gb", "elapsed_s"):
-            return "no payload was moved"
-        if metric.denominator in ("machine_gb", "machine_elapsed_s"):
-            return "no machine ledger: lanes ran together, or no payload was moved"
-        if metric.denominator == "read_gb":
-            return "the kernel does not count what a process has the disk read"
-        if metric.perf:
-            return "perf did not count it here: see how it was measured"
-        if metric.denominator == "completed_gb":
-            return "the mechanism gets no completions"
-        return "no sample was taken at rest, or no payload was moved"
-    if metric.numerator == "sender_syscalls" and not any(metric.numerator in total for total in have):
-        return "nobody counts the system calls of a server"
-    if metric.numerator == "receiver_syscalls" and not any(metric.numerator in total for total in have):
-        return "nobody counts the system calls of the TLS library"
+        return metric.missing
+    if metric.uncounted and not any(metric.numerator in total for total in have):
+        return metric.uncounted
     if metric.ticks:
         ticks = sum(total.get(metric.numerator, 0.0) for total in have) * TICKS_PER_S
         if ticks < TICK_MINIMUM:

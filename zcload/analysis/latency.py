@@ -12,10 +12,11 @@ import heapq
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import cast
 
 from zcload.analysis.stats import Bootstrap, Interval
 from zcload.model.packed import unpack
+from zcload.model.records.summary import FigureRecord, Latency, Percentiles, TransferLateness
 
 PERCENTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99, "p99_9": 0.999}
 BEYOND = 10  # values that must lie beyond a percentile: with fewer it is a figure of single events
@@ -56,7 +57,7 @@ def quantile(level: float, clusters: Sequence[Sequence[int]], bootstrap: Bootstr
     return bootstrap.interval(pooled[rank(level, len(pooled))], drawn)
 
 
-def describe(generations: Sequence[Iterable[str]], late: Iterable[str], bootstrap: Bootstrap, *, open_loop: bool) -> dict[str, Any] | None:
+def describe(generations: Sequence[Iterable[str]], late: Iterable[str], bootstrap: Bootstrap, *, open_loop: bool) -> Latency | None:
     """Return a variant's latencies as the summary has them, in seconds; None if there are none.
 
     *generations* give the packed values (ns) of each one's windows, *late* those of how late transfers were begun.
@@ -66,13 +67,14 @@ def describe(generations: Sequence[Iterable[str]], late: Iterable[str], bootstra
     if not pooled:
         return None
     begun = _ordered(late)
+    percentiles = {name: _percentile(level, clusters, len(pooled), bootstrap) for name, level in PERCENTILES.items()}
+    percentiles["max"] = _alone(pooled[-1], f"the largest of {len(pooled)} values: a longer run finds a larger one")
     return {
         "kind": "response_time" if open_loop else "service_time",
         "count": len(pooled),
         "unit": "s",
         "mean": sum(pooled) / len(pooled) / 1e9,
-        "percentiles": {name: _percentile(level, clusters, len(pooled), bootstrap) for name, level in PERCENTILES.items()}
-        | {"max": _alone(pooled[-1], f"the largest of {len(pooled)} values: a longer run finds a larger one")},
+        "percentiles": cast(Percentiles, percentiles),
         "curve": [[level, pooled[rank(level, len(pooled))] / 1e9] for level in _CURVE if len(pooled) * (1 - level) >= 1 or level == 1.0],
         "lateness": _lateness(begun) if begun else None,
     }
@@ -82,7 +84,7 @@ def _ordered(texts: Iterable[str]) -> list[int]:
     return sorted(value for text in texts for value in unpack(text))
 
 
-def _percentile(level: float, clusters: Sequence[Sequence[int]], count: int, bootstrap: Bootstrap) -> dict[str, Any]:
+def _percentile(level: float, clusters: Sequence[Sequence[int]], count: int, bootstrap: Bootstrap) -> FigureRecord:
     needed = math.ceil(round(BEYOND / (1 - level), 6))
     if count < needed:
         return {"estimate": None, "low": None, "high": None, "reason": f"only {count} values: it takes {needed}"}
@@ -90,15 +92,16 @@ def _percentile(level: float, clusters: Sequence[Sequence[int]], count: int, boo
     if interval is None:
         pooled = list(heapq.merge(*clusters))
         return _alone(pooled[rank(level, count)], "a single generation has no spread")
-    return interval.map(lambda ns: ns / 1e9).as_dict()
+    seconds = interval.map(lambda ns: ns / 1e9)
+    return {"estimate": seconds.estimate, "low": seconds.low, "high": seconds.high}
 
 
-def _alone(value_ns: int, reason: str) -> dict[str, Any]:
+def _alone(value_ns: int, reason: str) -> FigureRecord:
     """Return a figure that has no interval, with the reason."""
     return {"estimate": value_ns / 1e9, "low": None, "high": None, "reason": reason}
 
 
-def _lateness(begun: Sequence[int]) -> dict[str, float]:
+def _lateness(begun: Sequence[int]) -> TransferLateness:
     """Return how late transfers were begun, in seconds: a check of the load, so without intervals."""
-    levels = {"p50": 0.5, "p99": 0.99, "max": 1.0}
-    return {name: begun[rank(level, len(begun))] / 1e9 for name, level in levels.items()}
+    p50, p99, largest = (begun[rank(level, len(begun))] / 1e9 for level in (0.5, 0.99, 1.0))
+    return {"p50": p50, "p99": p99, "max": largest}

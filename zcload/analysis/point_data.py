@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from zcload.analysis.tally import Generation, add_counters, add_reports, add_samples, window_tally
-
-Record = Mapping[str, Any]
+from zcload.model.records.lines import Line
+from zcload.model.records.measurements import Block, Counters, Reports, Sample, SenderReport, ServerReport, Window
 
 
 @dataclass(slots=True)
@@ -30,9 +29,9 @@ class PointData:
     kept_contaminated: int = 0
     foreign_share: float | None = None  # of the machine's CPUs: what others used in the blocks that count, on average
     windows: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    reports: dict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))
+    reports: dict[str, list[SenderReport]] = field(default_factory=lambda: defaultdict(list))
     workers: dict[str, tuple[int, int]] = field(default_factory=dict)
-    servers: dict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))  # what was reported of real servers
+    servers: dict[str, list[ServerReport]] = field(default_factory=lambda: defaultdict(list))  # what was reported of real servers
     measured: int = 0  # generations that hold at least one block
     replicates: int = 0  # the fresh processes that measured them; 0: the run's own process did
     cpus: tuple[int, ...] = ()  # how many CPUs senders, receivers and both together may use
@@ -50,35 +49,39 @@ class Sorting:
         self._replicates: dict[int, int] = {}  # by generation, where a fresh process measured it
         self._data = PointData()
         self._foreign: list[float] = []  # of each block that counts
-        self._pending: dict[int, list[Record]] = defaultdict(list)  # windows of blocks that are not over
-        self._samples: dict[int, list[Record]] = defaultdict(list)  # the first and the last of a generation: the others say no more
-        self._reports: dict[int, dict[str, list[Record]]] = defaultdict(dict)
-        self._counters: dict[int, list[Record]] = defaultdict(list)
+        self._pending: dict[int, list[Window]] = defaultdict(list)  # windows of blocks that are not over
+        self._samples: dict[int, list[Sample]] = defaultdict(list)  # the first and the last of a generation: the others say no more
+        self._reports: dict[int, dict[str, list[SenderReport]]] = defaultdict(dict)
+        self._counters: dict[int, list[Counters]] = defaultdict(list)
         self._fates: dict[int, dict[str, Generation]] = defaultdict(dict)
 
-    def take(self, record: Record) -> None:
+    def take(self, record: Line) -> None:
         """Take in the next record."""
-        kind, number = record["kind"], record.get("generation", -1)
-        if kind == "window":
-            self._pending[number].append(record)
-        elif kind == "block":
-            self._judge(record, number, self._pending.pop(number, []))
-        elif kind == "generation" and record.get("replicate") is not None:
-            self._replicates[number] = record["replicate"]
-        elif kind == "sample" and record["purpose"] == self._purpose:
-            self._samples[number][1:] = [record] if self._samples[number] else []
-            self._samples[number] = self._samples[number] or [record]
-        elif kind == "counters":
-            self._counters[number].append(record)
-        elif kind == "reports":
-            self._data.reports[record["lane"]].extend(record["senders"])
-            self._reports[number].setdefault(record["lane"], []).extend(record["senders"])
-            self._data.workers[record["lane"]] = (record["workers"][0], record["workers"][1])
-            self._data.cpus = tuple(record["cpus"])
-            if "server" in record:
-                self._data.servers[record["lane"]].append(record["server"])
+        if record["kind"] == "window":
+            self._pending[record["generation"]].append(record)
+        elif record["kind"] == "block":
+            self._judge(record, record["generation"], self._pending.pop(record["generation"], []))
+        elif record["kind"] == "generation":
+            replicate = record.get("replicate")
+            if replicate is not None:
+                self._replicates[record["generation"]] = replicate
+        elif record["kind"] == "sample" and record["purpose"] == self._purpose:
+            samples = self._samples[record["generation"]]
+            samples[1 if samples else 0 :] = [record]
+        elif record["kind"] == "counters":
+            self._counters[record["generation"]].append(record)
+        elif record["kind"] == "reports":
+            self._take_reports(record)
 
-    def _judge(self, block: Record, number: int, windows: list[Record]) -> None:
+    def _take_reports(self, record: Reports) -> None:
+        self._data.reports[record["lane"]].extend(record["senders"])
+        self._reports[record["generation"]].setdefault(record["lane"], []).extend(record["senders"])
+        self._data.workers[record["lane"]] = (record["workers"][0], record["workers"][1])
+        self._data.cpus = tuple(record["cpus"])
+        if "server" in record:
+            self._data.servers[record["lane"]].append(record["server"])
+
+    def _judge(self, block: Block, number: int, windows: list[Window]) -> None:
         fate = block["fate"]
         if block["purpose"] != self._purpose or fate == "abandoned":
             return
@@ -91,9 +94,8 @@ class Sorting:
         for window in windows:
             self._data.windows[window["lane"]] += 1
             tally = window_tally(window, 0.0)  # what the idle machine uses is known at the end
-            if fate == "repeated":  # it shares its number with its repetition: keep both, under keys that differ
-                window = {**window, "block": window["block"] + 0.001 * (1 + window["attempt"])}
-            generation.add(window, tally)
+            # A repeated block shares its number with its repetition: keep both, under keys that differ.
+            generation.add(window, tally, window["block"] + (0.001 * (1 + window["attempt"]) if fate == "repeated" else 0))
 
     def finish(self, idle_cores: float | None) -> PointData:
         """Return all that was taken in, sorted; *idle_cores* is what the machine uses when idle, None if it is not known."""
@@ -157,7 +159,7 @@ def _less_idle(generation: Generation, idle_cores: float | None) -> None:
             total["machine_cpu_s"] -= idle_cores * total["machine_wall_s"]
 
 
-def sort_out(records: Iterable[Record], idle_cores: float | None, purpose: str = "measure", *, clusters: bool = True) -> PointData:
+def sort_out(records: Iterable[Line], idle_cores: float | None, purpose: str = "measure", *, clusters: bool = True) -> PointData:
     """Sort the *records* of one point at once; without *clusters* generations stay apart that one replicate measured."""
     sorting = Sorting(purpose, clusters=clusters)
     for record in records:

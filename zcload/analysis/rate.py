@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from zcload.analysis.comparisons import Comparison
 from zcload.analysis.estimates import metric_interval
-from zcload.analysis.stats import Bootstrap, Interval
+from zcload.analysis.stats import Bootstrap, Interval, interval_record
 from zcload.analysis.tally import Generation, Pacing
 from zcload.model.cautions import Caution, caution
-from zcload.model.metrics import METRICS
+from zcload.model.metrics import GOODPUT_BPS, METRICS
+from zcload.model.records.summary import Rate
 from zcload.model.schedule import percentile_ns
 from zcload.model.units import human_rate
 
 WITHIN = 0.02  # of the asked rate, and of each other: closer than that, lanes moved the same
-_GOODPUT = METRICS["goodput_bps"]
+_GOODPUT = METRICS[GOODPUT_BPS]
 
 
-def describe(asked_bps: float, name: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> dict[str, Any]:
+def describe(asked_bps: float, name: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> Rate:
     """Return what the variant called *name* made of a rate of *asked_bps*, as the summary has it."""
     achieved, _ = metric_interval(_GOODPUT, name, generations, bootstrap)
     paced = Pacing()
@@ -26,17 +26,14 @@ def describe(asked_bps: float, name: str, generations: Sequence[Generation], boo
         if name in generation.pacing:
             paced.take_in(generation.pacing[name])
     gb = sum(g.sums[name]["gb"] for g in generations if name in g.sums)
-    at = {
-        key: min(ns, paced.latest_ns) / 1e9 if (ns := percentile_ns(paced.late, level)) is not None else None
-        for key, level in (("p50", 0.5), ("p99", 0.99))
-    }
+    p50, p99 = (min(ns, paced.latest_ns) / 1e9 if (ns := percentile_ns(paced.late, level)) is not None else None for level in (0.5, 0.99))
     return {
         "asked_bps": asked_bps,
-        "achieved_bps": achieved.as_dict() if achieved else {"estimate": None, "low": None, "high": None},
+        "achieved_bps": interval_record(achieved),
         "reached": _reached(achieved, (1 - WITHIN) * asked_bps) if achieved else None,
         "sleeps_per_gb": paced.sleeps / gb if gb else None,
         "bursts": paced.bursts,
-        "lateness": {**at, "max": paced.latest_ns / 1e9 if paced.bursts else None, "unit": "s"},
+        "lateness": {"p50": p50, "p99": p99, "max": paced.latest_ns / 1e9 if paced.bursts else None, "unit": "s"},
     }
 
 
@@ -57,7 +54,7 @@ def only_at_equal_throughput(comparisons: Iterable[Comparison], missed: Mapping[
             comparison.reason = f"not at equal throughput: {' and '.join(reasons)}"
 
 
-def missed(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def missed(facts: Mapping[str, Rate]) -> dict[str, str]:
     """Return the variants that are not known to have reached their rate, and say so; *facts* are `describe`'s by name."""
     return {
         name: f"{name} {'reached' if rate['reached'] is False else 'made about'} {human_rate(rate['achieved_bps']['estimate'])} "
@@ -67,12 +64,12 @@ def missed(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def cautions(where: str, facts: Mapping[str, Mapping[str, Any]]) -> list[Caution]:
+def cautions(where: str, facts: Mapping[str, Rate]) -> list[Caution]:
     """Return what is to be said of a point's rate: who missed it, and who neither did nor kept to it."""
     said = missed(facts)
     found = [caution("rate_missed", where, reason=text) for name, text in said.items() if facts[name]["reached"] is False]
     uneven = [text for name, text in said.items() if facts[name]["reached"] is None]
-    reached = {name: rate["achieved_bps"]["estimate"] for name, rate in facts.items() if rate["reached"]}
+    reached = {name: bps for name, rate in facts.items() if rate["reached"] and (bps := rate["achieved_bps"]["estimate"]) is not None}
     if reached:
         asked = next(iter(facts.values()))["asked_bps"]
         low, high = min(reached, key=reached.__getitem__), max(reached, key=reached.__getitem__)

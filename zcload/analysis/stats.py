@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 
+from zcload.model.records.values import IntervalRecord, KnownInterval
+
 CONFIDENCE = 0.95
 # An interval that ends the measuring as soon as it is narrow enough is narrow by luck at times, and then holds the truth less often
 # than it says. Two remedies, found by simulation (benchmarks/coverage.py): it has to be narrow at three generations in a row, and it
@@ -35,8 +37,16 @@ class Interval:
         low, high = sorted((function(self.low), function(self.high)))
         return Interval(function(self.estimate), low, high)
 
-    def as_dict(self) -> dict[str, float]:
+    def record(self) -> KnownInterval:
+        """Return it as results have it."""
         return {"estimate": self.estimate, "low": self.low, "high": self.high}
+
+
+def interval_record(interval: Interval | None) -> IntervalRecord:
+    """Return *interval* as results have it: three nulls where there is none."""
+    if interval is None:
+        return {"estimate": None, "low": None, "high": None}
+    return {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
 
 
 def _log_beta(a: float, b: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import cast
 
 from zcload.analysis import rate
 from zcload.analysis.bottleneck import bottleneck
@@ -12,45 +12,64 @@ from zcload.analysis.caution_rules import arrivals_missed, point_cautions
 from zcload.analysis.comparisons import Comparison, aa_outside, compare, judge, judge_beside_load, keep_family_wise, smallest_saving_percent
 from zcload.analysis.cost_breakdown import cost_breakdown
 from zcload.analysis.crossover import crossing_record
-from zcload.analysis.estimates import difference_to, metric_interval
+from zcload.analysis.estimates import difference_to, metric_record
+from zcload.analysis.events import Events
 from zcload.analysis.explanation import reasons
 from zcload.analysis.latency import describe as describe_latency
 from zcload.analysis.own_cost import LOOP, cost_per_call, costs_per_call, own_cost, receiver_own_cost
-from zcload.analysis.point_data import PointData, Sorting
+from zcload.analysis.point_data import Sorting
 from zcload.analysis.servers import server_cautions, server_facts
 from zcload.analysis.stats import Bootstrap
-from zcload.analysis.tally import Generation, idle_cores
+from zcload.analysis.tally import Generation
+from zcload.analysis.window_check import window_check
 from zcload.analysis.zerocopy_check import zerocopy_check
 from zcload.model.cautions import Caution, caution
-from zcload.model.metrics import METRICS, headline
+from zcload.model.metrics import (
+    METRICS,
+    SENDER_CPU_S_PER_TRANSFER,
+    TRANSFERS_PER_S,
+    headline,
+)
+from zcload.model.records.lines import Header, Line, PlannedPoint
+from zcload.model.records.measurements import SenderReport
+from zcload.model.records.summary import (
+    SCHEMA,
+    ComparisonRecord,
+    Latency,
+    PointSummary,
+    Rate,
+    Status,
+    Summary,
+    VariantRecord,
+)
+from zcload.model.records.values import LaneFacts, NetworkFacts, PerfFacts
 
-# History of the schema (a reader refuses a number it does not know; adding keys keeps the number):
-#   1  2026-11  the first.
-SCHEMA = "zcload.summary/1"
-
+OF_THE_RUN = -1  # where records are kept that belong to no point
 LOADED = 0.10  # of the machine's CPUs, used by others on average over the blocks: beyond it a result is not to be quoted
 
-Record = Mapping[str, Any]
 
-
-def summarise(records: Iterable[Record]) -> dict[str, Any]:
+def summarise(records: Iterable[Line]) -> Summary:
     """Return the summary of *records*: a header, then what was recorded, complete or not; each is read once and not kept."""
     stream = iter(records)
     header = next(stream)
+    if header["kind"] != "header":
+        raise ValueError("the first record is no header")
     by_point: dict[int, _Sorted] = defaultdict(_Sorted)
     for record in stream:
-        by_point[record.get("point", -1)].take(record)
+        number = record.get("point", OF_THE_RUN)
+        by_point[number if isinstance(number, int) else OF_THE_RUN].take(record)
     key = headline(header["environment"].get("irq_time_accounting"), header["schedule"])
-    ends = by_point[-1].events["end"]
-    complete = bool(ends and ends[-1]["complete"])
-    cautions = [Caution(**c) for c in header["cautions"]]
-    cautions += [Caution(r["code"], r["message"], r["remedy"]) for r in by_point[-1].events["caution"]]
-    sessions = by_point[-1].events["resumed"]
+    run = by_point[OF_THE_RUN].events
+    complete = bool(run.end and run.end["complete"])
+    cautions = [Caution(c["code"], c["message"], c["remedy"]) for c in header["cautions"]]
+    cautions += [Caution(r["code"], r["message"], r["remedy"]) for r in run.cautions]
+    sessions = run.resumed
     if sessions:
         times = ", ".join(record["at"] for record in sessions)
         cautions.append(caution("resumed", times=times))
     points: list[_Point] = []
-    crossover, logs = header.get("crossover"), {}
+    crossover = header.get("crossover")
+    logs: dict[float, Sequence[float]] = {}
     margin = header["stop"]["margin"]
     for index, described in enumerate(header["points"]):
         if crossover and index not in by_point:
@@ -65,7 +84,7 @@ def summarise(records: Iterable[Record]) -> dict[str, Any]:
     for point in points:
         cautions += point.cautions
     if not complete:
-        reason = ends[-1]["reason"] if ends else "the run was killed"
+        reason = run.end["reason"] if run.end else "the run was killed"
         cautions.insert(0, caution("partial", reason=reason))
     return {
         "schema": SCHEMA,
@@ -83,47 +102,45 @@ def summarise(records: Iterable[Record]) -> dict[str, Any]:
         "config": header["config"],
         "environment": header["environment"],
         "cautions": [caution.as_dict() for caution in cautions],
-        "points": [point.as_dict() for point in points],
+        "points": [point.record() for point in points],
         "crossing": crossing_record(crossover, header["baseline"], key, margin, logs, _stopped(points)) if crossover else None,
     }
 
 
 def _stopped(points: Sequence[_Point]) -> str | None:
     """Return why the points that could be measured ended."""
-    reasons = [event["reason"] for point in points for event in point.events["stopped"]]
+    reasons = [event["reason"] for point in points for event in point.events.stopped]
     return next((reason for reason in reasons if not reason.startswith("failed")), None)
 
 
 class _Sorted:
     """The records of one point on their way: windows become sums, events are kept."""
 
-    _HEAVY = frozenset(("window", "block", "sample", "sampler", "generation", "reports", "counters"))
-
     def __init__(self) -> None:
-        self.events: dict[str, list[Record]] = defaultdict(list)
+        self.events = Events()
         self.measured, self.checked = Sorting(), Sorting("check", clusters=False)
 
-    def take(self, record: Record) -> None:
+    def take(self, record: Line) -> None:
         self.measured.take(record)
         self.checked.take(record)
-        if record["kind"] not in self._HEAVY:
-            self.events[record["kind"]].append(record)
+        self.events.take(record)
 
 
 class _Point:
     """One point on its way from records to its part of the summary."""
 
-    def __init__(self, header: Record, described: Record, records: _Sorted, key: str, margin: float, where: str) -> None:
+    def __init__(self, header: Header, described: PlannedPoint, records: _Sorted, key: str, margin: float, where: str) -> None:
         self.header, self.described, self.key, self.margin, self.where = header, described, key, margin, where
         self.events = records.events
-        self.calibrated: Record = self.events["calibrated"][-1] if self.events["calibrated"] else {}
-        self.idle_cores = idle_cores(self.events["idle"])
+        self.calibrated = self.events.calibrated
+        self.receive_loop_s = (self.calibrated.get("receive_loop_s") if self.calibrated else None) or {}
+        self.idle_cores = self.events.idle.cores
         self.data = records.measured.finish(self.idle_cores)
         self.generations = self.data.used()
         self.bootstrap = Bootstrap(len(self.generations))
         self.lanes = self._lanes()
         self.baseline: str = header["baseline"]
-        self.best: str | None = self.calibrated.get("best_chunk_lane")
+        self.best = self.calibrated["best_chunk_lane"] if self.calibrated else None
         self.comparisons = self._compare(self.baseline)
         self.best_comparisons = self._compare(self.best) if self.best and self.best != self.baseline else []
         outside = aa_outside(self.comparisons, margin)
@@ -134,7 +151,8 @@ class _Point:
         if self.loaded:
             judge_beside_load(self.all_comparisons, margin)
         self.rates = self._rates()
-        self.check = _window_check(records.checked.finish(self.idle_cores), self)
+        window_s = self.calibrated.get("check_window_s") if self.calibrated else None
+        self.check = window_check(records.checked.finish(self.idle_cores), self.comparisons, key, window_s)
         self.per_call = costs_per_call(self.lanes, self.calibrated, list(self.data.all_blocks.values()))
         self.variants = [self._variant(lane) for lane in self.lanes]
         self.observer_share = _observer_share(self.generations)
@@ -156,9 +174,9 @@ class _Point:
         left = {v["name"] for v in self.variants if v["status"] == "ok"}
         return [c for c in self.all_comparisons if c.variant in left]
 
-    def _lanes(self) -> list[Record]:
+    def _lanes(self) -> list[LaneFacts]:
         lanes = list(self.described["lanes"])
-        extra = self.calibrated.get("extra_lane")
+        extra = self.calibrated["extra_lane"] if self.calibrated else None
         return [*lanes, extra] if extra else lanes
 
     def _compare(self, baseline: str) -> list[Comparison]:
@@ -170,7 +188,7 @@ class _Point:
             contenders = [(name, aa) for name, aa in contenders if not aa and name != self.baseline]
         return compare(contenders, baseline, self.baseline, self.generations, self.bootstrap, self.key, everything=everything, clean=clean)
 
-    def _rates(self) -> dict[str, dict[str, Any]]:
+    def _rates(self) -> dict[str, Rate]:
         """Return what became of the point's rate by variant, none without one; hold it against the comparisons."""
         asked = self.described["point"].get("rate_bps")
         if asked is None:
@@ -185,20 +203,23 @@ class _Point:
 
     def _compare_over(self) -> list[Comparison]:
         """Compare each server with the variant whose work it does, the baseline left out: that comparison is among the others."""
-        pairs = [(lane["name"], lane["over"]) for lane in self.lanes if lane.get("over") not in (None, self.baseline) and not lane["aa"]]
+        pairs = [(lane["name"], over) for lane in self.lanes if (over := lane.get("over")) not in (None, self.baseline) and not lane["aa"]]
         return [
-            c for name, over in pairs for c in compare([(name, False)], over, self.baseline, self.generations, self.bootstrap, self.key)
+            c
+            for name, over in pairs
+            if over
+            for c in compare([(name, False)], over, self.baseline, self.generations, self.bootstrap, self.key)
         ]
 
-    def _over_dicts(self) -> list[dict[str, Any]]:
+    def _over_records(self) -> list[ComparisonRecord]:
         over_baseline = {lane["name"] for lane in self.lanes if lane.get("over") == self.baseline}
-        return self._dicts([*(c for c in self.comparisons if c.variant in over_baseline), *self.over_comparisons])
+        return self._records([*(c for c in self.comparisons if c.variant in over_baseline), *self.over_comparisons])
 
-    def _variant(self, lane: Record) -> dict[str, Any]:
+    def _variant(self, lane: LaneFacts) -> VariantRecord:
         name = lane["name"]
-        said = {kind: [r for r in self.events[kind] if r["variant"] == name] for kind in ("skipped", "failed", "verified", "traced")}
-        status = "failed" if said["failed"] else "skipped" if said["skipped"] else "ok"
-        reason = (said["failed"] or said["skipped"] or [{"reason": None}])[-1]["reason"]
+        events = self.events.of(name)
+        status: Status = "failed" if events.failed else "skipped" if events.skipped else "ok"
+        left = [*events.skipped, *events.failed]
         moves, rate = lane["moves_payload"], self.rates.get(name)
         totals = [g.sums[name] for g in self.data.all_blocks.values() if name in g.sums]
         reports = self.data.reports[name]
@@ -206,13 +227,9 @@ class _Point:
         for total in totals:
             for field, value in total.items():
                 sums[field] += value
-        metrics = {}
-        for key, metric in METRICS.items():
-            interval, why = metric_interval(metric, name, self.generations, self.bootstrap)
-            figures = interval.as_dict() if interval else {"estimate": None, "low": None, "high": None}
-            metrics[key] = {**figures, "unit": metric.unit, **({} if interval else {"reason": why})}
+        metrics = {key: metric_record(metric, name, self.generations, self.bootstrap) for key, metric in METRICS.items()}
         said_truth, mapped = zerocopy_check(reports), _mapped_fraction(sums)
-        return {
+        found: VariantRecord = {
             "name": name,
             "mechanism": lane["mechanism"],
             "sink": lane["sink"],
@@ -223,10 +240,9 @@ class _Point:
             "best_chunk": name == self.best and name != self.baseline,
             "windows": self.data.windows[name],
             "status": status,
-            "reason": reason,
-            "verified": bool(said["verified"]) if moves else None,
-            "digest": said["verified"][-1]["digest"] if said["verified"] else None,
-            **({"traced": said["traced"][-1]["trace"]} if said["traced"] else {}),
+            "reason": left[-1]["reason"] if left else None,
+            "verified": bool(events.verified) if moves else None,
+            "digest": events.verified[-1]["digest"] if events.verified else None,
             "bytes_sent": int(sums["bytes_sent"]),
             "bytes_received": int(sums["bytes"]),
             "copied_fraction": said_truth["copied_fraction"],
@@ -236,7 +252,9 @@ class _Point:
             "retransmitted_fraction": _retransmitted(reports),
             "loop_s_per_call": None if moves else cost_per_call(sums),
             "own_cost": own_cost(lane, self.per_call, sums, metrics),
-            "receiver_own_cost": receiver_own_cost(lane, self.calibrated.get("receive_loop_s") or {}, sums, metrics),
+            "receiver_own_cost": receiver_own_cost(
+                lane, (self.calibrated.get("receive_loop_s") if self.calibrated else None) or {}, sums, metrics
+            ),
             "bottleneck": bottleneck(sums, self.data.cpus, reports, bool(rate and rate["reached"])) if moves else None,
             "latency": self._latency(name),
             "rate": rate,
@@ -244,8 +262,11 @@ class _Point:
             "metrics": metrics,
             "bill": cost_breakdown(lane, self.described["point"]["network"], self.generations, self.bootstrap, said_truth, mapped),
         }
+        if events.traced:
+            found["traced"] = events.traced[-1]["trace"]
+        return found
 
-    def _latency(self, name: str) -> dict[str, Any] | None:
+    def _latency(self, name: str) -> Latency | None:
         """Return the latencies of a variant's transfers; None for a stream, and for what moves no payload."""
         values = [g.latencies.get(name, []) for g in self.generations]
         late = [text for g in self.generations for text in g.lateness.get(name, [])]
@@ -253,10 +274,10 @@ class _Point:
         return describe_latency(values, late, self.bootstrap, open_loop=arrivals != "closed")
 
     def _cautions(self) -> list[Caution]:
-        stopped = self.events["stopped"][-1]["reason"] if self.events["stopped"] else None
+        stopped = self.stopped
         missed = stopped == "time limit"
         failed = stopped is not None and stopped.startswith("failed")
-        found = [Caution(r["code"], self.where + r["message"], r["remedy"]) for r in self.events["caution"]]
+        found = [Caution(r["code"], self.where + r["message"], r["remedy"]) for r in self.events.cautions]
         if self.loaded:
             cpus = self.header["environment"].get("cpus_online") or 1
             found.append(caution("loaded", self.where, cores=(self.data.foreign_share or 0.0) * cpus, cpus=cpus))
@@ -264,7 +285,7 @@ class _Point:
         found += server_cautions(self.where, self.variants)
         if failed:
             found.append(caution("point_failed", self.where, reason=stopped))
-        found += arrivals_missed(self.where, self.described["point"].get("transfers_per_s"), self.variants)
+        found += arrivals_missed(self.where, self.described["point"].get(TRANSFERS_PER_S), self.variants)
         if self.check and self.check["disagree"]:
             differing = ", ".join(self.check["disagree"])
             found.append(caution("windows_disagree", self.where, window_s=self.check["window_s"], variants=differing))
@@ -272,12 +293,19 @@ class _Point:
 
     def _idle_transfer(self) -> float | None:
         """Return what a small file costs that is not sent, where that was measured as a variant of its own."""
-        costs = [v["metrics"]["sender_cpu_s_per_transfer"]["estimate"] for v in self.variants if not v["moves_payload"]]
+        costs = [v["metrics"][SENDER_CPU_S_PER_TRANSFER]["estimate"] for v in self.variants if not v["moves_payload"]]
         return next((cost for cost in costs if cost), None)
 
-    def as_dict(self) -> dict[str, Any]:
+    @property
+    def stopped(self) -> str | None:
+        """Why the point was measured no more; None if it was cut short."""
+        return self.events.stopped[-1]["reason"] if self.events.stopped else None
+
+    def record(self) -> PointSummary:
+        """Return it as the summary has it."""
+        calibrated = self.calibrated
         blocks, repeated, kept = self.counted
-        comparisons = self._dicts(self.comparisons)
+        comparisons = self._records(self.comparisons)
         return {
             "point": self.described["point"],
             "name": self.described["name"],
@@ -287,7 +315,7 @@ class _Point:
             "blocks": blocks,
             "blocks_repeated": repeated,
             "blocks_kept_contaminated": kept,
-            "window_s": self.calibrated.get("window_s"),
+            "window_s": calibrated["window_s"] if calibrated else None,
             "window_open_s": self.open_s,
             "observer_share": self.observer_share,
             "foreign_share": self.foreign_share,
@@ -295,37 +323,37 @@ class _Point:
             "idle_cores": self.idle_cores,
             "loop_s_per_call": self.per_call.get(LOOP),
             "own_s_per_call": self.per_call,
-            "receive_loop_s": self.calibrated.get("receive_loop_s") or {},
-            "pacing": self.calibrated.get("pacing"),
-            "loop_s_per_transfer": self.calibrated.get("loop_s_per_transfer") or self._idle_transfer(),
-            "best_chunk": self.calibrated.get("best_chunk"),
+            "receive_loop_s": self.receive_loop_s,
+            "pacing": calibrated.get("pacing") if calibrated else None,
+            "loop_s_per_transfer": (calibrated.get("loop_s_per_transfer") if calibrated else None) or self._idle_transfer(),
+            "best_chunk": calibrated.get("best_chunk") if calibrated else None,
             "smallest_saving_percent": smallest_saving_percent(self._of_contenders_left(), self.margin),
-            "stopped": self.events["stopped"][-1]["reason"] if self.events["stopped"] else None,
+            "stopped": self.stopped,
             "variants": self.variants,
             "comparisons": comparisons,
-            "comparisons_best_chunk": self._best_dicts(),
-            "comparisons_over": self._over_dicts(),
+            "comparisons_best_chunk": self._best_records(),
+            "comparisons_over": self._over_records(),
             "why": reasons(self.variants, comparisons, self.baseline),
             "window_check": self.check,
-            "network": self._told("network"),
-            "perf": self._told("perf"),
+            "network": cast(NetworkFacts, _without_place(self.events.network)) if self.events.network else None,
+            "perf": cast(PerfFacts, _without_place(self.events.perf)) if self.events.perf else None,
         }
 
-    def _told(self, kind: str) -> dict[str, Any] | None:
-        """Return the last record of a kind: what the network was like that was made for this point, what perf may count; None without."""
-        seen = self.events[kind]
-        return {key: value for key, value in seen[-1].items() if key not in ("kind", "point")} if seen else None
-
-    def _best_dicts(self) -> list[dict[str, Any]]:
+    def _best_records(self) -> list[ComparisonRecord]:
         if self.best is None:
             return []
         # Where the baseline's own chunk is the best, the two comparisons are the same one.
-        return self._dicts(self.best_comparisons or self.comparisons)
+        return self._records(self.best_comparisons or self.comparisons)
 
-    def _dicts(self, comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
+    def _records(self, comparisons: Sequence[Comparison]) -> list[ComparisonRecord]:
         """Return comparisons as data, each with the label of its variant."""
         labels = {v["name"]: v["truth"]["label"] for v in self.variants}
-        return [{**c.as_dict(), "label": labels[c.variant]} for c in comparisons]
+        return [c.record(labels[c.variant]) for c in comparisons]
+
+
+def _without_place(record: Mapping[str, object]) -> dict[str, object]:
+    """Return what a record says, without its kind and its point."""
+    return {key: value for key, value in record.items() if key not in ("kind", "point")}
 
 
 def _observer_share(generations: Sequence[Generation]) -> float | None:
@@ -335,7 +363,7 @@ def _observer_share(generations: Sequence[Generation]) -> float | None:
     return sum(total["observer_cpu_s"] for total in sums) / lanes if lanes else None
 
 
-def _retransmitted(reports: Sequence[Record]) -> float | None:
+def _retransmitted(reports: Sequence[SenderReport]) -> float | None:
     """Return the share of the senders' segments that were sent again; None where TCP_INFO does not count them."""
     segments = sum(report["tcp_info"].get("data_segs_out", 0) for report in reports)
     return sum(report["tcp_info"].get("total_retrans", 0) for report in reports) / segments if segments else None
@@ -345,31 +373,3 @@ def _mapped_fraction(sums: Mapping[str, float]) -> float | None:
     """Return the share of the received bytes that a sink mapped instead of copying; None for a sink that does not map."""
     mapped = sums.get("receiver_mapped_bytes")
     return mapped / sums["bytes"] if mapped is not None and sums["bytes"] else None
-
-
-def _window_check(data: PointData, point: _Point) -> dict[str, Any] | None:
-    """Compare the ratios of the long windows of --check-windows with the short ones'; None if none were measured."""
-    generations = data.used()
-    if not generations:
-        return None
-    contenders = [(lane["name"], lane["aa"]) for lane in point.lanes if lane["name"] != point.baseline]
-    long = compare(contenders, point.baseline, point.baseline, generations, Bootstrap(len(generations)), point.key)
-    keys = (point.key, "sender_cpu_s_per_gb", "sender_voluntary_switches_per_gb")
-    rows, disagree = [], []
-    for a, b in zip(point.comparisons, long, strict=True):
-        if a.metric.key not in keys:
-            continue
-        short_i, long_i = a.ratio.interval, b.ratio.interval
-        apart = bool(short_i and long_i and (short_i.high < long_i.low or long_i.high < short_i.low))
-        rows.append(
-            {
-                "variant": a.variant,
-                "metric": a.metric.key,
-                "short": short_i.as_dict() if short_i else None,
-                "long": long_i.as_dict() if long_i else None,
-                "disagree": apart,
-            }
-        )
-        if apart:
-            disagree.append(f"{a.variant} ({a.metric.label})")
-    return {"window_s": point.calibrated.get("check_window_s"), "generations": len(generations), "rows": rows, "disagree": disagree}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from zcload.host.machine import busy_s, capacity_s
 from zcload.model.metrics import METRICS
+from zcload.model.records.lines import Line
+from zcload.model.records.measurements import Counters, MachinePair, ProcessCounters, SampleReading, SenderReport, Window, WindowReading
+from zcload.model.records.values import Role
 
 PAGE_BYTES = 4096.0  # the unit in which pages are counted, whatever the machine's own are
 
@@ -27,7 +29,7 @@ def call_sum(role: str, at: int) -> str:
     return f"{role}_call_{at}"
 
 
-def window_tally(record: Mapping[str, Any], idle_cores: float | None) -> Tally:
+def window_tally(record: WindowReading, idle_cores: float | None) -> Tally:
     """Return the sums of one window record; *idle_cores* is what the machine uses when idle, None if it is not known."""
     senders, receivers = record["senders"], record["receivers"]
     sender_ns = [after[0] - before[0] for before, after in senders]
@@ -60,8 +62,8 @@ def window_tally(record: Mapping[str, Any], idle_cores: float | None) -> Tally:
     for role, pairs in (("sender", senders), ("receiver", receivers)):
         for at in range(len(pairs[0][0]) - 3 if pairs else 0):
             tally[call_sum(role, at)] = float(sum(after[3 + at] - before[3 + at] for before, after in pairs))
-    for name, pairs in record.get("receiver_measures", {}).items():
-        tally[f"receiver_{name}"] = float(sum(after - before for before, after in pairs))
+    for name, measured in record.get("receiver_measures", {}).items():
+        tally[f"receiver_{name}"] = float(sum(after - before for before, after in measured))
     if "transfers" in record:
         tally |= _transfer_sums(record, tally["elapsed_s"])
     if record.get("was_cold") is not None:
@@ -77,13 +79,13 @@ def window_tally(record: Mapping[str, Any], idle_cores: float | None) -> Tally:
     return tally
 
 
-def _transfer_sums(record: Mapping[str, Any], elapsed_s: float) -> Tally:
+def _transfer_sums(record: WindowReading, elapsed_s: float) -> Tally:
     """Return what a window of transfers adds: how many, and the time they stand for.
 
     Arrivals that are served before the window's end leave it idle to its end: their rate is that of all of it.
     """
     told = record["transfers"]
-    planned_s = (told["until_ns"] - record["open_ns"]) / 1e9 if told.get("until_ns") else 0.0
+    planned_s = (until_ns - record["open_ns"]) / 1e9 if (until_ns := told["until_ns"]) else 0.0
     lead_s = (told["origin_ns"] - record["open_ns"]) / 1e9 if "origin_ns" in told else 0.0
     count = float(sum(after - before for before, after in told["sent"]))
     return {"transfers": count, "transfer_span_s": max(elapsed_s, planned_s) - lead_s}
@@ -125,10 +127,10 @@ class Generation:
         """Return in how many groups the variant called *lane* had a lane."""
         return len({group for (_, group), lanes in self.windows.items() if lane in lanes})
 
-    def add(self, record: Mapping[str, Any], tally: Tally) -> None:
-        """Take in a window that counts. The baseline has one window in each group of a block."""
+    def add(self, record: Window, tally: Tally, block: float) -> None:
+        """Take in a window that counts as one of *block*. The baseline has one window in each group of a block."""
         # Of 100,000 windows every sum of each would be 200 MB; single windows are asked for no more than these.
-        self.windows[record["block"], record["group"]][record["lane"]] = {name: tally[name] for name in _OF_EACH_WINDOW if name in tally}
+        self.windows[block, record["group"]][record["lane"]] = {name: tally[name] for name in _OF_EACH_WINDOW if name in tally}
         total = self.sums[record["lane"]]
         for name, value in tally.items():
             total[name] += value
@@ -136,9 +138,11 @@ class Generation:
             told = record["pacing"]
             late = {int(number): count for number, count in told["late"].items()}
             self.pacing[record["lane"]].take_in(Pacing(sum(told["sleeps"]), sum(told["bursts"]), told["late_max_ns"], late))
-        for values, name in ((self.latencies, "latency_ns"), (self.lateness, "late_ns")):
-            if text := record.get("transfers", {}).get(name):
-                values[record["lane"]].append(text)
+        if "transfers" in record:
+            transfers = record["transfers"]
+            for values, text in ((self.latencies, transfers.get("latency_ns")), (self.lateness, transfers.get("late_ns"))):
+                if text:
+                    values[record["lane"]].append(text)
 
     def merge(self, other: Generation, *, apart: bool = False) -> None:
         """Take in the windows and sums of another part of the same generation; *apart*: of another generation, whose blocks are others."""
@@ -155,7 +159,7 @@ class Generation:
                 mine[lane].extend(texts)
 
 
-def add_samples(generation: Generation, samples: list[Mapping[str, Any]], workers: Mapping[str, tuple[int, int]]) -> None:
+def add_samples(generation: Generation, samples: Sequence[SampleReading], workers: Mapping[str, tuple[int, int]]) -> None:
     """Add to each variant's sums what psutil saw between the generation's first and last sample.
 
     *workers* gives each lane's (senders, receivers). Every order given in between cost each sender one switch at the gate and
@@ -173,20 +177,28 @@ def add_samples(generation: Generation, samples: list[Mapping[str, Any]], worker
         silent = b.get("silent", 0) - a.get("silent", 0)
         total = generation.sums[lane]
         total["sampled_gb"] += (b["bytes"] - a["bytes"]) / 1e9
-        for role, count in zip(("senders", "receivers"), workers[lane], strict=True):
-            seen, name = {key: b[role][key] - a[role][key] for key in b[role]}, role[:-1]
-            # A receiver does not wake for an order that moves nothing.
-            seen["voluntary"] -= count * (orders - silent if role == "receivers" else orders)
-            if "read_bytes" in seen:
-                total[f"{name}_read_bytes"] += seen["read_bytes"]
-                total["read_gb"] += (b["bytes"] - a["bytes"]) / 1e9
-            for key in ("user_s", "system_s", "voluntary", "involuntary", "minor_faults", "major_faults"):
-                total[f"{name}_{key}"] += seen[key]
-            total[f"{name}_psutil_s"] += seen["user_s"] + seen["system_s"]
-            total[f"{name}_clock_s"] += seen["cpu_ns"] / 1e9
+        # A receiver does not wake for an order that moves nothing.
+        _add_counters(total, "sender", a["senders"], b["senders"], workers[lane][0] * orders)
+        _add_counters(total, "receiver", a["receivers"], b["receivers"], workers[lane][1] * (orders - silent))
+        if "read_bytes" in a["senders"] and "read_bytes" in b["senders"]:
+            total["sender_read_bytes"] += b["senders"]["read_bytes"] - a["senders"]["read_bytes"]
+            total["read_gb"] += (b["bytes"] - a["bytes"]) / 1e9
 
 
-def add_reports(generation: Generation, reports: Mapping[str, list[Mapping[str, Any]]]) -> None:
+def _add_counters(total: Tally, role: Role, first: ProcessCounters, last: ProcessCounters, waits: int) -> None:
+    """Add what psutil counted of a role from the *first* sample to the *last*, less the *waits* at the gate."""
+    user_s, system_s = last["user_s"] - first["user_s"], last["system_s"] - first["system_s"]
+    total[f"{role}_user_s"] += user_s
+    total[f"{role}_system_s"] += system_s
+    total[f"{role}_psutil_s"] += user_s + system_s
+    total[f"{role}_clock_s"] += (last["cpu_ns"] - first["cpu_ns"]) / 1e9
+    total[f"{role}_voluntary"] += last["voluntary"] - first["voluntary"] - waits
+    total[f"{role}_involuntary"] += last["involuntary"] - first["involuntary"]
+    total[f"{role}_minor_faults"] += last["minor_faults"] - first["minor_faults"]
+    total[f"{role}_major_faults"] += last["major_faults"] - first["major_faults"]
+
+
+def add_reports(generation: Generation, reports: Mapping[str, list[SenderReport]]) -> None:
     """Add to each variant's sums what its senders reported at the end of the generation, of all that they did in it."""
     for lane, senders in reports.items():
         moved = sum(report.get("bytes", 0) for report in senders) / 1e9
@@ -205,22 +217,43 @@ def add_reports(generation: Generation, reports: Mapping[str, list[Mapping[str, 
             total["pinned_pages"] += (registered or sent) / PAGE_BYTES
 
 
-def add_counters(generation: Generation, counters: list[Mapping[str, Any]]) -> None:
+def add_counters(generation: Generation, counters: Iterable[Counters]) -> None:
     """Add to each variant's sums what perf counted, and over how many bytes, by event: one that was not counted has no bytes."""
     for record in counters:
         if record["lane"] not in generation.sums:
             continue
         total = generation.sums[record["lane"]]
-        for role in ("sender", "receiver"):
-            for event, value in record[f"{role}s"].items():
+        for role, counted in (("sender", record["senders"]), ("receiver", record["receivers"])):
+            for event, value in counted.items():
                 if value is not None:
                     total[f"{role}_{event}"] += value
                     total[f"{role}_{event}_bytes"] += record["bytes"]
                     total[f"{role}_{event}_gb"] += record["bytes"] / 1e9
 
 
-def idle_cores(records: Iterable[Mapping[str, Any]]) -> float | None:
+@dataclass(slots=True)
+class IdleUse:
+    """What the machine used while every lane was parked: CPU seconds, and the seconds of wall time in which it did."""
+
+    busy_s: float = 0.0
+    wall_s: float = 0.0
+
+    def take(self, readings: MachinePair) -> None:
+        """Take in a moment, by its two readings."""
+        before, after = readings
+        self.wall_s += capacity_s(before, after) / after[-1]
+        self.busy_s += busy_s(before, after)
+
+    @property
+    def cores(self) -> float | None:
+        """How many cores were used; None if the machine was never watched."""
+        return max(0.0, self.busy_s) / self.wall_s if self.wall_s else None
+
+
+def idle_cores(records: Iterable[Line]) -> float | None:
     """Return how many cores the machine used while every lane was parked, over all records of kind "idle"; None without any."""
-    readings = [record["machine"] for record in records if record["kind"] == "idle"]
-    wall = sum(capacity_s(before, after) / after[-1] for before, after in readings)
-    return max(0.0, sum(busy_s(before, after) for before, after in readings)) / wall if wall else None
+    use = IdleUse()
+    for record in records:
+        if record["kind"] == "idle":
+            use.take(record["machine"])
+    return use.cores

@@ -78,7 +78,7 @@ def _first_comment(path: Path) -> str:
 def show_schema(result: bool) -> None:
     """Print the JSON Schema of the config, or of summary.json."""
     if result:
-        from zcload.analysis.summary_schema import summary_schema
+        from zcload.store.result_schema import summary_schema
 
         json.dump(summary_schema(), sys.stdout, indent=1)
     else:

@@ -11,6 +11,7 @@ from typing import Any
 from zcload.cli.live import viewer
 from zcload.errors import ConfigError, Problem, StudyError
 from zcload.linux import interrupt
+from zcload.model.metrics import GOODPUT_BPS
 from zcload.model.units import ValueRefused, human_bytes, human_rate, parse_size
 from zcload.oneshot import Received, Sent, receive, send
 from zcload.oneshot.address import EVERY_ADDRESS, is_loopback, parse_address
@@ -65,7 +66,7 @@ def _listening(where: str) -> None:
 
 
 def _received_json(transfer: Received) -> None:
-    print(json.dumps({**asdict(transfer), "goodput_bps": transfer.goodput_bps}), flush=True)
+    print(json.dumps({**asdict(transfer), GOODPUT_BPS: transfer.goodput_bps}), flush=True)
 
 
 def _received(transfer: Received) -> None:
@@ -125,7 +126,7 @@ def _verified(sent: Sent) -> str:
 
 
 def _sent_dict(sent: Sent) -> dict[str, Any]:
-    return {**asdict(sent), "goodput_bps": sent.goodput_bps}
+    return {**asdict(sent), GOODPUT_BPS: sent.goodput_bps}
 
 
 def _figures(what: str, count: int, peer: str, seconds: float, goodput_bps: float | None, cpu_s: float) -> str:

@@ -8,7 +8,7 @@ from statistics import fmean, geometric_mean
 from typing import Any
 
 from zcload.analysis.comparisons import verdict
-from zcload.analysis.stats import Interval, holm
+from zcload.analysis.stats import Interval, holm, interval_record
 from zcload.compare.change import ENOUGH, RUN_SPREAD, Change, Figure, change, figure
 from zcload.compare.differences import Difference, differences, known, refuse, setting_of
 from zcload.compare.match import Pair, Point, match
@@ -48,8 +48,6 @@ class Row:
         return ratio.map(lambda r: 100 * (r - 1)) if ratio else None
 
     def as_dict(self) -> dict[str, Any]:
-        nothing = {"estimate": None, "low": None, "high": None}
-        ratio, percent = self.ratio, self.change_percent
         return {
             "point": self.point,
             "variant": self.variant,
@@ -58,8 +56,8 @@ class Row:
             "headline": self.headline,
             "base": self.base,
             "new": self.new,
-            "ratio": ratio.as_dict() if ratio else nothing,
-            "change_percent": percent.as_dict() if percent else nothing,
+            "ratio": interval_record(self.ratio),
+            "change_percent": interval_record(self.change_percent),
             "verdict": self.verdict,
             "reason": self.reason,
         }

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zcload.errors import ConfigError, Problem
+from zcload.model.metrics import TRANSFERS_PER_S
 from zcload.store.reader import Result
 
 # Facts of the environment (docs/metrics.md) by what a difference in them does.
@@ -34,7 +35,7 @@ _SETTINGS = {
     "receive_chunk": "receive_chunk_bytes",
     "file_size": "file_bytes",
     "rate": "rate_bps",
-    "transfer_rate": "transfers_per_s",
+    "transfer_rate": TRANSFERS_PER_S,
     "socket_buffer": "socket_buffer_bytes",
     "mtu": "mtu_bytes",
 }

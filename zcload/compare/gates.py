@@ -56,7 +56,7 @@ class Judged:
             "point": self.row.point,
             "variant": self.row.variant,
             "metric": self.row.metric,
-            "change_percent": change.as_dict() if change else None,
+            "change_percent": change.record() if change else None,
             "state": self.state,
             "reason": self.reason,
         }

@@ -11,14 +11,14 @@ from statistics import fmean, geometric_mean
 from typing import Any, Literal
 
 from zcload.compare.history_index import HistoryFigure
-from zcload.model.metrics import METRICS
+from zcload.model.metrics import GOODPUT_BPS, METRICS
 from zcload.report.text.figures import significant
 
 _Names = tuple[str, str, str, str, str | None]  # study, point, variant, metric, baseline
 By = Literal["date", "kernel"]
 PLACES = ("file", "dir", "address")  # settings that name a place, not a condition: no reason for a series of its own
 WIDTH = 40  # of the chart, in characters
-_SCALE = {"goodput_bps": (1e-9, "Gbit/s")}
+_SCALE = {GOODPUT_BPS: (1e-9, "Gbit/s")}
 
 
 @dataclass(frozen=True, slots=True)

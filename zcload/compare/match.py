@@ -52,7 +52,7 @@ def _by_setting(results: Sequence[Result], keys: Sequence[str]) -> dict[tuple[An
     for result in results:
         for point in result.summary["points"]:
             if point["generations"]:
-                found.setdefault(tuple(repr(point["point"][key]) for key in keys), []).append(point)
+                found.setdefault(tuple(repr(point["point"].get(key)) for key in keys), []).append(point)
     return found
 
 

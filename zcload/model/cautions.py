@@ -8,6 +8,7 @@ from string import Formatter
 from typing import Literal
 
 from zcload.model.checks import CHECKS
+from zcload.model.records.values import CautionRecord
 
 CautionLevel = Literal["note", "caution", "problem"]
 WORST_FIRST: tuple[CautionLevel, ...] = ("problem", "caution", "note")
@@ -21,7 +22,7 @@ class Caution:
     message: str
     remedy: str = ""
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> CautionRecord:
         return {"code": self.code, "message": self.message, "remedy": self.remedy}
 
 

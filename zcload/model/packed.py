@@ -17,13 +17,17 @@ def pack(values: Iterable[int]) -> str:
     return base64.b64encode(zlib.compress(numbers.tobytes(), 6)).decode("ascii")
 
 
-def unpack(text: str) -> array[int]:
-    """Return the values that `pack` wrote; raises ValueError if it did not."""
-    numbers = array("q")
+def unpack(text: str, most: int = sys.maxsize >> 3) -> array[int]:
+    """Return the values that `pack` wrote; raises ValueError if it did not, or if they are more than *most*."""
+    numbers, inflater = array("q"), zlib.decompressobj()
     try:
-        numbers.frombytes(zlib.decompress(base64.b64decode(text, validate=True)))
+        # A few bytes of text can stand for gigabytes: no more is inflated than what is expected.
+        data = inflater.decompress(base64.b64decode(text, validate=True), max(8 * most, 0) + 1)
+        numbers.frombytes(data)
     except zlib.error as error:
         raise ValueError(str(error)) from None
+    if not inflater.eof or len(numbers) > most:
+        raise ValueError(f"more than {most} values, or a text that was cut off")
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers

@@ -15,6 +15,9 @@ from zcload.lane.null_receive import turn_cost
 from zcload.lane.small_files.transfer_plan import longest_window_s
 from zcload.linux import interrupt
 from zcload.mechanisms import mechanism_of
+from zcload.model.metrics import TOTAL_CPU_S_PER_GB
+from zcload.model.records.lines import Calibrated
+from zcload.model.records.measurements import WindowReading
 from zcload.model.schedule import LEAST_BURSTS, LEAST_OF_EACH, LONGEST_WINDOW_S
 from zcload.model.study import Contender, Point, Study, Variant
 from zcload.model.timing import (
@@ -119,7 +122,7 @@ def _in_steps(seconds: float) -> float:
     return math.ceil(round(seconds * _STEPS_PER_S, 6)) / _STEPS_PER_S
 
 
-def _half_share_s(context: PointContext, record: dict[str, Any]) -> float:
+def _half_share_s(context: PointContext, record: WindowReading) -> float:
     """Return how long the fastest sender of a window takes for half of the file's part that is its own until the next begins."""
     span_s = (record["last_byte_ns"] - record["open_ns"]) / 1e9
     most = max(after[1] - before[1] for before, after in record["senders"])
@@ -191,10 +194,10 @@ def _at(baseline: Contender, name: str, chunk: int) -> Contender:
     return replace(baseline, name=name, chunk=chunk, burst_bytes=chunk)
 
 
-def chosen_chunk(calibrated: dict[str, Any] | None) -> tuple[int, dict[int, float]] | None:
+def chosen_chunk(calibrated: Calibrated | None) -> tuple[int, dict[int, float]] | None:
     """Return the best chunk that the interrupted part of the run found, as `best_chunk` does; None without one."""
     found = calibrated["best_chunk"] if calibrated else None
-    return (found["chunk_bytes"], {int(size): cost for size, cost in found["total_cpu_s_per_gb"].items()}) if found else None
+    return (found["chunk_bytes"], {int(size): cost for size, cost in found[TOTAL_CPU_S_PER_GB].items()}) if found else None
 
 
 def best_chunk_contender(context: PointContext, chunk: int) -> Contender | None:
@@ -207,4 +210,4 @@ def best_chunk_contender(context: PointContext, chunk: int) -> Contender | None:
 
 def as_record(costs: dict[int, float], chunk: int) -> dict[str, Any]:
     """Return the calibration of the chunk as data."""
-    return {"chunk_bytes": chunk, "total_cpu_s_per_gb": {str(size): cost for size, cost in sorted(costs.items())}}
+    return {"chunk_bytes": chunk, TOTAL_CPU_S_PER_GB: {str(size): cost for size, cost in sorted(costs.items())}}

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from zcload.analysis.own_cost import LOOP
 from zcload.analysis.point_data import sort_out
-from zcload.analysis.tally import idle_cores
 from zcload.errors import StudyError
 from zcload.lane.contract import Lane
 from zcload.lane.sampler import Sampler
 from zcload.linux import interrupt
 from zcload.mechanisms import mechanism_of
 from zcload.model.progress import Progress, Viewer
+from zcload.model.records.lines import Line
 from zcload.model.study import Contender
 from zcload.model.timing import CONTENDERS_PER_GROUP, LEAST_BLOCKS, SHORTEST_S, least_window_s, probe_window_s
 from zcload.runner import calibrate, pacing_cost, perf_window
@@ -36,7 +36,7 @@ class PointRun:
         self.context, self.state, self.view = context, state, view
         self.points = len(context.study.points)
         self.stop = context.study.stop
-        self._recent: list[dict[str, Any]] = []  # the records of this process's generations that no cluster holds yet
+        self._recent: list[Line] = []  # the records of this process's generations that no cluster holds yet
 
     @property
     def failure(self) -> StudyError | None:
@@ -123,7 +123,7 @@ class PointRun:
         """Take in the log-ratios of what was measured since the last call: one cluster of a replicate, else one of each generation."""
         recent, self._recent = self._recent, []
         least = self.stop.min_generations if self.context.replicate is None else self.stop.replicates
-        self.state.take_in(sort_out(recent, idle_cores(self.state.idle)).used(), least)
+        self.state.take_in(sort_out(recent, self.state.idle.cores).used(), least)
 
     def run_check(self) -> None:
         """Measure generations of long windows, to be held against the short ones."""
@@ -207,7 +207,7 @@ class PointRun:
         if readings is not None:
             record = {"kind": "idle", "generation": generation, "purpose": purpose, "machine": readings}
             self.context.record(record)
-            self.state.idle.append(record)
+            self.state.idle.take(readings)
 
     def _groups(self) -> list[list[Contender]]:
         """Deal this generation's contenders into groups, each with a baseline lane of its own."""
@@ -218,7 +218,7 @@ class PointRun:
 
     def _record(self, record: dict[str, Any]) -> None:
         self.context.emit(record)
-        self._recent.append(record)
+        self._recent.append(cast(Line, record))
 
     def _between(self, sampler: Sampler, generation: int, purpose: str) -> None:
         """Use the rest between two windows: a psutil sample if one is due, a look at the screen if it is somebody's."""

@@ -10,10 +10,11 @@ from typing import Any
 from zcload.analysis.comparisons import saving
 from zcload.analysis.estimates import generation_log_ratio
 from zcload.analysis.stats import Interval, generations_interval, half_width_percent, narrow_enough
-from zcload.analysis.tally import Generation
+from zcload.analysis.tally import Generation, IdleUse
 from zcload.mechanisms import mechanism_of
 from zcload.model.metrics import METRICS, headline
 from zcload.model.progress import Progress
+from zcload.model.records.lines import Calibrated
 from zcload.model.study import Contender, Study
 from zcload.runner.block import Tolerance
 
@@ -36,13 +37,13 @@ class PointState:
     cautioned: set[str] = field(default_factory=set)  # codes that have been recorded for this point
     digest: str | None = None  # SHA-256 of the file that was sent so far
     prepared: bool = False
-    chosen: dict[str, Any] | None = None  # the record of calibration, of this run or of an interrupted one
+    chosen: Calibrated | None = None  # the record of calibration, of this run or of an interrupted one
     extra: Contender | None = None  # the baseline at its best chunk
     window_s: float = 0.0
     warm_up_s: float | None = None  # None: as long as the windows that count
     longest_s: float = math.inf  # a window may last no longer
     block_s: float = 0.0  # how long a block takes
-    idle: list[dict[str, Any]] = field(default_factory=list)
+    idle: IdleUse = field(default_factory=IdleUse)
     generation: int = 0  # how many have been begun
     clusters: int = 0  # how many have been taken in
     spent_s: float = 0.0

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from zcload import __version__
-from zcload.analysis.point_data import sort_out
-from zcload.analysis.tally import idle_cores
+from zcload.analysis.events import Events
+from zcload.analysis.point_data import Sorting
+from zcload.analysis.tally import IdleUse
 from zcload.errors import ConfigError, Problem
+from zcload.model.records.lines import Header, Line
 from zcload.runner.point_state import FAILED, PointState
-from zcload.store.reader import WINDOWS, read_records
+from zcload.store.reader import WINDOWS, each_record, read_header
 
 # Facts of the host that may change between the parts of a resumed run without changing what its figures mean.
 _MAY_DIFFER = frozenset(("host_name", "memory_bytes", "cgroup_memory_limit_bytes"))
 _EVENTS_ONLY = frozenset(("sample", "sampler", "reports"))  # what going on needs nothing of
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class PreviousRun:
     """What an interrupted run left: its *header*, the records of each point by number, how often it was resumed, why it ended."""
 
-    header: Mapping[str, Any]
-    points: Mapping[int, list[Record]]
+    header: Header
+    points: Mapping[int, list[Line]]
     sessions: int
     ended: str
 
@@ -37,28 +36,30 @@ def read_previous(directory: Path) -> PreviousRun:
     path = directory / WINDOWS
     if not path.exists():
         raise ConfigError(Problem(f"holds no {WINDOWS}: there is no run to resume", file=str(directory), key="--resume"))
-    records = read_records(path)
-    header, last = records[0], records[-1]
-    if last["kind"] == "end" and last["complete"]:
+    header, last, sessions = read_header(path), None, 1
+    points: dict[int, list[Line]] = defaultdict(list)
+    for record in each_record(path):
+        last = record
+        sessions += record["kind"] == "resumed"
+        number = record.get("point")
+        if isinstance(number, int) and record["kind"] not in _EVENTS_ONLY:
+            points[number].append(record)
+    if last is not None and last["kind"] == "end" and last["complete"]:
         raise ConfigError(
             Problem(
                 "is complete: there is nothing to resume", file=str(directory), key="--resume", remedy=f"zcload run {directory} repeats it"
             )
         )
-    points: dict[int, list[Record]] = defaultdict(list)
-    for record in records[1:]:
-        if "point" in record and record["kind"] not in _EVENTS_ONLY:
-            points[record["point"]].append(record)
-    ended = last["reason"] if last["kind"] == "end" else "killed"
-    return PreviousRun(header, points, 1 + sum(record["kind"] == "resumed" for record in records), ended)
+    ended = last["reason"] if last is not None and last["kind"] == "end" else "killed"
+    return PreviousRun(header, points, sessions, ended)
 
 
-def check_same(previous: PreviousRun, environment: Mapping[str, Any], directory: Path) -> None:
+def check_same(previous: PreviousRun, environment: Mapping[str, object], directory: Path) -> None:
     """Raise ConfigError if this host, or this zcload, is not the one that the run began on: its figures would not be one result."""
     if previous.header["zcload_version"] != __version__:
         what = f"was begun with zcload {previous.header['zcload_version']}, this is {__version__}"
         raise ConfigError(Problem(what, file=str(directory), key="--resume", remedy="use the zcload that began it"))
-    then = previous.header["environment"]
+    then: Mapping[str, object] = previous.header["environment"]
     differ = [key for key in then if key not in _MAY_DIFFER and key in environment and then[key] != environment[key]]
     if differ:
         listed = "; ".join(f"{key} was {then[key]!r} and is {environment[key]!r}" for key in differ[:3])
@@ -74,31 +75,38 @@ def check_same(previous: PreviousRun, environment: Mapping[str, Any], directory:
         )
 
 
-def restore(state: PointState, records: Sequence[Record]) -> None:
+def restore(state: PointState, records: Iterable[Line]) -> None:
     """Bring *state* to where the *records* of its point, left by an interrupted run, ended. Calibration then chooses nothing anew."""
-    events: dict[str, list[Record]] = defaultdict(list)
+    events, sorting = Events(), Sorting()
+    spans: dict[int, tuple[int, int]] = {}
+    state.idle = IdleUse()
     for record in records:
-        events[record["kind"]].append(record)
-    state.digest = next((record["digest"] for record in events["verified"]), None)
-    for failed in events["failed"]:
+        events.take(record)
+        sorting.take(record)
+        match record["kind"]:
+            case "idle" if record["purpose"] == "measure":
+                state.idle.take(record["machine"])
+            case "block":
+                state.tolerance.blocks += record["purpose"] == "measure"
+                state.tolerance.repeats += record["fate"] == "repeated"
+            case "generation":
+                state.generation = max(state.generation, record["generation"] + 1)
+            case "window":
+                first, last = spans.get(record["generation"], (record["open_ns"], record["rest_ns"]))
+                spans[record["generation"]] = min(first, record["open_ns"]), max(last, record["rest_ns"])
+    state.digest = next((record["digest"] for record in events.verified), None)
+    for failed in events.failed:
         state.out[failed["variant"]] = failed["reason"]
-    for stopped in events["stopped"]:
+    for stopped in events.stopped:
         state.stopped = stopped["reason"]
         if state.stopped.startswith(FAILED):
             state.failed = state.stopped.removeprefix(FAILED)
     stop = state.study.stop
-    if events["calibrated"]:
-        state.chosen = events["calibrated"][-1]
+    if events.calibrated:
+        state.chosen = events.calibrated
         state.study = replace(state.study, stop=replace(stop, window_s=state.chosen["window_s"]))
-    state.idle = [record for record in events["idle"] if record["purpose"] == "measure"]
-    state.tolerance.blocks = sum(block["purpose"] == "measure" for block in events["block"])
-    state.tolerance.repeats = sum(block["fate"] == "repeated" for block in events["block"])
-    state.generation = 1 + max((record["generation"] for record in events["generation"]), default=-1)
-    spans: dict[int, list[int]] = defaultdict(list)
-    for window in events["window"]:
-        spans[window["generation"]] += [window["open_ns"], window["rest_ns"]]
-    state.spent_s = sum(max(times) - min(times) for times in spans.values()) / 1e9
-    state.take_in(sort_out(records, idle_cores(state.idle)).used(), stop.replicates if stop.replicates > 1 else stop.min_generations)
+    state.spent_s = sum(last - first for first, last in spans.values()) / 1e9
+    state.take_in(sorting.finish(state.idle.cores).used(), stop.replicates if stop.replicates > 1 else stop.min_generations)
 
 
 def replicates_of(previous: PreviousRun) -> int:

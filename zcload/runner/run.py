@@ -25,6 +25,9 @@ from zcload.linux import interrupt
 from zcload.linux.descriptors import room_for_files
 from zcload.model.cautions import Caution
 from zcload.model.progress import Progress, Viewer, nobody
+from zcload.model.records.lines import SCHEMA
+from zcload.model.records.summary import Summary
+from zcload.model.records.values import CautionRecord
 from zcload.model.sizes import format_sizes
 from zcload.model.study import Point, Study
 from zcload.runner import preflight
@@ -38,7 +41,7 @@ from zcload.runner.quiet import LONGEST_WAIT_S, wait_for_quiet
 from zcload.runner.replicates import Replicates
 from zcload.runner.resume import check_same, read_previous, replicates_of, restore
 from zcload.runner.rounds import run_crossover, run_points, swept_value
-from zcload.store.reader import SCHEMA, WINDOWS, Result, StoredRecords
+from zcload.store.reader import WINDOWS, Result, StoredRecords
 from zcload.store.writer import Recorder, write_summary
 
 VETH_MTU = 1500  # what the kernel gives a veth pair: ETH_DATA_LEN, linux/if_ether.h
@@ -48,7 +51,7 @@ VETH_MTU = 1500  # what the kernel gives a veth pair: ETH_DATA_LEN, linux/if_eth
 class Outcome:
     """What a run came to: its *summary*, where it is, and the *error* that ended it before its end, if one did."""
 
-    summary: dict[str, Any]
+    summary: Summary
     directory: Path
     error: ZcloadError | None
 
@@ -140,13 +143,21 @@ def run(
                 raise error
             error = _store(recorder, {"kind": "end", "complete": error is None, "reason": str(error) if error else "done"}, error)
             view(Progress("evaluating"))
-            summary = summarise(StoredRecords(recorder.directory / WINDOWS))
+            summary = _evaluate(recorder.directory / WINDOWS)
             try:
                 write_summary(recorder.directory, summary)
             except StudyError as caught:
                 error = error or caught
             recorder.close()
     return Outcome(summary, recorder.directory, error)
+
+
+def _evaluate(path: Path) -> Summary:
+    """Return the summary of what was recorded at *path*; raises StudyError if somebody took the file away or changed it."""
+    try:
+        return summarise(StoredRecords(path))
+    except ConfigError as error:
+        raise StudyError(f"cannot evaluate what was measured: {error}") from None
 
 
 def _header(study: Study, started: str, seed: int, environment: Mapping[str, Any], found: Iterable[Caution]) -> dict[str, Any]:
@@ -181,7 +192,7 @@ def _header(study: Study, started: str, seed: int, environment: Mapping[str, Any
     }
 
 
-def _dicts(cautions: Iterable[Caution]) -> list[dict[str, str]]:
+def _dicts(cautions: Iterable[Caution]) -> list[CautionRecord]:
     return [caution.as_dict() for caution in cautions]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from zcload.errors import StudyError
 from zcload.host.machine import Machine
@@ -17,6 +17,7 @@ from zcload.lane.small_files.arrivals import LEAD_NS
 from zcload.linux import interrupt
 from zcload.mechanisms import mechanism_of
 from zcload.model.packed import pack
+from zcload.model.records.measurements import WindowReading
 
 
 class LaneFailed(StudyError):
@@ -27,7 +28,7 @@ class LaneFailed(StudyError):
         self.lane = lane
 
 
-def measure(lane: Lane, open_s: float, machine: Machine) -> dict[str, Any]:
+def measure(lane: Lane, open_s: float, machine: Machine) -> WindowReading:
     """Open the lane's gate for *open_s*, wait for rest, and return the raw record of the window (see docs/metrics.md).
 
     Raises LaneFailed if the lane does, Interrupted on a signal.
@@ -35,7 +36,7 @@ def measure(lane: Lane, open_s: float, machine: Machine) -> dict[str, Any]:
     return measure_together([lane], open_s, machine)[0]
 
 
-def measure_together(lanes: Sequence[Lane], open_s: float, machine: Machine) -> list[dict[str, Any]]:
+def measure_together(lanes: Sequence[Lane], open_s: float, machine: Machine) -> list[WindowReading]:
     """Open the gates of all *lanes* for one common interval; each lane is read at its own rest. Return their records."""
     # Config lets no other lane run beside one that must begin with a cold cache.
     cache = lanes[0].cache if lanes[0].cache and lanes[0].cache.cold else None
@@ -72,7 +73,7 @@ def measure_together(lanes: Sequence[Lane], open_s: float, machine: Machine) -> 
         sent = sum(b[1] - a[1] for a, b in records[0]["senders"])
         records[0] |= emptied | cache.look_back(emptied, sent)
         drop_mappings(lanes[0])
-    return records
+    return cast(list[WindowReading], records)
 
 
 def drop_mappings(lane: Lane) -> None:

@@ -5,62 +5,70 @@ A crash or a kill -9 loses at most the line being written; every reader here tak
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from zcload.errors import ConfigError, Problem, reason_of
+from zcload.model.metrics import TOTAL_CPU_S_PER_GB
+from zcload.model.records.lines import Header, Line
+from zcload.model.records.summary import ComparisonRecord, Summary
 from zcload.model.units import counted
+from zcload.store.codec import decode_header, decode_line, decode_summary
 
-# History of the format (adding keys and kinds of lines keeps the number):
-#   1  2026-11  the first: a header, then events, samples, windows and blocks.
-SCHEMA = "zcload.windows/1"
 WINDOWS, SUMMARY = "windows.jsonl", "summary.json"
 
 
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """Read a windows.jsonl; a torn last line is left out. Raises ConfigError if the file is not one of ours."""
+def read_records(path: Path) -> list[Line]:
+    """Read a windows.jsonl; a torn last line is left out. Raises ConfigError if it is damaged or not one of ours."""
     return list(each_record(path))
 
 
-def each_record(path: Path) -> Iterator[dict[str, Any]]:
+def read_header(path: Path) -> Header:
+    """Return the header of a windows.jsonl; raises ConfigError as `read_records` does."""
+    for record in each_record(path):
+        if record["kind"] == "header":
+            return record
+    raise _empty(path)
+
+
+def each_record(path: Path) -> Iterator[Line]:
     """Read a windows.jsonl record by record, as `read_records` does, without ever holding more than one."""
-    number = 0
+    points: int | None = None
     try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                try:
-                    record = json.loads(line)
-                    if not isinstance(record, dict) or "kind" not in record:
-                        raise ValueError("not a record")
-                except ValueError as error:
-                    if not line.endswith(b"\n"):
-                        number -= 1  # torn: the writer was killed in mid-line
-                        break
-                    raise ConfigError(Problem(f"not a line of a zcload result: {error}", file=str(path), line=number)) from None
-                if number == 1:
-                    _check_header(record, path)
+        for number, data in enumerate(_lines_of(path), 1):
+            try:
+                record: Line | None
+                if points is None:
+                    record = header = decode_header(data, path)
+                    points = len(header["points"])
+                else:
+                    record = decode_line(data, path, number, points)
+            except ConfigError:
+                if data.endswith(b"\n"):
+                    raise
+                break  # torn: the writer was killed in mid-line
+            if record is not None:
                 yield record
     except OSError as error:
         raise ConfigError(Problem(reason_of(error), file=str(path))) from None
-    if not number:
-        raise ConfigError(Problem("holds no result: not even its header was written", file=str(path)))
+    if points is None:
+        raise _empty(path)
 
 
-def _check_header(record: Mapping[str, Any], path: Path) -> None:
-    if record["kind"] != "header":
-        raise ConfigError(Problem("holds no result: not even its header was written", file=str(path)))
-    if record.get("schema") != SCHEMA:
-        raise ConfigError(
-            Problem(
-                f"has the schema {record.get('schema')!r}; this zcload reads {SCHEMA!r}",
-                file=str(path),
-                remedy="use the zcload that wrote it",
-            )
-        )
+def _lines_of(path: Path) -> Iterator[bytes]:
+    """Read the lines of a regular file: a pipe or a device would be waited for, or never end. Raises OSError, ConfigError."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ConfigError(Problem("is not a regular file", file=str(path)))
+    with path.open("rb") as lines:
+        yield from lines
+
+
+def _empty(path: Path) -> ConfigError:
+    return ConfigError(Problem("holds no result: not even its header was written", file=str(path)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,7 @@ class StoredRecords:
 
     path: Path
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Line]:
         return each_record(self.path)
 
 
@@ -81,9 +89,9 @@ class Result:
     is empty, so that `if result.records` says whether there are any.
     """
 
-    summary: Mapping[str, Any]
+    summary: Summary
     directory: Path | None = None
-    records: Iterable[Mapping[str, Any]] = ()
+    records: Iterable[Line] = ()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Result:
@@ -121,7 +129,7 @@ class Result:
             (point["name"] or "the only point", each["variant"], each["verdict"] or "", _saving(each))
             for point in self.summary["points"]
             for each in point["comparisons"]
-            if each["metric"] == self.summary.get("headline", "total_cpu_s_per_gb")
+            if each["metric"] == self.summary.get("headline", TOTAL_CPU_S_PER_GB)
         ]
         head = "".join(f"<th>{title}</th>" for title in ("point", "variant", "verdict", "CPU saved"))
         rows = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in cells)
@@ -137,7 +145,7 @@ class Result:
                 return import_module(name).DataFrame(self.to_rows(of))
         raise ConfigError(Problem("a data frame needs pandas or polars", remedy="pip install pandas"))
 
-    def to_rows(self, of: Literal["metrics", "generations", "windows"] = "metrics") -> list[dict[str, Any]]:
+    def to_rows(self, of: Literal["metrics", "generations", "windows"] = "metrics") -> list[dict[str, str | int | float | bool | None]]:
         """Return the result as tidy rows, for a data frame: one for each point, variant and metric; generation; or window.
 
         Rows of generations and windows come from the records: there are none without a windows.jsonl. docs/python-api.md has the columns.
@@ -149,7 +157,7 @@ class Result:
         return list((tidy.generation_rows if of == "generations" else tidy.window_rows)(self.records))
 
 
-def _saving(comparison: Mapping[str, Any]) -> str:
+def _saving(comparison: ComparisonRecord) -> str:
     saving = comparison["saving_percent"]
     if saving["estimate"] is None:
         return str(comparison.get("reason") or "no figure")
@@ -157,7 +165,7 @@ def _saving(comparison: Mapping[str, Any]) -> str:
     return f"{saving['estimate']:.1f} %{interval}"
 
 
-def _summary_of(result: Path) -> dict[str, Any]:
+def _summary_of(result: Path) -> Summary:
     if result.is_dir():
         if (result / SUMMARY).exists():
             return _read_summary(result / SUMMARY)
@@ -173,24 +181,8 @@ def _summary_of(result: Path) -> dict[str, Any]:
     return _read_summary(result)
 
 
-def _read_summary(path: Path) -> dict[str, Any]:
+def _read_summary(path: Path) -> Summary:
     try:
-        summary = json.loads(path.read_bytes())
+        return decode_summary(b"".join(_lines_of(path)), path)
     except OSError as error:
         raise ConfigError(Problem(reason_of(error), file=str(path))) from None
-    except ValueError as error:
-        raise ConfigError(Problem(f"is not JSON: {error}", file=str(path))) from None
-    schema = summary.get("schema") if isinstance(summary, dict) else None
-    if not isinstance(schema, str) or not schema.startswith("zcload.summary/"):
-        raise ConfigError(Problem("is not a zcload summary", file=str(path)))
-    if schema != "zcload.summary/1":
-        raise ConfigError(
-            Problem(
-                f"has the schema {schema!r}; this zcload reads 'zcload.summary/1'", file=str(path), remedy="use the zcload that wrote it"
-            )
-        )
-    assert isinstance(summary, dict)
-    for key, kind in (("name", str), ("started", str), ("config", dict), ("environment", dict), ("cautions", list), ("points", list)):
-        if not isinstance(summary.get(key), kind):
-            raise ConfigError(Problem(f"is damaged: it holds no {key}", file=str(path), remedy=f"its {WINDOWS}, if there is one, has all"))
-    return summary

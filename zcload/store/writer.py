@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from zcload.errors import ConfigError, Problem, StudyError, reason_of
-from zcload.store.reader import SUMMARY, WINDOWS, read_records
+from zcload.store.codec import encode_line, encode_summary
+from zcload.store.reader import SUMMARY, WINDOWS
+
+_PIECE = 1 << 16  # bytes read at once, from the end, to find the last line end
 
 
 class Recorder:
-    """Write records as they come and keep them for the analysis. One write(2) a record, made while no window is open."""
+    """Write records as they come, and keep none: who needs them reads the file. One write(2) a record, made while no window is open."""
 
-    def __init__(self, directory: Path, header: dict[str, Any]) -> None:
+    def __init__(self, directory: Path, header: Mapping[str, object]) -> None:
         """Create *directory* and in it a windows.jsonl that begins with *header*; raises ConfigError.
 
         The file is there with its header or not at all: no moment to be killed in leaves one that holds nothing.
         """
         self.directory = directory
-        self.records: list[dict[str, Any]] = []
         partial = directory / f".{WINDOWS}.{os.getpid()}"
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
             try:
                 self.write(header)
                 _publish(partial, directory / WINDOWS)
@@ -42,11 +42,9 @@ class Recorder:
         """Go on with the windows.jsonl in *directory*: a torn last line is cut off first; raises ConfigError."""
         recorder = cls.__new__(cls)
         recorder.directory, path = directory, directory / WINDOWS
-        recorder.records = read_records(path)
         try:
             recorder._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-            whole = path.read_bytes().rfind(b"\n") + 1
-            os.ftruncate(recorder._fd, whole)
+            os.ftruncate(recorder._fd, _whole_lines(recorder._fd))
         except OSError as error:
             raise ConfigError(Problem(f"cannot write to {path}: {reason_of(error)}", key="--resume")) from None
         return recorder
@@ -55,22 +53,22 @@ class Recorder:
     def inherited(cls, directory: Path, fd: int) -> Recorder:
         """Append to the windows.jsonl in *directory* that the process which started this one has open as *fd*."""
         recorder = cls.__new__(cls)
-        recorder.directory, recorder.records, recorder._fd = directory, [], fd
+        recorder.directory, recorder._fd = directory, fd
         return recorder
 
     def fileno(self) -> int:
         """Return the descriptor of the file, for a process that is to append to it too."""
         return self._fd
 
-    def write(self, record: dict[str, Any]) -> None:
-        """Append *record*; raises StudyError if it cannot be stored, on a full disk for instance."""
-        self.records.append(record)
-        line = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    def write(self, record: Mapping[str, object]) -> None:
+        """Append *record*; raises StudyError if it cannot be stored, on a full disk for instance: the file ends as before."""
+        line = encode_line(record)
         try:
             while line:
                 line = line[os.write(self._fd, line) :]
         except OSError as error:
             path = self.directory / WINDOWS
+            os.ftruncate(self._fd, _whole_lines(self._fd))
             raise StudyError(f"cannot write to {path}: {reason_of(error)} (what is there is readable)") from None
 
     def discard(self) -> None:
@@ -89,6 +87,18 @@ class Recorder:
             self._fd = -1
 
 
+def _whole_lines(fd: int) -> int:
+    """Return how many bytes of a file the lines take that end with a line end; raises OSError."""
+    end = os.fstat(fd).st_size
+    while end:
+        start = max(0, end - _PIECE)
+        found = os.pread(fd, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
 def _publish(partial: Path, path: Path) -> None:
     """Give the file at *partial* the name *path*; raises ConfigError if there is a result of that name."""
     try:
@@ -104,11 +114,11 @@ def _publish(partial: Path, path: Path) -> None:
         raise ConfigError(Problem(f"{path.parent} holds a result already", key="--out", remedy="choose another directory")) from None
 
 
-def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:
+def write_summary(directory: Path, summary: Mapping[str, object]) -> None:
     """Write summary.json whole or not at all; raises StudyError."""
     partial = directory / f".{SUMMARY}.{os.getpid()}"
     try:
-        partial.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        partial.write_bytes(encode_summary(summary))
         partial.replace(directory / SUMMARY)
     except OSError as error:
         partial.unlink(missing_ok=True)

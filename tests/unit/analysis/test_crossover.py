@@ -16,12 +16,12 @@ from zcload.analysis.crossover import find
 from zcload.analysis.crossover_search import COARSE, Search
 from zcload.analysis.stats import LOOKS
 from zcload.analysis.summary import summarise
-from zcload.analysis.summary_schema import summary_schema
 from zcload.report import renderer
 from zcload.report.charts.series import read_raw
 from zcload.report.text.answer import answer
 from zcload.runner.rounds import swept_value
 from zcload.store import reader
+from zcload.store.result_schema import summary_schema
 
 KIB = 1024
 NOISE = residuals(SCENARIOS["clean"])

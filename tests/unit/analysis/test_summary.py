@@ -14,8 +14,8 @@ from support.summaries import point_of, summary_of, variant
 
 from zcload.analysis.stats import generations_interval
 from zcload.analysis.summary import SCHEMA, summarise
-from zcload.analysis.summary_schema import summary_schema
 from zcload.model.metrics import METRICS
+from zcload.store.result_schema import summary_schema
 
 COST = "total_cpu_s_per_gb"
 LUCK = (1.0, 1.04, 0.98, 1.02, 0.96, 1.0)
@@ -352,6 +352,14 @@ def test_a_lane_that_moves_nothing():
     assert (null["verified"], null["bottleneck"]) == (None, None)
     assert null["metrics"][COST]["reason"] == "no payload was moved"
     assert null["loop_s_per_call"] == point["loop_s_per_call"] > 0
+
+
+def test_a_figure_of_the_reports_is_missing_for_want_of_reports():
+    """Without reports there are no retransmissions to tell of, and that is the reason given, not a sample that was not taken."""
+    figure = variant(point_of(study()), "sendfile")["metrics"]["sender_retransmits_per_gb"]
+    assert figure["estimate"] is None
+    assert figure["reason"].startswith("no sender reported what it sent")
+    assert "sample" not in figure["reason"]
 
 
 def test_copied_fraction():

@@ -79,9 +79,9 @@ def test_results_of_a_tree(tree):
     [
         ("{", "is not JSON: "),
         ('{"lines": 90}', "is not a zcload summary"),
-        ('{"schema": "zcload.summary/2"}', "has the schema 'zcload.summary/2'"),
-        ('{"schema": "zcload.summary/1"}', "is damaged: it holds no name"),
-        ('{"schema": "zcload.summary/1", "environment": [], "name": 1}', "is damaged: "),
+        ('{"schema": "zcload.summary/2"}', 'has the schema "zcload.summary/2"'),
+        ('{"schema": "zcload.summary/1"}', "name: is missing"),
+        ('{"schema": "zcload.summary/1", "environment": [], "name": 1}', "name: found 1, expected a valid string"),
         ("\x00\xff", "is not JSON: "),
     ],
 )

@@ -20,7 +20,7 @@ from zcload.host.topology import Core
 from zcload.lane.placement import Placement
 from zcload.linux import interrupt
 from zcload.linux.interrupt import Interrupted
-from zcload.model.metrics import TOTAL
+from zcload.model.metrics import TOTAL_CPU_S_PER_GB
 from zcload.model.progress import nobody
 from zcload.model.study import Point, Stop, Study, Variant
 from zcload.model.timing import LEAST_BLOCKS
@@ -427,7 +427,7 @@ def run_of(world, monkeypatch):
 
         monkeypatch.setattr(context, "set_up", set_up)
         source = SimpleNamespace(fd=-1, size=1 << 28, digest="d", check=lambda: None, share_digests=lambda parts, view: ("d",))
-        state = PointState(study, 0, TOTAL)
+        state = PointState(study, 0, TOTAL_CPU_S_PER_GB)
         own = PointContext(
             study=study,
             index=0,
@@ -723,7 +723,7 @@ def test_nothing_left_to_compare(run_of, world):
 def test_points_take_turns(run_of):
     """Points take turns, a generation each, in random order, until each may stop."""
     study = replace(run_of("a").context.study, points=(Point(),) * 3)
-    turns, states = [], [PointState(study, index, TOTAL) for index in range(3)]
+    turns, states = [], [PointState(study, index, TOTAL_CPU_S_PER_GB) for index in range(3)]
     needed = dict(enumerate((30, 30, 5)))
 
     class Turn:

@@ -33,9 +33,14 @@ from zcload.model.records.values import (
     PointFacts,
     Schedule,
     Stored,
+    SweptKey,
     TraceFacts,
     Tree,
 )
+
+# History of the format (adding keys and kinds of lines keeps the number):
+#   1  2026-11  the first: a header, then events, samples, windows and blocks.
+SCHEMA = "zcload.windows/1"
 
 
 class StopRule(Stored):
@@ -50,7 +55,7 @@ class StopRule(Stored):
 class CrossoverFacts(Stored):
     """What a crossover study looks for; *values* are those of the swept key, one for each point, in its unit."""
 
-    sweep: str
+    sweep: SweptKey
     contender: str
     precision: Amount
     max_time_s: Amount

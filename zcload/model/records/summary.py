@@ -17,6 +17,7 @@ from zcload.model.records.values import (
     Count,
     DocumentedCopies,
     Environment,
+    ImportedRecord,
     Int,
     IntervalRecord,
     KnownInterval,
@@ -28,11 +29,17 @@ from zcload.model.records.values import (
     Role,
     Schedule,
     Stored,
+    SweptKey,
     TraceFacts,
     Tree,
 )
 
+# History of the schema (a reader refuses a number it does not know; adding keys keeps the number):
+#   1  2026-11  the first.
+SCHEMA = "zcload.summary/1"
+
 Verdict = Literal["saves", "costs", "gains", "loses", "no difference", "inconclusive"]
+CrossoverVerdict = Literal["crosses", "several", "always", "never", "no difference", "open"]
 Status = Literal["ok", "skipped", "failed"]
 
 
@@ -48,7 +55,7 @@ class MetricRecord(FigureRecord):
     unit: str
 
 
-class Comparison(Stored):
+class ComparisonRecord(Stored):
     """A variant against a baseline in one metric: *ratio* is variant / baseline, *saving_percent* 100 x (1 - ratio)."""
 
     variant: str
@@ -215,7 +222,7 @@ class ServerFacts(Stored):
     cpu_apart: NotRequired[Number | None]  # clocks / group - 1
 
 
-class Variant(Stored):
+class VariantRecord(Stored):
     """One contender at one point."""
 
     name: str
@@ -321,35 +328,35 @@ class PointSummary(Stored):
     best_chunk: BestChunk | None
     smallest_saving_percent: Number | None
     stopped: str | None
-    variants: list[Variant]
-    comparisons: list[Comparison]
-    comparisons_best_chunk: list[Comparison]
-    comparisons_over: NotRequired[list[Comparison]]
+    variants: list[VariantRecord]
+    comparisons: list[ComparisonRecord]
+    comparisons_best_chunk: list[ComparisonRecord]
+    comparisons_over: NotRequired[list[ComparisonRecord]]
     why: NotRequired[list[Explanation]]
     window_check: WindowCheck | None
     network: NetworkFacts | None
     perf: NotRequired[PerfFacts | None]
 
 
-class Crossing(KnownInterval):
+class CrossingRecord(KnownInterval):
     """One crossing on the swept axis, *between* two decided values, and on which side of it the contender wins."""
 
     between: Annotated[list[Number], Len(2, 2)]
     wins: Literal["above", "below"]
 
 
-class CrossingRecord(Stored):
+class CrossoverRecord(Stored):
     """What a crossover study found; values in *unit*."""
 
-    sweep: Literal["chunk", "file_size", "transfer_size", "senders", "rate"]
+    sweep: SweptKey
     unit: str
     contender: str
     baseline: str
     metric: str
     confidence: Number
     range: Annotated[list[Number], Len(2, 2)]
-    verdict: Literal["crosses", "several", "always", "never", "no difference", "open"]
-    crossings: list[Crossing]
+    verdict: CrossoverVerdict
+    crossings: list[CrossingRecord]
     wins: list[Number]
     loses: list[Number]
     level: list[Number]
@@ -377,4 +384,5 @@ class Summary(Stored):
     environment: Environment
     cautions: list[CautionRecord]
     points: list[PointSummary]
-    crossing: NotRequired[CrossingRecord | None]
+    crossing: NotRequired[CrossoverRecord | None]
+    imported: NotRequired[list[ImportedRecord]]  # in a report only

@@ -24,6 +24,8 @@ Positive = Annotated[float, Ge(1e-12), Le(LARGEST_FLOAT)]
 Role = Literal["sender", "receiver"]
 Schedule = Literal["alternate", "together"]
 
+SweptKey = Literal["chunk", "file_size", "transfer_size", "senders", "rate"]  # what a crossover may be looked for along
+
 # One object of settings that zcload itself checks elsewhere: the config, a mechanism's options.
 Tree = dict[str, object]
 
@@ -175,6 +177,20 @@ class BestChunk(Stored):
 
     chunk_bytes: Count
     total_cpu_s_per_gb: dict[Annotated[str, Len(1, 20)], Amount]
+
+
+class ImportedRecord(Stored):
+    """What another *tool* measured, beside a report: never paired with anything. Goodput in bit/s, CPU seconds per GB."""
+
+    name: str
+    tool: str
+    what: str
+    goodput_bps: Number
+    sender_cpu_s_per_gb: Number | None
+    receiver_cpu_s_per_gb: Number | None
+    system_cpu_s_per_gb: Number | None
+    total_cpu_s_per_gb: Number | None
+    notes: list[str]
 
 
 class Environment(TypedDict, total=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from zcload.model.metrics import GOODPUT_BPS, RECEIVER_CPU_CORES, SENDER_CPU_CORES, TOTAL_CPU_CORES
 from zcload.report.charts.parts import WIDTH, Chart, Panel, beside, layer, literal, points, quantitative, spec, top
 from zcload.report.charts.view import LEDGERS, View, drawn, figure, interval
 from zcload.report.tables.table import Table
@@ -27,9 +28,9 @@ def chart(view: View) -> Iterator[Chart]:
 def cores(variant: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
     """Return the cores of a ledger. Results from before `total_cpu_cores` have the sum of both ends, without an interval."""
     found = figure(variant, key)
-    if found or key != "total_cpu_cores":
+    if found or key != TOTAL_CPU_CORES:
         return found
-    ends = [figure(variant, end) for end in ("sender_cpu_cores", "receiver_cpu_cores")]
+    ends = [figure(variant, end) for end in (SENDER_CPU_CORES, RECEIVER_CPU_CORES)]
     return {"estimate": sum(end["estimate"] for end in ends if end), "low": None, "high": None} if all(ends) else None
 
 
@@ -38,7 +39,7 @@ def values(view: View, ledger: str, key: str) -> list[dict[str, Any]]:
     marks = []
     for step, (_, point) in enumerate(view.points):
         for variant in drawn(point):
-            x, y = figure(variant, "goodput_bps"), cores(variant, key)
+            x, y = figure(variant, GOODPUT_BPS), cores(variant, key)
             if variant["aa"] or not x or not y:
                 continue
             look = view.looks[variant["name"]]
@@ -84,7 +85,7 @@ def _table(view: View) -> Table:
         [
             variant["name"],
             *([view.labels[step]] if view.several else []),
-            interval(figure(variant, "goodput_bps"), 1e-9),
+            interval(figure(variant, GOODPUT_BPS), 1e-9),
             *(interval(cores(variant, key)) for _, _, key in LEDGERS if key),
         ]
         for step, (_, point) in enumerate(view.points)

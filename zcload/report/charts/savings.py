@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from zcload.model.metrics import RECEIVER_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
 from zcload.report.charts.parts import BAND, INK, MUTED, Chart, Panel, Spec, layer, quantitative, rows_axis, spec
 from zcload.report.charts.view import Point, View
 from zcload.report.tables.overview import comparisons
@@ -13,10 +14,10 @@ from zcload.report.text.figures import percent, saving_text
 ROW_PX = 26
 PLOT_PX = 150
 LEDGERS = (
-    ("both ends", "total_cpu_s_per_gb"),
-    ("machine", "system_cpu_s_per_gb"),
-    ("sender", "sender_cpu_s_per_gb"),
-    ("receiver", "receiver_cpu_s_per_gb"),
+    ("both ends", TOTAL_CPU_S_PER_GB),
+    ("machine", SYSTEM_CPU_S_PER_GB),
+    ("sender", SENDER_CPU_S_PER_GB),
+    ("receiver", RECEIVER_CPU_S_PER_GB),
 )
 # Decided verdicts are filled, the others hollow: it can be told without colour.
 SHAPES = {"saves": "circle", "costs": "square", "no difference": "diamond", "inconclusive": "circle"}

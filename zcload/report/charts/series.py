@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from zcload.model.metrics import GOODPUT_BPS
+
 Record = Mapping[str, Any]
 SWITCHES = ("voluntary", "involuntary")
 
@@ -164,5 +166,5 @@ def _mean(group: Sequence[Stretch]) -> Stretch:
     def weighed(name: str) -> float:
         return float(sum(getattr(s, name) * s.open_s for s in group)) / total
 
-    names = ("goodput_bps", "sender_cores", "receiver_cores", "sender_switches_per_s", "receiver_switches_per_s")
+    names = (GOODPUT_BPS, "sender_cores", "receiver_cores", "sender_switches_per_s", "receiver_switches_per_s")
     return Stretch(group[0].generation, (group[0].t_s + group[-1].t_s) / 2, total, *(weighed(name) for name in names))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
+from zcload.model.metrics import GOODPUT_BPS
 from zcload.report.charts.parts import Chart, Panel, Spec, beside, layer, literal, quantitative, spec, top
 from zcload.report.charts.series import Stretch, merged
 from zcload.report.charts.view import Point, View, drawn
@@ -15,7 +16,7 @@ from zcload.report.text.figures import significant
 HEIGHT = 150
 MOST = 420  # marks in a panel: what still can be told apart
 SERIES = (
-    ("goodput", "goodput_bps", "goodput (Gbit/s)", 1e-9),
+    ("goodput", GOODPUT_BPS, "goodput (Gbit/s)", 1e-9),
     ("sender CPU", "sender_cores", "CPU (cores)", 1.0),
     ("receiver CPU", "receiver_cores", "CPU (cores)", 1.0),
     ("sender switches", "sender_switches_per_s", "switches (1000/s)", 1e-3),

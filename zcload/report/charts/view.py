@@ -6,6 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zcload.model.metrics import (
+    RECEIVER_CPU_CORES,
+    RECEIVER_CPU_S_PER_GB,
+    SENDER_CPU_CORES,
+    SENDER_CPU_S_PER_GB,
+    SYSTEM_CPU_S_PER_GB,
+    TOTAL_CPU_CORES,
+    TOTAL_CPU_S_PER_GB,
+)
 from zcload.report.charts.parts import Look, look
 from zcload.report.charts.series import PointRaw
 from zcload.report.text.figures import NONE, significant
@@ -14,10 +23,10 @@ Point = Mapping[str, Any]
 Variant = Mapping[str, Any]
 
 LEDGERS = (
-    ("sender", "sender_cpu_s_per_gb", "sender_cpu_cores"),
-    ("receiver", "receiver_cpu_s_per_gb", "receiver_cpu_cores"),
-    ("both ends", "total_cpu_s_per_gb", "total_cpu_cores"),
-    ("machine", "system_cpu_s_per_gb", None),
+    ("sender", SENDER_CPU_S_PER_GB, SENDER_CPU_CORES),
+    ("receiver", RECEIVER_CPU_S_PER_GB, RECEIVER_CPU_CORES),
+    ("both ends", TOTAL_CPU_S_PER_GB, TOTAL_CPU_CORES),
+    ("machine", SYSTEM_CPU_S_PER_GB, None),
 )
 
 

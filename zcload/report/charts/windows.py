@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from statistics import quantiles
 from typing import Any
 
+from zcload.model.metrics import TOTAL_CPU_S_PER_GB
 from zcload.report.charts.parts import INK, Chart, Panel, Spec, layer, literal, quantitative, rows_axis, spec
 from zcload.report.charts.series import thinned
 from zcload.report.charts.view import Point, View, drawn, figure, interval
@@ -46,7 +47,7 @@ def _panel(view: View, point: Point, shown: dict[str, list[float]]) -> Spec:
         for row, (name, values) in enumerate(shown.items())
         for i, value in enumerate(values)
     ]
-    found = {v["name"]: figure(v, "total_cpu_s_per_gb") for v in drawn(point)}
+    found = {v["name"]: figure(v, TOTAL_CPU_S_PER_GB) for v in drawn(point)}
     bars: list[dict[str, Any]] = [
         {
             "row": row + 0.3,

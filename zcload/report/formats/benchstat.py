@@ -26,7 +26,7 @@ def _lines(result: Result) -> Iterator[str]:
     env = summary["environment"]
     # benchstat makes a table for each set of configuration lines: only what must not be compared may be one. The rest is a comment.
     yield "goos: linux"
-    yield from (f"{key}: {env[fact]}" for key, fact in (("goarch", "architecture"), ("cpu", "cpu_model")) if env.get(fact))
+    yield from (f"{key}: {fact}" for key, fact in (("goarch", env.get("architecture")), ("cpu", env.get("cpu_model"))) if fact)
     kernel = env.get("kernel_release") or "unknown"
     yield f"# {summary['name']}, zcload {summary['zcload_version']}, kernel {kernel}, started {summary['started']}"
     for metric in METRICS.values():
@@ -35,13 +35,14 @@ def _lines(result: Result) -> Iterator[str]:
     points = {point["name"]: point for point in summary["points"]}  # a search's summary has only some of the points that are numbered
     said, now = {name: labels(point) for name, point in points.items()}, ""
     for row in generation_rows(records_of(result, "benchstat")):
-        label = said[row["point_name"]].get(row["variant"], "")
+        variant, name = str(row["variant"]), str(row["point_name"])
+        label = said[name].get(variant, "")
         if label != now:  # a configuration line, so benchstat gives what is labelled a table of its own, under the label
             yield f"label: {label}".rstrip()
             now = label
-        senders = points[row["point_name"]]["point"]["senders"]
+        senders = points[name]["point"]["senders"]
         pairs = " ".join(f"{row[key]:.6g} {key}" for key in METRICS if key in row)
-        yield f"{_name(summary['name'], row['variant'], row['point_name'], senders)} {row['windows']} {pairs}"
+        yield f"{_name(summary['name'], variant, name, senders)} {row['windows']} {pairs}"
 
 
 def _name(study: str, variant: str, point: str, senders: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 from zcload.model.records.summary import Summary
 from zcload.model.units import counted, format_size, human_bytes
@@ -27,7 +26,7 @@ _SCREEN = 40  # lines; a chart that makes it longer is left to the full report
 def render(results: Sequence[Result], width: int = WIDTH) -> str:
     """Render *results* one below the other in *width* columns."""
     width = min(max(width, _LEAST_WIDTH), _MOST_WIDTH)
-    return "\n\n".join(_one(cast("Summary", result.summary), result.directory, width) for result in results) + "\n"
+    return "\n\n".join(_one(result.summary, result.directory, width) for result in results) + "\n"
 
 
 def _one(summary: Summary, directory: Path | None, width: int) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 from zcload.errors import ConfigError, Problem
 from zcload.model.metrics import METRICS, Metric
+from zcload.model.records.lines import Line
+from zcload.model.records.summary import Summary
 from zcload.report.text.labels import label
 from zcload.store.reader import Result
 
@@ -44,7 +46,7 @@ def named(results: Sequence[Result], format: str) -> Iterator[NamedFigure]:
         yield from _of(result.summary, study)
 
 
-def _of(summary: Mapping[str, Any], study: str) -> Iterator[NamedFigure]:
+def _of(summary: Summary, study: str) -> Iterator[NamedFigure]:
     for point in summary["points"]:
         compared = {(c["variant"], c["metric"]): c for c in point["comparisons"] if c["ratio"]["estimate"] is not None}
         for variant in point["variants"]:
@@ -57,7 +59,7 @@ def _of(summary: Mapping[str, Any], study: str) -> Iterator[NamedFigure]:
                     )
 
 
-def records_of(result: Result, format: str) -> Iterable[Mapping[str, Any]]:
+def records_of(result: Result, format: str) -> Iterable[Line]:
     """Return the raw records of *result*; raises ConfigError if it has none."""
     if not result.records:
         what = f"the format {format} shows single windows, and there is no windows.jsonl beside the summary of {result.summary['name']!r}"

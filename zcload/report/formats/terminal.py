@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 from zcload.errors import ConfigError, Problem
 from zcload.model.records.summary import Summary
@@ -19,7 +18,7 @@ _WIDTH = 100
 
 def render(results: Sequence[Result], width: int = 0) -> str:
     """Render *results* one below the other; for a terminal of enough *width* with the curve under the tables."""
-    return "\n\n".join(_whole(cast("Summary", result.summary), width) for result in results) + "\n"
+    return "\n\n".join(_whole(result.summary, width) for result in results) + "\n"
 
 
 def _whole(summary: Summary, width: int) -> str:
@@ -28,7 +27,7 @@ def _whole(summary: Summary, width: int) -> str:
 
 def render_sections(results: Sequence[Result], names: Sequence[str], width: int = 0) -> str:
     """Render only the sections *names* of each of *results*; raises ConfigError for one that none of them has."""
-    found = [(name, text) for result in results for name, text in _parts(cast("Summary", result.summary), width)]
+    found = [(name, text) for result in results for name, text in _parts(result.summary, width)]
     there = list(dict.fromkeys(name for name, _ in found if name))
     for name in names:
         if name not in there:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from zcload.analysis.tidy import figure_rows, variant_facts
+from zcload.model.records.summary import PointSummary, Summary
 from zcload.report.text.labels import label
 from zcload.store.reader import Result
 
@@ -30,7 +31,7 @@ def render(results: Sequence[Result]) -> str:
     return text.getvalue()
 
 
-def _rows(summary: Mapping[str, Any], index: int, point: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _rows(summary: Summary, index: int, point: PointSummary) -> Iterator[dict[str, Any]]:
     for variant in point["variants"]:
         facts = {**variant_facts(summary, index, variant), "label": label(variant)}
         yield from ({**facts, **figures} for figures in figure_rows(point, variant))

@@ -40,5 +40,5 @@ def render(results: Sequence[Result]) -> str:
     for result in results:
         said = {point["name"]: labels(point) for point in result.summary["points"]}  # a search's summary has only some points
         for row in window_rows(records_of(result, "csv-windows")):
-            writer.writerow({**row, "label": said[row["point_name"]].get(row["variant"])})
+            writer.writerow({**row, "label": said[str(row["point_name"])].get(str(row["variant"]))})
     return text.getvalue()

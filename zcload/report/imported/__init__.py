@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from zcload.errors import ConfigError, Problem, reason_of
+from zcload.model.records.values import ImportedRecord
 from zcload.report.imported.iperf3 import read_iperf3
 from zcload.report.imported.netperf import read_netperf
 from zcload.report.imported.result import ImportedResult, NotOurs
@@ -15,7 +15,7 @@ from zcload.report.imported.result import ImportedResult, NotOurs
 READERS: dict[str, Callable[[str], ImportedResult]] = {"iperf3 -J": read_iperf3, "netperf": read_netperf}
 
 
-def read_imported(path: Path) -> dict[str, Any]:
+def read_imported(path: Path) -> ImportedRecord:
     """Return what the file *path* says, whichever tool wrote it, as a row of a report; raises ConfigError."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -23,7 +23,7 @@ def read_imported(path: Path) -> dict[str, Any]:
         raise ConfigError(Problem(reason_of(error), file=str(path), key="--with")) from None
     for reader in READERS.values():
         try:
-            return {"name": path.stem, **reader(text).as_dict()}
+            return reader(text).record(path.stem)
         except NotOurs:
             continue
         except (KeyError, TypeError, IndexError, ValueError, json.JSONDecodeError) as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+
+from zcload.model.metrics import GOODPUT_BPS, RECEIVER_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
+from zcload.model.records.values import ImportedRecord
 
 
 class NotOurs(Exception):
@@ -22,7 +24,18 @@ class ImportedResult:
     system_cpu_s_per_gb: float | None = None
     notes: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
+    def record(self, name: str) -> ImportedRecord:
+        """Return it under *name*, with the CPU of both ends where they are known."""
         both = (self.sender_cpu_s_per_gb, self.receiver_cpu_s_per_gb)
         total = None if None in both or self.system_cpu_s_per_gb is not None else sum(part for part in both if part is not None)
-        return {**asdict(self), "notes": list(self.notes), "total_cpu_s_per_gb": total}
+        return {
+            "name": name,
+            "tool": self.tool,
+            "what": self.what,
+            GOODPUT_BPS: self.goodput_bps,
+            SENDER_CPU_S_PER_GB: self.sender_cpu_s_per_gb,
+            RECEIVER_CPU_S_PER_GB: self.receiver_cpu_s_per_gb,
+            SYSTEM_CPU_S_PER_GB: self.system_cpu_s_per_gb,
+            TOTAL_CPU_S_PER_GB: total,
+            "notes": list(self.notes),
+        }

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from zcload.model.metrics import GOODPUT_BPS, RECEIVER_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import NONE, significant
 
 FORMATS = ("table", "markdown", "json")  # those that show it
-_KEYS = ("sender_cpu_s_per_gb", "receiver_cpu_s_per_gb", "total_cpu_s_per_gb", "system_cpu_s_per_gb")
+_KEYS = (SENDER_CPU_S_PER_GB, RECEIVER_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB)
 
 
 def imported(summary: Mapping[str, Any]) -> list[Table]:
@@ -20,7 +21,7 @@ def imported(summary: Mapping[str, Any]) -> list[Table]:
     rows = [
         [
             f"{row['name']} ({row['tool']})",
-            significant(row["goodput_bps"] * 1e-9),
+            significant(row[GOODPUT_BPS] * 1e-9),
             *(NONE if row[key] is None else significant(row[key]) for key in _KEYS),
             "\n".join(filter(None, (row["what"], *row["notes"]))),
         ]

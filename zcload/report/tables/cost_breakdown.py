@@ -7,6 +7,28 @@ from typing import Any
 
 from zcload.analysis.cost_breakdown import NOT_OBSERVABLE
 from zcload.analysis.own_cost import LOOP
+from zcload.model.metrics import (
+    RECEIVER_CYCLES_PER_BYTE,
+    RECEIVER_INSTRUCTIONS_PER_BYTE,
+    RECEIVER_INVOLUNTARY_SWITCHES_PER_GB,
+    RECEIVER_MAJOR_FAULTS_PER_GB,
+    RECEIVER_MIGRATIONS_PER_GB,
+    RECEIVER_MINOR_FAULTS_PER_GB,
+    RECEIVER_SYSCALLS_PER_GB,
+    RECEIVER_VOLUNTARY_SWITCHES_PER_GB,
+    SENDER_COMPLETIONS_PER_GB,
+    SENDER_CYCLES_PER_BYTE,
+    SENDER_INSTRUCTIONS_PER_BYTE,
+    SENDER_INVOLUNTARY_SWITCHES_PER_GB,
+    SENDER_MAJOR_FAULTS_PER_GB,
+    SENDER_MIGRATIONS_PER_GB,
+    SENDER_MINOR_FAULTS_PER_GB,
+    SENDER_PINNED_PAGES_PER_GB,
+    SENDER_READ_BYTES_PER_GB,
+    SENDER_RETRANSMITS_PER_GB,
+    SENDER_SYSCALLS_PER_GB,
+    SENDER_VOLUNTARY_SWITCHES_PER_GB,
+)
 from zcload.model.units import format_size, human_bytes
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import NONE, significant, with_error
@@ -16,28 +38,28 @@ Point = Mapping[str, Any]
 Variant = Mapping[str, Any]
 
 ALWAYS = (
-    ("sender calls", "sender_syscalls_per_gb"),
-    ("receiver calls", "receiver_syscalls_per_gb"),
-    ("sender vol.", "sender_voluntary_switches_per_gb"),
-    ("sender invol.", "sender_involuntary_switches_per_gb"),
-    ("receiver vol.", "receiver_voluntary_switches_per_gb"),
-    ("receiver invol.", "receiver_involuntary_switches_per_gb"),
-    ("sender faults", "sender_minor_faults_per_gb"),
-    ("receiver faults", "receiver_minor_faults_per_gb"),
+    ("sender calls", SENDER_SYSCALLS_PER_GB),
+    ("receiver calls", RECEIVER_SYSCALLS_PER_GB),
+    ("sender vol.", SENDER_VOLUNTARY_SWITCHES_PER_GB),
+    ("sender invol.", SENDER_INVOLUNTARY_SWITCHES_PER_GB),
+    ("receiver vol.", RECEIVER_VOLUNTARY_SWITCHES_PER_GB),
+    ("receiver invol.", RECEIVER_INVOLUNTARY_SWITCHES_PER_GB),
+    ("sender faults", SENDER_MINOR_FAULTS_PER_GB),
+    ("receiver faults", RECEIVER_MINOR_FAULTS_PER_GB),
 )
 WHERE_THERE_ARE_ANY = (
-    ("sender major faults", "sender_major_faults_per_gb"),
-    ("receiver major faults", "receiver_major_faults_per_gb"),
-    ("bytes read", "sender_read_bytes_per_gb"),
-    ("completions", "sender_completions_per_gb"),
-    ("pages pinned", "sender_pinned_pages_per_gb"),
-    ("retransmits", "sender_retransmits_per_gb"),
-    ("sender cycles/B", "sender_cycles_per_byte"),
-    ("receiver cycles/B", "receiver_cycles_per_byte"),
-    ("sender instr./B", "sender_instructions_per_byte"),
-    ("receiver instr./B", "receiver_instructions_per_byte"),
-    ("sender migrations", "sender_migrations_per_gb"),
-    ("receiver migrations", "receiver_migrations_per_gb"),
+    ("sender major faults", SENDER_MAJOR_FAULTS_PER_GB),
+    ("receiver major faults", RECEIVER_MAJOR_FAULTS_PER_GB),
+    ("bytes read", SENDER_READ_BYTES_PER_GB),
+    ("completions", SENDER_COMPLETIONS_PER_GB),
+    ("pages pinned", SENDER_PINNED_PAGES_PER_GB),
+    ("retransmits", SENDER_RETRANSMITS_PER_GB),
+    ("sender cycles/B", SENDER_CYCLES_PER_BYTE),
+    ("receiver cycles/B", RECEIVER_CYCLES_PER_BYTE),
+    ("sender instr./B", SENDER_INSTRUCTIONS_PER_BYTE),
+    ("receiver instr./B", RECEIVER_INSTRUCTIONS_PER_BYTE),
+    ("sender migrations", SENDER_MIGRATIONS_PER_GB),
+    ("receiver migrations", RECEIVER_MIGRATIONS_PER_GB),
 )
 TRUTH = (
     ("completions", "completions"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from zcload.model.metrics import MACHINE
+from zcload.model.metrics import RECEIVER_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB
 from zcload.model.units import format_rate, format_size, human_bytes, human_rate
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import NONE, saving_text
@@ -23,7 +23,7 @@ _POINT_KEYS = {
 def sentences(summary: Mapping[str, Any]) -> list[str]:
     """Return the answer of a search, a sentence or two an item."""
     found = summary["crossing"]
-    a, b, whose = found["baseline"], found["contender"], "the machine's" if found["metric"] == MACHINE else "both ends'"
+    a, b, whose = found["baseline"], found["contender"], "the machine's" if found["metric"] == SYSTEM_CPU_S_PER_GB else "both ends'"
     cost = f"of {whose} CPU per GB"
     exact, about = _writers(found["sweep"])
     across = f"from {exact(found['range'][0])} to {exact(found['range'][1])}{_PER[found['sweep']]}"
@@ -96,10 +96,10 @@ def along(summary: Mapping[str, Any]) -> Table:
     for point in summary["points"]:
         value = point["point"][_POINT_KEYS[found["sweep"]]]
         by_metric = {c["metric"]: c for c in point["comparisons"] if c["variant"] == found["contender"]}
-        keys = (found["metric"], "sender_cpu_s_per_gb", "receiver_cpu_s_per_gb")
+        keys = (found["metric"], SENDER_CPU_S_PER_GB, RECEIVER_CPU_S_PER_GB)
         savings = [saving_text(by_metric[key]["saving_percent"]) if key in by_metric else NONE for key in keys]
         rows.append([exact(value), *savings, str(point["generations"]), sides.get(float(value), "undecided")])
-    total = "machine" if found["metric"] == MACHINE else "both ends"
+    total = "machine" if found["metric"] == SYSTEM_CPU_S_PER_GB else "both ends"
     title = f"Savings of CPU per GB of {found['contender']} against {found['baseline']} along {found['sweep']}, with 95 % intervals"
     return Table(title, [found["sweep"], total, "sender", "receiver", "generations", "wins"], rows)
 

@@ -6,6 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from zcload.model.metrics import (
+    GOODPUT_BPS,
+    RECEIVER_CPU_CORES,
+    RECEIVER_CPU_S_PER_GB,
+    SENDER_CPU_CORES,
+    SENDER_CPU_S_PER_GB,
+    SYSTEM_CPU_S_PER_GB,
+    TOTAL_CPU_S_PER_GB,
+)
 from zcload.model.units import counted, format_size, human_bytes
 from zcload.report.imported.table import imported
 from zcload.report.tables import crossover, servers
@@ -68,13 +77,13 @@ def costs(point: Point) -> Table:
     """CPU and throughput of each variant."""
     headers = ["variant", "Gbit/s", "sender", "receiver", "both ends", "machine", "sender cores", "receiver cores"]
     keys = [
-        ("goodput_bps", 1e-9),
-        ("sender_cpu_s_per_gb", 1),
-        ("receiver_cpu_s_per_gb", 1),
-        ("total_cpu_s_per_gb", 1),
-        ("system_cpu_s_per_gb", 1),
-        ("sender_cpu_cores", 1),
-        ("receiver_cpu_cores", 1),
+        (GOODPUT_BPS, 1e-9),
+        (SENDER_CPU_S_PER_GB, 1),
+        (RECEIVER_CPU_S_PER_GB, 1),
+        (TOTAL_CPU_S_PER_GB, 1),
+        (SYSTEM_CPU_S_PER_GB, 1),
+        (SENDER_CPU_CORES, 1),
+        (RECEIVER_CPU_CORES, 1),
     ]
     said = labels(point)
     rows = [[in_a_cell(v["name"], said), *(_metric(v, key, scale) for key, scale in keys)] for v in measured(point)]
@@ -93,16 +102,16 @@ def comparisons(point: Point, key: str) -> Table | None:
         return None  # the same comparisons again
     rows, said = [], labels(point)
     for name, by_metric in found.items():
-        if by_metric["total_cpu_s_per_gb"]["ratio"]["estimate"] is None:
+        if by_metric[TOTAL_CPU_S_PER_GB]["ratio"]["estimate"] is None:
             continue
         headline = next(c for c in by_metric.values() if c["headline"])
         rows.append(
             [
                 f"{name} (A/A)" if headline["aa"] else in_a_cell(name, said),
-                *(saving_text(by_metric[k]["saving_percent"]) for k in ("sender_cpu_s_per_gb", "receiver_cpu_s_per_gb")),
-                saving_text(by_metric["total_cpu_s_per_gb"]["saving_percent"]),
-                saving_text(by_metric["system_cpu_s_per_gb"]["saving_percent"]),
-                change_text(by_metric["goodput_bps"]["saving_percent"]),
+                *(saving_text(by_metric[k]["saving_percent"]) for k in (SENDER_CPU_S_PER_GB, RECEIVER_CPU_S_PER_GB)),
+                saving_text(by_metric[TOTAL_CPU_S_PER_GB]["saving_percent"]),
+                saving_text(by_metric[SYSTEM_CPU_S_PER_GB]["saving_percent"]),
+                change_text(by_metric[GOODPUT_BPS]["saving_percent"]),
                 _agreement(headline["ratio"]) if headline["aa"] else headline["verdict"] or NONE,
             ]
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zcload.model.metrics import GOODPUT_BPS, RECEIVER_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
 from zcload.model.units import format_size
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import NONE, change_text
@@ -17,12 +18,12 @@ def added(point: Point) -> Table | None:
     found: dict[str, dict[str, Mapping[str, Any]]] = {}
     for c in point.get("comparisons_over") or ():
         found.setdefault(c["variant"], {})[c["metric"]] = c
-    keys = ("sender_cpu_s_per_gb", "receiver_cpu_s_per_gb", "total_cpu_s_per_gb", "system_cpu_s_per_gb")
+    keys = (SENDER_CPU_S_PER_GB, RECEIVER_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB)
     rows = []
     for name, by_metric in found.items():
         headline = next(c for c in by_metric.values() if c["headline"])
         cells = [change_text(by_metric[key]["saving_percent"]) for key in keys]
-        goodput = change_text(by_metric["goodput_bps"]["saving_percent"])
+        goodput = change_text(by_metric[GOODPUT_BPS]["saving_percent"])
         rows.append([name, headline["baseline"], *cells, goodput, headline["verdict"] or NONE])
     headers = ["variant", "over", "sender", "receiver", "both ends", "machine", "goodput", "verdict"]
     return (

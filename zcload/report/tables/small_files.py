@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zcload.model.metrics import MACHINE
+from zcload.model.metrics import CPU_S_PER_TRANSFER, SYSCALLS_PER_TRANSFER, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_TRANSFER, TRANSFERS_PER_S
 from zcload.model.units import format_frequency, human_bytes
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import NONE, percent, significant, with_error
@@ -25,13 +25,13 @@ def per_transfer(point: Point) -> Table | None:
     if not of_files(point):
         return None
     said, verdicts = labels(point), {c["variant"]: c["verdict"] for c in point["comparisons"] if c["headline"]}
-    keys = [("transfers_per_s", 1.0), *((f"{who}_cpu_s_per_transfer", _US) for who in ("sender", "receiver", "total", "system"))]
+    keys = [(TRANSFERS_PER_S, 1.0), *((key, _US) for key in CPU_S_PER_TRANSFER.values())]
     rows = []
     for v in point["variants"]:
         if not v["windows"]:
             continue
         figures = [with_error(v["metrics"][key], scale) if key in v["metrics"] else NONE for key, scale in keys]
-        calls = [with_error(v["metrics"][f"{role}_syscalls_per_transfer"]) for role in ("sender", "receiver")]
+        calls = [with_error(v["metrics"][key]) for key in SYSCALLS_PER_TRANSFER.values()]
         rows.append([in_a_cell(v["name"], said), *figures, *calls, verdicts.get(v["name"]) or NONE])
     headers = [
         "variant",
@@ -87,12 +87,12 @@ def across(summary: Mapping[str, Any]) -> Table | None:
         by_name = {v["name"]: v for v in point["variants"]}
         verdicts = {c["variant"]: c for c in point["comparisons"] if c["headline"]}
         rows.append([point["name"], *(_cell(by_name.get(name), verdicts.get(name)) for name in names)])
-    whose = "the machine's" if summary["headline"] == MACHINE else "both ends'"
+    whose = "the machine's" if summary["headline"] == SYSTEM_CPU_S_PER_GB else "both ends'"
     return Table(f"Small files: {whose} CPU microseconds per transfer, and the saving", ["", *names], rows)
 
 
 def _cell(variant: Mapping[str, Any] | None, comparison: Mapping[str, Any] | None) -> str:
-    cost = variant["metrics"]["total_cpu_s_per_transfer"]["estimate"] if variant else None
+    cost = variant["metrics"][TOTAL_CPU_S_PER_TRANSFER]["estimate"] if variant else None
     if cost is None:
         return NONE
     text = significant(cost * _US)
@@ -107,9 +107,9 @@ def difference(point: Point, comparison: Mapping[str, Any]) -> str:
     The saving in percent, of what the baseline's transfers cost.
     """
     base = comparison["baseline"]
-    cost = next((v["metrics"].get("total_cpu_s_per_transfer", {}).get("estimate") for v in point["variants"] if v["name"] == base), None)
+    cost = next((v["metrics"].get(TOTAL_CPU_S_PER_TRANSFER, {}).get("estimate") for v in point["variants"] if v["name"] == base), None)
     saving = comparison["saving_percent"]
-    if not of_files(point) or not cost or saving["estimate"] is None or comparison["metric"] == MACHINE:
+    if not of_files(point) or not cost or saving["estimate"] is None or comparison["metric"] == SYSTEM_CPU_S_PER_GB:
         return ""
     most, middle, least = (significant(abs(saving[key]) / 100 * cost * _US) for key in ("low", "estimate", "high"))
     if comparison["verdict"] not in ("saves", "costs"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zcload.model.metrics import GOODPUT_BPS, TOTAL_CPU_CORES
-from zcload.model.records.summary import Comparison, FigureRecord, PointSummary, Summary
+from zcload.model.records.summary import ComparisonRecord, FigureRecord, PointSummary, Summary
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import NONE, saving_text, significant
 from zcload.report.text.headline import comparison_of, contenders, question_metric
@@ -55,12 +55,12 @@ def _sweep(summary: Summary, points: list[PointSummary]) -> Table:
     return Table("", ["saves", *names, f"{points[0]['baseline']} Gbit/s"], rows)
 
 
-def _short(c: Comparison | None) -> str:
+def _short(c: ComparisonRecord | None) -> str:
     """Write a saving for a narrow cell; "?" marks one that is inconclusive."""
     return NONE if c is None else saving_text(c["saving_percent"]) + ("?" if c["verdict"] == "inconclusive" else "")
 
 
-def _verdict(c: Comparison | None, aa: bool) -> str:
+def _verdict(c: ComparisonRecord | None, aa: bool) -> str:
     if c is None or c["ratio"]["estimate"] is None:
         return NONE
     if aa:

@@ -7,7 +7,7 @@ from typing import Any
 
 from zcload.analysis.zerocopy_check import ALL_PLAIN, all_plain
 from zcload.model.cautions import WORST_FIRST, level_of
-from zcload.model.metrics import MACHINE
+from zcload.model.metrics import GOODPUT_BPS, SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB
 from zcload.model.units import format_size
 from zcload.report.tables import crossover, servers
 from zcload.report.tables.small_files import difference
@@ -58,7 +58,7 @@ def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
     if point["name"]:
         where += f", {point['name']}"
     lines = copied(point)
-    whose = "the machine's" if summary["headline"] == MACHINE else "both ends'"
+    whose = "the machine's" if summary["headline"] == SYSTEM_CPU_S_PER_GB else "both ends'"
     headlines = [c for c in point["comparisons"] if c["headline"]]
     lines += rate.sentences(summary, point)
     for c in headlines:
@@ -88,7 +88,7 @@ def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
 
 def copied(point: Mapping[str, Any]) -> list[str]:
     """Say which variants were not zero-copy at all: copied by the kernel after all, or never sent so."""
-    plain = [v["name"] for v in point["variants"] if all_plain(v.get("truth") or {})]
+    plain = [v["name"] for v in point["variants"] if (truth := v.get("truth")) and all_plain(truth)]
     late = [name for name in labels(point) if name not in plain]
     lines = [f"{', '.join(late)}: the kernel copied 100 % of it after all: not a zero-copy result."] if late else []
     return [*lines, f"{', '.join(plain)}: {ALL_PLAIN}: not a zero-copy result."] if plain else lines
@@ -118,14 +118,14 @@ def effect(saving: Mapping[str, Any], what: str = "") -> str:
 
 
 def _alone(comparisons: Sequence[Comparison], c: Comparison) -> str:
-    sender = _other(comparisons, c, "sender_cpu_s_per_gb")
+    sender = _other(comparisons, c, SENDER_CPU_S_PER_GB)
     if c["verdict"] is None:
         return ""
     return f"; the sender alone {effect(sender['saving_percent'])}" if sender else ""
 
 
 def _throughput(comparisons: Sequence[Comparison], c: Comparison) -> str:
-    goodput = _other(comparisons, c, "goodput_bps")
+    goodput = _other(comparisons, c, GOODPUT_BPS)
     if c["verdict"] is None or not goodput:
         return "" if c["verdict"] is None else "."
     return f"; goodput {change_text(goodput['saving_percent'])}."

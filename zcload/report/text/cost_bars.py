@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zcload.model.metrics import RECEIVER_CPU_S_PER_GB, SENDER_CPU_S_PER_GB
-from zcload.model.records.summary import PointSummary, Variant
+from zcload.model.records.summary import PointSummary, VariantRecord
 from zcload.report.text.figures import significant
 
 SENDER, RECEIVER = "#", "="  # signs that every encoding has
@@ -28,7 +28,7 @@ def cost_bars(point: PointSummary, width: int, most: int = 8) -> list[str]:
     return lines
 
 
-def _costs(variant: Variant) -> tuple[float, float] | None:
+def _costs(variant: VariantRecord) -> tuple[float, float] | None:
     """Return the sender's and the receiver's seconds per GB; None where either has no figure."""
     sender, receiver = (variant["metrics"][key]["estimate"] for key in (SENDER_CPU_S_PER_GB, RECEIVER_CPU_S_PER_GB))
     return None if sender is None or receiver is None else (max(sender, 0.0), max(receiver, 0.0))

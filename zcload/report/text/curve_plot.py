@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zcload.model.metrics import TOTAL_CPU_CORES
 from zcload.report.charts.curve import values
 from zcload.report.charts.parts import top
 from zcload.report.charts.view import view_of
@@ -22,7 +23,7 @@ def curve(summary: Mapping[str, Any], width: int, rows: int = ROWS) -> str | Non
 
     Points of a variant are joined by dots in the order of the sweep.
     """
-    found = values(view_of(summary, {}), "both ends", "total_cpu_cores")
+    found = values(view_of(summary, {}), "both ends", TOTAL_CPU_CORES)
     names = list(dict.fromkeys(v["n"] for v in found))
     if width < LEAST or not found or len(names) > len(LETTERS):
         return None

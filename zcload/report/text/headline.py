@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from zcload.model.metrics import SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
-from zcload.model.records.summary import Comparison, PointSummary, Summary, Variant
+from zcload.model.records.summary import ComparisonRecord, PointSummary, Summary, VariantRecord
 from zcload.model.records.values import IntervalRecord
 from zcload.report.tables import crossover
 from zcload.report.text.figures import percent, saving_text
@@ -19,12 +19,12 @@ def question_metric(summary: Summary, point: PointSummary) -> str:
     return SENDER_CPU_S_PER_GB if any(v.get("server") or v["mechanism"] == "server" for v in point["variants"]) else summary["headline"]
 
 
-def contenders(point: PointSummary) -> list[Variant]:
+def contenders(point: PointSummary) -> list[VariantRecord]:
     """Return the variants that are compared: not the baseline, its A/A lane, its best chunk, or what moves nothing."""
     return [v for v in point["variants"] if v["name"] != point["baseline"] and not v["aa"] and not v["best_chunk"] and v["moves_payload"]]
 
 
-def comparison_of(point: PointSummary, name: str, metric: str) -> Comparison | None:
+def comparison_of(point: PointSummary, name: str, metric: str) -> ComparisonRecord | None:
     """Return the comparison of the variant *name* with the point's baseline in *metric*."""
     found = (c for c in point["comparisons"] if c["variant"] == name and c["metric"] == metric)
     return next(found, None)
@@ -43,7 +43,7 @@ def answer_last(summary: Summary) -> list[str]:
 
 def _of_point(summary: Summary, point: PointSummary) -> list[str]:
     metric = question_metric(summary, point)
-    groups: dict[str, list[tuple[Variant, Comparison]]] = {}
+    groups: dict[str, list[tuple[VariantRecord, ComparisonRecord]]] = {}
     for variant in contenders(point):
         c = comparison_of(point, variant["name"], metric)
         if variant["status"] != "ok" and (c is None or c["verdict"] is None):
@@ -56,7 +56,7 @@ def _of_point(summary: Summary, point: PointSummary) -> list[str]:
     return lines or [f"{where}there was nothing to compare with {point['baseline']}."]
 
 
-def _named(point: PointSummary, pairs: Iterable[tuple[Variant, Comparison]], verb: str, negate: bool = False) -> str:
+def _named(point: PointSummary, pairs: Iterable[tuple[VariantRecord, ComparisonRecord]], verb: str, negate: bool = False) -> str:
     said, parts = labels(point), list[str]()
     for v, c in pairs:
         saving = negated(c["saving_percent"]) if negate else c["saving_percent"]
@@ -72,24 +72,24 @@ def negated(saving: IntervalRecord) -> IntervalRecord:
     return {"estimate": estimate, "low": low, "high": high}
 
 
-def _saves(pairs: Sequence[tuple[Variant, Comparison]], point: PointSummary, whose: str) -> str:
+def _saves(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointSummary, whose: str) -> str:
     return f"{_named(point, pairs, 'saves')} of {whose} per GB against {point['baseline']}."
 
 
-def _costs(pairs: Sequence[tuple[Variant, Comparison]], point: PointSummary, whose: str) -> str:
+def _costs(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointSummary, whose: str) -> str:
     return f"{_named(point, pairs, 'costs', negate=True)} more of {whose} per GB than {point['baseline']}."
 
 
-def _same(pairs: Sequence[tuple[Variant, Comparison]], point: PointSummary, whose: str) -> str:
+def _same(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointSummary, whose: str) -> str:
     return f"No difference: {_named(point, pairs, 'saves')} of {whose} per GB against {point['baseline']}."
 
 
-def _open(pairs: Sequence[tuple[Variant, Comparison]], point: PointSummary, whose: str) -> str:
+def _open(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointSummary, whose: str) -> str:
     reasons = dict.fromkeys(c["reason"] for _, c in pairs if c["reason"])
     return f"Inconclusive: {_named(point, pairs, 'saves')} of {whose} per GB against {point['baseline']} ({'; '.join(reasons)})."
 
 
-def _none(pairs: Sequence[tuple[Variant, Comparison]], point: PointSummary, whose: str) -> str:
+def _none(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointSummary, whose: str) -> str:
     return "; ".join(f"{v['name']} cannot be compared with {point['baseline']}: {c['reason']}" for v, c in pairs) + "."
 
 

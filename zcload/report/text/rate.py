@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zcload.model.metrics import MACHINE
+from zcload.model.metrics import SYSTEM_CPU_CORES, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_CORES
 from zcload.model.units import human_rate
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import NONE, significant
@@ -15,7 +15,7 @@ Point = Mapping[str, Any]
 
 
 def _cores_key(summary: Mapping[str, Any]) -> str:
-    return "system_cpu_cores" if summary["headline"] == MACHINE else "total_cpu_cores"
+    return SYSTEM_CPU_CORES if summary["headline"] == SYSTEM_CPU_S_PER_GB else TOTAL_CPU_CORES
 
 
 def _at_rate(point: Point) -> list[Mapping[str, Any]]:
@@ -33,7 +33,7 @@ def sentences(summary: Mapping[str, Any], point: Point) -> list[str]:
     if not known:
         return []
     key, asked = _cores_key(summary), human_rate(point["point"]["rate_bps"])
-    whose = "of the machine" if key == "system_cpu_cores" else "at both ends"
+    whose = "of the machine" if key == SYSTEM_CPU_CORES else "at both ends"
     lines = [_not_there(v, asked) for v in known if not v["rate"]["reached"]]
     reached = {v["name"]: v["metrics"][key] for v in known if v["rate"]["reached"] and v["metrics"][key]["estimate"] is not None}
     base = reached.pop(point["baseline"], None)
@@ -92,7 +92,7 @@ def table(summary: Mapping[str, Any], point: Point) -> Table | None:
                 NONE if rate["sleeps_per_gb"] is None else f"{rate['sleeps_per_gb']:.0f}",
             ]
         )
-    whose = "machine" if key == "system_cpu_cores" else "both ends"
+    whose = "machine" if key == SYSTEM_CPU_CORES else "both ends"
     headers = [
         "variant",
         "Gbit/s",

@@ -1,0 +1,134 @@
+"""What types do not say of a stored result: names that must exist, numbers that belong together. Found as pairs of key and fault."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+from zcload.model.metrics import FIRST_METRICS, METRICS
+from zcload.model.packed import unpack
+from zcload.model.records.lines import Header, Line
+from zcload.model.records.measurements import MachineReading, Reading, Window, WindowTransfers
+from zcload.model.records.summary import PointSummary, Summary
+
+Wrong = Iterator[tuple[str, str]]
+
+_INTERVAL = ("estimate", "low", "high")
+
+
+def header_problems(header: Header) -> Wrong:
+    """Find what is wrong in a header."""
+    if not header["points"]:
+        yield "points", "is empty, expected at least one point"
+    for number, point in enumerate(header["points"]):
+        names = [lane["name"] for lane in point["lanes"]]
+        yield from _name_problems(f"points[{number}].lanes", names, header["baseline"])
+    crossover = header.get("crossover")
+    if crossover is None:
+        return
+    swept = crossover["values"]
+    if len(swept) != len(header["points"]):
+        yield "crossover.values", f"holds {len(swept)} values, expected one for each of the {len(header['points'])} points"
+    if any(value <= 0 for value in swept) or any(a >= b for a, b in itertools.pairwise(swept)):
+        yield "crossover.values", "expected positive values in ascending order"
+
+
+def line_problems(line: Line, points: int) -> Wrong:
+    """Find what is wrong in a line of a result of so many *points*."""
+    number = line.get("point", 0)
+    if isinstance(number, int) and number >= points:
+        yield "point", f"found {number}, expected less than {points}: the header has so many points"
+    if line["kind"] == "window":
+        yield from _window_problems(line)
+    elif line["kind"] == "idle":
+        yield from _machine_problems(line["machine"])
+
+
+def _window_problems(window: Window) -> Wrong:
+    for role, pairs in (("senders", window["senders"]), ("receivers", window["receivers"])):
+        if not _alike(pairs):
+            yield role, "expected readings of the same length: one number for each kind of system call"
+    if window["machine"] is not None:
+        yield from _machine_problems(window["machine"])
+    if "transfers" in window:
+        yield from _transfer_problems(window["transfers"])
+
+
+def _alike(pairs: Sequence[Sequence[Reading]]) -> bool:
+    length = len(pairs[0][0]) if pairs else 0
+    return all(len(before) == length == len(after) for before, after in pairs)
+
+
+def _machine_problems(readings: Sequence[MachineReading]) -> Wrong:
+    before, after = readings
+    if not after[4] > 0 or after[0] <= before[0]:
+        yield "machine", "expected two readings, the second later, of a machine with CPUs"
+
+
+def _transfer_problems(transfers: WindowTransfers) -> Wrong:
+    sent = sum(after - before for before, after in transfers["sent"])
+    for key, text in (("latency_ns", transfers.get("latency_ns")), ("late_ns", transfers.get("late_ns"))):
+        if text is None:
+            continue
+        try:
+            count = len(unpack(text, sent))
+        except ValueError as error:
+            yield f"transfers.{key}", f"holds no packed values: {error}"
+            continue
+        if count != sent:
+            yield f"transfers.{key}", f"holds {count} values, expected {sent}: so many transfers were sent"
+
+
+def summary_problems(summary: Summary) -> Wrong:
+    """Find what is wrong in a summary."""
+    if summary["headline"] not in METRICS:
+        yield "headline", f"expected a metric, for example {next(iter(METRICS))}"
+    if not summary["points"]:
+        yield "points", "is empty, expected at least one point"
+    for number, point in enumerate(summary["points"]):
+        for key, what in _point_problems(point):
+            yield f"points[{number}].{key}", what
+    yield from _interval_problems(summary, "")
+
+
+def _point_problems(point: PointSummary) -> Wrong:
+    names = [variant["name"] for variant in point["variants"]]
+    yield from _name_problems("variants", names, point["baseline"])
+    for number, variant in enumerate(point["variants"]):
+        missing = [key for key in FIRST_METRICS if key not in variant["metrics"]]
+        if missing:
+            yield f"variants[{number}].metrics.{missing[0]}", "is missing"
+    known = {*names, point["baseline"]}
+    for group, comparisons in (
+        ("comparisons", point["comparisons"]),
+        ("comparisons_best_chunk", point["comparisons_best_chunk"]),
+        ("comparisons_over", point.get("comparisons_over", [])),
+    ):
+        for number, comparison in enumerate(comparisons):
+            for key, name in (("variant", comparison["variant"]), ("baseline", comparison["baseline"])):
+                if name not in known:
+                    yield f"{group}[{number}].{key}", f"expected one of the variants: {', '.join(names)}"
+    for number, explained in enumerate(point.get("why", [])):
+        if explained["variant"] not in known:
+            yield f"why[{number}].variant", f"expected one of the variants: {', '.join(names)}"
+
+
+def _name_problems(key: str, names: Sequence[str], baseline: str) -> Wrong:
+    if baseline not in names:
+        yield key, f"holds no {baseline!r}, the baseline"
+    if len(set(names)) < len(names):
+        yield key, "holds a name twice"
+
+
+def _interval_problems(found: object, key: str) -> Wrong:
+    """Find figures of which a part is missing; a percentile alone may be an estimate without an interval."""
+    if isinstance(found, Mapping):
+        if all(name in found for name in _INTERVAL):
+            missing = [found[name] is None for name in _INTERVAL]
+            if any(missing) and not all(missing) and not (".percentiles." in key and not missing[0] and missing[1] == missing[2]):
+                yield key, "expected estimate, low and high, or null for all of them"
+        for name, value in found.items():
+            yield from _interval_problems(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(found, list):
+        for number, value in enumerate(found):
+            yield from _interval_problems(value, f"{key}[{number}]")
