@@ -201,7 +201,7 @@ def summary_keys(schema: dict) -> set[str]:
     """Return the keys of summary.json and of all that is in it, the point's own workload values left out."""
     keys = set(schema.get("properties", ()))
     for name, inner in schema.get("properties", {}).items():
-        keys |= set() if name == "point" else summary_keys(inner) | summary_keys(inner.get("items", {}))
+        keys |= set() if name in ("point", "environment") else summary_keys(inner) | summary_keys(inner.get("items", {}))
     if isinstance(schema.get("additionalProperties"), dict):
         keys |= summary_keys(schema["additionalProperties"])
     return keys

@@ -20,7 +20,7 @@ def cost_per_call(tally: Tally) -> float | None:
 
 def costs_per_call(lanes: Iterable[LaneFacts], calibrated: Calibrated | None, generations: Sequence[Generation]) -> dict[str, float]:
     """Return by mechanism what a call costs that moves nothing: calibrated, or measured as a variant of its own."""
-    found = {LOOP: calibrated["loop_s_per_call"], **calibrated.get("own_s_per_call", {})} if calibrated else {}
+    found = {LOOP: calibrated.get("loop_s_per_call"), **calibrated.get("own_s_per_call", {})} if calibrated else {}
     for lane in lanes:
         if lane["moves_payload"] or found.get(lane["mechanism"]):
             continue

@@ -140,7 +140,7 @@ class _Point:
         self.bootstrap = Bootstrap(len(self.generations))
         self.lanes = self._lanes()
         self.baseline: str = header["baseline"]
-        self.best = self.calibrated["best_chunk_lane"] if self.calibrated else None
+        self.best = self.calibrated.get("best_chunk_lane") if self.calibrated else None
         self.comparisons = self._compare(self.baseline)
         self.best_comparisons = self._compare(self.best) if self.best and self.best != self.baseline else []
         outside = aa_outside(self.comparisons, margin)
@@ -176,7 +176,7 @@ class _Point:
 
     def _lanes(self) -> list[LaneFacts]:
         lanes = list(self.described["lanes"])
-        extra = self.calibrated["extra_lane"] if self.calibrated else None
+        extra = self.calibrated.get("extra_lane") if self.calibrated else None
         return [*lanes, extra] if extra else lanes
 
     def _compare(self, baseline: str) -> list[Comparison]:
@@ -315,7 +315,7 @@ class _Point:
             "blocks": blocks,
             "blocks_repeated": repeated,
             "blocks_kept_contaminated": kept,
-            "window_s": calibrated["window_s"] if calibrated else None,
+            "window_s": calibrated.get("window_s") if calibrated else None,
             "window_open_s": self.open_s,
             "observer_share": self.observer_share,
             "foreign_share": self.foreign_share,

@@ -127,10 +127,12 @@ class Generation:
         """Return in how many groups the variant called *lane* had a lane."""
         return len({group for (_, group), lanes in self.windows.items() if lane in lanes})
 
-    def add(self, record: Window, tally: Tally, block: float) -> None:
-        """Take in a window that counts as one of *block*. The baseline has one window in each group of a block."""
+    def add(self, record: Window, tally: Tally, block: float | None = None) -> None:
+        """Take in a window that counts, as one of *block* or of its own. The baseline has one window in each group of a block."""
         # Of 100,000 windows every sum of each would be 200 MB; single windows are asked for no more than these.
-        self.windows[block, record["group"]][record["lane"]] = {name: tally[name] for name in _OF_EACH_WINDOW if name in tally}
+        self.windows[record["block"] if block is None else block, record["group"]][record["lane"]] = {
+            name: tally[name] for name in _OF_EACH_WINDOW if name in tally
+        }
         total = self.sums[record["lane"]]
         for name, value in tally.items():
             total[name] += value

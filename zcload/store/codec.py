@@ -89,7 +89,9 @@ def _validated(data: bytes, path: Path, number: int) -> Line | None:
         return line_adapter().validate_json(data)
     except ValidationError as error:
         found = _parse(data, path, number)
-        if isinstance(found, dict) and isinstance(found.get("kind"), str) and error.errors()[0]["type"] == "union_tag_invalid":
+        if not isinstance(found, dict) or not isinstance(found.get("kind"), str):
+            raise _not_json("expected an object with a kind", path, number) from None
+        if error.errors(include_url=False)[0]["type"] == "union_tag_invalid":
             return None
         raise _refusal(error, found, path, number) from None
 
@@ -173,8 +175,6 @@ def _refusal(error: ValidationError, found: object, path: Path, line: int | None
 def _what(kind: str, message: str, found: object) -> str:
     if kind == "missing":
         return "is missing"
-    if kind == "union_tag_not_found":
-        return "has no kind: every line has one"
     expected = message.removeprefix("Input should be ")
     return f"found {_shown(found)}, expected {expected}" if expected != message else f"found {_shown(found)}: {message}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
-from zcload.model.metrics import FIRST_METRICS, METRICS
+from zcload.model.metrics import METRICS
 from zcload.model.packed import unpack
 from zcload.model.records.lines import Header, Line
 from zcload.model.records.measurements import MachineReading, Reading, Window, WindowTransfers
@@ -95,9 +95,8 @@ def _point_problems(point: PointSummary) -> Wrong:
     names = [variant["name"] for variant in point["variants"]]
     yield from _name_problems("variants", names, point["baseline"])
     for number, variant in enumerate(point["variants"]):
-        missing = [key for key in FIRST_METRICS if key not in variant["metrics"]]
-        if missing:
-            yield f"variants[{number}].metrics.{missing[0]}", "is missing"
+        if not variant["metrics"]:
+            yield f"variants[{number}].metrics", "is empty"
     known = {*names, point["baseline"]}
     for group, comparisons in (
         ("comparisons", point["comparisons"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from zcload.errors import ConfigError, Problem, StudyError, reason_of
@@ -68,7 +69,8 @@ class Recorder:
                 line = line[os.write(self._fd, line) :]
         except OSError as error:
             path = self.directory / WINDOWS
-            os.ftruncate(self._fd, _whole_lines(self._fd))
+            with suppress(OSError):  # a device, or a disk that is gone
+                os.ftruncate(self._fd, _whole_lines(self._fd))
             raise StudyError(f"cannot write to {path}: {reason_of(error)} (what is there is readable)") from None
 
     def discard(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import tracemalloc
 
 import pytest
@@ -156,10 +157,25 @@ def test_full_disk(full_disk):
     assert read_records(path) == small()[:1]
 
 
-def test_full_disk_loses_no_record_of_the_run(full_disk):
-    """What could not be stored can still be reported: the recorder keeps it."""
+def test_a_line_that_was_cut_off_by_a_full_disk_is_taken_back(tmp_path, monkeypatch):
+    """What is written after a line that did not fit begins a line of its own: no line of the file is torn in the middle."""
+    recorder = Recorder(tmp_path / "r", small()[0])
+    whole = os.write
+    room = iter((20, 0))
+
+    def full(fd, data):
+        left = next(room)
+        if not left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return whole(fd, data[:left])
+
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(StudyError):
-        full_disk.write(small()[1])
+        recorder.write(small()[1])
+    monkeypatch.undo()
+    recorder.write(small()[2])
+    recorder.close()
+    assert read_records(tmp_path / "r" / WINDOWS) == [small()[0], small()[2]]
 
 
 def test_a_line_written_in_pieces(tmp_path, monkeypatch):
@@ -288,7 +304,6 @@ def test_a_killed_run_can_be_reported(tmp_path):
         (SUMMARY, '{"schema": 1}', "is not a zcload summary"),
         (SUMMARY, '{"schema": "other/1"}', "is not a zcload summary"),
         (SUMMARY, '{"schema": "zcload.summary/2"}', 'has the schema "zcload.summary/2"; this zcload reads "zcload.summary/1"'),
-        (SUMMARY, '{"schema": "zcload.summary/1"}', "is missing"),
         ("result.txt", "x", "is not JSON: Expecting value: line 1 column 1 (char 0)"),
     ],
 )
@@ -297,6 +312,16 @@ def test_not_a_summary(tmp_path, name, content, what):
     (tmp_path / name).write_text(content)
     found = problem(reader.Result.load, tmp_path / name)
     assert (found.what, found.file) == (what, str(tmp_path / name))
+
+
+def test_a_summary_without_its_keys(tmp_path):
+    """A summary that lost keys is refused with the first of them, and with how many more there are."""
+    (tmp_path / SUMMARY).write_text('{"schema": "zcload.summary/1"}')
+    with pytest.raises(ConfigError) as caught:
+        load_summary(tmp_path)
+    assert str(caught.value.problems[0]) == f"{tmp_path / SUMMARY}: name: is missing"
+    assert len(caught.value.problems) == 6
+    assert re.fullmatch(r"and \d+ more", caught.value.problems[-1].what)
 
 
 def test_an_empty_directory_is_no_result(tmp_path):
