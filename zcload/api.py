@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zcload.errors import ConfigError, Problem, StudyError
 from zcload.linux import interrupt
 from zcload.model.progress import Viewer, nobody
+from zcload.model.units import counted
 from zcload.store.reader import SUMMARY, WINDOWS, Result, read_header
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _check_alone() -> None:
         named = f" ({', '.join(others)})" if others else ", of a library such as a BLAS"
         count = max(count, len(others))
         raise StudyError(
-            f"zcload forks its workers, and this process has {count} more thread(s){named}: a lock that one of them holds "
+            f"zcload forks its workers, and this process has {counted(count, 'more thread')}{named}: a lock that one of them holds "
             "would stay locked in a worker for ever. Run the study in a process of its own: "
             "subprocess.run([sys.executable, '-m', 'zcload', 'run', CONFIG, '--out', DIRECTORY]), then zcload.load(DIRECTORY)"
         )

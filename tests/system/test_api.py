@@ -71,7 +71,7 @@ def test_it_is_typed():
     [
         (
             "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True, name='mine').start()",
-            "1 more thread(s) (mine)",
+            "1 more thread (mine)",
         )
     ],
 )

@@ -52,7 +52,7 @@ def test_iperf3():
     assert row["receiver_cpu_s_per_gb"] == pytest.approx(tree["cpu_utilization_percent"]["remote_total"] / 100 * 2.000242 / gb)
     assert row["total_cpu_s_per_gb"] == pytest.approx(row["sender_cpu_s_per_gb"] + row["receiver_cpu_s_per_gb"])
     assert row["system_cpu_s_per_gb"] is None
-    assert row["what"] == "1 stream(s), blocks of 131072 B, bbr"
+    assert row["what"] == "1 stream, blocks of 131072 B, bbr"
 
 
 def test_iperf3_in_reverse():
@@ -60,7 +60,7 @@ def test_iperf3_in_reverse():
     row = read_imported(PEERS / "iperf3-reverse-zerocopy.json")
     cpu = json.loads((PEERS / "iperf3-reverse-zerocopy.json").read_text())["end"]["cpu_utilization_percent"]
     assert row["sender_cpu_s_per_gb"] / row["receiver_cpu_s_per_gb"] == pytest.approx(cpu["remote_total"] / cpu["host_total"])
-    assert row["what"] == "2 stream(s), blocks of 131072 B, bbr, reverse"
+    assert row["what"] == "2 streams, blocks of 131072 B, bbr, reverse"
 
 
 def test_iperf3_with_omitted_seconds(tmp_path):

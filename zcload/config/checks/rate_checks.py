@@ -8,7 +8,7 @@ from zcload.config.finding import Finding
 from zcload.config.registries import takes_whole_passes
 from zcload.config.resolved import ConfigTable, Found, Resolved
 from zcload.model.schedule import LEAST_BURSTS, LEAST_OF_EACH, LONGEST_WINDOW_S, window_s
-from zcload.model.units import format_size, human_rate
+from zcload.model.units import counted, format_size, human_rate
 
 LONGEST_PASS_S = 60.0  # of a mechanism whose windows end with its pass: as long as stop.window may be
 
@@ -30,7 +30,8 @@ def find_slow_rates(config: Resolved) -> Iterator[Finding]:
         remedy = f"chunk = '{format_size(1 << smaller.bit_length() - 1)}'" if smaller >= 4096 else "a higher rate or fewer senders"
         yield Finding(
             rate.path,
-            f"{human_rate(rate.value)} in chunks of {format_size(chunk)} by {senders} sender(s): a window would need {needed:.3g} s "
+            f"{human_rate(rate.value)} in chunks of {format_size(chunk)} by {counted(senders, 'sender')}: a window would need "
+            f"{needed:.3g} s "
             f"for {LEAST_BURSTS} chunks, {LEAST_OF_EACH} of each sender: expected at most {LONGEST_WINDOW_S:g} s",
             remedy,
         )
@@ -58,7 +59,8 @@ def _slow_requests(config: Resolved, rate: Found, size: int, senders: int) -> It
             if needed > LONGEST_WINDOW_S:
                 yield Finding(
                     found.path,
-                    f"requests of {format_size(request)} at {human_rate(rate.value)} on {senders} connection(s): a window would need "
+                    f"requests of {format_size(request)} at {human_rate(rate.value)} on {counted(senders, 'connection')}: "
+                    "a window would need "
                     f"{needed:.3g} s for {LEAST_BURSTS} of them, {LEAST_OF_EACH} on each: expected at most {LONGEST_WINDOW_S:g} s",
                     "leave it out: 'auto' asks for a chunk at a rate; or a higher rate or fewer senders",
                 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from zcload.model.units import counted
 from zcload.report.imported.result import ImportedResult, NotOurs
 
 _PROCESSES = "CPU of the two processes, from connecting to the end; what runs in interrupts on top of others is not in it"
@@ -54,6 +55,6 @@ def _wall(received: dict[str, Any], start: dict[str, Any]) -> float:
 
 
 def _what(start: dict[str, Any], end: dict[str, Any]) -> str:
-    parts = [f"{start['num_streams']} stream(s)", f"blocks of {start['blksize']} B", end.get("sender_tcp_congestion", "")]
+    parts = [counted(start["num_streams"], "stream"), f"blocks of {start['blksize']} B", end.get("sender_tcp_congestion", "")]
     rate = start.get("target_bitrate")
     return ", ".join(filter(None, [*parts, "reverse" if start["reverse"] else "", f"at most {rate / 1e9:g} Gbit/s" if rate else ""]))

@@ -172,7 +172,8 @@ def method(summary: Mapping[str, Any], point: Point) -> list[str]:
     p, env = point["point"], summary["environment"]
     buffers = format_size(p["socket_buffer_bytes"]) if p["socket_buffer_bytes"] else "tuned by the kernel"
     lines = [
-        f"{p['senders']} sender(s), {p['receivers']} receiver(s), placement {p['placement']}, chunk {format_size(p['chunk_bytes'])}, "
+        f"{counted(p['senders'], 'sender')}, {counted(p['receivers'], 'receiver')}, "
+        f"placement {p['placement']}, chunk {format_size(p['chunk_bytes'])}, "
         f"receive chunk {format_size(p['receive_chunk_bytes'])}, file {human_bytes(p['file_bytes'])} ({p['cache']})",
         f"{p['network']} {p['address']}{_device(p)}, socket buffers {buffers}, congestion control {p['congestion']}",
     ]
