@@ -158,9 +158,13 @@ def _moments(values: Sequence[float]) -> tuple[float, float, float]:
     return mean, sd / math.sqrt(n), min(max(skewness, -most), most)
 
 
+_LARGEST_T = 1e9  # beyond it no p differs from 0, and its cube is no number any more
+
+
 def _unskewed(t: float, skewness: float, n: int) -> float:
     """Return Hall's monotone transformation of a mean's t statistic: about Student's t, whatever the skewness."""
     root = math.sqrt(n)
+    t = max(-_LARGEST_T, min(t, _LARGEST_T))
     return t + skewness * t * t / (3 * root) + skewness**2 * t**3 / (27 * n) + skewness / (6 * root)
 
 

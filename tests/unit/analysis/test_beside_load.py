@@ -6,7 +6,7 @@ import pytest
 from support.fake_results import Cost, Result, header, lane
 
 from zcload.analysis.summary import summarise
-from zcload.model.metrics import TOTAL
+from zcload.model.metrics import TOTAL_CPU_S_PER_GB
 from zcload.report.text.answer import answer
 
 
@@ -23,7 +23,7 @@ def beside(loaded, clean, *, when_loaded=0.2):
 
 
 def headline(summary):
-    (found,) = [c for c in summary["points"][0]["comparisons"] if c["metric"] == TOTAL and c["variant"] == "sendfile"]
+    (found,) = [c for c in summary["points"][0]["comparisons"] if c["metric"] == TOTAL_CPU_S_PER_GB and c["variant"] == "sendfile"]
     return found
 
 
