@@ -92,7 +92,7 @@ def print_report(results: Sequence[Result], full: bool = False, sections: Sequen
 _COLOURS = {
     r"\bsaves\b|\bgains\b": "green",
     r"\bcosts\b|\bloses\b|\bfailed\b": "red",
-    r"(?i)\binconclusive\b|(?m)^! \S+|do not quote.*": "yellow",
+    r"\b[Ii]nconclusive\b|do not quote[^\n]*|(?<=\n)! \S+": "yellow",
 }
 
 
