@@ -60,9 +60,10 @@ def compiled() -> Path:
     source, program = HERE / "pair.c", HERE / "pair"
     if program.exists() and program.stat().st_mtime >= source.stat().st_mtime:
         return program
-    compiler = shutil.which(os.environ.get("CC", "cc"))
+    name = os.environ.get("CC", "cc")
+    compiler = shutil.which(name)
     if compiler is None:
-        sys.exit("no C compiler: `cc` is not on PATH; install one (Debian, Ubuntu: apt install gcc) or name it: CC=clang")
+        sys.exit(f"no C compiler: {name!r} is not on PATH; install one (Debian, Ubuntu: apt install gcc) or name it: CC=clang")
     done = subprocess.run([compiler, "-O2", "-Wall", "-o", program, source], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{compiler} could not compile {source}:\n{done.stderr}")
@@ -95,9 +96,9 @@ def zcload(fd: int, mechanism: str, chunk: int, window_s: float, windows: int, m
     try:
         lane.ready()
         measure(lane, window_s, machine)
-        sleeps = -_sleeps(lane.receivers[0].pid)
+        sleeps = -_sleeps(lane.workers.receivers[0].pid)
         records = [measure(lane, window_s, machine) for _ in range(windows)]
-        sleeps += _sleeps(lane.receivers[0].pid)
+        sleeps += _sleeps(lane.workers.receivers[0].pid)
     finally:
         lane.tear_down()
     tallies = [window_tally(record, None) for record in records]

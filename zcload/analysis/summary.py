@@ -250,6 +250,7 @@ class _Point:
             "receiver_mapped_fraction": mapped,
             "retransmits": sum(r["tcp_info"].get("total_retrans", 0) for r in reports) if reports else None,
             "retransmitted_fraction": _retransmitted(reports),
+            "buffer_page_offsets": sorted({at for r in reports if (at := r.get("buffer_page_offset")) is not None}),
             "loop_s_per_call": None if moves else cost_per_call(sums),
             "own_cost": own_cost(lane, self.per_call, sums, metrics),
             "receiver_own_cost": receiver_own_cost(

@@ -28,6 +28,7 @@ from zcload.lane.loads.small_files import Transfers
 from zcload.lane.loads.stream import Stream
 from zcload.lane.small_files.transfer_plan import TransferPlan
 from zcload.lane.worker import send_message
+from zcload.linux.memory import PAGE
 from zcload.linux.process import own_usage
 from zcload.linux.sockets import tcp_info
 from zcload.mechanisms import MECHANISMS
@@ -86,6 +87,7 @@ def send_file(
                 tcp_info=tcp_info(sock),
                 bytes=load.sent if cls.moves_payload else 0,
                 completions=mechanism.completions(),
+                buffer_page_offset=None if mechanism.buffer_address is None else mechanism.buffer_address % PAGE,
             )
         elif order == FORGET:
             mechanism.forget()

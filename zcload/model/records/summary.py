@@ -247,6 +247,7 @@ class VariantRecord(Stored):
     retransmits: Count | None
     retransmitted_fraction: NotRequired[Number | None]
     loop_s_per_call: Number | None
+    buffer_page_offsets: NotRequired[list[Count]]  # where in a page the senders' buffers began
     own_cost: NotRequired[OwnCost | None]
     receiver_own_cost: NotRequired[ReceiverOwnCost | None]
     bottleneck: Bottleneck | None
