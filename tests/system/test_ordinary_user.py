@@ -34,6 +34,8 @@ BECOME += ["--ambient-caps=-all,+dac_read_search"]
 def run(tmp_path):
     """Return a function that runs a study as an ordinary user and returns its summary; it ends with exit code 0."""
     become = BECOME if os.getuid() == 0 else []
+    if become and not shutil.which("setpriv"):
+        pytest.skip("there is no setpriv to become another user with: apt-get install util-linux")
     if become and subprocess.run([*become, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no other user can be had here: apt-get install util-linux, or run the tests as an ordinary user")
     own = tmp_path / "own"
@@ -42,7 +44,17 @@ def run(tmp_path):
 
     def run_it(config, *options):
         command = [*become, sys.executable, "-m", "zcload", "run", str(config), "--out", str(own / "r"), "--no-progress", "--json"]
-        command += ["--max-time", "1s", "--set", "stop.min_generations=2", "--set", "stop.replicates=1", *options]
+        command += [
+            "--max-time",
+            "5s",
+            "--set",
+            "stop.min_generations=2",
+            "--set",
+            "stop.replicates=1",
+            "--set",
+            "stop.target=90%",
+            *options,
+        ]
         environment = {**os.environ, "PATH": PATH, "HOME": str(own), "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=150, check=False)
         assert done.returncode == 0, done.stderr

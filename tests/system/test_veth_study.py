@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -154,6 +155,8 @@ def test_servers_over_veth(address, ordinary, tmp_path, network):
     (tmp_path / "study.toml").write_text(SERVERS.format(address=address, seconds=2, server=tmp_path / "server.py", python=sys.executable))
     run = [sys.executable, "-m", "zcload", "run", str(tmp_path / "study.toml"), "--out", str(tmp_path / "out")]
     if ordinary and not os.getuid():
+        if not shutil.which("setpriv"):
+            pytest.skip("there is no setpriv to drop privileges with: apt-get install util-linux")
         run = [*WITHOUT_PRIVILEGES, *run]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(tmp_path), MARK: str(tmp_path)}
     done = subprocess.run(

@@ -84,9 +84,9 @@ def test_a_check_that_does_not_end_well_is_no_crash(check, why, monkeypatch):
 def test_a_check_knows_nothing_of_the_start():
     """A placeholder other than {python} in a check is a config error, and so is a check of a server that runs already."""
     text = "[study]\nname='s'\nbaseline='read_send'\nvariants=['read_send']\n[[variant]]\nname='x'\nkind='server'\n"
-    with pytest.raises(ConfigError, match=r"\.check: \{dir\} is not known before the server is started \(only \{python\} may stand here"):
+    with pytest.raises(ConfigError, match=r"\.check: \{dir\} has no value before the server starts \(only \{python\} works here"):
         config.loads(text + "command=['x']\ncheck=['{python}', '{dir}/x']\n")
-    with pytest.raises(ConfigError, match=r"\.check: a server that runs already is left as it is"):
+    with pytest.raises(ConfigError, match=r"\.check: only works with a command"):
         config.loads(f"{text}attach=1\nport=80\ncheck=['true']\n[workload]\nfile='/x'\n")
 
 
