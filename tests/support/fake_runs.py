@@ -5,12 +5,14 @@ from __future__ import annotations
 from itertools import count
 from pathlib import Path
 
-from zcload.model.metrics import METRICS
+from zcload.model.metrics import FIRST_METRICS, METRICS
 from zcload.store.reader import Result
 
 HOST = {"kernel_release": "6.1.0", "cpu_model": "EPYC", "cpus_allowed": [0, 1], "irq_time_accounting": "no", "architecture": "x86_64"}
 SETTING = {"chunk_bytes": 65536, "file_bytes": 1 << 28, "senders": 1, "rate_bps": None, "placement": "spread", "congestion": "cubic",
-           "file": "auto", "dir": "auto", "address": "127.0.0.1"}  # fmt: skip
+           "file": "auto", "dir": "auto", "address": "127.0.0.1",
+           "receivers": 1, "receive_chunk_bytes": 65536, "sink": "recv", "cache": "warm", "transfer": "stream", "network": "loopback",
+           "mtu_bytes": None, "offloads": None, "socket_buffer_bytes": 1 << 20}  # fmt: skip
 HEADLINE = "total_cpu_s_per_gb"
 NOTHING = (None, None, None)
 NO_INTERVAL = {"estimate": None, "low": None, "high": None}
@@ -63,6 +65,30 @@ def _variant(name, levels):
     known = {"copy": "read_send", "splice": "splice"}
     return {"name": name, "mechanism": known.get(name, "sendfile"), "sink": "recv", "chunk_bytes": 65536, "options": {}, "aa": False,
             "status": "ok", "metrics": metrics} | EMPTY_VARIANT  # fmt: skip
+
+
+def complete(summary):
+    """Return *summary* with every metric of the first release in its variants and comparisons, as one that is stored must have."""
+    points = [
+        point
+        | {
+            "variants": [
+                v | {"metrics": dict.fromkeys(FIRST_METRICS, NO_INTERVAL | {"unit": ""}) | v["metrics"]} for v in point["variants"]
+            ],
+            "comparisons": [
+                *point["comparisons"],
+                *(
+                    dict(c, metric=key, headline=False, ratio=NO_INTERVAL)
+                    for c in point["comparisons"]
+                    if c["headline"]
+                    for key in FIRST_METRICS
+                    if key != HEADLINE and (c["variant"], key) not in {(d["variant"], d["metric"]) for d in point["comparisons"]}
+                ),
+            ],
+        }
+        for point in summary["points"]
+    ]
+    return summary | {"points": points}
 
 
 def run(*points, where=None, environment=None, **keys):

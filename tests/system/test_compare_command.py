@@ -6,7 +6,7 @@ import json
 
 import pytest
 from support.command_line import invoke, zcload
-from support.fake_runs import HEADLINE, point, run
+from support.fake_runs import HEADLINE, complete, point, run
 
 from zcload.store.writer import write_summary
 
@@ -16,7 +16,7 @@ def results(tmp_path):
     """Return a folder with results: four alike and one in which sendfile costs a half more."""
     for name, ratio in (("a", 0.5), ("b", 0.5), ("c", 0.51), ("d", 0.49), ("worse", 0.75)):
         (tmp_path / name).mkdir()
-        write_summary(tmp_path / name, run(point({("sendfile", HEADLINE): ratio})).summary)
+        write_summary(tmp_path / name, complete(run(point({("sendfile", HEADLINE): ratio})).summary))
     return tmp_path
 
 

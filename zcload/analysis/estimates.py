@@ -142,14 +142,14 @@ def _against_reference(metric: Metric, variant: str, generation: Generation, ref
     for (block, _), windows in generation.windows.items():
         if variant in windows:
             a, b = _quotient(metric, windows[variant]), _quotient(metric, windows.get(reference))
-            if a and b:
+            if a and b and a / b > 0:
                 logs[block] = math.log(a / b)
     return logs
 
 
 def _generation_level(metric: Metric, variant: str, generation: Generation) -> float | None:
     """Return the log of the variant's own level in one generation (pseudo-median over its windows)."""
-    values = [q for windows in generation.windows.values() if (q := _quotient(metric, windows.get(variant)))]
+    values = [q for windows in generation.windows.values() if (q := _quotient(metric, windows.get(variant))) and q > 0]
     return pseudo_median([math.log(value) for value in values]) if values else None
 
 

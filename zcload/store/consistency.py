@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
-from zcload.model.metrics import METRICS
+from zcload.model.metrics import FIRST_METRICS, METRICS
 from zcload.model.packed import unpack
 from zcload.model.records.lines import Header, Line
 from zcload.model.records.measurements import MachineReading, Reading, Window, WindowTransfers
 from zcload.model.records.summary import PointSummary, Summary
+from zcload.model.records.values import PointFacts
 
 Wrong = Iterator[tuple[str, str]]
 
@@ -18,11 +20,13 @@ _INTERVAL = ("estimate", "low", "high")
 
 def header_problems(header: Header) -> Wrong:
     """Find what is wrong in a header."""
+    yield from _time_problems(header["started"])
     if not header["points"]:
         yield "points", "is empty, expected at least one point"
     for number, point in enumerate(header["points"]):
         names = [lane["name"] for lane in point["lanes"]]
         yield from _name_problems(f"points[{number}].lanes", names, header["baseline"])
+        yield from _network_problems(f"points[{number}].point", point["point"])
     crossover = header.get("crossover")
     if crossover is None:
         return
@@ -31,6 +35,18 @@ def header_problems(header: Header) -> Wrong:
         yield "crossover.values", f"holds {len(swept)} values, expected one for each of the {len(header['points'])} points"
     if any(value <= 0 for value in swept) or any(a >= b for a, b in itertools.pairwise(swept)):
         yield "crossover.values", "expected positive values in ascending order"
+
+
+def _network_problems(key: str, point: PointFacts) -> Wrong:
+    if point["network"] == "veth" and not {"mtu_bytes", "offloads"} <= point.keys():
+        yield key, "expected mtu_bytes and offloads of a veth pair"
+
+
+def _time_problems(started: str) -> Wrong:
+    try:
+        datetime.fromisoformat(started)
+    except ValueError:
+        yield "started", f"found {started[:40]!r}, expected a time such as 2026-11-01T00:00:00Z"
 
 
 def line_problems(line: Line, points: int) -> Wrong:
@@ -81,6 +97,7 @@ def _transfer_problems(transfers: WindowTransfers) -> Wrong:
 
 def summary_problems(summary: Summary) -> Wrong:
     """Find what is wrong in a summary."""
+    yield from _time_problems(summary["started"])
     if summary["headline"] not in METRICS:
         yield "headline", f"expected a metric, for example {next(iter(METRICS))}"
     if not summary["points"]:
@@ -94,19 +111,27 @@ def summary_problems(summary: Summary) -> Wrong:
 def _point_problems(point: PointSummary) -> Wrong:
     names = [variant["name"] for variant in point["variants"]]
     yield from _name_problems("variants", names, point["baseline"])
+    yield from _network_problems("point", point["point"])
     for number, variant in enumerate(point["variants"]):
-        if not variant["metrics"]:
-            yield f"variants[{number}].metrics", "is empty"
+        for key in FIRST_METRICS:
+            if key not in variant["metrics"]:
+                yield f"variants[{number}].metrics.{key}", "is missing"
     known = {*names, point["baseline"]}
     for group, comparisons in (
         ("comparisons", point["comparisons"]),
         ("comparisons_best_chunk", point["comparisons_best_chunk"]),
         ("comparisons_over", point.get("comparisons_over", [])),
     ):
+        compared: dict[str, set[str]] = {}
         for number, comparison in enumerate(comparisons):
+            compared.setdefault(comparison["variant"], set()).add(comparison["metric"])
             for key, name in (("variant", comparison["variant"]), ("baseline", comparison["baseline"])):
                 if name not in known:
                     yield f"{group}[{number}].{key}", f"expected one of the variants: {', '.join(names)}"
+        for name, metrics in compared.items():
+            missing = [key for key in FIRST_METRICS if key not in metrics]
+            if missing:
+                yield group, f"compares {name} in no {missing[0]}"
     for number, explained in enumerate(point.get("why", [])):
         if explained["variant"] not in known:
             yield f"why[{number}].variant", f"expected one of the variants: {', '.join(names)}"

@@ -11,7 +11,7 @@ import stat
 import pytest
 from support.command_line import zcload
 from support.fake_results import example
-from support.fake_runs import HEADLINE, point, run
+from support.fake_runs import HEADLINE, complete, point, run
 from support.paths import FIRST_RELEASE
 
 from zcload.compare import history_index as index_module
@@ -28,7 +28,7 @@ def stored(root, folder, ratio=0.5, *, started="2026-11-01T00:00:00Z", kernel="6
     """Store a result of one point under *root*/*folder*."""
     made = point({("sendfile", HEADLINE): ratio}, {("sendfile", GOODPUT): level}, **(setting or {}))
     (root / folder).mkdir(parents=True)
-    write_summary(root / folder, run(made, environment={"kernel_release": kernel}, started=started, **keys).summary)
+    write_summary(root / folder, complete(run(made, environment={"kernel_release": kernel}, started=started, **keys).summary))
 
 
 @pytest.fixture

@@ -99,26 +99,26 @@ class PointFacts(Stored):
     file_bytes: Count
     senders: Count
     rate_bps: Amount | None
-    receivers: NotRequired[Count]
-    receive_chunk_bytes: NotRequired[Count]
-    sink: NotRequired[str]
-    placement: NotRequired[str]
-    cache: NotRequired[str]
-    transfer: NotRequired[str]
+    receivers: Count
+    receive_chunk_bytes: Count
+    sink: str
+    placement: str
+    cache: Literal["warm", "cold"]
+    transfer: str
     transfer_size: NotRequired[str | None]
     transfer_bytes: NotRequired[Amount | None]  # on average
     transfer_sizes: NotRequired[Count | None]  # how many
     connection: NotRequired[str | None]
     arrivals: NotRequired[str | None]
     transfers_per_s: NotRequired[Amount | None]
-    network: NotRequired[str]
-    mtu_bytes: NotRequired[Count | None]
+    network: Literal["loopback", "veth"]
+    mtu_bytes: NotRequired[Count | None]  # of a veth pair
     offloads: NotRequired[bool | None]
-    address: NotRequired[str]
-    socket_buffer_bytes: NotRequired[Count | None]
-    congestion: NotRequired[str | None]
-    file: NotRequired[str]
-    dir: NotRequired[str]
+    address: str
+    socket_buffer_bytes: Count | None
+    congestion: str | None
+    file: str
+    dir: str
 
 
 class DeviceFacts(Stored):

@@ -194,8 +194,8 @@ def method(summary: Mapping[str, Any], point: Point) -> list[str]:
         lines.append(f"the idle machine used {point['idle_cores']:.3f} cores, taken off the machine ledger")
     regime = {"yes": "kept apart from processes", "no": "charged to whoever runs"}.get(env.get("irq_time_accounting"), "unknown")
     lines.append(
-        f"kernel {env['kernel_release']}, {env['cpu_model']}, {len(env['cpus_allowed'])} CPUs, interrupt time {regime}, "
-        f"HZ {env['scheduler_hz']}, {env['virtualisation'] or 'no virtualisation seen'}"
+        f"kernel {env.get('kernel_release')}, {env.get('cpu_model')}, {len(env.get('cpus_allowed', []))} CPUs, interrupt time {regime}, "
+        f"HZ {env.get('scheduler_hz')}, {env.get('virtualisation') or 'no virtualisation seen'}"
     )
     lines.append(f"zcload {summary['zcload_version']}, started {summary['started']}, seed {summary['seed']}")
     return lines

@@ -1,0 +1,154 @@
+"""Damaged results, whatever the damage: reading, reporting and comparing them works or says what is wrong, and nothing else."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.fake_results import example
+from support.paths import FIRST_RELEASE
+
+from zcload.analysis.summary import summarise
+from zcload.compare.comparison import compare
+from zcload.compare.render import as_table
+from zcload.errors import ConfigError, ZcloadError
+from zcload.report import renderer
+from zcload.store.reader import Result
+
+FORMATS = ("table", "markdown", "csv", "json", "benchstat", "bencher", "github-action-benchmark", "openmetrics", "csv-windows")
+RECORDS = [record for record in json.loads(json.dumps(example())) if record.get("generation", 0) < 2]
+SUMMARIES = [json.loads(json.dumps(summarise(iter(RECORDS)))), json.loads((FIRST_RELEASE / "summary.json").read_text())]
+DEEP = json.loads("[" * 400 + "]" * 400)
+VALUES = [
+    None,
+    True,
+    -1,
+    0,
+    2**70,
+    10**400,
+    1e308,
+    -1e308,
+    1e-300,
+    "x",
+    "",
+    [],
+    {},
+    [[]],
+    {"a": 1},
+    "\ud800",
+    float("nan"),
+    float("inf"),
+    DEEP,
+]
+
+
+def places(tree, path=()):
+    """Return the path to everything in *tree*, of lists the first three items."""
+    if path:
+        yield path
+    inner = tree.items() if isinstance(tree, dict) else enumerate(tree[:3]) if isinstance(tree, list) else ()
+    for key, value in inner:
+        yield from places(value, (*path, key))
+
+
+@st.composite
+def damaged(draw, tree):
+    """Return *tree* with a key deleted, a value replaced by one of another kind, a number changed, or an item twice."""
+    tree = copy.deepcopy(tree)
+    *parents, last = draw(st.sampled_from(list(places(tree))))
+    at = tree
+    for key in parents:
+        at = at[key]
+    value, how = at[last], draw(st.sampled_from(("delete", "replace", "change", "twice")))
+    if how == "delete":
+        del at[last]
+    elif how == "twice" and isinstance(at, list):
+        at.append(copy.deepcopy(value))
+    elif how == "change" and isinstance(value, int | float) and not isinstance(value, bool):
+        at[last] = draw(st.sampled_from((0, -value, value * 10**6, value + 1, 2**62)))
+    else:
+        at[last] = draw(st.sampled_from(VALUES))
+    return tree
+
+
+def use(path):
+    """Load the result at *path* and do with it what commands do; raises what they would, but for what they say in words."""
+    try:
+        result = Result.load(path)
+        good = Result(SUMMARIES[0])
+        assert isinstance(result.failed, list)
+        for rows in ("metrics", "generations", "windows"):
+            result.to_rows(rows)
+        as_table(compare([good], [result]), [])
+    except ZcloadError:
+        return
+    for name in FORMATS:
+        try:
+            assert renderer(name)([result])
+        except ZcloadError:
+            pass
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_damaged_summary_is_used_or_refused(tmp_path_factory, data):
+    """A summary.json with any one value deleted, replaced or changed is shown and compared, or refused in words."""
+    folder = tmp_path_factory.mktemp("damaged")
+    (folder / "summary.json").write_text(json.dumps(data.draw(damaged(data.draw(st.sampled_from(SUMMARIES))))))
+    use(folder)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_damaged_windows_are_used_or_refused(tmp_path_factory, data):
+    """A windows.jsonl with any one value of a line deleted, replaced or changed is evaluated, or refused in words."""
+    number = data.draw(st.sampled_from([0, *range(len(RECORDS))]))
+    lines = [*RECORDS[:number], data.draw(damaged(RECORDS[number])), *RECORDS[number + 1 :]]
+    folder = tmp_path_factory.mktemp("damaged")
+    (folder / "windows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    use(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda window: window.pop("senders"), "senders: is missing"),
+        (lambda window: window.update(open_ns="soon"), 'open_ns: found "soon", expected a valid integer'),
+        (lambda window: window["senders"][0][1].__setitem__(0, None), "senders[0][1][0]: found null, expected a valid integer"),
+        (lambda window: window["senders"][0][1].append(1), "senders: expected readings of the same length"),
+        (lambda window: window.update(point=7), "point: found 7, expected less than 1: the header has so many points"),
+        (lambda window: window.update(fate="\ud800"), "not a line of a zcload result: unexpected end of hex escape"),
+        (lambda window: window.update(order=2**80), "order: found 1208925819614629174706176, expected less than or equal to"),
+    ],
+)
+def test_a_damaged_line_is_refused_with_its_place(tmp_path, change, message):
+    """The error names file, line and key, what was found and what was expected."""
+    lines = copy.deepcopy(RECORDS)
+    number = next(n for n, line in enumerate(lines) if line["kind"] == "window")
+    change(lines[number])
+    path = tmp_path / "windows.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(ConfigError) as caught:
+        Result.load(path)
+    assert str(caught.value).startswith(f"{path}:{number + 1}: {message}")
+
+
+def test_kinds_and_keys_of_a_later_version_are_no_error(tmp_path):
+    """A line of a kind that is not known is passed over, and a key that is not known is kept."""
+    lines = [RECORDS[0] | {"later": 1}, {"kind": "later", "point": 0, "what": [1]}, *RECORDS[1:]]
+    (tmp_path / "windows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = list(Result.load(tmp_path).records)
+    assert found[0]["later"] == 1
+    assert len(found) == len(RECORDS)
+
+
+def test_a_pipe_is_no_result(tmp_path):
+    """What is not a regular file is refused at once: a pipe nobody writes to would be waited for without end."""
+    import os
+
+    os.mkfifo(tmp_path / "windows.jsonl")
+    with pytest.raises(ConfigError, match="is not a regular file"):
+        Result.load(tmp_path)
