@@ -28,7 +28,7 @@ from planted_mechanism import BURNS_NS
 from zcload.config import from_tree
 from zcload.linux import interrupt
 from zcload.linux.sockets import connected_pair
-from zcload.model.metrics import TOTAL
+from zcload.model.metrics import TOTAL_CPU_S_PER_GB
 from zcload.runner.run import run
 
 
@@ -112,11 +112,11 @@ def measure(seconds: float, margin: float, truth: Callable[[float], float], cell
     point = outcome.summary["points"][0]
     plain = next(v for v in point["variants"] if v["name"] == "read_send")["metrics"]
     calls = plain["sender_syscalls_per_gb"]["estimate"] / 2
-    per_call_ns = 1e9 * plain[TOTAL]["estimate"] / calls
+    per_call_ns = 1e9 * plain[TOTAL_CPU_S_PER_GB]["estimate"] / calls
     expected = truth(per_call_ns)
     cell.runs += 1
     for comparison in point["comparisons"]:
-        if comparison["metric"] != TOTAL:
+        if comparison["metric"] != TOTAL_CPU_S_PER_GB:
             continue
         ratio, verdict = comparison["ratio"], comparison["verdict"]
         if comparison["aa"]:
