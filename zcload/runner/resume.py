@@ -34,8 +34,6 @@ class PreviousRun:
 def read_previous(directory: Path) -> PreviousRun:
     """Read the interrupted run in *directory*; raises ConfigError if it is complete, or not a run."""
     path = directory / WINDOWS
-    if not path.exists():
-        raise ConfigError(Problem(f"holds no {WINDOWS}: there is no run to resume", file=str(directory), key="--resume"))
     header, last, sessions = read_header(path), None, 1
     points: dict[int, list[Line]] = defaultdict(list)
     for record in each_record(path):

@@ -6,7 +6,7 @@ import os
 import random
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,61 +95,63 @@ def run(
     out = [preflight.unavailable(study, point) for point in study.points]
     for each in out:
         preflight.require(study, each, strict)
-    previous = read_previous(directory) if resume and directory else None
-    seed = previous.header["seed"] if previous else secrets.randbits(32) if seed is None else seed
-    now = datetime.now(UTC)
-    view(Progress("looking at this host"))
-    environment = describe(host_name=host_name)
-    found = [
-        *doctor_cautions(findings(study=study, sample=wait_for_quiet(view, LONGEST_WAIT_S if wait else 0.0))),
-        *preflight.cautions(study, environment),
-    ]
-    affinity = os.sched_getaffinity(0)
-    started = f"{now:%Y-%m-%dT%H:%M:%SZ}"
-    error: ZcloadError | None = None
-    # From the moment in which there is a result a signal ends it in order.
-    with interrupt.graceful():
-        if previous and directory:
-            check_same(previous, environment, directory)
-            recorder = Recorder.reopen(directory)
-            resumed = {"kind": "resumed", "at": started, "after": previous.ended, "environment": environment, "cautions": _dicts(found)}
-            recorder.write(resumed)
-        else:
-            directory = directory or Path("results") / f"{now:%Y%m%dT%H%M%SZ}-{study.name}"
-            recorder = Recorder(directory, _header(study, started, seed, environment, found))
-        states = initial_states(study, environment, out)
-        for state in states:
-            if previous and previous.points.get(state.index):
-                restore(state, previous.points[state.index])
-        host, seeds = Host(cores, environment, out), f"{seed}, session {previous.sessions + 1}" if previous else str(seed)
-        with ExitStack() as stack:
-            try:
-                measurer: Measurer
-                if study.stop.replicates > 1:
-                    first = replicates_of(previous) if previous else 0
-                    measurer = Replicates(study, host, seeds, recorder, view, first)
-                else:
-                    stack.enter_context(quiet_collector())
-                    stack.enter_context(room_for_files(preflight.open_files(study)))
-                    measurer = InProcess(study, host, random.Random(seeds), recorder.write, view)
-                stack.callback(measurer.close)
-                _measure(states, measurer, recorder.write, check_windows)
-            except ZcloadError as caught:
-                error = caught
-            finally:
-                os.sched_setaffinity(0, affinity)
-            if previous is None and isinstance(error, ConfigError) and not any(state.generation for state in states):
-                recorder.discard()  # what was asked for cannot be done: there is no result, not even a partial one
-                raise error
-            error = _store(recorder, {"kind": "end", "complete": error is None, "reason": str(error) if error else "done"}, error)
-            view(Progress("evaluating"))
-            summary = _evaluate(recorder.directory / WINDOWS)
-            try:
-                write_summary(recorder.directory, summary)
-            except StudyError as caught:
-                error = error or caught
-            recorder.close()
-    return Outcome(summary, recorder.directory, error)
+    # Locked before it is read: what another run appends meanwhile would be measured twice.
+    with closing(Recorder.reopen(directory)) if resume and directory else nullcontext() as reopened:
+        previous = read_previous(directory) if reopened and directory else None
+        seed = previous.header["seed"] if previous else secrets.randbits(32) if seed is None else seed
+        now = datetime.now(UTC)
+        view(Progress("looking at this host"))
+        environment = describe(host_name=host_name)
+        found = [
+            *doctor_cautions(findings(study=study, sample=wait_for_quiet(view, LONGEST_WAIT_S if wait else 0.0))),
+            *preflight.cautions(study, environment),
+        ]
+        affinity = os.sched_getaffinity(0)
+        started = f"{now:%Y-%m-%dT%H:%M:%SZ}"
+        error: ZcloadError | None = None
+        # From the moment in which there is a result a signal ends it in order.
+        with interrupt.graceful():
+            if previous and reopened and directory:
+                check_same(previous, environment, directory)
+                recorder = reopened
+                resumed = {"kind": "resumed", "at": started, "after": previous.ended, "environment": environment, "cautions": _dicts(found)}
+                recorder.write(resumed)
+            else:
+                directory = directory or Path("results") / f"{now:%Y%m%dT%H%M%SZ}-{study.name}"
+                recorder = Recorder(directory, _header(study, started, seed, environment, found))
+            states = initial_states(study, environment, out)
+            for state in states:
+                if previous and previous.points.get(state.index):
+                    restore(state, previous.points[state.index])
+            host, seeds = Host(cores, environment, out), f"{seed}, session {previous.sessions + 1}" if previous else str(seed)
+            with ExitStack() as stack:
+                try:
+                    measurer: Measurer
+                    if study.stop.replicates > 1:
+                        first = replicates_of(previous) if previous else 0
+                        measurer = Replicates(study, host, seeds, recorder, view, first)
+                    else:
+                        stack.enter_context(quiet_collector())
+                        stack.enter_context(room_for_files(preflight.open_files(study)))
+                        measurer = InProcess(study, host, random.Random(seeds), recorder.write, view)
+                    stack.callback(measurer.close)
+                    _measure(states, measurer, recorder.write, check_windows)
+                except ZcloadError as caught:
+                    error = caught
+                finally:
+                    os.sched_setaffinity(0, affinity)
+                if previous is None and isinstance(error, ConfigError) and not any(state.generation for state in states):
+                    recorder.discard()  # what was asked for cannot be done: there is no result, not even a partial one
+                    raise error
+                error = _store(recorder, {"kind": "end", "complete": error is None, "reason": str(error) if error else "done"}, error)
+                view(Progress("evaluating"))
+                summary = _evaluate(recorder.directory / WINDOWS)
+                try:
+                    write_summary(recorder.directory, summary)
+                except StudyError as caught:
+                    error = error or caught
+                recorder.close()
+        return Outcome(summary, recorder.directory, error)
 
 
 def _evaluate(path: Path) -> Summary:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from zcload.errors import ConfigError, Problem, StudyError, reason_of
+from zcload.linux.locks import holder, lock
 from zcload.store.codec import encode_line, encode_summary
 from zcload.store.reader import SUMMARY, WINDOWS
 
@@ -15,7 +16,10 @@ _PIECE = 1 << 16  # bytes read at once, from the end, to find the last line end
 
 
 class Recorder:
-    """Write records as they come, and keep none: who needs them reads the file. One write(2) a record, made while no window is open."""
+    """Write records as they come, and keep none: who needs them reads the file. One write(2) a record, made while no window is open.
+
+    The file is locked as long as a process of the run has it open: nobody else can append to it meanwhile.
+    """
 
     def __init__(self, directory: Path, header: Mapping[str, object]) -> None:
         """Create *directory* and in it a windows.jsonl that begins with *header*; raises ConfigError.
@@ -28,6 +32,7 @@ class Recorder:
             directory.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
             try:
+                lock(self._fd)  # before the file has a name that others could open
                 self.write(header)
                 _publish(partial, directory / WINDOWS)
             except BaseException:
@@ -40,14 +45,27 @@ class Recorder:
 
     @classmethod
     def reopen(cls, directory: Path) -> Recorder:
-        """Go on with the windows.jsonl in *directory*: a torn last line is cut off first; raises ConfigError."""
+        """Go on with the windows.jsonl in *directory*: a torn last line is cut off first.
+
+        Raises ConfigError if there is none, or if another process writes to it.
+        """
         recorder = cls.__new__(cls)
         recorder.directory, path = directory, directory / WINDOWS
         try:
             recorder._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-            os.ftruncate(recorder._fd, _whole_lines(recorder._fd))
+        except FileNotFoundError:
+            raise ConfigError(Problem(f"holds no {WINDOWS}: there is no run to resume", file=str(directory), key="--resume")) from None
         except OSError as error:
             raise ConfigError(Problem(f"cannot write to {path}: {reason_of(error)}", key="--resume")) from None
+        try:
+            if not lock(recorder._fd):
+                raise ConfigError(_written_by_another(directory, holder(recorder._fd)))
+            os.ftruncate(recorder._fd, _whole_lines(recorder._fd))
+        except BaseException as error:
+            recorder.close()
+            if isinstance(error, OSError):
+                raise ConfigError(Problem(f"cannot write to {path}: {reason_of(error)}", key="--resume")) from None
+            raise
         return recorder
 
     @classmethod
@@ -87,6 +105,12 @@ class Recorder:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _written_by_another(directory: Path, pid: int | None) -> Problem:
+    who = f"process {pid}" if pid is not None else "a process that cannot be seen from here"
+    what = f"is being written by {who}: a result has one writer at a time"
+    return Problem(what, file=str(directory), key="--resume", remedy="wait for that run to end, or end it first")
 
 
 def _whole_lines(fd: int) -> int:

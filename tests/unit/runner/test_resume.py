@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 from support.fake_results import Cost, Result, header, lane
-from support.paths import ROOT
+from support.paths import CONFIGS, ROOT
 
 from zcload import __version__
 from zcload.analysis.crossover_search import Search
 from zcload.analysis.summary import summarise
+from zcload.config import load
 from zcload.errors import ConfigError
 from zcload.runner.resume import check_same, read_previous
+from zcload.runner.run import run
 from zcload.store.reader import WINDOWS, read_records
 from zcload.store.writer import Recorder
 
@@ -68,7 +70,48 @@ def test_a_complete_run_is_not_resumed(tmp_path):
 
 def test_a_directory_without_a_run_is_not_resumed(tmp_path):
     """What holds no windows.jsonl is no run."""
-    assert f"holds no {WINDOWS}" in refused(read_previous, tmp_path)
+    assert f"holds no {WINDOWS}" in refused(Recorder.reopen, tmp_path)
+
+
+def test_a_result_has_one_writer(tmp_path):
+    """A result that a run writes cannot be reopened, and the error names the run; once that has ended, it can be."""
+    directory = interrupted(tmp_path / "r")
+    before = (directory / WINDOWS).read_bytes()
+    code = "import sys; from pathlib import Path; from zcload.store.writer import Recorder; r = Recorder.reopen(Path(sys.argv[1]))\n"
+    code += "print('open', flush=True); sys.stdin.read()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, str(directory)]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout.readline() == b"open\n"
+        words = refused(Recorder.reopen, directory)
+        assert f"is being written by process {writer.pid}: a result has one writer at a time" in words
+        with pytest.raises(ConfigError, match=f"process {writer.pid}"):
+            run(load(CONFIGS / "smoke.toml"), directory, resume=True)
+        writer.stdin.close()
+    Recorder.reopen(directory).close()
+    assert (directory / WINDOWS).read_bytes() == before
+
+
+def test_a_lock_lives_as_long_as_a_process_that_inherited_it(tmp_path):
+    """The processes that measure for a run hold its lock with it: one that is left alone still keeps others out."""
+    directory = interrupted(tmp_path / "r")
+    recorder = Recorder.reopen(directory)
+    command = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
+    fds = [recorder.fileno()]
+    with subprocess.Popen(command, pass_fds=fds, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as heir:
+        heir.stdout.readline()
+        recorder.close()
+        assert "a result has one writer at a time" in refused(Recorder.reopen, directory)
+        heir.stdin.close()
+    Recorder.reopen(directory).close()
+
+
+def test_a_run_holds_the_lock_from_its_first_line_on(tmp_path):
+    """A living run cannot be resumed: its lock is older than the name of its file."""
+    first, *_ = Result(header([lane("copy"), lane("sendfile")])).records
+    recorder = Recorder(tmp_path / "r", first)
+    assert f"process {os.getpid()}" in refused(Recorder.reopen, tmp_path / "r")
+    recorder.close()
 
 
 @pytest.mark.parametrize(("complete", "ended"), [(None, "killed"), (False, "interrupted by SIGINT")])
