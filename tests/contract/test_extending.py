@@ -40,18 +40,16 @@ def diffs(section):
     return found
 
 
-def apply(root, section):
-    """Apply a section's diff below *root*; every hunk's context must be there exactly once."""
-    for name, is_new, hunks in diffs(section):
-        path = root / name
-        assert path.exists() is not is_new, name
-        text = "" if is_new else path.read_text(encoding="utf-8")
-        for hunk in hunks:
-            before = "".join(line[1:] + "\n" for line in hunk if line[:1] in (" ", "-"))
-            after = "".join(line[1:] + "\n" for line in hunk if line[:1] in (" ", "+"))
-            assert is_new or text.count(before) == 1, f"{name}: these lines are not there once:\n{before}"
-            text = after if is_new else text.replace(before, after)
-        path.write_text(text, encoding="utf-8")
+def changed(root, path, is_new, hunks):
+    """Return the text of a file below *root* with the hunks applied; every hunk's context must be there exactly once."""
+    assert (root / path).exists() is not is_new, path
+    text = "" if is_new else (root / path).read_text(encoding="utf-8")
+    for hunk in hunks:
+        before = "".join(line[1:] + "\n" for line in hunk if line[:1] in (" ", "-"))
+        after = "".join(line[1:] + "\n" for line in hunk if line[:1] in (" ", "+"))
+        assert is_new or text.count(before) == 1, f"{path}: these lines are not there once:\n{before}"
+        text = after if is_new else text.replace(before, after)
+    return text
 
 
 RENEW = """
@@ -74,7 +72,8 @@ def copy(tmp_path_factory):
         else:
             shutil.copy(ROOT / name, root / name)
     for section in SECTIONS:
-        apply(root, section)
+        for path, is_new, hunks in diffs(section):
+            (root / path).write_text(changed(root, path, is_new, hunks), encoding="utf-8")
 
     def run(*arguments):
         environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -94,10 +93,12 @@ def passed_in(copy, *arguments):
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_adding_takes_few_places(section):
-    """What each section shows is a diff of at most three files, one of which may be new."""
-    changed = diffs(section)
-    assert 1 < len(changed) <= MOST_PLACES
-    assert sum(is_new for _, is_new, _ in changed) <= 1
+    """What each section shows applies to this repository, and changes at most three files, one of which may be new."""
+    files = diffs(section)
+    assert 1 < len(files) <= MOST_PLACES
+    assert sum(is_new for _, is_new, _ in files) <= 1
+    for path, is_new, hunks in files:
+        assert changed(ROOT, path, is_new, hunks)
 
 
 @pytest.mark.slow
