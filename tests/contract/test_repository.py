@@ -281,7 +281,7 @@ def column_titles() -> set[str]:
     return found
 
 
-PLAIN_ENGLISH = {"CPU from", "asked for", "ended", "long", "not to be seen", "processes", "protocol", "short"}
+PLAIN_ENGLISH = {"CPU from", "asked for", "ended", "long", "processes", "processes not seen", "protocol", "short"}
 REPORTED = {
     "columns of tables": column_titles() - PLAIN_ENGLISH,
     "verdicts": {

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from zcload.analysis.comparisons import Comparison
+from zcload.analysis.estimates import below_zero
 from zcload.analysis.own_cost import distortion
 from zcload.analysis.point_data import PointData
 from zcload.analysis.rate import cautions as rate_cautions
 from zcload.analysis.zerocopy_check import ALL_PLAIN, all_plain
 from zcload.model.cautions import Caution, caution
-from zcload.model.metrics import SENDER_RETRANSMITS_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB, TRANSFERS_PER_S
+from zcload.model.metrics import METRICS, SENDER_RETRANSMITS_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB, TRANSFERS_PER_S
 from zcload.model.records.summary import VariantRecord
 from zcload.model.units import counted
 
@@ -52,6 +53,8 @@ def point_cautions(
         machine, ends = (variant["metrics"][key] for key in (SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB))
         if machine["high"] is not None and ends["low"] is not None and machine["high"] < ends["low"]:
             found.append(caution("machine_ledger", where, variant=variant["name"], machine=machine["estimate"], ends=ends["estimate"]))
+        elif below_zero(METRICS[SYSTEM_CPU_S_PER_GB], variant["name"], data.used()):
+            found.append(caution("machine_ledger:negative", where, variant=variant["name"]))
         found += _truth_cautions(where, variant)
         held_back_by = variant["bottleneck"]
         if held_back_by and held_back_by["verdict"] == "receiver CPU":

@@ -114,6 +114,14 @@ def judge_beside_load(comparisons: Iterable[Comparison], margin: float) -> None:
             )
 
 
+def judge_undecided(comparisons: Iterable[Comparison]) -> None:
+    """Take back the verdicts at a value that a search for a crossover leaves undecided: its intervals allow for its many looks."""
+    for c in comparisons:
+        if c.verdict in ("saves", "costs", "no difference"):
+            c.verdict = "inconclusive"
+            c.reason = "its own interval decides, but not at 5 % for all values and looks of the search together"
+
+
 def _verdict(comparison: Comparison, margin: float) -> tuple[Verdict | None, str | None]:
     interval = comparison.ratio.interval
     return verdict(comparison.metric, interval, margin) if interval else (None, comparison.ratio.reason)

@@ -48,7 +48,22 @@ def metric_interval(
             return None, "a single generation has no spread"
         return interval.map(math.exp), None
     interval = _sums_interval(metric, variant, generations, bootstrap)
-    return (interval, None) if interval else (None, "too few generations for an interval")
+    return (_from_zero(interval), None) if interval else (None, "too few generations for an interval")
+
+
+def _from_zero(interval: Interval) -> Interval:
+    """Cut the end of an interval that lies below 0: no metric can, but one from which something is subtracted has draws that do."""
+    return interval if interval.low >= 0 else Interval(interval.estimate, 0.0, interval.high)
+
+
+def below_zero(metric: Metric, variant: str, generations: Sequence[Generation]) -> str | None:
+    """Say what was subtracted if it is more than was counted, so that the metric of *variant* is below 0; None if it is not."""
+    top, _ = _columns(metric, variant, generations)
+    if sum(top) >= 0:
+        return None
+    if metric.numerator == "machine_cpu_s":
+        return "below 0: other work ran while the lanes were parked, so more was subtracted for the idle machine than it used"
+    return "below 0: more was subtracted for the gate than was counted"
 
 
 def metric_record(metric: Metric, variant: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> MetricRecord:
@@ -84,12 +99,20 @@ def ratio_to(
     logs = tuple(log for g in generations if (log := generation_log_ratio(metric, variant, baseline, g, reference)) is not None)
     beside = _sums_ratio(metric, variant, baseline, generations, bootstrap) if sums or metric.kind == "sums" else None
     if metric.kind == "sums":
-        reason = None if beside else "too few generations for an interval, or nothing to divide by"
+        reason = None if beside else _no_ratio(metric, baseline, generations, bootstrap)
         return Ratio(beside, logs, beside, reason, len(generations))
     interval = generations_interval(logs)
     if interval is None:
         return Ratio(None, logs, beside, "fewer than two generations: no spread to judge by")
     return Ratio(interval.map(math.exp), logs, beside)
+
+
+def _no_ratio(metric: Metric, baseline: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> str:
+    """Say why there is no ratio to *baseline*, which has windows."""
+    base = _sums_interval(metric, baseline, generations, bootstrap)
+    if base is not None and base.low < 0:
+        return f"{baseline}: its interval reaches below 0, so there is nothing to divide by"
+    return "too few generations for an interval, or nothing to divide by"
 
 
 def difference_to(
@@ -181,7 +204,7 @@ def _missing(metric: Metric, variant: str, generations: Sequence[Generation]) ->
         ticks = sum(total.get(metric.numerator, 0.0) for total in have) * TICKS_PER_S
         if ticks < TICK_MINIMUM:
             return f"only {ticks:.0f} ticks of 10 ms in all windows"
-    return None
+    return below_zero(metric, variant, generations)
 
 
 def _columns(metric: Metric, variant: str, generations: Sequence[Generation]) -> tuple[list[float], list[float]]:
@@ -200,5 +223,9 @@ def _sums_ratio(metric: Metric, variant: str, baseline: str, generations: Sequen
     top, bottom, base_top, base_bottom = map(sum, columns)
     if bottom == 0 or base_top <= 0 or base_bottom == 0:
         return None
+    base = _sums_interval(metric, baseline, generations, bootstrap)
+    if base is None or base.low < 0:
+        return None
     draws = zip(*map(bootstrap.sums, columns), strict=True)
-    return bootstrap.interval(top * base_bottom / (bottom * base_top), [a * d / (b * c) for a, b, c, d in draws if b and c > 0])
+    found = bootstrap.interval(top * base_bottom / (bottom * base_top), [a * d / (b * c) for a, b, c, d in draws if b and c > 0])
+    return found and _from_zero(found)

@@ -84,7 +84,7 @@ def _copies(role: Role, better: int, ours: VariantRecord, theirs: VariantRecord)
         sent, usual = _documented(ours, "sender"), _documented(theirs, "sender")
         if ours["truth"]["label"]:
             yield {"code": "late_copy_here", "variant": ours["copied_fraction"], "baseline": None}
-        elif sent and usual and sent["here"] < usual["here"] and ours["sink"] == theirs["sink"] and not _more_switches(ours, theirs):
+        elif sent and usual and not sent["here"] and usual["here"] and ours["sink"] == theirs["sink"] and not _more_switches(ours, theirs):
             yield {"code": "cold_memory", "variant": sent["here"], "baseline": usual["here"]}
 
 

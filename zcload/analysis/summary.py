@@ -9,7 +9,16 @@ from typing import cast
 from zcload.analysis import rate
 from zcload.analysis.bottleneck import bottleneck
 from zcload.analysis.caution_rules import arrivals_missed, point_cautions
-from zcload.analysis.comparisons import Comparison, aa_outside, compare, judge, judge_beside_load, keep_family_wise, smallest_saving_percent
+from zcload.analysis.comparisons import (
+    Comparison,
+    aa_outside,
+    compare,
+    judge,
+    judge_beside_load,
+    judge_undecided,
+    keep_family_wise,
+    smallest_saving_percent,
+)
 from zcload.analysis.cost_breakdown import cost_breakdown
 from zcload.analysis.crossover import crossing_record
 from zcload.analysis.estimates import difference_to, metric_record
@@ -75,12 +84,18 @@ def summarise(records: Iterable[Line]) -> Summary:
         if crossover and index not in by_point:
             continue  # a value that the search did not come to
         where = f"{described['name']}: " if len(header["points"]) > 1 else ""
-        point = _Point(header, described, by_point.pop(index, _Sorted()), key, margin, where)
+        point = _Point(header, described, by_point.pop(index, _Sorted()), key, margin, where, index)
         points.append(point)
         if crossover:
             contender = crossover["contender"]
             logs[crossover["values"][index]] = next((c.ratio.logs for c in point.comparisons if c.headline and c.variant == contender), ())
     family = keep_family_wise([c for point in points for c in point.all_comparisons], margin)
+    crossing = crossing_record(crossover, header["baseline"], key, margin, logs, _stopped(points)) if crossover else None
+    if crossover and crossing:
+        undecided = set(crossing["undecided"])
+        for point in points:
+            if crossover["values"][point.index] in undecided:
+                judge_undecided([c for c in point.comparisons if c.headline and c.variant == crossing["contender"]])
     for point in points:
         cautions += point.cautions
     if not complete:
@@ -103,7 +118,7 @@ def summarise(records: Iterable[Line]) -> Summary:
         "environment": header["environment"],
         "cautions": [caution.as_dict() for caution in cautions],
         "points": [point.record() for point in points],
-        "crossing": crossing_record(crossover, header["baseline"], key, margin, logs, _stopped(points)) if crossover else None,
+        "crossing": crossing,
     }
 
 
@@ -129,8 +144,8 @@ class _Sorted:
 class _Point:
     """One point on its way from records to its part of the summary."""
 
-    def __init__(self, header: Header, described: PlannedPoint, records: _Sorted, key: str, margin: float, where: str) -> None:
-        self.header, self.described, self.key, self.margin, self.where = header, described, key, margin, where
+    def __init__(self, header: Header, described: PlannedPoint, records: _Sorted, key: str, margin: float, where: str, index: int) -> None:
+        self.header, self.described, self.key, self.margin, self.where, self.index = header, described, key, margin, where, index
         self.events = records.events
         self.calibrated = self.events.calibrated
         self.receive_loop_s = (self.calibrated.get("receive_loop_s") if self.calibrated else None) or {}

@@ -74,7 +74,7 @@ class Comparison:
     only_base: tuple[str, ...]
     only_new: tuple[str, ...]
     margin: float
-    run_spread: float | None  # None: every row's spread is that between results
+    run_spread: float | None  # None: the headline's spread is that between results
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -118,7 +118,8 @@ def compare(
         )
     margin = base[0].summary.get("margin_percent", 3.0) / 100 if margin is None else margin
     rows = [row for pair in matched.pairs for row in _rows(pair, margin, run_spread)]
-    seen = bool(rows) and all(row.change.spread_seen for row in rows if row.change)
+    judged = [row for row in rows if row.change and row.headline] or [row for row in rows if row.change]
+    seen = bool(judged) and all(row.change.spread_seen for row in judged if row.change)
     return Comparison(
         _names(base),
         _names(new),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zcload.analysis.stats import Interval
+from zcload.compare.change import ENOUGH
 from zcload.compare.comparison import FEW, Comparison, Row
 from zcload.compare.gates import Judged
 from zcload.model.metrics import GOODPUT_BPS, METRICS, RECEIVER_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
@@ -134,6 +135,8 @@ def _notes(found: Comparison) -> list[str]:
         lines.append("no figure has an interval on both sides: there was nothing to compare")
     elif found.run_spread is None:
         lines.append("the intervals come from the spread between the results of each side (Welch's t on logs)")
+        if few := list(dict.fromkeys(METRICS[row.metric].label for row in found.rows if row.change and not row.change.spread_seen)):
+            lines.append(f"fewer than {ENOUGH} results of a side have {', '.join(few)}: there a spread between runs is assumed")
     else:
         lines.append(
             f"the intervals hold each run's own error and a spread between runs of {100 * found.run_spread:g} %, which is assumed: "

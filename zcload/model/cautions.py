@@ -190,6 +190,12 @@ _OWN: dict[str, CautionKind] = {
         "stop what else runs and repeat; do not use this run's figures of the machine",
         "the machine's CPU per GB is below both ends': something else ran while the lanes were parked, so too much was subtracted",
     ),
+    "machine_ledger:negative": CautionKind(
+        "problem",
+        "{variant}: no figure of the machine's CPU, it would be below 0: something else ran at rest",
+        "stop what else runs and repeat",
+        "",
+    ),
     "target_missed": CautionKind(
         "caution",
         "the interval of {variant} is still +-{half_width:.1f} points wide at the time limit",

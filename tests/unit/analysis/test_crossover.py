@@ -223,6 +223,16 @@ def test_a_summary_of_a_search():
     assert crossing["stopped"] == "enough is known of the crossing"
 
 
+def test_a_value_that_a_search_leaves_undecided_has_no_verdict():
+    """Where the search says undecided no comparison says saves: the verdicts of a point allow for the many looks of the search."""
+    summary = summarise(a_search({4096.0: 0.945, 16384.0: 0.8}, generations=6))
+    assert summary["crossing"]["undecided"] == [4096.0]
+    found = {point["point"]["chunk_bytes"]: next(c for c in point["comparisons"] if c["headline"]) for point in summary["points"]}
+    assert found[4096]["saving_percent"]["low"] > 3.0
+    assert (found[4096]["verdict"], found[16384]["verdict"]) == ("inconclusive", "saves")
+    assert found[4096]["reason"].endswith("for all values and looks of the search together")
+
+
 def test_an_ordinary_summary_has_no_crossing():
     """A study that is no search says so."""
     assert summarise([header(LANES)])["crossing"] is None

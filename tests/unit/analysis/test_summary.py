@@ -142,6 +142,36 @@ def test_every_variant_is_compared_in_every_metric():
     assert all(list(v["metrics"]) == list(METRICS) for v in point["variants"])
 
 
+def test_a_figure_below_zero_is_none_with_its_reason():
+    """Where more was subtracted for the idle machine than it used there is no figure of the machine, no ratio to it, and a caution."""
+    result = Result(header([lane("copy"), lane("sendfile")]))
+    for number in range(6):
+        result.idle(1.5, generation=number)
+        result.generation(number, {"copy": Cost(0.4, machine=0.1), "sendfile": Cost(0.2 + 0.01 * number, machine=0.05)})
+    summary = summarise(result.end())
+    (point,) = summary["points"]
+    for v in point["variants"]:
+        for key in ("system_cpu_s_per_gb", "system_cpu_cores"):
+            assert v["metrics"][key]["estimate"] is None
+            assert v["metrics"][key]["reason"].startswith("below 0: other work ran while the lanes were parked")
+    c = comparison(point, "sendfile", "system_cpu_s_per_gb")
+    assert (c["ratio"]["estimate"], c["verdict"]) == (None, None)
+    assert {c["message"].partition(":")[0] for c in summary["cautions"] if c["code"] == "machine_ledger"} == {"copy", "sendfile"}
+
+
+def test_no_interval_reaches_below_zero():
+    """A machine that used hardly more than when idle has a figure from 0 on, and no ratio to it: some draws have nothing to divide by."""
+    result = Result(header([lane("copy"), lane("sendfile")]))
+    for number in range(6):
+        result.idle(0.1, generation=number)
+        machine = 0.06 if number % 2 else -0.02
+        result.generation(number, {"copy": Cost(0.4, machine=0.2 + machine), "sendfile": Cost(0.3, machine=0.5)}, blocks=4)
+    for point in summarise(result.end())["points"]:
+        for v in point["variants"]:
+            assert all(m["estimate"] is None or m["low"] >= 0 for m in v["metrics"].values())
+        assert all(c["ratio"]["estimate"] is None or c["ratio"]["low"] >= 0 for c in point["comparisons"])
+
+
 def test_the_smallest_saving():
     """The smallest saving a point could have shown is its margin and its widest headline half-width."""
     point = point_of(study())

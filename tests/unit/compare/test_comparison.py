@@ -38,6 +38,17 @@ def problems(call, *arguments, **named):
     return caught.value.problems
 
 
+def test_three_results_a_side_assume_nothing_for_a_metric_that_few_have():
+    """With three results a side the headline's spread is seen; a metric that one result lacks is named as having an assumed one."""
+    full, less = {("sendfile", HEADLINE): 0.5, ("sendfile", SENDER): 0.4}, {("sendfile", HEADLINE): 0.51}
+    base, new = [run(point(full)), run(point(full)), run(point(less))], [run(point(full)) for _ in range(3)]
+    found = compare(base, new)
+    assert found.as_dict()["run_spread_percent"] is None
+    notes = " ".join(shown(found, []).notes)
+    assert "the spread between the results of each side" in notes
+    assert "fewer than 3 results of a side have sender CPU" in notes
+
+
 # The change. Expected values: scipy 1.17, stats.ttest_ind(equal_var=False) on logs and stats.t.
 
 

@@ -228,10 +228,13 @@ def test_significant(value, text):
         (-0.2, "-0.2"),
         (-34.4, "-34"),
         (117.6, "118"),
+        (-99.6, "-99.6"),
+        (99.97, "99.97"),
+        (100.0, "100"),
     ],
 )
 def test_percent(value, text):
-    """Tenths only below ten, and no minus before nothing."""
+    """Tenths only below ten, no minus before nothing, and 100 % only where nothing is left."""
     assert percent(value) == text
 
 
@@ -243,7 +246,7 @@ def figure(estimate, low=None, high=None):
     ("given", "error", "saving", "change"),
     [
         (figure(34.0, 31.0, 37.0), "34.0 ±9%", "34 % (31..37)", "-34 % (-37..-31)"),
-        (figure(-103.0, -137.0, -78.0), "-103 ±29%", "-103 % (-137..-78)", "+103 % (78..137)"),
+        (figure(-103.0, -137.0, -78.0), "-", "-103 % (-137..-78)", "+103 % (78..137)"),
         (figure(0.5, -0.5, 1.5), "0.500 ±200%", "0.5 % (-0.5..1.5)", "-0.5 % (-1.5..0.5)"),
         (figure(0.001, -1.0, 1.0), "0.00100 ±>1000%", "0.0 % (-1.0..1.0)", "0.0 % (-1.0..1.0)"),
         (figure(0.0, 0.0, 0.0), "0", "0.0 % (0.0..0.0)", "0.0 % (0.0..0.0)"),
@@ -251,7 +254,7 @@ def figure(estimate, low=None, high=None):
     ],
 )
 def test_figures(given, error, saving, change):
-    """A figure is written with its half-width, a saving with its interval, a gain with its sign; a dash where there is none."""
+    """A figure has its half-width, a saving its interval, a gain its sign; where there is none, or a figure below 0, there is a dash."""
     assert (with_error(given), saving_text(given), change_text(given)) == (error, saving, change)
 
 
@@ -272,7 +275,7 @@ def compared(verdict, saving=(34.0, 31.0, 37.0), reason=None, **more):
         (compared("no difference", (1.0, -0.5, 2.5)), f"sendfile makes no difference: it saves 1.0 % (-0.5..2.5) {WHAT}"),
         (
             compared("inconclusive", (4.0, -2.0, 10.0), "the interval straddles the margin of 3 %"),
-            f"it is open whether sendfile saves or costs: 4.0 % (-2.0..10) {WHAT}; the interval straddles the margin of 3 %",
+            f"inconclusive: sendfile may save or cost CPU, 4.0 % (-2.0..10) {WHAT}; the interval straddles the margin of 3 %",
         ),
         (compared(None, (None,), "no window was measured"), "sendfile cannot be compared with copy: no window was measured."),
     ],
@@ -302,11 +305,21 @@ def test_the_answer():
         "Against copy at its best chunk (64KiB), of both ends' CPU per GB: sendfile saves 18 % (15..20); "
         "slurp_send cannot be compared (no window was measured).",
         "Why sendfile saves: the sender needs 50 % (48..52) less CPU: no copy of the payload instead of 2 and 4000 system calls per GB "
-        "instead of 8000; the receiver needs 10 % (10..10) more CPU: most likely because "
-        "no copy by the sender has brought the bytes into a cache.",
+        "instead of 8000; the receiver needs 10 % (10..10) more CPU: probably because the sender no longer warms the cache.",
         "A/A: copy against itself differs by 0.0 % (-2.2..2.2): it agrees with itself.",
         "The smallest saving this run could have shown is 5.4 %.",
     ]
+
+
+@pytest.mark.parametrize("where", ["comparisons", "comparisons_best_chunk"])
+def test_what_is_inconclusive_says_why(where):
+    """A sentence with an inconclusive saving gives the reason, against the baseline and against its best chunk."""
+
+    def change(summary):
+        headline(summary, "sendfile", where).update(verdict="inconclusive", reason="the A/A lane differs")
+
+    (said,) = [line for line in spoken(change) if "inconclusive" in line]
+    assert "the A/A lane differs" in said
 
 
 def test_the_answer_over_veth_of_the_machine():
@@ -397,16 +410,16 @@ def test_the_bill_of_costs():
     """The bill shows calls by kind, completions and pinned pages per GB, and copies as documented beside what was observed."""
     summary = summarise(zero_copy({"completions": 1000, "copied": 500, "fallback_bytes": 50_000_000, "fallback_sends": 1}, total_retrans=4))
     found = {table.title: table for table in tables(summary, summary["points"][0])}
-    (costs,) = [table for title, table in found.items() if title.startswith("Bill of costs per GB: system calls, ")]
+    (costs,) = [table for title, table in found.items() if title.startswith("Costs per GB: system calls, ")]
     row = dict(zip(costs.headers, costs.rows[1], strict=True))
     assert (row["completions"], row["retransmits"]) == ("5000 ±0%", "20.0 ±0%")
     assert row["pages pinned"] == "183105 ±0%"  # 150 of 200 MB, in pages of 4 KiB
     assert row["sender calls"] == "4000 ±0%"
-    assert found["Bill of costs per GB: system calls by kind"].rows == [
+    assert found["System calls per GB, by kind"].rows == [
         ["copy", "send 4000", "recv 5000"],
         ["msg_zerocopy", "send 4000", "recv 5000"],
     ]
-    copies = found["Bill of costs: copies of the payload by the CPU (observed only where the kernel told of them)"]
+    copies = found["Copies of the payload by the CPU (observed only where the kernel told of them)"]
     assert copies.headers == ["variant", "sender, documented", "observed", "receiver, documented", "sender, to a network card"]
     assert copies.rows == [
         ["copy", "2", "not observable", "1", "2"],
@@ -465,7 +478,7 @@ def test_tables_leave_out_what_is_empty():
         result.generation(number, {"copy": Cost(0.4), "sendfile": Cost(0.2 + 0.01 * number)})
     summary = summarise(result.end())
     found = tables(summary, summary["points"][0])
-    assert [table.title.split(" ")[0] for table in found] == ["CPU", "Savings", "Bill", "Variants"]
+    assert [table.title.split(" ")[0] for table in found] == ["CPU", "Savings", "Costs", "Variants"]
     assert ["splice" in [row[0] for row in table.rows] for table in found] == [False, False, False, True]
 
 

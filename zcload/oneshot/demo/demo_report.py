@@ -14,7 +14,7 @@ from zcload.oneshot.demo.result import Demo, Figures, Quantity
 from zcload.report.text.figures import NONE, significant
 
 _WIDTH = 100
-_FIGURES = ("sender", "seconds", "note, 2015", "sender\nCPU s", "receiver\nCPU s", "both\nCPU s", "page\nfaults")
+_CPU = ("sender\nCPU s", "receiver\nCPU s", "both\nCPU s", "page\nfaults")
 _RATIOS = ("sender", f"time /\n{SLURP}", f"time /\n{READ}", f"both CPU /\n{SLURP}", f"both CPU /\n{READ}")
 
 
@@ -22,12 +22,15 @@ def render(demo: Demo) -> str:
     """Return the report: a pure function of the record."""
     whole = "" if demo.error is None else f" (partial: {demo.error})"
     rounds = f"{demo.rounds} round" + ("" if demo.rounds == 1 else "s")
-    figures = _table([_figures(each) for each in demo.contenders], _FIGURES)
+    same_size = demo.file_bytes == NOTE_BYTES
+    heads = ("sender", "seconds", *(("note, 2015",) if same_size else ("Gbit/s", "note, 2015\nGbit/s")), *_CPU)
+    figures = _table([_figures(demo, each) for each in demo.contenders], heads)
     ratios = _table([_ratios(demo, each) for each in demo.contenders], _RATIOS)
     parts = [
         f"{human_bytes(demo.file_bytes)} over loopback, {rounds}, Linux {demo.kernel}, CPUs: {demo.cpus}{whole}",
         _paragraphs(conclusion(demo)),
-        f"Medians (lowest..highest); note, 2015: its two runs, in seconds for {human_bytes(NOTE_BYTES)}\n\n{figures}",
+        f"Medians (lowest..highest); note, 2015: its two runs{', in seconds' if same_size else f', of {human_bytes(NOTE_BYTES)}'}"
+        f"\n\n{figures}",
         f"Ratios, paired round by round, each with its 95 % interval\n\n{ratios}",
         "Senders\n" + _paragraphs([_sender(each) for each in demo.contenders]),
     ]
@@ -53,13 +56,23 @@ def _method(demo: Demo) -> list[str]:
     ]
 
 
-def _figures(each: Figures) -> list[str]:
-    note = ", ".join(f"{seconds:.4f}" for seconds in NOTE_SECONDS.get(each.name, ())) or NONE
+def _figures(demo: Demo, each: Figures) -> list[str]:
+    """Return a sender's row: seconds beside the note's for a file of its size, else rates, since seconds of other sizes do not compare."""
+    theirs = NOTE_SECONDS.get(each.name, ())
+    if demo.file_bytes == NOTE_BYTES:
+        note = [", ".join(f"{seconds:.4f}" for seconds in theirs) or NONE]
+    else:
+        rate = [_gbps(demo.file_bytes, statistics.median(each.seconds))] if each.seconds else [NONE]
+        note = [*rate, ", ".join(_gbps(NOTE_BYTES, seconds) for seconds in theirs) or NONE]
     if not each.seconds:
-        return [each.name, NONE, note, NONE, NONE, NONE, NONE]
+        return [each.name, NONE, *note, NONE, NONE, NONE, NONE]
     cpu = [significant(statistics.median(values)) for values in (each.sender_cpu_s, each.receiver_cpu_s, each.total_cpu_s)]
     seconds = f"{significant(statistics.median(each.seconds))} ({significant(min(each.seconds))}..{significant(max(each.seconds))})"
-    return [each.name, seconds, note, *cpu, f"{statistics.median(each.sender_minor_faults):.0f}"]
+    return [each.name, seconds, *note, *cpu, f"{statistics.median(each.sender_minor_faults):.0f}"]
+
+
+def _gbps(moved_bytes: int, seconds: float) -> str:
+    return significant(8e-9 * moved_bytes / seconds)
 
 
 def _ratios(demo: Demo, each: Figures) -> list[str]:

@@ -14,7 +14,7 @@ from zcload.report.text.figures import saving_text
 HEIGHT = 220
 NOTE = (
     "What {contender} saves of CPU per GB against {baseline} at each measured value, with 95 % intervals. Above zero it is cheaper; in "
-    "the band of {margin} % a difference counts as none. {crossings}"
+    "the band of {margin} % a difference is treated as none. {crossings}"
 )
 MARKED = "The upright band is the interval of the crossing, the line in it the estimate."
 

@@ -22,8 +22,8 @@ LEDGERS = (
 # Decided verdicts are filled, the others hollow: it can be told without colour.
 SHAPES = {"saves": "circle", "costs": "square", "no difference": "diamond", "inconclusive": "circle"}
 NOTE = (
-    "CPU per GB saved against {baseline}, with 95 % intervals: right of zero is cheaper, left of it dearer. The band is the margin of "
-    "{margin} %, inside which a difference counts as none. Filled marks are decided, hollow ones open or without a difference; only the "
+    "CPU per GB saved against {baseline}, with 95 % intervals: right of zero is cheaper, left of it dearer. A difference inside the band, "
+    "the margin of {margin} %, is treated as none. Filled marks are decided, hollow ones inconclusive or without a difference; only the "
     "headline ({headline}) carries verdicts that keep one error rate together."
 )
 

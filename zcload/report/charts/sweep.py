@@ -29,7 +29,7 @@ HEIGHT = 190
 COSTS = "CPU seconds for 10^9 bytes received, from point to point, with 95 % intervals. Lower is cheaper."
 SAVINGS = (
     "How much each contender saves against the baseline of its point, with 95 % intervals. Above zero is cheaper. Inside the band of "
-    "{margin} % a difference counts as none; where a line leaves the band for good it begins to pay."
+    "{margin} % a difference is treated as none; where a line leaves the band for good it begins to pay."
 )
 
 

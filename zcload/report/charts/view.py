@@ -73,9 +73,9 @@ def drawn(point: Point) -> list[Variant]:
 
 
 def figure(variant: Variant, key: str | None) -> Mapping[str, Any] | None:
-    """Return a metric of a variant if it has a value; results of earlier versions lack some."""
+    """Return a metric of a variant if it has a value; results of earlier versions lack some, or have some below 0."""
     found = variant["metrics"].get(key) if key else None
-    return found if found and found["estimate"] is not None else None
+    return found if found and found["estimate"] is not None and found["estimate"] >= 0 else None
 
 
 def interval(found: Mapping[str, Any] | None, scale: float = 1.0) -> str:

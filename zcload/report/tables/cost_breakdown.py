@@ -31,7 +31,7 @@ from zcload.model.metrics import (
 )
 from zcload.model.units import format_size, human_bytes
 from zcload.report.tables.table import Table
-from zcload.report.text.figures import NONE, significant, with_error
+from zcload.report.text.figures import NONE, Unit, significant, unit_of, with_error
 from zcload.report.text.labels import in_a_cell, labels
 
 Point = Mapping[str, Any]
@@ -114,22 +114,29 @@ def costs_per_gb(point: Point) -> Table:
     variants, said = measured(point), labels(point)
     always = [(title, key) for title, key in ALWAYS if all(key in v["metrics"] for v in variants)]
     columns = [*always, *((title, key) for title, key in WHERE_THERE_ARE_ANY if _any(variants, key))]
+    unit = unit_of(point)
+
+    def cell(v: Variant, key: str) -> str:
+        return with_error(v["metrics"][key], unit.of_a_gb if key.endswith("_per_gb") else 1.0)
+
     rows = [
         [
             in_a_cell(v["name"], said),
-            *(with_error(v["metrics"][key]) for _, key in columns),
-            _own(v, "own_cost"),
-            _own(v, "receiver_own_cost"),
+            *(cell(v, key) for _, key in columns),
+            _own(v, "own_cost", unit),
+            _own(v, "receiver_own_cost", unit),
         ]
         for v in variants
     ]
-    title = "Bill of costs per GB: system calls, context switches (voluntary, involuntary), page faults and more"
-    return Table(title, ["variant", *(title for title, _ in columns), "own code, sender s", "own code, receiver s"], rows)
+    title = f"Costs per {unit.name}: system calls, context switches (voluntary, involuntary), page faults and more"
+    seconds = "us" if unit.name == "file" else "s"
+    own = [f"own code, sender {seconds}", f"own code, receiver {seconds}"]
+    return Table(title, ["variant", *(title for title, _ in columns), *own], rows)
 
 
-def _own(variant: Variant, key: str) -> str:
+def _own(variant: Variant, key: str, unit: Unit) -> str:
     own = variant.get(key)
-    return significant(own["s_per_gb"]) if own else NONE
+    return significant(own["s_per_gb"] * unit.of_a_gb * (1e6 if unit.name == "file" else 1.0)) if own else NONE
 
 
 def own_code(point: Point) -> list[str]:
@@ -159,16 +166,16 @@ def perf(point: Point) -> list[str]:
 
 def calls_by_kind(point: Point) -> Table | None:
     """The system calls of each variant, by kind."""
-    said, rows = labels(point), []
+    said, unit, rows = labels(point), unit_of(point), []
     for v in measured(point):
         calls = v.get("bill", {}).get("calls_per_gb", {})
         if any(calls.values()):
-            rows.append([in_a_cell(v["name"], said), *(_kinds(calls[role]) for role in ("sender", "receiver"))])
-    return Table("Bill of costs per GB: system calls by kind", ["variant", "sender", "receiver"], rows) if rows else None
+            rows.append([in_a_cell(v["name"], said), *(_kinds(calls[role], unit) for role in ("sender", "receiver"))])
+    return Table(f"System calls per {unit.name}, by kind", ["variant", "sender", "receiver"], rows) if rows else None
 
 
-def _kinds(calls: Mapping[str, Mapping[str, Any]]) -> str:
-    return ", ".join(f"{kind} {significant(c['estimate'])}" for kind, c in calls.items() if c["estimate"]) or NONE
+def _kinds(calls: Mapping[str, Mapping[str, Any]], unit: Unit) -> str:
+    return ", ".join(f"{kind} {significant(c['estimate'] * unit.of_a_gb)}" for kind, c in calls.items() if c["estimate"]) or NONE
 
 
 def copies(point: Point) -> Table | None:
@@ -185,7 +192,7 @@ def copies(point: Point) -> Table | None:
         rows.append([in_a_cell(v["name"], said), *cells, str(found["sender"]["card"])])
     headers = ["variant", "sender, documented", "observed", "receiver, documented", "observed", "sender, to a network card"]
     keep = [at for at, title in enumerate(headers) if title != "observed" or any(row[at] not in (NONE, NOT_OBSERVABLE) for row in rows)]
-    title = "Bill of costs: copies of the payload by the CPU"
+    title = "Copies of the payload by the CPU"
     title += "" if len(keep) == len(headers) else " (observed only where the kernel told of them)"
     return Table(title, [headers[at] for at in keep], [[row[at] for at in keep] for row in rows]) if rows else None
 

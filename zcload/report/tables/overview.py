@@ -192,7 +192,7 @@ def method(summary: Mapping[str, Any], point: Point) -> list[str]:
     lines += rate.method(point)
     if point["idle_cores"] is not None:
         lines.append(f"the idle machine used {point['idle_cores']:.3f} cores, taken off the machine ledger")
-    regime = {"yes": "kept apart from processes", "no": "charged to whoever runs"}.get(env.get("irq_time_accounting"), "unknown")
+    regime = {"yes": "kept apart from processes", "no": "charged to the interrupted process"}.get(env.get("irq_time_accounting"), "unknown")
     lines.append(
         f"kernel {env.get('kernel_release')}, {env.get('cpu_model')}, {len(env.get('cpus_allowed', []))} CPUs, interrupt time {regime}, "
         f"HZ {env.get('scheduler_hz')}, {env.get('virtualisation') or 'no virtualisation seen'}"

@@ -8,7 +8,7 @@ from typing import Any
 from zcload.model.metrics import GOODPUT_BPS, RECEIVER_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
 from zcload.model.units import format_size
 from zcload.report.tables.table import Table
-from zcload.report.text.figures import NONE, change_text
+from zcload.report.text.figures import NONE, change_text, unproven
 
 Point = Mapping[str, Any]
 
@@ -38,7 +38,7 @@ def sentences(point: Point, whose: str) -> list[str]:
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for c in point.get("comparisons_over") or ():
         if c["headline"] and c["verdict"] is not None:
-            found.setdefault((c["baseline"], _what_adds(point, c) if c["verdict"] == "costs" else c["verdict"]), []).append(c)
+            found.setdefault((c["baseline"], _what_adds(point, c) if c["verdict"] == "costs" else unproven(c)), []).append(c)
     lines = []
     for (baseline, what), same in found.items():
         parts = [
@@ -107,6 +107,6 @@ def state(point: Point) -> Table | None:
         "protocol",
         "asked for",
         "at rest strictly",
-        "not to be seen",
+        "processes not seen",
     ]
     return Table("Servers", headers, rows) if rows else None

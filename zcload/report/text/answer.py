@@ -13,7 +13,7 @@ from zcload.report.tables import crossover, servers
 from zcload.report.tables.small_files import difference
 from zcload.report.text import rate
 from zcload.report.text.explanation import explanations
-from zcload.report.text.figures import change_text, percent, saving_text
+from zcload.report.text.figures import change_text, percent, saving_text, unproven
 from zcload.report.text.labels import in_a_sentence, labels
 
 Comparison = Mapping[str, Any]
@@ -105,7 +105,7 @@ def sentence(c: Comparison, whose: str) -> str:
             return f"{name} {effect(saving, what)}"
         case "no difference":
             return f"{name} makes no difference: it saves {saving_text(saving)} {what}"
-    return f"it is open whether {name} saves or costs: {saving_text(saving)} {what}; {c['reason']}"
+    return f"inconclusive: {name} may save or cost CPU, {saving_text(saving)} {what}; {c['reason']}"
 
 
 def effect(saving: Mapping[str, Any], what: str = "") -> str:
@@ -156,7 +156,7 @@ def _best(summary: Mapping[str, Any], point: Mapping[str, Any], chunk: int, whos
             parts.append(f"{name} cannot be compared ({c['reason']})")
         else:
             decided = c["verdict"] in ("saves", "costs")
-            parts.append(f"{name} {effect(c['saving_percent'])}" + ("" if decided else f" ({c['verdict']})"))
+            parts.append(f"{name} {effect(c['saving_percent'])}" + ("" if decided else f" ({unproven(c)})"))
     return [f"Against {base} at its best chunk ({size}), of {whose} CPU per GB: {'; '.join(parts)}."]
 
 

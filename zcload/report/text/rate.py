@@ -54,7 +54,8 @@ def _not_there(variant: Mapping[str, Any], asked: str) -> str:
     if variant["rate"]["reached"] is False:
         return f"{name} cannot keep up with {asked}: it reaches {made}."
     return (
-        f"It is open whether {name} keeps up with {asked}: it made {made} ({human_rate(achieved['low'])}..{human_rate(achieved['high'])})."
+        f"Inconclusive: {name} may or may not keep up with {asked}: it made {made} "
+        f"({human_rate(achieved['low'])}..{human_rate(achieved['high'])})."
     )
 
 
