@@ -15,9 +15,12 @@ def main() -> None:
     if not sys.platform.startswith("linux"):
         print(f"zcload: error: zcload measures Linux system calls and runs on Linux only; this is {sys.platform}", file=sys.stderr)
         sys.exit(2)
+    from zcload.cli import streams
+
+    streams.install()  # first of all that opens files: none may get the number of a standard stream that is closed
     from zcload.linux import interrupt
 
     interrupt.install()
     from zcload.cli.command_line import run_command_line
 
-    sys.exit(run_command_line())
+    sys.exit(streams.finish(run_command_line()))

@@ -180,6 +180,9 @@ def test_help_imports_next_to_nothing():
         "zcload.cli.command_line",
         "zcload.cli.options",
         "zcload.cli.completion",
+        "zcload.cli.streams",
+        "zcload.model",
+        "zcload.model.printable",
         "zcload.report",
     }
 

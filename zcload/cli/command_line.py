@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -15,13 +14,8 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     """Run the command that *arguments* (default: those of the process) name; print errors; return the exit code."""
     try:
         code = app(args=None if arguments is None else [*arguments], standalone_mode=False, prog_name="zcload")
-        sys.stdout.flush()
     except ZcloadError as error:
         return _fail(error)
-    except BrokenPipeError:
-        # The reader of our output (head, a pager) has left: not an error of ours. Keep the interpreter from flushing again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         usage = _usage_error(error)
         if usage is None:

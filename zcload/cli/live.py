@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from zcload.cli.streams import SafeStream
+from zcload.model.printable import printable
 from zcload.model.progress import Progress, Viewer, nobody
 from zcload.model.units import human_duration
 from zcload.report.text.figures import percent
@@ -29,7 +31,8 @@ def viewer(wanted: bool) -> Iterator[Viewer]:
         from rich.live import Live
 
         # No refresh thread: a thread alive when workers are forked, or waking inside a window, would be a measuring error.
-        with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+        file = sys.stderr.unfiltered() if isinstance(sys.stderr, SafeStream) else sys.stderr
+        with Live(console=Console(file=file), auto_refresh=False, transient=True) as live:
             yield _Screen(live)
     else:
         yield _LineView()
@@ -57,7 +60,7 @@ def _table(progress: Progress, elapsed_s: float) -> Table:
     table = Table.grid(padding=(0, 2))
     where = f"point {progress.point + 1} of {progress.points}: " if progress.points > 1 else ""
     bar = ProgressBar(total=1.0, completed=progress.fraction, width=30) if progress.fraction is not None else ""
-    table.add_row(f"{where}{progress.phase}", progress.detail, bar, f"{human_duration(round(elapsed_s))} gone")
+    table.add_row(f"{where}{progress.phase}", printable(progress.detail), bar, f"{human_duration(round(elapsed_s))} gone")
     if progress.phase == "measuring":
         table.add_row(
             f"generation {progress.generations}",

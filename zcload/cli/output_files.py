@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zcload.errors import ConfigError, Problem, ZcloadError, reason_of
+from zcload.model.printable import printable
 from zcload.store.reader import Result
 
 PAGE = "report.html"
@@ -28,7 +29,7 @@ def write_page(result: Result, directory: Path) -> None:
 
     partial = directory / f".{PAGE}.{os.getpid()}"
     try:
-        partial.write_text(renderer("html")([result]), encoding="utf-8")
+        partial.write_text(printable(renderer("html")([result])), encoding="utf-8")
         partial.replace(directory / PAGE)
     except (ZcloadError, OSError) as error:
         partial.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zcload.errors import ConfigError, Problem, reason_of
+from zcload.model.printable import printable
 
 if TYPE_CHECKING:
     from zcload.store.reader import Result
@@ -60,12 +61,12 @@ def show_report(
 
 
 def put(text: str, out: Path | None) -> None:
-    """Write *text* to stdout, or to the file *out*; raises ConfigError."""
+    """Write *text* to stdout, or to the file *out*, without control characters; raises ConfigError."""
     if out is None:
         print(text, end="")
         return
     try:
-        out.write_text(text, encoding="utf-8")
+        out.write_text(printable(text), encoding="utf-8")
     except OSError as error:
         raise ConfigError(Problem(f"cannot write {out}: {reason_of(error)}", key="--out")) from None
 
