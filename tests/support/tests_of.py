@@ -45,7 +45,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "unit/report/test_report.py": ("report/formats/*", "report/tables/*", "report/text/*"),
     "unit/runner/test_runner.py": ("runner/*",),
     "unit/sinks/test_sinks.py": ("sinks/*",),
-    "unit/store/test_damaged_results.py": ("store/*", "compare/comparison.py", "report/*"),
+    "unit/store/test_codec.py": ("store/*", "compare/comparison.py", "report/*"),
     "unit/store/test_result_directory.py": ("store/*",),
 }
 
