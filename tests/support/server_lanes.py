@@ -21,7 +21,8 @@ WHOLE = ("{python}", "-m", "http.server", "--bind", "{address}", "-d", "{root}",
 def server_lanes(size):
     """Yield a function that brings up a lane of a server that serves a file of *size*; it is ready for windows unless not to *start*.
 
-    With *verify* what it serves is held against the file's digests, or those of another one that is open as *against*.
+    It is started by *command*, or is the *server* given. With *verify* what it serves is held against the file's digests, or those of
+    another one that is open as *against*.
     """
     root = DocumentRoot()
     (root.root / "f").write_bytes(bytes(range(251)) * (size // 251 + 1))
@@ -29,7 +30,9 @@ def server_lanes(size):
     fd = os.open(root.root / "f", os.O_RDONLY)
     lanes = []
 
-    def bring_up(command=RANGES, request=0, receivers=1, sink="recv", verify=False, against=None, seed=0, start=True, **workload):
+    def bring_up(
+        command=RANGES, request=0, receivers=1, sink="recv", verify=False, against=None, seed=0, start=True, server=None, **workload
+    ):
         point = Point(file_size=size, placement="free", socket_buffer=None, receivers=receivers, sink=sink, **workload)
         prefix = None
         if point.transfer == "per-file":
@@ -37,7 +40,7 @@ def server_lanes(size):
             write_files(root.root, prefix, catalogue_of(point, size), fd)
         everywhere = frozenset(os.sched_getaffinity(0))
         placement = Placement((everywhere,) * point.senders, (everywhere,) * point.receiver_count, everywhere)
-        variant = Variant("s", "server", server=Server(command, grace_s=1.0, request_bytes=request))
+        variant = Variant("s", "server", server=server or Server(command, grace_s=1.0, request_bytes=request))
         served = ServedFile(root, "f", str(root.root / "f"), size, prefix)
         made = set_up_server(variant.at(point), point, served, placement, Network("127.0.0.1"), seed=seed)
         lanes.append(made)

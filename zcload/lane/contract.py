@@ -19,6 +19,8 @@ from zcload.lane.small_files.transfer_plan import TransferPlan
 from zcload.lane.worker_group import WorkerGroup
 from zcload.model.study import Contender
 
+Identity = tuple[str | None, str | None]  # ETag and Last-Modified of a served file
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -68,6 +70,10 @@ class Lane(Protocol):
     @property
     def placement(self) -> Placement:
         """The CPUs of its workers."""
+
+    @property
+    def identity(self) -> Identity | None:
+        """What a server that ran before says of its file; None where the file is zcload's own to watch."""
 
     @property
     def load(self) -> type[Load]:

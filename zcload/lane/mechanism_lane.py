@@ -10,7 +10,7 @@ from zcload.errors import StudyError
 from zcload.host.cache import FileCache
 from zcload.host.process import Observed
 from zcload.lane.board import FORGET, REPORT, STRANGERS, TRANSFERS, Board, Counters
-from zcload.lane.contract import Reading, RestCounts
+from zcload.lane.contract import Identity, Reading, RestCounts
 from zcload.lane.gate import Gate
 from zcload.lane.loads.load import Load
 from zcload.lane.placement import Placement
@@ -75,6 +75,10 @@ class MechanismLane:
     @property
     def burst_bytes(self) -> int:
         return self.variant.burst_bytes
+
+    @property
+    def identity(self) -> Identity | None:
+        return None
 
     @property
     def patience_s(self) -> float | None:

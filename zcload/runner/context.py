@@ -13,7 +13,7 @@ from zcload.errors import StudyError, ZcloadError
 from zcload.host.cache import WARM, FileCache
 from zcload.host.machine import Machine
 from zcload.host.topology import Core
-from zcload.lane.contract import Lane
+from zcload.lane.contract import Identity, Lane
 from zcload.lane.network import Network
 from zcload.lane.payload import Source
 from zcload.lane.placement import Placement, place
@@ -39,7 +39,7 @@ class PointFailed(StudyError):
 
 @dataclass(slots=True)
 class PointContext:
-    """A point of a study on this host. *out* and *cautioned* are those of its state."""
+    """A point of a study on this host. *out*, *cautioned* and *identities* are those of its state."""
 
     study: Study
     index: int
@@ -57,6 +57,7 @@ class PointContext:
     perf: Ability | None = None  # which perf events may be counted
     out: dict[str, str] = field(default_factory=dict)
     cautioned: set[str] = field(default_factory=set)
+    identities: dict[str, Identity] = field(default_factory=dict)  # of the file that servers which ran before serve
     replicate: int | None = None  # the number of the fresh process that measures now; None: the run measures in its own
     digests: tuple[str, ...] = ()  # of the small files that verification sends
     seed: int = 0  # of random arrivals, drawn anew for each generation and the same in all of its lanes
@@ -161,6 +162,7 @@ class PointContext:
         lane = self._set_up(variant, placement, verify)
         lane.cache = self.cache
         lanes[variant.name] = lane
+        check_identity(self.identities, lane.name, lane.identity)
         if lane.unauthenticated:
             self.caution("strangers", count=lane.unauthenticated)
         if verify:
@@ -204,6 +206,20 @@ class PointContext:
         lane.tear_down()
         if lane.odd:
             self.caution("server_end", variant=lane.name, reason=lane.odd)
+
+
+def check_identity(known: dict[str, Identity], server: str, identity: Identity | None) -> None:
+    """Raise StudyError if a *server* that ran before serves another file than the one in *known*, by its headers; None: it cannot."""
+    if identity is None:
+        return
+    for field_name, then, now in zip(("ETag", "Last-Modified"), known.setdefault(server, identity), identity, strict=True):
+        if then != now:
+            seen = f"{field_name} was {_quoted(then)} and is {_quoted(now)}"
+            raise StudyError(f"server {server}: the file that it serves has changed since it was verified: {seen}")
+
+
+def _quoted(text: str | None) -> str:
+    return "missing" if text is None else repr(text[:60])
 
 
 def cpus_of(placement: Placement) -> list[int]:

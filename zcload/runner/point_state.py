@@ -11,6 +11,7 @@ from zcload.analysis.comparisons import saving
 from zcload.analysis.estimates import generation_log_ratio
 from zcload.analysis.stats import Interval, generations_interval, half_width_percent, narrow_enough
 from zcload.analysis.tally import Generation, IdleUse
+from zcload.lane.contract import Identity
 from zcload.mechanisms import mechanism_of
 from zcload.model.metrics import METRICS, headline
 from zcload.model.progress import Progress
@@ -35,6 +36,7 @@ class PointState:
     interrupts_apart: bool = False
     out: dict[str, str] = field(default_factory=dict)
     cautioned: set[str] = field(default_factory=set)  # codes that have been recorded for this point
+    identities: dict[str, Identity] = field(default_factory=dict)  # of the file that servers which ran before serve, by variant
     digest: str | None = None  # SHA-256 of the file that was sent so far
     prepared: bool = False
     chosen: Calibrated | None = None  # the record of calibration, of this run or of an interrupted one

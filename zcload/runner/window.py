@@ -69,6 +69,8 @@ def measure_together(lanes: Sequence[Lane], open_s: float, machine: Machine) -> 
         }
         for i, lane in enumerate(lanes)
     ]
+    for lane in lanes:
+        _check(lane)
     if cache:
         sent = sum(b[1] - a[1] for a, b in records[0]["senders"])
         records[0] |= emptied | cache.look_back(emptied, sent)
@@ -87,6 +89,13 @@ def _of(lane: Lane, reading: Callable[[Lane], list[int]]) -> list[int]:
         return reading(lane)
     except StudyError as error:
         raise LaneFailed(lane.name, error) from None
+
+
+def _check(lane: Lane) -> None:
+    """Raise LaneFailed if one of the lane's processes has ended: what it would have done, others did, or nobody."""
+    error = lane.failure()
+    if error is not None:
+        raise LaneFailed(lane.name, error)
 
 
 class _Reading:

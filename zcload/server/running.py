@@ -7,6 +7,7 @@ import grp
 import mmap
 import os
 import pwd
+import select
 import signal
 import socket
 import sys
@@ -58,6 +59,7 @@ class RunningServer:
         self._group: GroupClock | None = None
         self._output: Path | None = None
         self._ended: int | None = None
+        self._pidfd = -1  # of a process that was attached to: its number may be given to another one
         self._ready = False  # it has served the file
 
     @property
@@ -113,6 +115,7 @@ class RunningServer:
         assert self.server.attach is not None
         self.pid = self.server.attach
         try:
+            self._pidfd = os.pidfd_open(self.pid)
             self.tree = tree = ObservedTree(self.pid, own=True)
             tree.cpu_ns()
         except OSError as error:
@@ -169,7 +172,8 @@ class RunningServer:
     def failure(self) -> StudyError | None:
         """Return what is wrong with the server: it has ended, or its supervisor has; None while it runs."""
         if self._supervisor is None:
-            return None if os.path.exists(f"/proc/{self.pid}") else StudyError(f"server {self.name} (pid {self.pid}) has ended")
+            ended = bool(select.select([self._pidfd], [], [], 0)[0])  # pidfd_open(2): readable once the process has ended
+            return StudyError(f"server {self.name} (pid {self.pid}) has ended") if ended else None
         try:
             while (said := self._supervisor.poll()) is not None:
                 self._ended = said.get("ended", self._ended)
@@ -208,6 +212,9 @@ class RunningServer:
             self.tree.close()
         if self._group is not None:
             self._group.close()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
         self.tree = self._group = None
         return odd
 

@@ -16,7 +16,7 @@ from zcload.errors import StudyError, reason_of
 from zcload.host.cache import FileCache
 from zcload.host.process import Observed, ObservedProcess
 from zcload.lane.board import REPORT, TRANSFERS, Board, Counters
-from zcload.lane.contract import Reading, RestCounts
+from zcload.lane.contract import Identity, Reading, RestCounts
 from zcload.lane.gate import Gate
 from zcload.lane.loads.load import Load
 from zcload.lane.network import Network
@@ -34,6 +34,7 @@ from zcload.model.study import Contender, Point
 from zcload.server.http.connect import connect_to
 from zcload.server.http.loads.request_load import Names
 from zcload.server.http.receiver import fetch_file, load_of, receiver_calls
+from zcload.server.ownership import check_work
 from zcload.server.root import ServedFile, name_of
 from zcload.server.serving import Serving, serve
 from zcload.server.trace import Traced, trace_transfer
@@ -96,6 +97,11 @@ class ServerLane:
         return target.size if target.whole else target.bytes_per_request
 
     @property
+    def identity(self) -> Identity | None:
+        target = self.serving.target
+        return (target.etag, target.modified) if self.serving.running.server.attach is not None else None
+
+    @property
     def patience_s(self) -> float | None:
         return PATIENCE_S
 
@@ -145,7 +151,9 @@ class ServerLane:
         self.workers.ready()
 
     def verify(self, expected: Sequence[str], timeout_s: float) -> None:
+        before_ns = self.serving.tree.cpu_ns()
         verify(self, expected, timeout_s)
+        check_work(self.name, self.received(), self.serving.tree.cpu_ns() - before_ns)
 
     def forget(self) -> bool:
         return False

@@ -16,6 +16,7 @@ from zcload.model.placeholders import fill
 from zcload.model.study import Contender, Point, Server
 from zcload.server.http.probe import probe
 from zcload.server.http.target import Target
+from zcload.server.ownership import check_owner
 from zcload.server.root import ServedFile, name_of
 from zcload.server.running import RunningServer, free_port, values_of
 from zcload.server.tree import ObservedTree
@@ -102,6 +103,7 @@ class _Starter:
             paths = tuple(fill(server.path, {**known, "name": _MARK, "file": str(Path(served.path).parent / _MARK)}).split(_MARK))
             ask = partial(self._ask, served, paths, running)
             target = running.wait_ready(address, ask, partial(network.sockets, "receiver"))
+            check_owner(self.variant.name, [member.pid for member in tree.members()], address, port)
             return Serving(running, tree, target, paths, tree.readings_ns())
         except BaseException:
             running.stop()

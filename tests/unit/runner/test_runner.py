@@ -97,6 +97,8 @@ class Lane:
     odd, parts = None, ()
     observed_senders = observed_receivers = ()
 
+    identity = None
+
     def __init__(self, variant, placement=None, told=None):
         self.variant, self.name = variant, variant.name
         self.gate = SimpleNamespace(number=0, silent=0)
