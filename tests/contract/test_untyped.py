@@ -15,10 +15,9 @@ LEFT = {
     "report/charts": (38, "specs of Vega-Lite are trees without a type, and its rows are handed to it as they are"),
     "report/html": (3, "facts of the environment and the config are shown whatever they are"),
     "report/tables": (31, "tables take parts of a summary that checks have found to be there"),
-    "report/text": (24, "sentences take parts of a summary that checks have found to be there"),
+    "report/text": (26, "sentences take parts of a summary that checks have found to be there"),
     "report/formats": (8, "cells of other tools' formats are of any type"),
     "report/imported": (5, "what other tools wrote is read key by key"),
-    "compare": (25, "differences are about facts of any type, and rows of the index are SQLite's"),
 }
 
 

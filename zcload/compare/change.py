@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zcload.analysis.stats import CONFIDENCE, Interval, t_quantile, t_two_sided_p
+from zcload.model.records.values import IntervalRecord
 
 ENOUGH = 3  # results a side from which on their own spread is used: with two, t has so few degrees of freedom that it says nothing
 # Assumed spread between runs (standard deviation in logs): the upper end of what runs of one study on one machine showed, 0.012 to
@@ -55,13 +56,16 @@ class Change:
         return t_two_sided_p(distance / self.error, self.freedom)
 
 
-def figure(stored: dict[str, float | None], generations: int) -> Figure | None:
-    """Return a stored figure with its error, which is its interval's half-width in logs over Student's t; None where logs have none."""
+def figure(stored: IntervalRecord, clusters: int) -> Figure | None:
+    """Return a stored figure with its error, which is its interval's half-width in logs over Student's t; None where logs have none.
+
+    *clusters* are what the interval is over: replicates, or the generations of a single process.
+    """
     estimate, low, high = stored["estimate"], stored["low"], stored["high"]
-    if generations < 2 or not estimate or not low or not high or min(estimate, low, high) <= 0 or not math.isfinite(high):
+    if clusters < 2 or not estimate or not low or not high or min(estimate, low, high) <= 0 or not math.isfinite(high):
         return None
     half = (math.log(high) - math.log(low)) / 2
-    return Figure(estimate, half / t_quantile(CONFIDENCE, generations - 1), generations - 1)
+    return Figure(estimate, half / t_quantile(CONFIDENCE, clusters - 1), clusters - 1)
 
 
 def change(base: Sequence[Figure], new: Sequence[Figure], run_spread: float = RUN_SPREAD) -> Change:

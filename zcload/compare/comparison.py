@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, geometric_mean
-from typing import Any
 
 from zcload.analysis.comparisons import verdict
 from zcload.analysis.stats import Interval, holm, interval_record
@@ -47,7 +46,7 @@ class Row:
         ratio = self.ratio
         return ratio.map(lambda r: 100 * (r - 1)) if ratio else None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return {
             "point": self.point,
             "variant": self.variant,
@@ -76,7 +75,7 @@ class Comparison:
     margin: float
     run_spread: float | None  # None: the headline's spread is that between results
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return {
             "schema": SCHEMA,
             "base": list(self.base),
@@ -158,9 +157,14 @@ def _rows(pair: Pair, margin: float, run_spread: float) -> Iterable[Row]:
 Said = tuple[Figure | None, float | None, bool]  # a figure for the statistics, its estimate as stored, whether it is the headline
 
 
+def _clusters(point: Point) -> int:
+    """Return how many values the point's intervals are over: replicates, or the generations of a single process."""
+    return point.get("replicates") or point["generations"]
+
+
 def _ratios(point: Point) -> dict[tuple[str, str], Said]:
     return {
-        (c["variant"], c["metric"]): (figure(c["ratio"], point["generations"]), c["ratio"]["estimate"], c.get("headline", False))
+        (c["variant"], c["metric"]): (figure(c["ratio"], _clusters(point)), c["ratio"]["estimate"], c.get("headline", False))
         for c in point["comparisons"]
         if not c.get("aa", False) and c["metric"] in METRICS
     }
@@ -168,7 +172,7 @@ def _ratios(point: Point) -> dict[tuple[str, str], Said]:
 
 def _levels(point: Point) -> dict[tuple[str, str], Said]:
     return {
-        (v["name"], key): (figure(metric, point["generations"]), metric["estimate"], False)
+        (v["name"], key): (figure(metric, _clusters(point)), metric["estimate"], False)
         for v in point["variants"]
         if not v["aa"]
         for key, metric in v["metrics"].items()

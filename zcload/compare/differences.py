@@ -7,9 +7,9 @@ baseline. What people compare on purpose is told and no more: the kernel, zcload
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from zcload.errors import ConfigError, Problem
 from zcload.model.metrics import TRANSFERS_PER_S
@@ -51,15 +51,15 @@ class Difference:
     new: str
     why: str | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return {"key": self.key, "base": self.base, "new": self.new, "refused_because": self.why}
 
 
 def differences(base: Sequence[Result], new: Sequence[Result]) -> list[Difference]:
     """Return what differs between the results of the two sides, or within one of them; what would be refused first."""
-    found = [_difference(key, base, new, lambda r, k=key: r.summary.get(k), why) for key, why in WHOLE.items()]
+    found = [_difference(key, base, new, partial(_whole, key), why) for key, why in WHOLE.items()]
     facts = dict.fromkeys(key for result in (*base, *new) for key in result.summary["environment"] if key not in SILENT)
-    found += [_difference(key, base, new, lambda r, k=key: _fact(r, k), REFUSED.get(key)) for key in facts]
+    found += [_difference(key, base, new, partial(_fact, key), REFUSED.get(key)) for key in facts]
     found.append(_difference("study", base, new, lambda r: r.summary["name"], None))
     found.append(_difference("margin_percent", base, new, lambda r: r.summary.get("margin_percent"), None))
     found.append(_difference("complete", base, new, lambda r: r.summary["complete"], None))
@@ -67,7 +67,11 @@ def differences(base: Sequence[Result], new: Sequence[Result]) -> list[Differenc
     return sorted((d for d in found if d is not None), key=lambda d: d.why is None)
 
 
-def _fact(result: Result, key: str) -> Any:
+def _whole(key: str, result: Result) -> object:
+    return result.summary.get(key)
+
+
+def _fact(key: str, result: Result) -> object:
     value = result.summary["environment"].get(key)
     # Which CPUs they are is luck; how many is what counts.
     return len(value) if key == "cpus_allowed" and isinstance(value, list) else value
@@ -81,14 +85,16 @@ def _cautions(base: Sequence[Result], new: Sequence[Result]) -> Difference | Non
     return Difference("cautions", ", ".join(sorted(ours - theirs)) or "no other", ", ".join(sorted(theirs - ours)) or "no other")
 
 
-def _difference(key: str, base: Sequence[Result], new: Sequence[Result], fact: Any, why: str | None) -> Difference | None:
+def _difference(
+    key: str, base: Sequence[Result], new: Sequence[Result], fact: Callable[[Result], object], why: str | None
+) -> Difference | None:
     sides = [list(dict.fromkeys(_shown(value) for result in side if (value := fact(result)) is not None)) for side in (base, new)]
     if not all(sides) or len({*sides[0], *sides[1]}) == 1:
         return None  # what one side does not know, an older zcload or another host, is no difference
     return Difference(key, " / ".join(sides[0]), " / ".join(sides[1]), why)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from zcload.analysis.stats import CONFIDENCE, holm
 from zcload.compare.change import ENOUGH, Change
@@ -49,7 +49,7 @@ class Judged:
     state: State
     reason: str | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         change = self.row.change_percent
         return {
             "gate": self.gate.text,

@@ -10,13 +10,15 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from zcload.errors import ConfigError, Problem, ZcloadError
+from zcload.model.records.summary import Summary
+from zcload.model.records.values import IntervalRecord
 from zcload.store.reader import SUMMARY, WINDOWS, Result
 
 VERSION = 1  # of the tables; another one is made anew
@@ -139,13 +141,25 @@ class Index:
         by_path = {entry.path: entry for entry in self.entries(study) if entry.error is None}
         columns = "path, point, setting, variant, baseline, estimate, low, high"
         query = f"SELECT {columns} FROM figures WHERE metric = ? AND (baseline IS NOT NULL) = ?"
-        found: dict[str, list[tuple[Any, ...]]] = {}
+        found: dict[str, list[_Stored]] = {}
         for path, *row in self._database.execute(query, (metric, relative)):
-            found.setdefault(path, []).append(tuple(row))
+            found.setdefault(path, []).append(_Stored(*row))
         for path, entry in by_path.items():
-            for of_point, setting, of_variant, baseline, *values in found.get(path, []):
-                if (variant is None or of_variant == variant) and (point is None or point in of_point):
-                    yield HistoryFigure(entry, of_point, setting, of_variant, metric, baseline, *values)
+            for row in found.get(path, []):
+                if (variant is None or row.variant == variant) and (point is None or point in row.point):
+                    yield HistoryFigure(entry, row.point, row.setting, row.variant, metric, row.baseline, row.estimate, row.low, row.high)
+
+
+class _Stored(NamedTuple):
+    """A figure as the index has it."""
+
+    point: str
+    setting: str
+    variant: str
+    baseline: str | None
+    estimate: float
+    low: float
+    high: float
 
 
 def result_files(root: Path) -> Iterator[Path]:
@@ -197,9 +211,9 @@ def _made(database: sqlite3.Connection) -> sqlite3.Connection:
     return database
 
 
-def _of(name: str, summary: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
+def _of(name: str, summary: Summary) -> tuple[dict[str, object], list[tuple[object, ...]]]:
     env = summary["environment"]
-    row = {
+    row: dict[str, object] = {
         "error": None,
         "study": str(summary["name"]),
         "started": str(summary["started"]),
@@ -211,7 +225,7 @@ def _of(name: str, summary: Mapping[str, Any]) -> tuple[dict[str, Any], list[tup
         "headline": summary.get("headline"),
         "points": len(summary["points"]),
     }
-    figures: list[tuple[Any, ...]] = []
+    figures: list[tuple[object, ...]] = []
     for point in summary["points"]:
         at = (name, point["name"], json.dumps(point["point"], sort_keys=True))
         for variant in point["variants"]:
@@ -220,7 +234,7 @@ def _of(name: str, summary: Mapping[str, Any]) -> tuple[dict[str, Any], list[tup
     return row, [figure for figure in figures if None not in figure[-3:]]
 
 
-def _values(figure: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+def _values(figure: IntervalRecord) -> tuple[object, object, object]:
     return figure["estimate"], figure["low"], figure["high"]
 
 

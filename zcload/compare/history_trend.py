@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, geometric_mean
-from typing import Any, Literal
+from typing import Literal
 
 from zcload.compare.history_index import HistoryFigure
 from zcload.model.metrics import GOODPUT_BPS, METRICS
@@ -57,7 +57,7 @@ class Series:
         of = f", relative to {self.baseline}" if self.baseline else f" ({self.unit})"
         return f"{' / '.join(filter(None, (self.study, self.point, self.apart, self.variant)))}: {METRICS[self.metric].label}{of}"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         keys = ("label", "kernel", "estimate", "low", "high", "results")
         steps = [{key: getattr(step, key) for key in keys} for step in self.steps]
         names = ("study", "point", "apart", "variant", "metric", "baseline")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from zcload.compare.differences import Difference
+from zcload.model.records.summary import PointSummary, VariantRecord
 from zcload.store.reader import Result
 
-Point = Mapping[str, Any]
+Point = PointSummary
 # Settings that name a place rather than a condition: told where they differ, never a reason to keep points apart.
 PLACES = ("file", "dir", "address")
 # What `congestion = "auto"` comes to hangs on who runs: root may set cubic, others only what the system allows.
@@ -47,8 +47,8 @@ def match(base: Sequence[Result], new: Sequence[Result], allowed: Sequence[str])
     return Matched(tuple(pairs), tuple(_alone(ours, theirs, keys)), tuple(_alone(theirs, ours, keys)))
 
 
-def _by_setting(results: Sequence[Result], keys: Sequence[str]) -> dict[tuple[Any, ...], list[Point]]:
-    found: dict[tuple[Any, ...], list[Point]] = {}
+def _by_setting(results: Sequence[Result], keys: Sequence[str]) -> dict[tuple[object, ...], list[Point]]:
+    found: dict[tuple[object, ...], list[Point]] = {}
     for result in results:
         for point in result.summary["points"]:
             if point["generations"]:
@@ -61,7 +61,7 @@ def _differs(base: Sequence[Point], new: Sequence[Point]) -> tuple[Difference, .
     found = []
     keys = sorted({key for point in (*base, *new) for key in point["point"]})
     for key in keys:
-        values = [{str(p["point"][key]) for p in side if p["point"].get(key) is not None} for side in (base, new)]
+        values = [{str(value) for p in side if (value := p["point"].get(key)) is not None} for side in (base, new)]
         if all(values) and len(values[0] | values[1]) > 1:
             found.append(Difference(key, " / ".join(sorted(values[0])), " / ".join(sorted(values[1]))))
     names = [[{v["name"]: _definition(v) for v in point["variants"]} for point in side] for side in (base, new)]
@@ -78,13 +78,13 @@ def _differs(base: Sequence[Point], new: Sequence[Point]) -> tuple[Difference, .
     return tuple(found)
 
 
-def _definition(variant: Mapping[str, Any]) -> str:
+def _definition(variant: VariantRecord) -> str:
     options = " ".join(f"{key}={value}" for key, value in sorted(variant.get("options", {}).items()))
     return " ".join(filter(None, [variant["mechanism"], f"chunk {variant.get('chunk_bytes')}", f"sink {variant['sink']}", options]))
 
 
 def _alone(
-    ours: Mapping[tuple[Any, ...], Sequence[Point]], theirs: Mapping[tuple[Any, ...], Sequence[Point]], keys: Sequence[str]
+    ours: Mapping[tuple[object, ...], Sequence[Point]], theirs: Mapping[tuple[object, ...], Sequence[Point]], keys: Sequence[str]
 ) -> Iterable[str]:
     """Say of each point without a partner how the nearest one of the other side differs."""
     for setting, points in ours.items():

@@ -6,12 +6,12 @@ A gate trips where the whole 95 % interval of the ratio lies beyond the limit. E
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from zcload.compare.gates import ChangeGate, State
 from zcload.errors import ConfigError, Problem
+from zcload.model.records.summary import ComparisonRecord, Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def check_gates(gates: Sequence[ChangeGate], variants: Sequence[str]) -> None:
         raise ConfigError(Problem(f"{gate.text!r}: {what}", key="--fail-if", remedy=remedy))
 
 
-def judge_run(gates: Sequence[ChangeGate], summary: Mapping[str, Any]) -> list[RunJudged]:
+def judge_run(gates: Sequence[ChangeGate], summary: Summary) -> list[RunJudged]:
     """Return what each gate says of each comparison that it is about, in order."""
     return [
         _judged(gate, point["name"], comparison)
@@ -55,7 +55,7 @@ def judge_run(gates: Sequence[ChangeGate], summary: Mapping[str, Any]) -> list[R
     ]
 
 
-def _judged(gate: ChangeGate, point: str, comparison: Mapping[str, Any]) -> RunJudged:
+def _judged(gate: ChangeGate, point: str, comparison: ComparisonRecord) -> RunJudged:
     ratio = comparison["ratio"]
     if ratio["low"] is None or ratio["high"] is None:
         return RunJudged(gate, point, comparison["variant"], "unproven", None, None)

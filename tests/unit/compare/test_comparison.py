@@ -336,3 +336,13 @@ def test_a_result_of_the_first_release_is_compared():
     (row,) = [row for row in found.rows if row.relative and row.headline]
     assert row.ratio.estimate == pytest.approx(1.0)
     assert not [d for d in found.differences if d.why]
+
+
+def test_the_error_of_a_stored_figure_is_over_its_replicates():
+    """An interval over few replicates has a wide quantile, however many generations they had: the error behind it is smaller."""
+    stored = {"estimate": 0.5, "low": 0.45, "high": 0.55}
+    over_three, over_thirty = figure(stored, 3), figure(stored, 30)
+    assert over_three.error < over_thirty.error / 2
+    result = run(point({("a", HEADLINE): (0.5, 0.45, 0.55)}, generations=30) | {"replicates": 3})
+    (row,) = [r for r in compare([result], [result]).rows if r.variant == "a" and r.relative]
+    assert row.change == change([over_three], [over_three])
