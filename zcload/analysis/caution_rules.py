@@ -37,7 +37,7 @@ def point_cautions(
     variants = list(variants)
     others = {v["name"] for v in variants if v["best_chunk"] or v["status"] != "ok"}  # lanes that do not decide when to stop
     if 0 < generations < _FEW:
-        found.append(caution("few_generations", where, generations=counted(generations, "generation")))
+        found.append(caution("few_generations", where, measured=counted(generations, "replicate" if data.replicates else "generation")))
     if missed:
         widest = max(
             (c for c in comparisons if c.headline and not c.aa and c.variant not in others and c.ratio.interval), key=_width, default=None

@@ -117,9 +117,9 @@ _OWN: dict[str, CautionKind] = {
     ),
     "few_generations": CautionKind(
         "caution",
-        "only {generations} measured",
+        "only {measured} measured",
         "give it more time (--max-time)",
-        "fewer than 6 generations were measured, too few to know how much they differ",
+        "the intervals are over fewer than 6 replicates (generations of a run in one process), too few to know how much they differ",
     ),
     "own_cost": CautionKind(
         "caution",
