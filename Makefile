@@ -43,7 +43,7 @@ lock: ## Renew the locks (ARGS=--upgrade: newest versions)
 	@python=$$(.ci/environment --python) && exec "$$python" .ci/lock.py $(ARGS)
 
 clean: ## Remove all that make and the tools made; results stay
-	rm -rf .venv .venv-servers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-servers .venv-consumers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find zcload tests benchmarks .ci -name __pycache__ -prune -exec rm -rf {} +
 
 environment:

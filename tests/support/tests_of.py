@@ -27,6 +27,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "system/test_lane.py": ("lane/*", "linux/*"),
     "system/test_replicates.py": ("runner/*",),
     "system/test_send_receive.py": ("oneshot/*",),
+    "system/test_streams.py": ("cli/*",),
     "system/test_servers.py": ("server/*",),
     "system/test_strace.py": ("mechanisms/*", "lane/loads/*"),
     "system/test_tls_servers.py": ("server/http/tls.py", "server/http/certificate.py"),

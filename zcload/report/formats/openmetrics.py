@@ -33,8 +33,9 @@ def render(results: Sequence[Result]) -> str:
 
 
 def _about(results: Sequence[Result]) -> Iterator[str]:
-    yield "# TYPE zcload_result info"
-    yield "# HELP zcload_result What was measured, and on what."
+    # A gauge, not OpenMetrics' own type `info`: the collectors read the older text format too, which refuses a file for that type.
+    yield "# TYPE zcload_result_info gauge"
+    yield "# HELP zcload_result_info What was measured, and on what."
     for result in results:
         summary, env = result.summary, result.summary["environment"]
         yield (

@@ -51,7 +51,7 @@ NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL = r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\n"])*)"'
 META = re.compile(rf"# (TYPE|UNIT|HELP) ({NAME}) (.+)")
 SAMPLE = re.compile(rf"({NAME})(?:\{{(.*)\}})? (\S+)")
-SUFFIX = {"gauge": "", "info": "_info"}
+KINDS = {"gauge"}  # collectors of the older text format refuse a file with the others
 
 
 def parsed_metrics(text):
@@ -71,7 +71,7 @@ def parsed_metrics(text):
             meta[name][kind] = value
             continue
         name, labels, value = SAMPLE.fullmatch(line).groups()
-        assert name == current + SUFFIX[meta[current]["TYPE"]]
+        assert name == current
         pairs = re.findall(LABEL, labels or "")
         assert labels == ",".join(f'{key}="{text}"' for key, text in pairs), "nothing between or after the labels but commas"
         key = tuple(sorted(pairs))
@@ -80,7 +80,7 @@ def parsed_metrics(text):
         assert key not in families[current], "a label set stands once"
         families[current][key] = float(value)
     for name, said in meta.items():
-        assert said["TYPE"] in SUFFIX
+        assert said["TYPE"] in KINDS
         assert "UNIT" not in said or name.endswith("_" + said["UNIT"])
     return families
 
