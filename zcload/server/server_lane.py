@@ -41,6 +41,7 @@ from zcload.server.trace import Traced, trace_transfer
 from zcload.sinks import SINKS
 
 _TRACED_S = 0.01  # the gate of the traced transfer: each connection gets an answer or a few
+_TRACED_TRIES = 4  # on a busy machine nothing may come in the first moment; the last try is 64 times as long
 _TRACED_FILES = 20  # of scheduled arrivals
 PATIENCE_S = 0.1  # a server's timers are seldom closer together than this
 
@@ -195,16 +196,20 @@ class ServerLane:
         return found.record()
 
     def _transfer(self) -> int:
-        """Open the gate for a moment; return the bytes that came. Raises StudyError, Interrupted."""
+        """Open the gate for a moment, again and longer while nothing comes; return the bytes that came. Raises StudyError, Interrupted."""
         before, open_s = self.received(), max(_TRACED_S, self._turn_s())
-        self.gate.open(open_s)
-        interrupt.pause(open_s)
-        self.gate.close()
-        while not self.gate.parked():
-            if (error := self.failure()) is not None:
-                raise error
-            interrupt.check()
-            interrupt.pause(0.001)
+        for _ in range(_TRACED_TRIES):
+            self.gate.open(open_s)
+            interrupt.pause(open_s)
+            self.gate.close()
+            while not self.gate.parked():
+                if (error := self.failure()) is not None:
+                    raise error
+                interrupt.check()
+                interrupt.pause(0.001)
+            if self.received() > before:
+                break
+            open_s *= 4
         return self.received() - before
 
     def _turn_s(self) -> float:

@@ -24,6 +24,7 @@ _OUT = ("sendfile", "sendfile64", "splice", "write", "writev", "pwritev", "sendt
 _IN = ("read", "readv", "pread64", "preadv", "preadv2", "splice")  # where they come out of files
 _OTHER = ("mmap", "mmap2", "io_uring_enter")
 _ATTACH_S = 5.0
+_SETTLE_S = 2.0  # how long strace may take to write down the last calls of a transfer: the bytes arrive before their call returns
 _LEAST_SHARE = 0.05  # of the payload: a call that moved less moved headers
 _MOST = 0.5
 # `sendfile(8<TCP:[...]>, 9</srv/file>, [0] => [65536], 65536) = 65536`, and the like of other calls
@@ -94,12 +95,25 @@ def trace_transfer(pids: Iterable[int], transfer: Callable[[], int]) -> Traced:
         try:
             _wait_until_attached(tracer, targets, said)
             payload = transfer()
+            deadline = time.monotonic() + _SETTLE_S
+            while not _accounted(judge(_lines(folder), payload)) and time.monotonic() < deadline:
+                time.sleep(0.01)
         except _Refused as refused:
             return Traced(None, (), 0, str(refused))
         finally:
             _detach(tracer, targets)
-        lines = (line for path in sorted(Path(folder).glob("calls.*")) for line in path.read_text(errors="replace").splitlines())
-        return judge(lines, payload)
+        return judge(_lines(folder), payload)
+
+
+def _lines(folder: str) -> list[str]:
+    """Return what strace has written in *folder* so far, thread by thread."""
+    return [line for path in sorted(Path(folder).glob("calls.*")) for line in path.read_text(errors="replace").splitlines()]
+
+
+def _accounted(traced: Traced) -> bool:
+    """Return whether the calls moved the whole payload into sockets, or a ring did, whose bytes strace does not see."""
+    sent = sum(call.bytes for call in traced.calls if call.name.partition(" ")[0] in _OUT)
+    return traced.moved == "io_uring_enter" or sent >= traced.payload_bytes
 
 
 def judge(lines: Iterable[str], payload: int) -> Traced:

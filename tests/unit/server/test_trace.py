@@ -178,6 +178,29 @@ def test_a_refusal_names_the_remedy_of_the_kernels_setting(tmp_path, monkeypatch
     assert remedy in traced.reason
 
 
+def test_a_call_that_returns_after_its_bytes_came_is_waited_for(tmp_path, monkeypatch):
+    """The bytes of a call arrive before it returns, so strace may write it down later than the transfer ends: it is not lost."""
+    fake, sent = tmp_path / "strace", tmp_path / "sent"
+    call = f"sendfile({TCP}, {FILE}, NULL, {SIZE}) = {SIZE}"
+    fake.write_text(
+        "#!/bin/sh\n"
+        'while [ "$1" != -o ]; do shift; done\n'
+        f"until [ -e '{sent}' ]; do sleep 0.01; done\n"
+        f"sleep 0.3\necho '{call}' > \"$2.1\"\n"
+        "exec sleep 60\n"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setattr(trace.shutil, "which", lambda name: str(fake))
+    monkeypatch.setattr(trace, "_wait_until_attached", lambda *_: None)
+
+    def transfer():
+        sent.touch()
+        return SIZE
+
+    traced = trace_transfer([os.getpid()], transfer)
+    assert (traced.moved, traced.reason) == ("sendfile", None)
+
+
 def test_a_strace_that_never_attaches_is_given_up(tmp_path, monkeypatch, sender):
     """A strace that neither attaches nor ends, not even when told to, is killed and told."""
     monkeypatch.setattr(trace, "_ATTACH_S", 0.2)
