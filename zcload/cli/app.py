@@ -352,6 +352,16 @@ def doctor(
 
 
 @app.command()
+def clean(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be removed.")] = False,
+) -> None:
+    """Remove what runs have left that were killed with SIGKILL: files in memory, servers, traces."""
+    from zcload.cli.clean import clean
+
+    clean(dry_run)
+
+
+@app.command()
 def init(
     name: Annotated[
         str | None,

@@ -43,13 +43,16 @@ def show_doctor(as_json: bool, strict: bool) -> None:
 
     from zcload.errors import GateTripped
     from zcload.host.doctor import findings
+    from zcload.server.leftovers import leftovers
 
     order = ("problem", "caution", "note", "ok")
     found = sorted(findings(), key=lambda finding: order.index(finding.level))
+    left = leftovers()
     bad = [finding for finding in found if finding.level in order[:2]]
     if as_json:
         keys = ("code", "level", "title", "value", "spoils", "remedy")
-        print(json.dumps({"findings": [{key: getattr(finding, key) for key in keys} for finding in found]}, indent=1))
+        tree = {"findings": [{key: getattr(finding, key) for key in keys} for finding in found], "leftovers": list(map(str, left))}
+        print(json.dumps(tree, indent=1))
     else:
         width = max(len(finding.title) for finding in found)
         for finding in found:
@@ -59,5 +62,7 @@ def show_doctor(as_json: bool, strict: bool) -> None:
                     print(textwrap.fill(f"{label}: {text}", 100, initial_indent=" " * 9, subsequent_indent=" " * 17))
         all_fine = f"All {len(found)} checks are fine."
         print(f"\n{len(bad)} of {len(found)} checks found something that disturbs measurements here." if bad else f"\n{all_fine}")
+        if left:
+            print("\nLeft by runs that were killed (`zcload clean` removes it):", *left, sep="\n  ")
     if strict and bad:
         raise GateTripped(f"doctor --strict: {', '.join(finding.code for finding in bad)}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from zcload.errors import ConfigError, Problem, ZcloadError, reason_of
+from zcload.linux.whole_file import write_whole
 from zcload.model.printable import printable
 from zcload.store.reader import Result
 
@@ -27,12 +27,9 @@ def write_page(result: Result, directory: Path) -> None:
     """Write report.html into *directory*, whole or not at all. Print an error as one line on stderr: the result itself is stored."""
     from zcload.report import renderer
 
-    partial = directory / f".{PAGE}.{os.getpid()}"
     try:
-        partial.write_text(printable(renderer("html")([result])), encoding="utf-8")
-        partial.replace(directory / PAGE)
+        write_whole(directory / PAGE, printable(renderer("html")([result])).encode())
     except (ZcloadError, OSError) as error:
-        partial.unlink(missing_ok=True)
         print(f"zcload: no {PAGE}: {error}", file=sys.stderr)
 
 

@@ -65,6 +65,10 @@ class ObservedProcess:
         # Numbered as in proc_pid_stat(5) less 3: the command's name may hold spaces and parentheses.
         return os.pread(self._stat, 1024, 0).rpartition(b")")[2].split()
 
+    def state(self) -> bytes:
+        """Return the state of the process, a letter of proc_pid_stat(5); raises OSError when it is gone."""
+        return self._fields()[0]
+
     def blocked(self) -> bool:
         """Say whether every thread of the process is blocked (interruptibly or in I/O)."""
         fields = self._fields()

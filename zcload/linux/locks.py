@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 def lock(fd: int) -> bool:
@@ -21,6 +24,17 @@ def lock(fd: int) -> bool:
     except OSError:
         pass
     return True
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Hold the lock of *folder* within the block; raises OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        lock(fd)
+        yield
+    finally:
+        os.close(fd)
 
 
 def holder(fd: int) -> int | None:

@@ -41,6 +41,7 @@ from zcload.runner.quiet import LONGEST_WAIT_S, wait_for_quiet
 from zcload.runner.replicates import Replicates
 from zcload.runner.resume import check_same, read_previous, replicates_of, restore
 from zcload.runner.rounds import run_crossover, run_points, swept_value
+from zcload.server.leftovers import clear as clear_leftovers
 from zcload.store.reader import WINDOWS, Result, StoredRecords
 from zcload.store.writer import Recorder, write_summary
 
@@ -91,6 +92,7 @@ def run(
     """
     study = preflight.resolve(study)
     cores = read_cores()
+    clear_leftovers()  # they take memory that this run needs
     preflight.check_host(study, cores)
     out = [preflight.unavailable(study, point) for point in study.points]
     for each in out:

@@ -17,19 +17,23 @@ from zcload.errors import ConfigError, Problem, StudyError, reason_of
 from zcload.lane.small_files.catalogue import Catalogue, lay_out
 from zcload.lane.worker import Worker, spawn
 from zcload.linux import interrupt
+from zcload.linux.locks import lock
 from zcload.linux.memory import PAGE
 from zcload.linux.pagecache import memory_file_system
 from zcload.model.study import Point
 from zcload.model.units import human_bytes
+from zcload.server.session import Session
 
-_SHARED_MEMORY = "/dev/shm"  # where Linux systems mount a tmpfs: shm_overview(7)
+SHARED_MEMORY = "/dev/shm"  # where Linux systems mount a tmpfs: shm_overview(7)
 _END_S = 10.0
+_SESSION = ".session"
+PREFIX = "zcload-"
 
 
 def place_of_roots() -> str:
     """Return the directory in which roots are made: in memory where there is any that has names."""
-    if os.access(_SHARED_MEMORY, os.W_OK | os.X_OK) and memory_file_system(_SHARED_MEMORY):
-        return _SHARED_MEMORY
+    if os.access(SHARED_MEMORY, os.W_OK | os.X_OK) and memory_file_system(SHARED_MEMORY):
+        return SHARED_MEMORY
     return tempfile.gettempdir()
 
 
@@ -48,27 +52,37 @@ class DocumentRoot:
 
     def __init__(self) -> None:
         """Make it; raises ConfigError."""
-        self.base = Path(place_of_roots()) / f"zcload-{secrets.token_hex(8)}"
+        name = f"{PREFIX}{secrets.token_hex(8)}"
+        self.base = Path(place_of_roots()) / name
         self.root = self.base / "root"
         self.group = self.base.name  # a name of the run's own, for control groups
         self._made = 0
         self.whole_only: set[str] = set()  # servers that were found to ignore ranges
         reader, self.life_line = os.pipe2(os.O_CLOEXEC)
+        self._lock = -1
         try:
+            self._lock = make_locked(self.base)
             # Servers that give up their privileges must find the file too; the name is not to be guessed.
-            for directory, mode in ((self.base, 0o711), (self.root, 0o755)):
-                directory.mkdir()
-                directory.chmod(mode)
+            self.base.chmod(0o711)
+            self.root.mkdir()
+            self.root.chmod(0o755)
             base = self.base
             self._janitor: Worker = spawn(
-                "files", "janitor", 0, lambda control: _wait_and_remove(reader, base), [reader], None, outlives=True
+                "files", "janitor", 0, lambda control: _wait_and_remove(reader, base), [reader, self._lock], None, outlives=True
             )
         except OSError as error:
             os.close(self.life_line)
+            if self._lock >= 0:
+                os.close(self._lock)
             shutil.rmtree(self.base, ignore_errors=True)
             raise ConfigError(Problem(f"cannot make {self.root}: {reason_of(error)}", key="variant")) from None
         finally:
             os.close(reader)
+
+    @property
+    def life_lines(self) -> tuple[int, int]:
+        """The descriptors that a process keeps open which needs the directory, and outlives the coordinator."""
+        return self.life_line, self._lock
 
     def directory(self) -> Path:
         """Make a directory for one start of a server; its supervisor removes it."""
@@ -112,18 +126,52 @@ class DocumentRoot:
         if self.life_line < 0:
             return
         os.close(self.life_line)
-        self.life_line = -1
+        os.close(self._lock)
+        self.life_line = self._lock = -1
         deadline = time.monotonic() + _END_S
         while self._janitor.alive() and time.monotonic() < deadline:
             time.sleep(0.002)
         self._janitor.end()
-        shutil.rmtree(self.base, ignore_errors=True)  # had somebody killed the janitor
+        remove_root(self.base)  # had somebody killed the janitor
 
 
 def _wait_and_remove(reader: int, base: Path) -> None:
     while os.read(reader, 64):
         pass
+    remove_root(base)
+
+
+def remove_root(base: Path) -> None:
+    """End the servers that use the document root *base* and have no supervisor any more, and remove it."""
+    for path in base.glob(f"*{_SESSION}"):
+        if (session := Session.load(path)) is not None:
+            session.end()
     shutil.rmtree(base, ignore_errors=True)
+
+
+def session_of(directory: Path) -> Path:
+    """Return where the session of the server is noted whose own *directory* that is."""
+    return directory.with_name(directory.name + _SESSION)
+
+
+def make_locked(folder: Path) -> int:
+    """Make *folder*, locked from before it has its name: return the descriptor that holds the lock. Raises OSError.
+
+    Whoever finds it without a lock knows that nobody alive owns it.
+    """
+    draft = folder.with_name(f".{folder.name}")
+    draft.mkdir(0o700)
+    fd = -1
+    try:
+        fd = os.open(draft, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        lock(fd)
+        draft.rename(folder)
+    except BaseException:
+        if fd >= 0:
+            os.close(fd)
+        draft.rmdir()
+        raise
+    return fd
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import mmap
 import os
 import pwd
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -28,7 +29,8 @@ from zcload.server.cgroup import GroupClock
 from zcload.server.http.certificate import KEY, make_certificate
 from zcload.server.http.connect import Sockets, plain_sockets
 from zcload.server.http.target import Trust
-from zcload.server.root import DocumentRoot
+from zcload.server.root import DocumentRoot, session_of
+from zcload.server.session import Session
 from zcload.server.supervisor import ENDED, OUTPUT, REAPED_NS, STOP, Start, supervise
 from zcload.server.tree import ObservedTree
 
@@ -59,6 +61,7 @@ class RunningServer:
         self._group: GroupClock | None = None
         self._output: Path | None = None
         self._ended: int | None = None
+        self._session: Session | None = None
         self._pidfd = -1  # of a process that was attached to: its number may be given to another one
         self._ready = False  # it has served the file
 
@@ -83,15 +86,16 @@ class RunningServer:
         group = f"{root.group}-{directory.name}"
         stop_signal = signal.Signals[self.server.stop_signal]
         enter = partial(network.enter, "sender")
-        start = Start(argv, environment, directory, stop_signal, self.server.grace_s, cpus, group, enter)
+        start = Start(argv, environment, directory, session_of(directory), stop_signal, self.server.grace_s, cpus, group, enter)
         self._output = directory / OUTPUT
-        words, keep = self._words, [root.life_line, *network.doors()]
+        words, keep = self._words, [*root.life_lines, *network.doors()]
         self._supervisor = spawn(self.name, "supervisor", 0, lambda control: supervise(control, start, words), keep, None, outlives=True)
         said = self._supervisor.receive(_FORK_S, "starting the server")
         if "started" not in said:
             hint = f" ({self.server.install})" if said.get("errno") == errno.ENOENT and self.server.install else ""
             raise StudyError(f"server {self.name}: {argv[0]} cannot be started: {said.get('refused')}{hint}")
         self.pid = said["started"]
+        self._session = Session(self.pid, said["since"], said["cgroup"])
         if said["cgroup"]:
             try:
                 self._group = GroupClock(Path(said["cgroup"]))
@@ -208,6 +212,8 @@ class RunningServer:
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is not None:
             odd = self._stop(supervisor)
+            if supervisor.status:  # it was killed, and may have left processes
+                odd = self._end_orphans() or odd
         if self.tree is not None:
             self.tree.close()
         if self._group is not None:
@@ -236,6 +242,16 @@ class RunningServer:
         finally:
             supervisor.end()
         return None
+
+    def _end_orphans(self) -> str | None:
+        """End the server's processes in place of its supervisor; return what could not be ended."""
+        if self._session is None:
+            return None
+        left = self._session.end(self.tree.last_seen() if self.tree else ())
+        if self._output is not None:
+            shutil.rmtree(self._output.parent, ignore_errors=True)
+            session_of(self._output.parent).unlink(missing_ok=True)
+        return f"{len(left)} of its processes could not be killed: {', '.join(map(str, left[:5]))}" if left else None
 
     def _oddity(self, said: Mapping[str, Any]) -> str | None:
         if said["left"]:

@@ -23,6 +23,7 @@ from zcload.errors import os_error, reason_of
 from zcload.lane.worker import send_message
 from zcload.linux.process import adopt_orphans, die_with_parent
 from zcload.server.cgroup import enter_group, make_group, remove_group
+from zcload.server.session import Session
 from zcload.server.tree import descendants
 
 OUTPUT = "output.log"  # what the server says on stdout and stderr, in its directory
@@ -39,6 +40,7 @@ class Start:
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     directory: Path
+    session: Path  # where to note what to end if this process is killed
     stop_signal: int
     grace_s: float
     cpus: frozenset[int] | None
@@ -59,7 +61,9 @@ def supervise(control: socket.socket, start: Start, words: memoryview) -> None:
         except OSError as error:
             send_message(control, refused=reason_of(error), errno=error.errno)
             return
-        send_message(control, started=server, cgroup=str(group) if group else None)
+        session = Session.of(server, group)
+        session.store(start.session)
+        send_message(control, started=server, since=session.started, cgroup=session.group)
         poller = select.poll()
         poller.register(control, select.POLLIN)
         poller.register(wake, select.POLLIN)
@@ -76,6 +80,7 @@ def supervise(control: socket.socket, start: Start, words: memoryview) -> None:
         if group:
             remove_group(group)
         shutil.rmtree(start.directory, ignore_errors=True)
+        start.session.unlink(missing_ok=True)
 
 
 def _ordered(control: socket.socket) -> bool:

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from zcload.errors import StudyError
+from zcload.linux.locks import locked_folder
 from zcload.linux.process import die_with_parent
 
 _OUT = ("sendfile", "sendfile64", "splice", "write", "writev", "pwritev", "sendto", "sendmsg", "vmsplice")  # where bytes go into sockets
@@ -25,6 +26,7 @@ _IN = ("read", "readv", "pread64", "preadv", "preadv2", "splice")  # where they 
 _OTHER = ("mmap", "mmap2", "io_uring_enter")
 _ATTACH_S = 5.0
 _SETTLE_S = 2.0  # how long strace may take to write down the last calls of a transfer: the bytes arrive before their call returns
+TRACES = "zcload-trace-"  # how the names of folders of traces begin
 _LEAST_SHARE = 0.05  # of the payload: a call that moved less moved headers
 _MOST = 0.5
 # `sendfile(8<TCP:[...]>, 9</srv/file>, [0] => [65536], 65536) = 65536`, and the like of other calls
@@ -74,7 +76,7 @@ def trace_transfer(pids: Iterable[int], transfer: Callable[[], int]) -> Traced:
     strace = shutil.which("strace")
     if strace is None:
         return Traced(None, (), 0, "there is no strace: apt-get install strace")
-    with tempfile.TemporaryDirectory(prefix="zcload-trace-") as folder:
+    with tempfile.TemporaryDirectory(prefix=TRACES) as folder, locked_folder(Path(folder)):
         prefix = Path(folder) / "calls"
         calls = ",".join(f"?{name}" for name in dict.fromkeys((*_OUT, *_IN, *_OTHER)))
         command = [strace, "-f", "-ff", "-yy", "-s", "0", "-e", f"trace={calls}", "-e", "signal=none", "-o", str(prefix)]

@@ -92,6 +92,10 @@ class ObservedTree:
                     pass  # it has ended since
         return [self._members[pid] for pid in found if pid in self._members]
 
+    def last_seen(self) -> list[ObservedProcess]:
+        """Return the processes of the last look, whoever their parents are by now."""
+        return list(self._members.values())
+
     def cpu_ns(self) -> int:
         """Return the CPU time that all processes of the tree, past and present, have used, ns; raises OSError when all are gone."""
         return self._group.cpu_ns() if self._group is not None else self.clocks_ns()

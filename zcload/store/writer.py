@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from zcload.errors import ConfigError, Problem, StudyError, reason_of
 from zcload.linux.locks import holder, lock
+from zcload.linux.whole_file import write_whole
 from zcload.store.codec import encode_line, encode_summary
 from zcload.store.reader import SUMMARY, WINDOWS
 
@@ -27,10 +29,10 @@ class Recorder:
         The file is there with its header or not at all: no moment to be killed in leaves one that holds nothing.
         """
         self.directory = directory
-        partial = directory / f".{WINDOWS}.{os.getpid()}"
+        partial = directory / f".{WINDOWS}.{secrets.token_hex(8)}"
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
             try:
                 lock(self._fd)  # before the file has a name that others could open
                 self.write(header)
@@ -142,10 +144,7 @@ def _publish(partial: Path, path: Path) -> None:
 
 def write_summary(directory: Path, summary: Mapping[str, object]) -> None:
     """Write summary.json whole or not at all; raises StudyError."""
-    partial = directory / f".{SUMMARY}.{os.getpid()}"
     try:
-        partial.write_bytes(encode_summary(summary))
-        partial.replace(directory / SUMMARY)
+        write_whole(directory / SUMMARY, encode_summary(summary))
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise StudyError(f"cannot write {directory / SUMMARY}: {reason_of(error)}") from None
