@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import psutil
 import pytest
 import support.golden
+from hypothesis import HealthCheck, settings
 
 from zcload.lane.placement import Placement
 from zcload.lane.rest import wait_for_rest
@@ -21,6 +22,10 @@ from zcload.lane.sender import shares
 from zcload.lane.set_up import set_up
 from zcload.lane.small_files.transfer_plan import expected_digests
 from zcload.model.study import Point, Variant
+
+# On a busy machine examples are made and tried slowly: that is no failure of what they test.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_addoption(parser):

@@ -1,7 +1,6 @@
 """Start of the command: install signal handlers, check the platform, then run the command line."""
 
-from __future__ import annotations
-
+# Not even annotations from __future__: that is an import too, and a signal in it would still end with a traceback.
 import _signal  # type: ignore[import-not-found]  # the built-in half of signal, which takes 7 ms to import: too long without a handler
 import os
 import sys

@@ -112,16 +112,17 @@ def test_a_second_signal_exits_at_once(tmp_path):
 EARLY = """
 import _signal, os, sys
 
-class Finder:
-    left = int(sys.argv[1])
-    def find_spec(self, name, path=None, target=None):
-        if name not in ("zcload", "zcload.main"):
-            if not Finder.left:
-                os.kill(os.getpid(), int(sys.argv[2]))
-            Finder.left -= 1
+left, signum = map(int, sys.argv[1:])
 
-modules = ["re", "signal", "enum", "functools"]
-for name in modules:
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        global left
+        if name not in ("zcload", "zcload.main"):
+            if not left:
+                os.kill(os.getpid(), signum)
+            left -= 1
+
+for name in ("re", "signal", "enum", "functools"):
     sys.modules.pop(name, None)
 sys.meta_path.insert(0, Finder())
 from zcload.main import main

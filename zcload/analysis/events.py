@@ -23,7 +23,10 @@ from zcload.model.records.lines import (
 
 @dataclass(slots=True)
 class Events:
-    """What happened, in order; of what is said anew each time the last word: *calibrated*, *network*, *perf*, *end*."""
+    """What happened, in order; of what is said anew each time the last word: *calibrated*, *network*, *perf*, *end*.
+
+    *stopped* is empty again once the point is measured further, *end* is None once the run is resumed.
+    """
 
     skipped: list[Skipped] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
@@ -55,8 +58,11 @@ class Events:
                 self.cautions.append(record)
             case "stopped":
                 self.stopped.append(record)
+            case "extended":
+                self.stopped.clear()
             case "resumed":
                 self.resumed.append(record)
+                self.end = None  # the end of an earlier part says nothing of this one
             case "calibrated":
                 self.calibrated = record
             case "network":

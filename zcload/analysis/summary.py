@@ -39,7 +39,7 @@ from zcload.model.metrics import (
     TRANSFERS_PER_S,
     headline,
 )
-from zcload.model.records.lines import Header, Line, PlannedPoint
+from zcload.model.records.lines import Header, Line, PlannedPoint, first_time_limit
 from zcload.model.records.measurements import SenderReport
 from zcload.model.records.summary import (
     SCHEMA,
@@ -108,6 +108,7 @@ def summarise(records: Iterable[Line]) -> Summary:
         "complete": complete,
         "started": header["started"],
         "resumed": [record["at"] for record in sessions],
+        "max_time_s": next((r["max_time_s"] for r in reversed(sessions) if "max_time_s" in r), first_time_limit(header)),
         "seed": header["seed"],
         "schedule": header["schedule"],
         "headline": key,

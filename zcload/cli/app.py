@@ -82,7 +82,9 @@ def run(
     full: Full = False,
     host_name: Annotated[bool, typer.Option("--host-name", help="Store this host's name in the result.")] = False,
     no_html: NoHtml = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted run in RESULT_DIR.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume the run in RESULT_DIR; with a longer --max-time measure a finished one further.")
+    ] = False,
     no_wait: NoWait = False,
 ) -> None:
     """Run a study, print its report and store the result."""

@@ -50,7 +50,7 @@ def run_study(
     *options* are the keys and values that options of their own have set, by option.
     """
     if resume:
-        _check_resume(names, [*overrides, *options], time, max_time, save_as, out, seed, check_windows)
+        _check_resume(names, [*overrides, *options], time, save_as, out, seed, check_windows)
         out = Path(names[0])
     given = [*overrides, *(Override.of(option, key, value) for option, (key, value) in options.items())]
     if time is not None and max_time is not None:
@@ -92,19 +92,18 @@ def _check_resume(
     names: Sequence[str],
     changed: Sequence[str],
     time: str | None,
-    max_time: str | None,
     save_as: Path | None,
     out: Path | None,
     seed: int | None,
     check_windows: bool,
 ) -> None:
     """Raise ConfigError for options that cannot be combined with --resume."""
-    if changed or check_windows or not all(given is None for given in (time, max_time, save_as, out, seed)):
+    if changed or check_windows or not all(given is None for given in (time, save_as, out, seed)):
         raise ConfigError(
             Problem(
-                "cannot be combined with options that change the run",
+                "cannot be combined with options that change the run, except --max-time",
                 key="--resume",
-                remedy="leave out --set, --file, --chunk, --senders, --rate, --time, --max-time, --save, --out, --seed, --check-windows",
+                remedy="leave out --set, --file, --chunk, --senders, --rate, --replicates, --time, --save, --out, --seed, --check-windows",
             )
         )
     if len(names) != 1:

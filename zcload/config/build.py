@@ -94,6 +94,8 @@ def _resolve(config: Config, given: Mapping[str, Any]) -> Study:
     variants = [Variant(name, name) for name in config.study.variants] + [_variant(section) for section in config.variant]
     if any(variant.server for variant in variants):  # a foreign server's sockets are not ours to set, so no lane's are set
         values["socket_buffer"], written["workload"]["socket_buffer"] = [None], "auto"
+    if "placement" not in given:  # the default must not be an error on a host with one CPU
+        values["placement"], written["workload"]["placement"] = ["auto"], "auto"
     # Loopback has no MTU of its own and a stream no arrivals: where those are swept over veth or files, its points come once.
     combinations = itertools.product(*values.values())
     points = tuple(dict.fromkeys(_point(dict(zip(values, combination, strict=True))) for combination in combinations))

@@ -101,8 +101,10 @@ class WorkloadSection(Section):
         1, "Receiver processes of a lane; 'per-sender': one for each connection."
     )
     sink: Sweep[Annotated[str, SINK]] = key("recv", "How a receiver takes bytes off its sockets.")
-    placement: Sweep[Annotated[str, choice("spread", "same", "free")]] = key(
-        "spread", "CPUs of senders and receivers. 'spread': distinct cores; 'same': one CPU for both; 'free': the scheduler's choice."
+    placement: Sweep[Annotated[str, choice("auto", "spread", "same", "free")]] = key(
+        "spread",
+        "CPUs of senders and receivers. 'spread': distinct cores; 'same': one CPU for both; 'free': the scheduler's choice; "
+        "'auto', also where the key is missing: 'spread' where zcload may use two CPUs, else 'same'.",
     )
     cache: Sweep[Annotated[str, choice("warm", "cold")]] = key(
         "warm",

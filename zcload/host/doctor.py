@@ -116,7 +116,7 @@ def _at_least(count: int | None, needed: int, otherwise: Level) -> Level:
 @check("cpus")
 def _cpus(facts: HostFacts) -> Judgement:
     allowed, cores = len(facts.environment["cpus_allowed"]), facts.environment["physical_cores"]
-    spread = any(point.placement == "spread" for point in facts.points)
+    spread = any(point.placement in ("auto", "spread") for point in facts.points)
     level: Level = "ok" if allowed > 1 else "problem" if spread else "note"
     return level, f"{allowed} of {facts.environment['cpus_online'] or '?'} CPUs allowed, on {cores} physical cores"
 

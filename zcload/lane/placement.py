@@ -14,6 +14,7 @@ from typing import Literal
 from zcload.errors import ConfigError, Problem
 from zcload.host.topology import Core
 from zcload.model.cautions import Caution, caution
+from zcload.model.study import PlacementKey
 
 CpuSet = frozenset[int]
 
@@ -33,16 +34,21 @@ class Placement:
         return self.senders + self.receivers
 
 
-def place(
-    placement: Literal["spread", "same", "free"], senders: int, receivers: int, cores: Iterable[Core], rng: random.Random
-) -> Placement:
+def choose_placement(placement: PlacementKey, cores: Iterable[Core]) -> Literal["spread", "same", "free"]:
+    """Return the placement that `auto` means on the allowed *cores*: `spread` where there are two CPUs, else `same`; any other as it is."""
+    if placement != "auto":
+        return placement
+    return "spread" if len(_cpus(cores)) > 1 else "same"
+
+
+def place(placement: PlacementKey, senders: int, receivers: int, cores: Iterable[Core], rng: random.Random) -> Placement:
     """Return the CPU sets for *senders* and *receivers* (counts, 1 or more) on the allowed *cores*.
 
     `spread` gives every worker a physical core of its own where there are enough, `same` puts all workers on one CPU, `free` leaves
-    every worker all allowed CPUs. Raises ConfigError if `spread` finds only one CPU.
+    every worker all allowed CPUs, `auto` is what `choose_placement` makes of it. Raises ConfigError if `spread` finds only one CPU.
     """
     ordered = sorted(cores, key=lambda core: core.cpus)
-    match placement:
+    match choose_placement(placement, ordered):
         case "spread":
             return _spread(senders, receivers, ordered, rng)
         case "same":
@@ -63,7 +69,7 @@ def _spread(senders: int, receivers: int, cores: Sequence[Core], rng: random.Ran
     if len(everywhere) < 2:
         only = ", ".join(map(str, everywhere)) or "none"
         what = f'placement "spread" needs two CPUs, and this process may use only one (CPU {only})'
-        raise ConfigError(Problem(what, key="workload.placement", remedy='set placement = "same" or "free", or allow more CPUs'))
+        raise ConfigError(Problem(what, key="workload.placement", remedy='set placement = "auto", "same" or "free", or allow more CPUs'))
     if len(cores) == 1:
         # One core's hardware threads are then all there is to spread over.
         cores = [replace(cores[0], cpus=(cpu,)) for cpu in cores[0].cpus]

@@ -162,9 +162,15 @@ _OWN: dict[str, CautionKind] = {
     ),
     "resumed": CautionKind(
         "note",
-        "this run was interrupted and resumed: {times}",
+        "this run was resumed: {times}",
         "if the host changed in between, repeat it: zcload run RESULT_DIR",
-        "the run was interrupted and resumed: what changed on the host in between is in its figures",
+        "the run was interrupted, or finished, and resumed: what changed on the host in between is in its figures",
+    ),
+    "one_cpu": CautionKind(
+        "note",
+        "this process may use one CPU: senders and receivers share it",
+        'allow two CPUs (taskset, the cpuset of the container) for goodput and for placement = "spread"',
+        "senders and receivers share the only CPU: CPU per GB can be compared, goodput is that of one CPU for both ends",
     ),
     "small_file": CautionKind(
         "caution",

@@ -93,6 +93,9 @@ class Contender:
     over: str | None
 
 
+PlacementKey = Literal["auto", "spread", "same", "free"]  # as in a config; a study that runs has no "auto" left
+
+
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """Sizes of files in bytes, each as likely as the next: one, or several, or those of *path*, which are read before the run."""
@@ -113,7 +116,7 @@ class Point:
     senders: int = 1
     receivers: int | Literal["per-sender"] = 1
     sink: str = "recv"
-    placement: Literal["spread", "same", "free"] = "spread"
+    placement: PlacementKey = "auto"
     cache: Literal["warm", "cold"] = "warm"
     rate_bps: float | None = None  # None: max
     transfer: Literal["stream", "per-file"] = "stream"

@@ -20,6 +20,7 @@ from zcload.model.study import Contender, Study
 from zcload.runner.block import Tolerance
 
 FAILED = "failed: "  # how the reason of a point that failed begins
+TARGET_REACHED, TIME_LIMIT = "target reached", "time limit"  # why a point stopped that was measured to its end
 
 
 @dataclass(slots=True)
@@ -52,6 +53,7 @@ class PointState:
     set_up_s: float = 0.0  # what the last replicate took beside measuring, this point's share of it
     stopped: str | None = None  # why the point is measured no more
     failed: str | None = None  # what failed, if that is why
+    extended: bool = False  # measured further after its end: then until the time limit, also within the target
     tolerance: Tolerance = field(init=False)
     logs: dict[str, list[float]] = field(default_factory=dict)
     _widths: list[float] = field(default_factory=list)  # the widest headline half-width after each cluster, from the least number on
@@ -109,10 +111,10 @@ class PointState:
         target = 100 * self.study.stop.target
         if not self.headline_lanes():
             return "nothing to compare"
-        if narrow_enough(self._widths, target):
-            return "target reached"
+        if narrow_enough(self._widths, target) and not self.extended:
+            return TARGET_REACHED
         if self.clusters > 2 and self.spent_s + next_s > self.study.stop.max_time_s:  # fewer have hardly a spread to judge by
-            return "target reached" if narrow_enough(self._widths, target, looks=1) else "time limit"
+            return TARGET_REACHED if narrow_enough(self._widths, target, looks=1) else TIME_LIMIT
         return None
 
     def progress(self, points: int) -> Progress:

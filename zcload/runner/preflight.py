@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from zcload.errors import ConfigError, MechanismUnavailableError, Problem
-from zcload.host.topology import Core
+from zcload.host.topology import Core, read_cores
 from zcload.lane.connections import choose_congestion, listen
 from zcload.lane.network import open_network
 from zcload.lane.payload import MEMORY_RESERVE, available_memory, check_own, check_room, required_memory
-from zcload.lane.placement import place
+from zcload.lane.placement import choose_placement, place
 from zcload.lane.small_files.transfer_plan import longest_window_s
 from zcload.linux.descriptors import most_open_files
 from zcload.linux.pagecache import memory_file_system
@@ -37,13 +37,19 @@ _CACHE_BYTES = 32 << 20  # taken for a last-level cache of which the kernel tell
 
 
 def resolve(study: Study) -> Study:
-    """Return *study* with the sizes of the user's own files; raises ConfigError if one cannot be sent, or if the time is too short."""
+    """Return *study* with the sizes of the user's own files and the placement that "auto" means here.
+
+    Raises ConfigError if a file cannot be sent, or if the time is too short.
+    """
     if study.too_short is not None:
         raise ConfigError(study.too_short)
-    return replace(study, points=tuple(_resolved(point) for point in study.points))
+    cores = read_cores() if any(point.placement == "auto" for point in study.points) else ()
+    # Two placements of a sweep may come to be one, whose point comes once.
+    return replace(study, points=tuple(dict.fromkeys(_resolved(point, cores) for point in study.points)))
 
 
-def _resolved(point: Point) -> Point:
+def _resolved(point: Point, cores: Sequence[Core]) -> Point:
+    point = replace(point, placement=choose_placement(point.placement, cores))
     if point.file is not None:
         point = replace(point, file_size=check_own(point.file))
     if point.transfer_size is None:
@@ -187,6 +193,8 @@ def cautions(study: Study, environment: Mapping[str, Any]) -> list[Caution]:
                 mebibytes=-(-enough_bytes(cache_bytes) >> 20),
             )
         )
+    if len(environment.get("cpus_allowed") or ()) == 1 and any(point.placement == "same" for point in study.points):
+        found.append(caution("one_cpu"))
     machine = environment.get("virtualisation")
     if any(point.cache == "cold" for point in study.points) and machine not in (None, "none"):
         found.append(caution("host_cache", machine=machine))

@@ -1,9 +1,9 @@
-"""Resume an interrupted run in its own directory: check that it may be, and restore the state of its points from their records."""
+"""Resume a run in its own directory: check that it may be, restore the state of its points, measure finished ones further."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,44 +12,91 @@ from zcload.analysis.events import Events
 from zcload.analysis.point_data import Sorting
 from zcload.analysis.tally import IdleUse
 from zcload.errors import ConfigError, Problem
-from zcload.model.records.lines import Header, Line
-from zcload.runner.point_state import FAILED, PointState
+from zcload.model.records.lines import Header, Line, first_time_limit
+from zcload.model.study import Study
+from zcload.model.units import format_duration, human_duration
+from zcload.runner.point_state import FAILED, TARGET_REACHED, TIME_LIMIT, PointState
+from zcload.runner.rounds import OUT_OF_TIME
 from zcload.store.reader import WINDOWS, each_record, read_header
 
 # Facts of the host that may change between the parts of a resumed run without changing what its figures mean.
 _MAY_DIFFER = frozenset(("host_name", "memory_bytes", "cgroup_memory_limit_bytes"))
 _EVENTS_ONLY = frozenset(("sample", "sampler", "reports"))  # what going on needs nothing of
+_EXTENDABLE = (TARGET_REACHED, TIME_LIMIT, OUT_OF_TIME)
 
 
 @dataclass(frozen=True, slots=True)
 class PreviousRun:
-    """What an interrupted run left: its *header*, the records of each point by number, how often it was resumed, why it ended."""
+    """What a run left: its *header*, the records of each point by number, how many sessions it had, why the last of them ended.
+
+    *max_time_s* is its time limit, which an earlier resumption may have raised.
+    """
 
     header: Header
     points: Mapping[int, list[Line]]
     sessions: int
     ended: str
+    max_time_s: float
+    complete: bool
+
+    def limit_of(self, study: Study, directory: Path) -> float:
+        """Return the time limit (s) under which *study*, with the limit of its header or another, resumes this run.
+
+        Raises ConfigError if the run is complete and the limit is not raised, or if it is lowered.
+        """
+        wanted, first = time_limit(study), first_time_limit(self.header)
+        if wanted != first and wanted <= self.max_time_s:
+            what = f"{human_duration(wanted)} is not more than the limit so far, {human_duration(self.max_time_s)}"
+            remedy = f"zcload run --resume {directory} --max-time {format_duration(2 * self.max_time_s)}"
+            raise ConfigError(Problem(what, file=str(directory), key="--max-time", remedy=remedy))
+        if wanted == first and self.complete:
+            more = f"zcload run --resume {directory} --max-time TIME measures it further, zcload run {directory} repeats it"
+            raise ConfigError(Problem("is complete: there is nothing to resume", file=str(directory), key="--resume", remedy=more))
+        return wanted if wanted != first else self.max_time_s
+
+
+def time_limit(study: Study) -> float:
+    """Return how long (s) each point of *study* may be measured; of a search, all of them together."""
+    return study.crossover.max_time_s if study.crossover else study.stop.max_time_s
+
+
+def with_limit(study: Study, max_time_s: float) -> Study:
+    """Return *study* with another time limit (s)."""
+    if study.crossover:
+        return replace(study, crossover=replace(study.crossover, max_time_s=max_time_s))
+    return replace(study, stop=replace(study.stop, max_time_s=max_time_s))
 
 
 def read_previous(directory: Path) -> PreviousRun:
-    """Read the interrupted run in *directory*; raises ConfigError if it is complete, or not a run."""
+    """Read the run in *directory*; raises ConfigError if it holds none."""
     path = directory / WINDOWS
     header, last, sessions = read_header(path), None, 1
+    limit_s = first_time_limit(header)
     points: dict[int, list[Line]] = defaultdict(list)
     for record in each_record(path):
         last = record
-        sessions += record["kind"] == "resumed"
+        if record["kind"] == "resumed":
+            sessions += 1
+            limit_s = record.get("max_time_s", limit_s)
         number = record.get("point")
         if isinstance(number, int) and record["kind"] not in _EVENTS_ONLY:
             points[number].append(record)
-    if last is not None and last["kind"] == "end" and last["complete"]:
-        raise ConfigError(
-            Problem(
-                "is complete: there is nothing to resume", file=str(directory), key="--resume", remedy=f"zcload run {directory} repeats it"
-            )
-        )
-    ended = last["reason"] if last is not None and last["kind"] == "end" else "killed"
-    return PreviousRun(header, points, sessions, ended)
+    end = last if last is not None and last["kind"] == "end" else None
+    return PreviousRun(header, points, sessions, end["reason"] if end else "killed", limit_s, bool(end and end["complete"]))
+
+
+def extend(states: Sequence[PointState], max_time_s: float) -> list[dict[str, object]]:
+    """Have those of *states* measured further, up to *max_time_s*, that ended at their target or their time limit.
+
+    Returns what is to be recorded of it. Raises ConfigError if nothing is left to measure.
+    """
+    found = [state for state in states if state.stopped in _EXTENDABLE]
+    if not found and not any(state.going for state in states):
+        what = "no point can be measured further: each has failed, or its search has found what it looked for"
+        raise ConfigError(Problem(what, key="--resume", remedy="repeat the study: zcload run RESULT_DIR"))
+    for state in found:
+        state.stopped, state.extended = None, True
+    return [{"kind": "extended", "point": state.index, "max_time_s": max_time_s} for state in found]
 
 
 def check_same(previous: PreviousRun, environment: Mapping[str, object], directory: Path) -> None:
@@ -74,7 +121,7 @@ def check_same(previous: PreviousRun, environment: Mapping[str, object], directo
 
 
 def restore(state: PointState, records: Iterable[Line]) -> None:
-    """Bring *state* to where the *records* of its point, left by an interrupted run, ended. Calibration then chooses nothing anew."""
+    """Bring *state* to where the *records* of its point, left by an earlier session, ended. Calibration then chooses nothing anew."""
     events, sorting = Events(), Sorting()
     spans: dict[int, tuple[int, int]] = {}
     state.idle = IdleUse()
@@ -87,6 +134,8 @@ def restore(state: PointState, records: Iterable[Line]) -> None:
             case "block":
                 state.tolerance.blocks += record["purpose"] == "measure"
                 state.tolerance.repeats += record["fate"] == "repeated"
+            case "extended":
+                state.extended = True
             case "generation":
                 state.generation = max(state.generation, record["generation"] + 1)
             case "window":

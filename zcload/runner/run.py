@@ -39,7 +39,7 @@ from zcload.runner.plan import point_name
 from zcload.runner.point_state import PointState, initial_states
 from zcload.runner.quiet import LONGEST_WAIT_S, wait_for_quiet
 from zcload.runner.replicates import Replicates
-from zcload.runner.resume import check_same, read_previous, replicates_of, restore
+from zcload.runner.resume import check_same, extend, read_previous, replicates_of, restore, time_limit, with_limit
 from zcload.runner.rounds import run_crossover, run_points, swept_value
 from zcload.server.leftovers import clear as clear_leftovers
 from zcload.store.reader import WINDOWS, Result, StoredRecords
@@ -85,7 +85,8 @@ def run(
 
     With *wait* it waits some seconds for other work on the machine to end first.
 
-    With *resume*, resume the interrupted run of *study* in *directory*: finished points stay as they are.
+    With *resume*, resume the interrupted run of *study* in *directory*: finished points stay as they are, unless *study* has a
+    longer time limit than the run had.
 
     Raises ConfigError and MechanismUnavailableError before anything is measured; what goes wrong later is in the outcome,
     with all that was measured until then.
@@ -100,6 +101,8 @@ def run(
     # Locked before it is read: what another run appends meanwhile would be measured twice.
     with closing(Recorder.reopen(directory)) if resume and directory else nullcontext() as reopened:
         previous = read_previous(directory) if reopened and directory else None
+        if previous and directory:
+            study = with_limit(study, previous.limit_of(study, directory))
         seed = previous.header["seed"] if previous else secrets.randbits(32) if seed is None else seed
         now = datetime.now(UTC)
         view(Progress("looking at this host"))
@@ -113,18 +116,20 @@ def run(
         error: ZcloadError | None = None
         # From the moment in which there is a result a signal ends it in order.
         with interrupt.graceful():
+            states = initial_states(study, environment, out)
             if previous and reopened and directory:
                 check_same(previous, environment, directory)
-                recorder = reopened
-                resumed = {"kind": "resumed", "at": started, "after": previous.ended, "environment": environment, "cautions": _dicts(found)}
-                recorder.write(resumed)
+                recorder, limit_s = reopened, time_limit(study)
+                for state in states:
+                    if previous.points.get(state.index):
+                        restore(state, previous.points[state.index])
+                extended = extend(states, limit_s) if limit_s > previous.max_time_s else ()
+                session = {"at": started, "after": previous.ended, "max_time_s": limit_s, "environment": environment}
+                for record in ({"kind": "resumed", **session, "cautions": _dicts(found)}, *extended):
+                    recorder.write(record)
             else:
                 directory = directory or Path("results") / f"{now:%Y%m%dT%H%M%SZ}-{study.name}"
                 recorder = Recorder(directory, _header(study, started, seed, environment, found))
-            states = initial_states(study, environment, out)
-            for state in states:
-                if previous and previous.points.get(state.index):
-                    restore(state, previous.points[state.index])
             host, seeds = Host(cores, environment, out), f"{seed}, session {previous.sessions + 1}" if previous else str(seed)
             with ExitStack() as stack:
                 try:

@@ -59,7 +59,7 @@ def outcome(load: Callable[[], Study]) -> Study | ConfigError:
         return error
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(TEXTS, st.sampled_from(["toml", "yaml"]))
 def test_any_text_is_a_study_or_a_config_error(text, format):
     """Whatever the text, alone and at the end of a config, the worst is a ConfigError whose problems have a line each."""
@@ -68,7 +68,7 @@ def test_any_text_is_a_study_or_a_config_error(text, format):
         assert isinstance(result, Study) or len(str(result).splitlines()) == len(result.problems) > 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(KEYS, VALUES, max_size=4), st.lists(TEXTS, max_size=2))
 def test_any_tree_is_a_study_or_a_config_error(tree, overrides):
     """Whatever stands where in the tree and whatever is laid over it, the checks across keys never break."""
@@ -76,7 +76,7 @@ def test_any_tree_is_a_study_or_a_config_error(tree, overrides):
     assert isinstance(result, Study) or len(str(result).splitlines()) == len(result.problems) > 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(content=st.binary(max_size=60), suffix=st.sampled_from(["toml", "yaml"]))
 def test_any_bytes_are_a_config_error(tmp_path_factory, content, suffix):
     """A file of any few bytes is refused without a traceback."""

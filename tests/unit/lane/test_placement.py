@@ -8,7 +8,7 @@ import pytest
 
 from zcload.errors import ConfigError
 from zcload.host.topology import Core, Host, allowed_cpus, parse_cpus, read_cores
-from zcload.lane.placement import Placement, place
+from zcload.lane.placement import Placement, choose_placement, place
 
 CPU = "/sys/devices/system/cpu"
 
@@ -243,3 +243,19 @@ def test_either_role_may_get_either_cpu():
         (frozenset({0}),),
         (frozenset({1}),),
     }
+
+
+@pytest.mark.parametrize(("cores", "taken"), [(flat(1), "same"), (flat(2), "spread"), (flat(1, threads=2), "spread"), (flat(8), "spread")])
+def test_auto_is_spread_where_there_are_two_cpus(cores, taken):
+    """`auto` places every worker, and draws every role, as `spread` does where there are two CPUs, and as `same` where there is one."""
+    assert choose_placement("auto", cores) == taken
+    for seed in range(20):
+        for senders, receivers in ((1, 1), (4, 1), (2, 3)):
+            drawn = [place(name, senders, receivers, cores, random.Random(seed)) for name in ("auto", taken)]
+            assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("placement", ["spread", "same", "free"])
+def test_a_placement_that_was_asked_for_stays(placement):
+    """Only `auto` depends on the host."""
+    assert choose_placement(placement, flat(1)) == choose_placement(placement, flat(8)) == placement

@@ -19,7 +19,9 @@ from zcload.analysis.crossover_search import Search
 from zcload.analysis.summary import summarise
 from zcload.config import load
 from zcload.errors import ConfigError
-from zcload.runner.resume import check_same, read_previous
+from zcload.model.study import Point, Stop, Study, Variant
+from zcload.runner.point_state import PointState
+from zcload.runner.resume import check_same, extend, read_previous
 from zcload.runner.run import run
 from zcload.store.reader import WINDOWS, read_records
 from zcload.store.writer import Recorder
@@ -63,9 +65,93 @@ def refused(call, *arguments):
     return str(error.value)
 
 
-def test_a_complete_run_is_not_resumed(tmp_path):
-    """A run that came to its end has nothing to resume, and the words say so."""
-    assert "is complete: there is nothing to resume" in refused(read_previous, interrupted(tmp_path / "r", complete=True))
+def study(max_time_s=60.0, crossover=None):
+    """Return a study with a time limit, as the config of a result gives it."""
+    variants = (Variant("copy", "read_send"), Variant("sendfile", "sendfile"))
+    return Study("example", "copy", variants, (Point(),), Stop(max_time_s=max_time_s), crossover=crossover)
+
+
+def test_a_complete_run_is_resumed_only_with_a_longer_limit(tmp_path):
+    """Without a new limit, or with one that is no longer, a complete run is refused, and the error says what to type."""
+    directory = interrupted(tmp_path / "r", complete=True)
+    previous = read_previous(directory)
+    first = previous.max_time_s
+    assert first == previous.header["stop"]["max_time_s"]
+    assert "is complete: there is nothing to resume" in refused(previous.limit_of, study(first), directory)
+    assert f"zcload run --resume {directory} --max-time TIME" in refused(previous.limit_of, study(first), directory)
+    assert "--max-time: " in refused(previous.limit_of, study(first / 2), directory)
+    assert previous.limit_of(study(2 * first), directory) == 2 * first
+
+
+def test_a_raised_limit_holds_for_later_sessions(tmp_path):
+    """A run whose limit was raised is resumed under that limit, and a shorter one is refused."""
+    directory = interrupted(tmp_path / "r", complete=True)
+    first = read_previous(directory).max_time_s
+    append(directory, {"kind": "resumed", "at": "now", "max_time_s": 2 * first}, {"kind": "extended", "point": 0, "max_time_s": 2 * first})
+    previous = read_previous(directory)
+    assert (previous.complete, previous.ended, previous.max_time_s) == (False, "killed", 2 * first)
+    assert previous.limit_of(study(first), directory) == 2 * first
+    assert "is not more than the limit so far" in refused(previous.limit_of, study(1.5 * first), directory)
+
+
+@pytest.mark.parametrize(
+    ("reason", "extended"),
+    [
+        ("target reached", True),
+        ("time limit", True),
+        ("the search's time is over", True),
+        ("failed: gone", False),
+        ("nothing to compare", False),
+    ],
+)
+def test_which_points_are_measured_further(reason, extended):
+    """Points that ended at their target or a time limit are measured further; what failed, or has nothing to compare, is not."""
+    states = [state_of(reason), state_of(None)]
+    events = extend(states, 120.0)
+    assert events == ([{"kind": "extended", "point": 0, "max_time_s": 120.0}] if extended else [])
+    assert [state.going for state in states] == [extended, True]
+    if not extended:
+        assert "no point can be measured further" in refused(extend, [state_of(reason)], 120.0)
+
+
+def test_an_extended_point_is_measured_to_its_limit():
+    """A point within its target stops there at first; once it is measured further only its time limit ends it."""
+    state = state_of(None)
+    state.logs["sendfile"] = [-0.5, -0.5, -0.5, -0.5]
+    state.clusters, state.spent_s, state._widths = 4, 10.0, [0.0] * 4
+    assert state.reason_to_stop() == "target reached"
+    state.extended = True
+    assert state.reason_to_stop() is None
+    state.spent_s = 59.0
+    assert state.reason_to_stop() == "target reached"  # at the limit, and narrow enough
+
+
+def test_an_extension_is_in_the_summary(tmp_path):
+    """The summary has the new limit, and a point whose extension was cut short has no reason of its end; the run is partial then."""
+    directory = interrupted(tmp_path / "r")
+    stopped = {"kind": "stopped", "point": 0, "reason": "time limit", "generations": 2}
+    append(directory, stopped, {"kind": "end", "complete": True, "reason": "done"})
+    summary = summarise(read_records(directory / WINDOWS))
+    assert (summary["complete"], summary["points"][0]["stopped"]) == (True, "time limit")
+    assert summary["max_time_s"] == read_previous(directory).max_time_s
+    append(directory, {"kind": "resumed", "at": "now", "max_time_s": 999.0}, {"kind": "extended", "point": 0, "max_time_s": 999.0})
+    summary = summarise(read_records(directory / WINDOWS))
+    assert (summary["complete"], summary["points"][0]["stopped"], summary["max_time_s"]) == (False, None, 999.0)
+
+
+def append(directory, *records):
+    """Append *records* to a stored run."""
+    recorder = Recorder.reopen(directory)
+    for record in records:
+        recorder.write(record)
+    recorder.close()
+
+
+def state_of(reason):
+    """Return the state of a point that was stopped for *reason*; None: of one that is still to be measured."""
+    state = PointState(study(), 0, "total_cpu_s_per_gb")
+    state.stopped, state.generation = reason, 12
+    return state
 
 
 def test_a_directory_without_a_run_is_not_resumed(tmp_path):
@@ -134,7 +220,7 @@ def test_another_host_is_refused():
 def read_previous_of(environment, version=__version__):
     from zcload.runner.resume import PreviousRun
 
-    return PreviousRun({"zcload_version": version, "environment": environment}, {}, 1, "killed")
+    return PreviousRun({"zcload_version": version, "environment": environment}, {}, 1, "killed", 60.0, False)
 
 
 def test_another_zcload_is_refused():
@@ -198,7 +284,7 @@ def test_an_interrupted_run_goes_on(tmp_path, signum):
         first.communicate()
     before = path.read_bytes()
     whole = before[: before.rfind(b"\n") + 1]
-    second = start(tmp_path, "--resume", "r")
+    second = start(tmp_path, "--resume", "r", "--full")
     try:
         out, error = second.communicate(timeout=50)
     finally:
@@ -220,3 +306,32 @@ def test_an_interrupted_run_goes_on(tmp_path, signum):
     again = start(tmp_path, "--resume", "r")
     assert "is complete" in again.communicate(timeout=20)[1]
     assert again.returncode == 2
+
+
+@pytest.mark.slow
+@pytest.mark.serial
+def test_a_finished_run_is_measured_further(tmp_path):
+    """`run --resume DIR --max-time` appends generations to each point of a finished run, under the new limit, and completes it again."""
+    (tmp_path / "two.toml").write_text(CONFIG.replace('"5s"', '"1s"'))
+    run_to_end(start(tmp_path, "two.toml", "--replicates", "1", "--out", "r"))
+    path = tmp_path / "r" / WINDOWS
+    before = path.read_bytes()
+    first = generations(read_records(path))
+    run_to_end(start(tmp_path, "--resume", "r", "--max-time", "3s"))
+    assert path.read_bytes().startswith(before)
+    records = read_records(path)
+    for point in (0, 1):
+        assert sum(p == point for p, _ in generations(records)) > sum(p == point for p, _ in first)
+    assert [(r["point"], r["max_time_s"]) for r in records if r["kind"] == "extended"] == [(0, 3.0), (1, 3.0)]
+    summary = json.loads((tmp_path / "r" / "summary.json").read_text())
+    assert (summary["complete"], summary["max_time_s"], len(summary["resumed"])) == (True, 3.0, 1)
+
+
+def run_to_end(process):
+    """Wait for a run that ends well."""
+    try:
+        _, error = process.communicate(timeout=50)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 0, error

@@ -90,6 +90,12 @@ class Header(Stored):
     points: list[PlannedPoint]
 
 
+def first_time_limit(header: Header) -> float:
+    """Return the time limit (s) that a run began with: for each point, or for a whole search."""
+    crossover = header.get("crossover")
+    return crossover["max_time_s"] if crossover else header["stop"]["max_time_s"]
+
+
 class Skipped(OfPoint):
     """A variant that this host cannot run, and why."""
 
@@ -169,12 +175,20 @@ class Stopped(OfPoint):
     generations: Count
 
 
+class Extended(OfPoint):
+    """A finished point that is measured further, until it has been measured for *max_time_s*."""
+
+    kind: Literal["extended"]
+    max_time_s: Amount
+
+
 class Resumed(Stored):
-    """An interrupted run that was resumed: when (UTC), and why it had ended."""
+    """A run that was resumed: when (UTC), why it had ended, and the time limit (s) from then on."""
 
     kind: Literal["resumed"]
     at: str
     after: NotRequired[str]
+    max_time_s: NotRequired[Amount]
     environment: NotRequired[Environment]
     cautions: NotRequired[list[CautionRecord]]
 
@@ -188,7 +202,7 @@ class End(Stored):
 
 
 Event = (
-    Skipped | Failed | Verified | TraceLine | CautionLine | Calibrated | NetworkLine | PerfLine | Idle | Stopped | Resumed | End
+    Skipped | Failed | Verified | TraceLine | CautionLine | Calibrated | NetworkLine | PerfLine | Idle | Stopped | Extended | Resumed | End
 )  # few: kept
 Measurement = GenerationLine | Window | Block | Sample | SamplerCost | Counters | Reports  # many: summed up as they come
 Line = Header | Event | Measurement

@@ -375,6 +375,7 @@ class Summary(Stored):
     complete: bool
     started: str  # UTC, ISO 8601
     resumed: NotRequired[list[str]]
+    max_time_s: NotRequired[Amount]
     seed: Int
     schedule: Schedule
     headline: str

@@ -167,13 +167,19 @@ def _device(p: Mapping[str, Any]) -> str:
     return f", MTU {p['mtu_bytes']} B, offloads {'on' if p['offloads'] else 'off'}" if p["network"] == "veth" else ""
 
 
+def _placement(summary: Mapping[str, Any], taken: str) -> str:
+    """Return which placement was *taken*, and whether the config left the choice to zcload."""
+    asked = summary["config"].get("workload", {}).get("placement")
+    return f"{taken} (auto)" if asked == "auto" or (isinstance(asked, list) and "auto" in asked and taken not in asked) else taken
+
+
 def method(summary: Mapping[str, Any], point: Point) -> list[str]:
     """Say how a point was measured, a fact or two a line."""
     p, env = point["point"], summary["environment"]
     buffers = format_size(p["socket_buffer_bytes"]) if p["socket_buffer_bytes"] else "tuned by the kernel"
     lines = [
         f"{counted(p['senders'], 'sender')}, {counted(p['receivers'], 'receiver')}, "
-        f"placement {p['placement']}, chunk {format_size(p['chunk_bytes'])}, "
+        f"placement {_placement(summary, p['placement'])}, chunk {format_size(p['chunk_bytes'])}, "
         f"receive chunk {format_size(p['receive_chunk_bytes'])}, file {human_bytes(p['file_bytes'])} ({p['cache']})",
         f"{p['network']} {p['address']}{_device(p)}, socket buffers {buffers}, congestion control {p['congestion']}",
     ]
