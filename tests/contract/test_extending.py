@@ -19,6 +19,7 @@ COPIED = (
     "configs",
     "tests",
     "benchmarks",
+    "examples",
     ".ci",
     "pyproject.toml",
     "README.md",

@@ -9,7 +9,7 @@ import typer
 
 from zcload import __version__
 from zcload.cli import completion
-from zcload.cli.options import Chunk, Full, NoHtml, NoProgress, NoWait, OutDirectory, OutFile, Seed, Set, SeveralNew, SummaryJson
+from zcload.cli.options import Chunk, Full, Mechanism, NoHtml, NoProgress, NoWait, OutDirectory, OutFile, Seed, Set, SeveralNew, SummaryJson
 from zcload.report import FORMATS
 
 app = typer.Typer(
@@ -61,6 +61,7 @@ def run(
     rate: Annotated[str | None, typer.Option(metavar="RATE", help="Offer this load in each lane: 2Gbit/s, max.")] = None,
     time: Annotated[str | None, typer.Option(help="Measure this long in total, shared equally by the points: 20s, 5m.")] = None,
     max_time: Annotated[str | None, typer.Option(help="Measure each point this long; the points of a search share it.")] = None,
+    mechanism: Mechanism = None,
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the study as a TOML config to FILE, too.")] = None,
     replicates: Annotated[int | None, typer.Option(metavar="N", help="Measure in at least N fresh processes (stop.replicates).")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show the time, memory and CPUs that the study needs, and exit.")] = False,
@@ -99,6 +100,7 @@ def run(
                 **{f"--{key}": (f"workload.{key}", value) for key, value in workload.items() if value is not None},
                 **({"--replicates": ("stop.replicates", str(replicates))} if replicates is not None else {}),
             },
+            mechanisms=mechanism or [],
             time=time,
             max_time=max_time,
             save_as=save,
@@ -374,11 +376,17 @@ def init(
         ),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the shipped configs and exit.")] = False,
+    mechanism: Annotated[
+        Path | None, typer.Option(metavar="FILE.py", help="Write a commented mechanism of your own that runs as it is, for `zcload run`.")
+    ] = None,
 ) -> None:
-    """Write a shipped, commented config into this directory."""
-    from zcload.cli.configs import write_config
+    """Write a shipped, commented config into this directory, or a mechanism of your own."""
+    from zcload.cli.configs import write_config, write_mechanism
 
-    write_config(name, list_)
+    if mechanism is not None:
+        write_mechanism(mechanism, name, list_)
+    else:
+        write_config(name, list_)
 
 
 @app.command()

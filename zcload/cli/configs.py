@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from zcload.config.shipped import closest_shipped, find_shipped, shipped_configs
 from zcload.errors import ConfigError, Problem, reason_of
+from zcload.model.study import SERVER
+from zcload.model.units import shown
 
 SCHEMA_FILE = "zcload.schema.json"
 # What editors take for the schema of a file, relative to it: taplo and tombi for TOML, yaml-language-server for YAML.
@@ -40,6 +43,32 @@ def write_config(name: str | None, list_only: bool) -> None:
     except OSError as error:
         raise ConfigError(Problem(f"cannot write {target}: {reason_of(error)}")) from None
     print(f"wrote {target}{schema_note}; run it with: zcload run {target}")
+
+
+def write_mechanism(path: Path, name: str | None, list_only: bool) -> None:
+    """Write a mechanism of the user's own that runs as it is to *path*, called after the file; raises ConfigError."""
+    from zcload.mechanisms import MECHANISMS, own_template
+
+    key, example = "--mechanism", "--mechanism my_send.py"
+    if name is not None or list_only:
+        raise ConfigError(Problem("cannot be combined with the name of a config or --list", key=key, remedy="run zcload init twice"))
+    own = path.stem
+    if path.suffix != ".py" or re.fullmatch(r"[a-z][a-z0-9_]{0,47}", own) is None:
+        what = f"{shown(str(path))} cannot name a mechanism: expected a-z, 0-9 and _, a letter first, then .py"
+        raise ConfigError(Problem(what, key=key, remedy=example))
+    if own in MECHANISMS or own == SERVER:
+        raise ConfigError(Problem(f"{shown(own)} is a mechanism already", key=key, remedy=f"--mechanism my_{own}.py"))
+    title = "".join(part.capitalize() for part in own.split("_"))
+    text = Path(own_template.__file__).read_text(encoding="utf-8").replace("OwnTemplate", title)
+    text = text.replace("own_template.py", str(path)).replace("own_template", own).split("\n", 1)[1]
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(f'"""{own}: a mechanism of my own, one way to send a file.\n{text}')
+    except FileExistsError:
+        raise ConfigError(Problem(f"{path} already exists", key=key, remedy="rename it, or give another name")) from None
+    except OSError as error:
+        raise ConfigError(Problem(f"cannot write {path}: {reason_of(error)}", key=key)) from None
+    print(f"wrote {path}; run it with: zcload run read_send sendfile --mechanism {path}:{title}")
 
 
 def _copied(source: Path) -> str:

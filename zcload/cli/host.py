@@ -9,11 +9,15 @@ def show_mechanisms(as_json: bool) -> None:
 
     from tabulate import tabulate
 
-    from zcload.mechanisms import MECHANISMS
+    from zcload.mechanisms import MECHANISMS, REFUSED, Unavailable
     from zcload.sinks import SINKS
 
     parts = (("mechanisms", "Mechanisms (senders)", MECHANISMS), ("sinks", "Sinks (receivers)", SINKS))
     found = {part: {name: (cls.summary, cls.probe()) for name, cls in registry.items()} for part, _, registry in parts}
+    found["mechanisms"] |= {
+        name: ("refused: it breaks the contract of a mechanism", Unavailable(broken.what, broken.remedy))
+        for name, broken in REFUSED.items()
+    }
     if as_json:
         tree = {
             part: [

@@ -19,6 +19,9 @@ Seed = Annotated[int | None, typer.Option("--seed", help="Repeat the random orde
 NoHtml = Annotated[bool, typer.Option("--no-html", help="Do not write report.html into the result directory.")]
 Full = Annotated[bool, typer.Option("--full", help="Show every table, all cautions and how it was measured.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait for other work on this machine to end.")]
+Mechanism = Annotated[
+    list[str] | None, typer.Option(metavar="FILE.py:Class", help="Also compare this mechanism of your own (repeatable); see zcload init.")
+]
 Chunk = Annotated[str | None, typer.Option("--chunk", metavar="SIZE", help="Send this much in one call: 64KiB.")]
 
 

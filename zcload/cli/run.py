@@ -14,11 +14,11 @@ from zcload.cli.report import print_report
 from zcload.cli.study_names import save, study_of_names, with_time
 from zcload.compare.gates import ChangeGate, parse
 from zcload.compare.run_gates import check_gates, judge_run
-from zcload.config.overrides import Override
+from zcload.config.overrides import AddedVariant, Override
 from zcload.errors import ConfigError, GateTripped, Problem, ZcloadError
 from zcload.linux import interrupt
 from zcload.model.study import Study
-from zcload.model.units import human_duration
+from zcload.model.units import ValueRefused, human_duration, shown
 
 
 def run_study(
@@ -26,6 +26,7 @@ def run_study(
     overrides: Sequence[str],
     options: Mapping[str, tuple[str, str]],
     *,
+    mechanisms: Sequence[str] = (),
     time: str | None,
     max_time: str | None,
     save_as: Path | None,
@@ -47,12 +48,12 @@ def run_study(
 ) -> int:
     """Run the study that *names* mean and print its report; return the exit code.
 
-    *options* are the keys and values that options of their own have set, by option.
+    *options* are the keys and values that options of their own have set, by option. *mechanisms* are classes in files, each a variant.
     """
     if resume:
-        _check_resume(names, [*overrides, *options], time, save_as, out, seed, check_windows)
+        _check_resume(names, [*overrides, *options, *mechanisms], time, save_as, out, seed, check_windows)
         out = Path(names[0])
-    given = [*overrides, *(Override.of(option, key, value) for option, (key, value) in options.items())]
+    given = [*overrides, *map(_own_variant, mechanisms), *(Override.of(option, key, value) for option, (key, value) in options.items())]
     if time is not None and max_time is not None:
         raise ConfigError(
             Problem(
@@ -88,6 +89,21 @@ def run_study(
     )
 
 
+def _own_variant(name: str) -> Override:
+    """Return the variant that `--mechanism NAME` adds; raises ConfigError if the class breaks the contract of a mechanism."""
+    from zcload.mechanisms import mechanism_called
+    from zcload.mechanisms.own_file import is_file_form
+
+    try:
+        if not is_file_form(name):
+            raise ValueRefused(
+                f"{shown(name)} is not FILE.py:Class", "--mechanism my_send.py:MySend; give names of mechanisms without an option"
+            )
+        return AddedVariant.named("--mechanism", mechanism_called(name).name, name)
+    except ValueRefused as refused:
+        raise ConfigError(Problem(refused.what, key="--mechanism", remedy=refused.remedy)) from None
+
+
 def _check_resume(
     names: Sequence[str],
     changed: Sequence[str],
@@ -103,7 +119,8 @@ def _check_resume(
             Problem(
                 "cannot be combined with options that change the run, except --max-time",
                 key="--resume",
-                remedy="leave out --set, --file, --chunk, --senders, --rate, --replicates, --time, --save, --out, --seed, --check-windows",
+                remedy="leave out --set, --mechanism, --file, --chunk, --senders, --rate, --replicates, --time, --save, --out, --seed, "
+                "--check-windows",
             )
         )
     if len(names) != 1:

@@ -28,12 +28,21 @@ def locate(name: str) -> Path | None:
         return path
     if name in MECHANISMS:
         return None
+    _check_refused(name)
     shipped = find_shipped(name)
     if shipped is not None:
         return shipped
     near = _closest_mechanism(name) or closest_shipped(path.stem)
     remedy = f"did you mean {near!r}?" if near else "`zcload init --list` lists the shipped configs, `zcload mechanisms` the mechanisms"
     raise ConfigError(Problem("no such file, shipped config or mechanism", file=shown(name)[1:-1], remedy=remedy))
+
+
+def _check_refused(name: str) -> None:
+    """Raise ConfigError if *name* is a mechanism of an installed package that breaks the contract."""
+    from zcload.mechanisms import REFUSED
+
+    if (refused := REFUSED.get(name)) is not None:
+        raise ConfigError(Problem(refused.what, file=name, remedy=refused.remedy))
 
 
 def _closest_mechanism(name: str) -> str | None:
@@ -50,6 +59,7 @@ def mechanisms_tree(names: Sequence[str]) -> dict[str, Any]:
 
     for name in names:
         if name not in MECHANISMS:
+            _check_refused(name)
             near = _closest_mechanism(name)
             what = "is a config: give one config, or names of mechanisms" if near is None and locate(name) else "is not a mechanism"
             remedy = f"did you mean {near!r}?" if near else "`zcload mechanisms` lists them"

@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from zcload.config.finding import Path, near_miss
 from zcload.errors import Problem
@@ -21,10 +21,23 @@ class Override(str):
     option: str
 
     @classmethod
-    def of(cls, option: str, key: str, value: str) -> Override:
+    def of(cls, option: str, key: str, value: str) -> Self:
         """Return the override of *key* that "*option* *value*" stands for."""
         made = cls(f"{key}={value}")
         made.option = option
+        return made
+
+
+class AddedVariant(Override):
+    """A [[variant]] that an option adds to those of the config, unless one is there that is the same."""
+
+    variant: Mapping[str, Any]
+
+    @classmethod
+    def named(cls, option: str, name: str, mechanism: str) -> Self:
+        """Return the addition of the variant *name* that "*option* *mechanism*" stands for."""
+        made = cls.of(option, "variant", mechanism)
+        made.variant = {"name": name, "mechanism": mechanism}
         return made
 
 
@@ -41,6 +54,9 @@ def overlay(tree: Mapping[str, Any], overrides: Sequence[str]) -> Overlaid:
     """Lay *overrides* ("workload.chunk=[64KiB,256KiB]", "variant.NAME.chunk=64KiB") over a copy of *tree*; the last of one key wins."""
     result = Overlaid(dict(tree))
     for override in overrides:
+        if isinstance(override, AddedVariant):
+            _add(result, override)
+            continue
         key, equals, value = override.partition("=")
         parts = _parts(key.strip())
         if not equals or not all(parts):
@@ -50,6 +66,13 @@ def overlay(tree: Mapping[str, Any], overrides: Sequence[str]) -> Overlaid:
         else:
             _set(result, parts, read_value(value), override.option if isinstance(override, Override) else ORIGIN)
     return result
+
+
+def _add(result: Overlaid, added: AddedVariant) -> None:
+    variants = result.tree.get("variant", [])
+    if isinstance(variants, list) and added.variant not in variants:
+        result.options["variant", len(variants)] = added.option
+        result.tree["variant"] = [*variants, dict(added.variant)]
 
 
 def _parts(key: str) -> list[str]:

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from zcload.model.units import ValueRefused
+
+if TYPE_CHECKING:
+    from zcload.mechanisms import Mechanism
 
 
 def mechanism_names() -> tuple[str, ...]:
@@ -10,6 +16,28 @@ def mechanism_names() -> tuple[str, ...]:
     from zcload.mechanisms import MECHANISMS
 
     return tuple(MECHANISMS)
+
+
+def file_form() -> str:
+    """Return the pattern of a mechanism that is a class in a file: "my_send.py:MySend"."""
+    from zcload.mechanisms.own_file import FILE_FORM
+
+    return FILE_FORM
+
+
+def with_absolute_path(name: str) -> str:
+    """Return "FILE.py:Class" with the file's absolute path, once it is loaded; raises ValueRefused if it breaks the contract."""
+    from zcload.mechanisms import MECHANISMS
+    from zcload.mechanisms.own_file import load_file
+
+    return load_file(name, MECHANISMS)[0]
+
+
+def refusal(name: str) -> ValueRefused | None:
+    """Return why the mechanism *name* of an installed package is refused; None where no package has one of that name."""
+    from zcload.mechanisms import REFUSED
+
+    return REFUSED.get(name)
 
 
 def sink_names() -> tuple[str, ...]:
@@ -26,25 +54,31 @@ def tls_sinks() -> tuple[str, ...]:
     return tuple(name for name, sink in SINKS.items() if sink.takes_tls)
 
 
+def _class(name: str) -> type[Mechanism] | None:
+    from zcload.mechanisms import mechanism_called
+
+    try:
+        return mechanism_called(name)
+    except (KeyError, ValueRefused):
+        return None
+
+
 def mechanism_options(name: str) -> Mapping[str, type | range]:
     """Return the own config keys of the mechanism called *name*: their types, or the whole numbers that they take.
 
     None for a name that is not registered.
     """
-    from zcload.mechanisms import MECHANISMS
-
-    return MECHANISMS[name].options if name in MECHANISMS else {}
+    found = _class(name)
+    return found.options if found else {}
 
 
 def moves_payload(name: str) -> bool:
     """Return whether the mechanism called *name* moves bytes, so that costs per GB exist."""
-    from zcload.mechanisms import MECHANISMS
-
-    return name not in MECHANISMS or MECHANISMS[name].moves_payload
+    found = _class(name)
+    return found is None or found.moves_payload
 
 
 def takes_whole_passes(name: str) -> bool:
     """Return whether the windows of the mechanism called *name* end only where a pass over the file does."""
-    from zcload.mechanisms import MECHANISMS
-
-    return name in MECHANISMS and MECHANISMS[name].whole_pass
+    found = _class(name)
+    return found is not None and found.whole_pass

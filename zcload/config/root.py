@@ -10,6 +10,7 @@ from zcload.config.crossover import CrossoverSection
 from zcload.config.registries import mechanism_names, mechanism_options
 from zcload.config.sections import Section, StopSection, StudySection, VariantSection, WorkloadSection, key
 from zcload.config.server_section import ServerSection
+from zcload.config.values import mechanism_schema
 
 # Pydantic names the kind in the path of an error: no key of a config looks like these.
 MECHANISM_TAG, SERVER_TAG = "<mechanism>", "<server>"
@@ -64,7 +65,8 @@ def describe() -> dict[str, Any]:
     """Return the schema: it takes every config that zcload takes; limits that need arithmetic or several keys are left to zcload."""
     schema = Config.model_json_schema()
     variant = schema["$defs"]["VariantSection"]
-    variant["additionalProperties"] = False
+    del variant["additionalProperties"]
+    variant["unevaluatedProperties"] = False  # a mechanism in a file has options that only zcload knows
     variant["properties"]["kind"]["enum"].remove("server")
     server = schema["$defs"]["ServerSection"]
     server["additionalProperties"] = False
@@ -79,8 +81,11 @@ def describe() -> dict[str, Any]:
             owners.setdefault(option, []).append(mechanism)
             variant["properties"][option] = {**_described(kind), "description": f"Option of {' and '.join(owners[option])}."}
     variant["allOf"] = [
-        {"if": {"required": [option]}, "then": {"properties": {"mechanism": {"enum": mechanisms}}}} for option, mechanisms in owners.items()
+        {"if": {"required": [option]}, "then": {"properties": {"mechanism": mechanism_schema(mechanisms)}}}
+        for option, mechanisms in owners.items()
     ]
+    in_file = {"mechanism": mechanism_schema(())["anyOf"][1]}
+    variant["allOf"].append({"if": {"properties": in_file}, "then": {"additionalProperties": True}})
     return {"$schema": DIALECT, "title": "zcload config", **{name: value for name, value in schema.items() if name != "title"}}
 
 

@@ -16,6 +16,7 @@ from zcload.config.values import (
     Swept,
     choice,
     duration,
+    mechanism,
     or_word,
     percent,
     registered,
@@ -39,7 +40,8 @@ VARIANT_NAME = text(
     "sendfile-64k",
     expected="1 to 64 characters without '#', no space first",
 )
-MECHANISM = registered("mechanism", mechanism_names)
+MECHANISM = mechanism(mechanism_names, files=False)
+MECHANISM_OR_FILE = mechanism(mechanism_names, files=True)
 SINK = registered("sink", sink_names)
 PATH = text(
     "a path", r"[^\x00]{1,4095}", "auto", "/srv/video.bin", expected="text such as '/srv/video.bin'"
@@ -186,6 +188,8 @@ class VariantSection(Section):
 
     name: Annotated[str, VARIANT_NAME] = Field(description="Name of the variant in tables and results.")
     kind: Annotated[str, choice("mechanism", "server")] = key("mechanism", "'mechanism': zcload's own senders.")
-    mechanism: Annotated[str, MECHANISM] = Field(description="How the variant's senders move the file to the socket.")
+    mechanism: Annotated[str, MECHANISM_OR_FILE] = Field(
+        description="How the variant's senders move the file to the socket: a name, or a class of your own, 'my_send.py:MySend'."
+    )
     chunk: Annotated[int | None, CHUNK] = key(None, "Instead of the workload's chunk.")
     sink: Annotated[str | None, SINK] = key(None, "Instead of the workload's sink.")

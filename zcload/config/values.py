@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from zcload.config.finding import near_miss
+from zcload.config.registries import file_form, refusal, with_absolute_path
 from zcload.model.sizes import format_sizes, parse_sizes
 from zcload.model.units import (
     DURATION_PATTERN,
@@ -109,6 +110,29 @@ def registered(noun: str, names: Callable[[], tuple[str, ...]]) -> Kind:
         raise ValueRefused(f"{shown(found)} is not a {noun}", remedy)
 
     return Kind(parse, lambda: {"enum": list(names())})
+
+
+def mechanism(names: Callable[[], tuple[str, ...]], *, files: bool) -> Kind:
+    """Name a registered mechanism or, with *files*, a class in a file: "my_send.py:MySend"; its path is made absolute."""
+    by_name = registered("mechanism", names)
+
+    def parse(found: object) -> str:
+        if isinstance(found, str) and found not in names():
+            if re.fullmatch(file_form(), found):
+                if files:
+                    return with_absolute_path(found)
+                raise ValueRefused(f"{shown(found)} is a file", f"write a [[variant]] with mechanism = {shown(found)}")
+            if (refused := refusal(found)) is not None:
+                raise refused
+        parsed: str = by_name.parse(found)
+        return parsed
+
+    return Kind(parse, lambda: mechanism_schema(names()) if files else by_name.schema())
+
+
+def mechanism_schema(names: Sequence[str]) -> Schema:
+    """Return the JSON Schema of one of the mechanisms *names*, or one in a file."""
+    return {"anyOf": [{"enum": list(names)}, {"type": "string", "pattern": f"^{file_form()}$"}]}
 
 
 def measured(parse: Callable[[object], Any], write: Callable[[Any], str], low: str, high: str, *, inside: bool = False) -> Kind:

@@ -31,7 +31,7 @@ from zcload.lane.worker import send_message
 from zcload.linux.memory import PAGE
 from zcload.linux.process import own_usage
 from zcload.linux.sockets import tcp_info
-from zcload.mechanisms import MECHANISMS
+from zcload.mechanisms import mechanism_of
 from zcload.model.study import Contender, Point
 
 
@@ -63,7 +63,7 @@ def send_file(
     transfer_plan: TransferPlan | None = None,
 ) -> None:
     """Carry out the coordinator's orders until it says stop. *index* is the worker's block on the board, *gate* its eventfd."""
-    cls = MECHANISMS[variant.mechanism]
+    cls = mechanism_of(variant)
     own = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY)  # an open file of its own: read-ahead is kept per open file, not per file
     mechanism = cls(sock, own, size, variant.chunk if cls.uses_chunk else size, **variant.options)
     words, base = board.words, board.base(index)

@@ -1,4 +1,4 @@
-"""The registry of mechanisms: one line each, in the order of reports and of `zcload mechanisms`."""
+"""The registry of mechanisms: one line each, in the order of reports and of `zcload mechanisms`; installed packages add theirs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from zcload.mechanisms.mmap_send import MmapSend
 from zcload.mechanisms.msg_zerocopy import MsgZerocopy
 from zcload.mechanisms.msg_zerocopy_buffer import MsgZerocopyBuffer
 from zcload.mechanisms.null import Null
+from zcload.mechanisms.own_contract import check_transfer
+from zcload.mechanisms.own_file import installed, is_file_form, load_file
 from zcload.mechanisms.read_send import ReadSend
 from zcload.mechanisms.sendfile import Sendfile
 from zcload.mechanisms.sendmsg_vectors import SendmsgVectors
@@ -47,9 +49,32 @@ MECHANISMS: dict[str, type[Mechanism]] = {
     )
 }
 
-__all__ = ["MECHANISMS", "FileEndedEarly", "Mechanism", "Unavailable", "mechanism_of"]
+BUILT_IN = frozenset(MECHANISMS.values())
+
+_installed, REFUSED = installed(MECHANISMS)  # REFUSED: mechanisms of installed packages that break the contract, with the rule they break
+MECHANISMS.update(_installed)
+
+__all__ = [
+    "BUILT_IN",
+    "MECHANISMS",
+    "REFUSED",
+    "FileEndedEarly",
+    "Mechanism",
+    "Unavailable",
+    "check_transfer",
+    "mechanism_called",
+    "mechanism_of",
+]
+
+
+def mechanism_called(name: str) -> type[Mechanism]:
+    """Return the mechanism that a config calls *name*: a registered one, or "FILE.py:Class".
+
+    Raises KeyError for a name that is not registered, ValueRefused for a file's class that breaks the contract.
+    """
+    return load_file(name, MECHANISMS)[1] if is_file_form(name) else MECHANISMS[name]
 
 
 def mechanism_of(variant: Variant | Contender) -> type[Mechanism]:
     """Return the class that declares how *variant* moves the file."""
-    return ExternalSender if variant.server is not None else MECHANISMS[variant.mechanism]
+    return ExternalSender if variant.server is not None else mechanism_called(variant.mechanism)

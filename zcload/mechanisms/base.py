@@ -15,6 +15,7 @@ from zcload.linux.memory import PAGE, address_of, page_aligned
 from zcload.model.study import SERVER
 
 MAX_COUNT = 0x7FFFF000  # the most that one read, write or sendfile moves: sendfile(2) NOTES
+MOST_CALLS = 16  # kinds of system calls that one mechanism may count: a lane's board has room for these and for the load's
 
 BUFFER_OFFSET = {"buffer_offset": range(PAGE)}  # the option of what copies through a buffer: where in a page the buffer begins
 

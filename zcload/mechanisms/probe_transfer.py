@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from zcload.errors import ZcloadError, reason_of
 from zcload.mechanisms.base import Mechanism, Unavailable
 
 _CHUNK = 4096
-_DATA = bytes(range(251)) * 40  # three chunks, the last one short; a period that is prime to a page
+DATA = bytes(range(251)) * 40  # three chunks, the last one short; a period that is prime to a page
 _TIMEOUT_S = 5.0
 
 _REMEDIES = {
@@ -19,6 +21,9 @@ _REMEDIES = {
     errno.ENOBUFS: "raise the limit on locked memory: `ulimit -l unlimited`, and net.core.optmem_max",
 }
 
+
+_NO_OPTIONS: Mapping[str, Any] = {}
+Judge = Callable[[Mechanism, int, int], None]
 
 _results: dict[type[Mechanism], Unavailable | None] = {}
 
@@ -33,50 +38,58 @@ def probe_transfer(cls: type[Mechanism], too_old: Unavailable) -> Unavailable | 
     return _results[cls]
 
 
-def _try(cls: type[Mechanism], too_old: Unavailable) -> Unavailable | None:
-    try:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            listener.settimeout(_TIMEOUT_S)
-            sender = socket.create_connection(listener.getsockname(), _TIMEOUT_S)
-            receiver = listener.accept()[0]
-    except OSError as error:
-        return Unavailable(f"cannot try it: no connection over loopback ({reason_of(error)})", "run `ip link set lo up`")
+def transfer(cls: type[Mechanism], options: Mapping[str, Any] = _NO_OPTIONS, judge: Judge = lambda mechanism, moved, count: None) -> bytes:
+    """Send a few pages over loopback through *cls* with *options*, and return what arrived.
+
+    *judge* sees the mechanism, result and count of each send.
+    The data fits into the sockets' buffers, so neither end waits. Raises OSError as the system calls do, and whatever *judge* raises.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(_TIMEOUT_S)
+        sender = socket.create_connection(listener.getsockname(), _TIMEOUT_S)
+        receiver = listener.accept()[0]
     with sender, receiver:
         sender.settimeout(None)
         receiver.settimeout(_TIMEOUT_S)
-        try:
-            got = _transfer(cls, sender, receiver)
-        except OSError as error:
-            # EINVAL: io_uring's answer to operations and flags that are newer than the kernel.
-            if error.errno in (errno.EINVAL, errno.ENOPROTOOPT, errno.EOPNOTSUPP, 524):  # 524: ENOTSUPP, linux/errno.h
-                return too_old
-            return Unavailable(f"a test transfer over loopback failed: {reason_of(error)}", _REMEDIES.get(error.errno or 0))
-        except ZcloadError as error:
-            return Unavailable(f"a test transfer over loopback failed: {error}", None)
-    return (
-        None
-        if got == _DATA
-        else Unavailable("a test transfer over loopback delivered other bytes than the file holds", "report this as a bug")
-    )
+        cls.prepare(sender, receiver)
+        _send(cls, options, sender, judge)
+        sender.shutdown(socket.SHUT_WR)
+        parts = []
+        while part := receiver.recv(1 << 16):
+            parts.append(part)
+    return b"".join(parts)
 
 
-def _transfer(cls: type[Mechanism], sender: socket.socket, receiver: socket.socket) -> bytes:
-    """Send the data and return what arrived; it fits into the sockets' buffers, so neither end waits."""
+def _send(cls: type[Mechanism], options: Mapping[str, Any], sender: socket.socket, judge: Judge) -> None:
     fd = os.memfd_create("zcload-probe", os.MFD_CLOEXEC)
     try:
-        os.pwrite(fd, _DATA, 0)
-        mechanism = cls(sender, fd, len(_DATA), _CHUNK)
+        os.pwrite(fd, DATA, 0)
+        mechanism = cls(sender, fd, len(DATA), _CHUNK if cls.uses_chunk else len(DATA), **options)
         try:
             at = 0
-            while at < len(_DATA):
-                at += mechanism.send(at, min(_CHUNK, len(_DATA) - at))
+            while at < len(DATA):
+                count = min(_CHUNK, len(DATA) - at)
+                moved = mechanism.send(at, count)
+                judge(mechanism, moved, count)
+                at += moved
             mechanism.drain()
         finally:
             mechanism.close()
     finally:
         os.close(fd)
-    sender.shutdown(socket.SHUT_WR)
-    parts = []
-    while part := receiver.recv(1 << 16):
-        parts.append(part)
-    return b"".join(parts)
+
+
+def _try(cls: type[Mechanism], too_old: Unavailable) -> Unavailable | None:
+    try:
+        got = transfer(cls)
+    except OSError as error:
+        # EINVAL: io_uring's answer to operations and flags that are newer than the kernel.
+        if error.errno in (errno.EINVAL, errno.ENOPROTOOPT, errno.EOPNOTSUPP, 524):  # 524: ENOTSUPP, linux/errno.h
+            return too_old
+        remedy = "run `ip link set lo up`" if error.errno == errno.ENETUNREACH else _REMEDIES.get(error.errno or 0)
+        return Unavailable(f"a test transfer over loopback failed: {reason_of(error)}", remedy)
+    except ZcloadError as error:
+        return Unavailable(f"a test transfer over loopback failed: {error}", None)
+    if got == DATA:
+        return None
+    return Unavailable("a test transfer over loopback delivered other bytes than the file holds", "report this as a bug")

@@ -23,7 +23,7 @@ def lane_facts(variant: Contender, point: Point) -> dict[str, Any]:
     copies = {"sender": mechanism.copies, "receiver": None if tls else sink.copies}
     return {
         "name": variant.name,
-        "mechanism": variant.mechanism,
+        "mechanism": mechanism.name,
         "sink": sink.name,
         "chunk_bytes": variant.chunk if mechanism.uses_chunk else None,
         "options": dict(variant.options),

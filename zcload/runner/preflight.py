@@ -17,12 +17,12 @@ from zcload.lane.placement import choose_placement, place
 from zcload.lane.small_files.transfer_plan import longest_window_s
 from zcload.linux.descriptors import most_open_files
 from zcload.linux.pagecache import memory_file_system
-from zcload.mechanisms import mechanism_of
+from zcload.mechanisms import BUILT_IN, Mechanism, check_transfer, mechanism_of
 from zcload.model.cautions import Caution, caution
 from zcload.model.sizes import read_sizes
 from zcload.model.study import Contender, Point, Study
 from zcload.model.timing import SHORTEST_S
-from zcload.model.units import format_frequency, format_size, human_bytes, human_duration
+from zcload.model.units import ValueRefused, format_frequency, format_size, human_bytes, human_duration
 from zcload.runner.calibrate import lanes_at_once
 from zcload.server.availability import missing
 from zcload.server.root import check_room as check_root
@@ -147,6 +147,8 @@ def _probe(variant: Contender, point: Point) -> MechanismUnavailableError | None
         why = thing.probe()
         if why is not None:
             return MechanismUnavailableError(thing.name, why.reason, why.remedy)
+    if mechanism not in BUILT_IN and variant.server is None:
+        _check_contract(mechanism, variant)
     if point.connection == "fresh" and not mechanism.reconnects:
         return MechanismUnavailableError(mechanism.name, "its connections are set up beforehand", "connection = 'persistent'")
     need = point.senders * (mechanism.private_bytes(point.file_size, variant.chunk) + _PROCESS_BYTES)
@@ -160,6 +162,14 @@ def _probe(variant: Contender, point: Point) -> MechanismUnavailableError | None
             "fewer senders and receivers, or a smaller file_size",
         )
     return None
+
+
+def _check_contract(mechanism: type[Mechanism], variant: Contender) -> None:
+    """Raise ConfigError if a test transfer shows that a mechanism which is not zcload's own breaks the contract."""
+    try:
+        check_transfer(mechanism, variant.options)
+    except ValueRefused as refused:
+        raise ConfigError(Problem(refused.what, key=f"variant[{variant.name}].mechanism", remedy=refused.remedy)) from None
 
 
 def require(study: Study, out: dict[str, MechanismUnavailableError], strict: bool) -> None:

@@ -1,0 +1,96 @@
+"""The rules that a user's own mechanism must keep: those that the class shows, and those that a test transfer shows.
+
+The built-in ones are held to the same rules by zcload's tests. Each broken rule is a ValueRefused with what was found and what to write.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+from collections.abc import Container, Mapping
+from typing import Any
+
+from zcload.errors import ZcloadError, reason_of
+from zcload.mechanisms.base import MOST_CALLS, Copies, Mechanism
+from zcload.mechanisms.probe_transfer import DATA, transfer
+from zcload.model.study import SERVER
+from zcload.model.units import ValueRefused, shown
+
+_NAME = r"[a-z][a-z0-9_]{0,47}"
+_VARIANT_KEYS = ("name", "mechanism", "chunk", "sink", "kind")  # keys that every variant has
+
+
+def check_class(cls: object, taken: Container[str]) -> type[Mechanism]:
+    """Return *cls* if it declares what a mechanism must, by a name that is not *taken*; raises ValueRefused with the broken rule."""
+    if not (isinstance(cls, type) and issubclass(cls, Mechanism)):
+        raise ValueRefused(f"{shown(getattr(cls, '__name__', cls))} is not a mechanism", "derive it from zcload.mechanisms.base.Mechanism")
+    who = cls.__name__
+    name, summary, calls = getattr(cls, "name", None), getattr(cls, "summary", None), cls.calls
+    if not (isinstance(name, str) and re.fullmatch(_NAME, name)):
+        what = "has no `name`" if name is None else f"has the name {shown(name)}: expected a-z, 0-9 and _, a letter first, at most 48"
+        raise ValueRefused(f"{who} {what}", 'write name = "my_send" in the class')
+    if name in taken or name == SERVER:
+        raise ValueRefused(f"{who} has the name of another mechanism, {shown(name)}", f'write name = "my_{name}" in the class')
+    if not (isinstance(summary, str) and summary.strip() and summary.isprintable()):
+        raise ValueRefused(f"{who} has no `summary` of one line", 'write summary = "what it does" in the class')
+    if not (isinstance(calls, tuple) and all(isinstance(call, str) and re.fullmatch(r"\w+", call) for call in calls)):
+        raise ValueRefused(f"{who}.calls is {shown(calls)}: expected a tuple of system calls", 'write calls = ("pread", "send")')
+    if len(set(calls)) != len(calls) or len(calls) > MOST_CALLS:
+        raise ValueRefused(f"{who}.calls lists {len(calls)} calls: expected different ones, at most {MOST_CALLS}")
+    if cls.send is Mechanism.send:
+        raise ValueRefused(f"{who} has no `send`", "define send(self, offset, count) -> int")
+    if not (cls.copies is None or isinstance(cls.copies, Copies)):
+        raise ValueRefused(f"{who}.copies is {shown(cls.copies)}", "write copies = Copies(2, 2), or leave it out")
+    for option, kind in cls.options.items():
+        if option in _VARIANT_KEYS or not (kind in (bool, int, float, str) or isinstance(kind, range)):
+            remedy = f"use bool, int, float, str or a range, and none of the names {', '.join(_VARIANT_KEYS)}"
+            raise ValueRefused(f"{who}.options[{option!r}] is not an option", remedy)
+    return cls
+
+
+def check_transfer(cls: type[Mechanism], options: Mapping[str, Any]) -> None:
+    """Move a few pages over loopback through *cls* with *options*; raises ValueRefused with the rule that it broke on the way."""
+    who, before = cls.__name__, 0
+
+    def judge(mechanism: Mechanism, moved: object, count: int) -> None:
+        nonlocal before
+        if type(moved) is not int or not 1 <= moved <= count:
+            what = f"{who}.send(offset, {count}) returned {shown(moved)}: expected the number of bytes accepted, 1 to {count}"
+            raise ValueRefused(what, "return what the system call returned")
+        counts = mechanism.counts
+        if len(counts) != len(cls.calls) or any(type(each) is not int or each < 0 for each in counts):
+            raise ValueRefused(f"{who}.counts is {shown(counts)}: expected a whole number for each of {', '.join(cls.calls) or 'no calls'}")
+        if cls.calls and sum(counts) <= before:
+            raise ValueRefused(f"{who}.send counted no call", "add 1 to self.counts[i] for each call of the kind calls[i]")
+        before = sum(counts)
+
+    try:
+        got = transfer(cls, options, judge)
+    except (ValueRefused, MemoryError):
+        raise
+    except OSError as error:
+        raise ValueRefused(
+            f"a test transfer through {who} failed: {reason_of(error)}", "define probe() to say where it cannot run"
+        ) from None
+    except ZcloadError as error:
+        raise ValueRefused(f"a test transfer through {who} failed: {error}") from None
+    except Exception as error:
+        raise ValueRefused(f"a test transfer through {who} failed{_place(error)}: {type(error).__name__}: {one_line(error)}") from None
+    if cls.moves_payload and got != DATA:
+        raise ValueRefused(
+            f"{who} delivered other bytes than the file holds: {len(got)} of {len(DATA)} arrived",
+            "send the bytes from `offset` on, and return how many the socket accepted",
+        )
+    if not cls.moves_payload and got:
+        raise ValueRefused(f"{who} declares moves_payload = False and sent {len(got)} bytes")
+
+
+def one_line(error: BaseException) -> str:
+    """Return the text of *error* on one line."""
+    return " ".join(str(error).split())
+
+
+def _place(error: BaseException) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f" in {os.path.basename(last.filename)}:{last.lineno}"
