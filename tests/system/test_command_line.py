@@ -21,7 +21,7 @@ from zcload.report import FORMATS, renderer
 from zcload.store.reader import Result
 from zcload.store.result_schema import summary_schema
 
-SMALL = ["--set", "workload.file_size=8MiB", "--max-time", "1s"]
+SMALL = ["--set", "workload.file_size=8MiB", "--max-time", "1s", "--no-wait", "--replicates", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_together_with_aa_and_best_chunk(tmp_path):
 @pytest.mark.serial
 def test_repeats_a_stored_result(smoke, tmp_path):
     """`run RESULT_DIR` repeats a study with its config and, given its seed, with its order."""
-    again = zcload("run", smoke[0], "--json", "--out", "b", "--seed", "7", cwd=tmp_path)
+    again = zcload("run", smoke[0], "--no-wait", "--json", "--out", "b", "--seed", "7", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert json.loads(smoke[1].stdout)["config"] == json.loads(again.stdout)["config"]
     orders = []
@@ -143,7 +143,7 @@ def test_a_lane_without_memory_is_skipped(tmp_path):
     plan = zcload("run", config, "--plan", cwd=tmp_path)
     assert plan.returncode == 0
     assert "skipped:   slurp_send: 1000 senders need" in plan.stdout
-    strict = zcload("run", config, "--strict", cwd=tmp_path)
+    strict = zcload("run", config, "--no-wait", "--strict", cwd=tmp_path)
     assert strict.returncode == 2
     assert strict.stderr.splitlines()[-1].startswith("zcload: error: slurp_send cannot run here: 1000 senders need")
 
@@ -160,8 +160,8 @@ WRONG = [
     (["run", "S", "--set", "workload.dir=empty"], "workload.dir: cannot make files in empty"),
     (["run", "S", "--set", "workload.address=192.0.2.1"], "workload.address: 192.0.2.1 is not an address of this machine"),
     (["run", "S", "--set", "workload.congestion=nonesuch"], "workload.congestion: congestion control 'nonesuch' cannot be set"),
-    (["run", "S", "--out", "empty/r"], "--out: cannot write to empty/r"),
-    (["run", "S", "--out", "taken"], "--out: taken holds a result already"),
+    (["run", "S", "--no-wait", "--out", "empty/r"], "--out: cannot write to empty/r"),
+    (["run", "S", "--no-wait", "--out", "taken"], "--out: taken holds a result already"),
     (["run", "S", "--set", "workload.chunk=64K"], "--set: workload.chunk"),
     (["run", "S", "--max-time", "soon"], "--max-time: 'soon' is not a duration"),
     (["run", "S", "--sed", "1"], "no such option: --sed"),

@@ -33,7 +33,14 @@ def test_the_default_placement_runs_on_one_cpu(tmp_path):
 
     def run(*options):
         return zcload(
-            "run", "one.toml", "--no-progress", "--no-html", *options, cwd=tmp_path, preexec_fn=lambda: os.sched_setaffinity(0, {cpu})
+            "run",
+            "one.toml",
+            "--no-wait",
+            "--no-progress",
+            "--no-html",
+            *options,
+            cwd=tmp_path,
+            preexec_fn=lambda: os.sched_setaffinity(0, {cpu}),
         )
 
     done = run("--out", "r", "--full")

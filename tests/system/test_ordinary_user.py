@@ -43,7 +43,19 @@ def run(tmp_path):
     own.chmod(0o777)
 
     def run_it(config, *options):
-        command = [*become, sys.executable, "-m", "zcload", "run", str(config), "--out", str(own / "r"), "--no-progress", "--json"]
+        command = [
+            *become,
+            sys.executable,
+            "-m",
+            "zcload",
+            "run",
+            "--no-wait",
+            str(config),
+            "--out",
+            str(own / "r"),
+            "--no-progress",
+            "--json",
+        ]
         command += [
             "--max-time",
             "5s",

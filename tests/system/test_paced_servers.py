@@ -121,7 +121,7 @@ def test_an_interrupted_study_of_small_files_goes_on(tmp_path):
     text = "\n".join(_toml(asked))
     (tmp_path / "s.toml").write_text(text)
     out = tmp_path / "r"
-    command = [sys.executable, "-m", "zcload", "run", "--no-progress", "--no-html"]
+    command = [sys.executable, "-m", "zcload", "run", "--no-wait", "--no-progress", "--no-html"]
     with subprocess.Popen(
         [*command, str(tmp_path / "s.toml"), "--out", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as first:

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.serial
 
 def start(tmp_path, *more):
     (tmp_path / "c.toml").write_text(CONFIG)
-    command = [sys.executable, "-m", "zcload", "run", "c.toml", "--out", "r", "--no-html", "--no-progress", *more]
+    command = [sys.executable, "-m", "zcload", "run", "--no-wait", "c.toml", "--out", "r", "--no-html", "--no-progress", *more]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -114,7 +114,7 @@ def test_a_run_is_resumed_with_further_replicates(tmp_path):
     assert run.returncode == 130
     had, windows = records(tmp_path, "generation"), records(tmp_path, "window")
     (tmp_path / "c.toml").unlink()
-    command = [sys.executable, "-m", "zcload", "run", "--resume", "r", "--no-html", "--no-progress"]
+    command = [sys.executable, "-m", "zcload", "run", "--no-wait", "--resume", "r", "--no-html", "--no-progress"]
     done = subprocess.run(
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=90, check=False
     )

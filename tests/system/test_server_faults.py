@@ -54,7 +54,17 @@ def measured(fault, tmp_path):
     """Run a study with a server that has *fault*; return the process that ended, and the summary if there is one."""
     (tmp_path / "study.toml").write_text(STUDY.format(program=HERE / "faulty.py", fault=fault, ready="1s" if fault == "never" else "20s"))
     environment = {**os.environ, MARK: str(tmp_path)}
-    command = [sys.executable, "-m", "zcload", "run", str(tmp_path / "study.toml"), "--out", str(tmp_path / "r"), "--no-progress"]
+    command = [
+        sys.executable,
+        "-m",
+        "zcload",
+        "run",
+        "--no-wait",
+        str(tmp_path / "study.toml"),
+        "--out",
+        str(tmp_path / "r"),
+        "--no-progress",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=100, check=False)
     summary = tmp_path / "r" / "summary.json"
     return done, json.loads(summary.read_text()) if summary.exists() else None

@@ -51,7 +51,20 @@ def test_presets_run_with_the_real_programs(path, tmp_path):
     if not there:
         pytest.skip(f"none of {set(wanted.values())} is installed: .ci/run installs what the presets need")
     out = tmp_path / "result"
-    command = [sys.executable, "-m", "zcload", "run", str(path), "--out", str(out), "--max-time", "5s", "--no-progress", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "zcload",
+        "run",
+        "--no-wait",
+        str(path),
+        "--out",
+        str(out),
+        "--max-time",
+        "5s",
+        "--no-progress",
+        "--json",
+    ]
     command += [
         "--set",
         "workload.file_size=8MiB",

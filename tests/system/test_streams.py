@@ -16,7 +16,7 @@ from zcload.analysis.summary import summarise
 from zcload.report import FORMATS
 from zcload.store.writer import write_summary
 
-SMALL = ["--set", "workload.file_size=8MiB", "--max-time", "1s"]
+SMALL = ["--set", "workload.file_size=8MiB", "--max-time", "1s", "--no-wait", "--replicates", "1"]
 NAME = "größe ± 5 µs"
 LOST = b"zcload: error: stdout: no space left on device: the output is not complete\n"
 COMMANDS = {
@@ -81,7 +81,7 @@ def test_a_measurement_outlives_its_streams(tmp_path, state):
 @pytest.mark.serial
 def test_a_reader_that_leaves_in_the_middle(tmp_path):
     """A run whose progress lines lose their reader after the first one (`2>&1 >/dev/null | head -1`) measures to its end."""
-    command = [sys.executable, "-m", "zcload", "run", CONFIGS / "smoke.toml", *SMALL, "--out", "r"]
+    command = [sys.executable, "-m", "zcload", "run", "--no-wait", CONFIGS / "smoke.toml", *SMALL, "--out", "r"]
     environment = {**os.environ, "PYTHONPATH": str(CONFIGS.parent)}
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr is not None

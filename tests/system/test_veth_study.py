@@ -115,7 +115,18 @@ Server((sys.argv[3], int(sys.argv[1])), Handler).serve_forever()
 
 def command(tmp_path, address="127.0.0.1", seconds=1):
     (tmp_path / "study.toml").write_text(STUDY.format(address=address, seconds=seconds))
-    return [sys.executable, "-m", "zcload", "run", str(tmp_path / "study.toml"), "--out", str(tmp_path / "out"), "--json", "--no-progress"]
+    return [
+        sys.executable,
+        "-m",
+        "zcload",
+        "run",
+        "--no-wait",
+        str(tmp_path / "study.toml"),
+        "--out",
+        str(tmp_path / "out"),
+        "--json",
+        "--no-progress",
+    ]
 
 
 @pytest.mark.slow
@@ -153,7 +164,7 @@ def test_servers_over_veth(address, ordinary, tmp_path, network):
     network(address=address).close()
     (tmp_path / "server.py").write_text(SERVER)
     (tmp_path / "study.toml").write_text(SERVERS.format(address=address, seconds=2, server=tmp_path / "server.py", python=sys.executable))
-    run = [sys.executable, "-m", "zcload", "run", str(tmp_path / "study.toml"), "--out", str(tmp_path / "out")]
+    run = [sys.executable, "-m", "zcload", "run", "--no-wait", str(tmp_path / "study.toml"), "--out", str(tmp_path / "out")]
     if ordinary and not os.getuid():
         if not shutil.which("setpriv"):
             pytest.skip("there is no setpriv to drop privileges with: apt-get install util-linux")

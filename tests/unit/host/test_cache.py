@@ -190,6 +190,7 @@ def run(tmp_path, study):
         "-m",
         "zcload",
         "run",
+        "--no-wait",
         str(tmp_path / "study.toml"),
         "--out",
         str(tmp_path / "out"),

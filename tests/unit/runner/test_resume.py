@@ -257,7 +257,7 @@ def test_a_search_takes_up_what_was_measured():
 
 def start(folder, *arguments):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "zcload", "run", *arguments, "--no-progress", "--no-html"]
+    command = [sys.executable, "-m", "zcload", "run", "--no-wait", *arguments, "--no-progress", "--no-html"]
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
