@@ -77,3 +77,19 @@ def test_a_main_process_that_ends_in_mid_window_fails_the_window():
         with pytest.raises(LaneFailed, match="was killed by SIGKILL"):
             measure(lane, 0.02, machine)
     machine.close()
+
+
+def test_a_server_that_drips_is_given_up(monkeypatch, outsider):
+    """A server that sends a few bytes now and then for ever is too slow: what is left of a window has a limit in all."""
+    from zcload.lane import rest
+
+    port, process = outsider
+    with server_lanes(SIZE) as bring_up:
+        lane = bring_up(server=Server(attach=process.pid, port=port))
+        wait_for_rest(lane)
+        dripped = iter(range(10**9))
+        monkeypatch.setattr(type(lane), "received", lambda self: next(dripped))
+        monkeypatch.setattr(type(lane), "all_arrived", lambda self: False)
+        monkeypatch.setattr(rest, "longest_transfer_s", lambda count: 0.3)
+        with pytest.raises(StudyError, match="did not come to rest in 0 s, though it still moves: its server is too slow"):
+            wait_for_rest(lane)

@@ -77,6 +77,9 @@ def test_a_fault_is_one_line_and_the_right_exit_code(fault, code, status, says, 
     done, summary = measured(fault, tmp_path)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
+    errors = [line for line in done.stderr.splitlines() if line.startswith("zcload: error:")]
+    assert len(errors) == code
+    assert all("faulty" in line and says in line for line in errors)
     variants = {v["name"]: v for v in summary["points"][0]["variants"]}
     assert variants["read_send"]["status"] == "ok"
     assert variants["read_send"]["windows"] > 0

@@ -225,6 +225,18 @@ def test_strangers_are_kept_out_of_fresh_connections(lane_of):
     assert sum(b - a for a, b in told["sent"]) == sum(b - a for a, b in told["received"]) > 0
 
 
+def test_a_greeting_cannot_be_replayed(lane_of):
+    """A greeting that was overheard gets in nobody: the connection is refused and counted, and the lane measures on."""
+    lane = lane_of("sendfile", **SMALL, **FRESH)
+    connector = lane.transfer_plan.connector
+    window(lane)
+    with socket.create_connection(connector.addresses[0]) as replayed:
+        replayed.sendall(GREETING.pack(connector.secret, 0, 0) + b"payload")
+        _, told = window(lane)
+        assert sum(b - a for a, b in told["sent"]) == sum(b - a for a, b in told["received"]) > 0
+        assert lane.late_unauthenticated() == 1
+
+
 class _ended:
     """A connection that the other end closes: with data unread, as a reset."""
 

@@ -294,7 +294,8 @@ class _Point:
         stopped = self.stopped
         missed = stopped == "time limit"
         failed = stopped is not None and stopped.startswith("failed")
-        found = [Caution(r["code"], self.where + r["message"], r["remedy"]) for r in self.events.cautions]
+        latest = {r["code"]: r for r in self.events.cautions}  # a count that grows is recorded again with its new total
+        found = [Caution(r["code"], self.where + r["message"], r["remedy"]) for r in latest.values()]
         if self.loaded:
             cpus = self.header["environment"].get("cpus_online") or 1
             found.append(caution("loaded", self.where, cores=(self.data.foreign_share or 0.0) * cpus, cpus=cpus))

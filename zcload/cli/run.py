@@ -15,7 +15,7 @@ from zcload.cli.study_names import save, study_of_names, with_time
 from zcload.compare.gates import ChangeGate, parse
 from zcload.compare.run_gates import check_gates, judge_run
 from zcload.config.overrides import AddedVariant, Override
-from zcload.errors import ConfigError, GateTripped, Problem, ZcloadError
+from zcload.errors import ConfigError, GateTripped, Problem, StudyError, ZcloadError
 from zcload.linux import interrupt
 from zcload.model.study import Study
 from zcload.model.units import ValueRefused, human_duration, shown
@@ -198,7 +198,9 @@ def carry_out(
     bad = [one for one in judge_run(parsed, result.summary) if one.state == "tripped" or (fail_if_unproven and one.state == "unproven")]
     if bad and not result.failed:
         raise GateTripped("\n".join(map(str, bad)))
-    return int(bool(result.failed))
+    if result.failed:
+        raise StudyError("\n".join(result.failed))
+    return 0
 
 
 def _gates(texts: Sequence[str], unproven: bool, study: Study) -> list[ChangeGate]:

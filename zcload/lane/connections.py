@@ -21,6 +21,7 @@ from zcload.model.study import Point
 _GREETING = struct.Struct("=32sI")  # the secret of this set of connections, and the connection's number
 _TIMEOUT_S = 10.0
 _PORTION = 64
+MOST_SILENT = 512  # connections without a greeting yet; ours send it at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ def _meet(listener: socket.socket, portion: dict[socket.socket, bytes], secret: 
                     sock = key.fileobj
                     assert isinstance(sock, socket.socket)
                     if sock is listener:
-                        _accept(listener, greetings, selector)
+                        unauthenticated += _accept(listener, greetings, selector)
                     elif sock in portion:
                         selector.unregister(sock)
                         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -166,13 +167,20 @@ def _meet(listener: socket.socket, portion: dict[socket.socket, bytes], secret: 
     return unauthenticated + len(greetings)
 
 
-def _accept(listener: socket.socket, greetings: dict[socket.socket, bytes], selector: selectors.BaseSelector) -> None:
-    """Accept the next connection; its greeting shows whether it is one of ours."""
+def _accept(listener: socket.socket, greetings: dict[socket.socket, bytes], selector: selectors.BaseSelector) -> int:
+    """Accept the connections that wait; their greetings show which are ours. Return how many had to leave that said nothing for longest."""
+    refused = 0
     while True:
         try:
             accepted, _ = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
-            return
+            return refused
+        if len(greetings) >= MOST_SILENT:
+            oldest = next(iter(greetings))
+            del greetings[oldest]
+            selector.unregister(oldest)
+            oldest.close()
+            refused += 1
         accepted.setblocking(False)
         greetings[accepted] = b""
         selector.register(accepted, selectors.EVENT_READ)

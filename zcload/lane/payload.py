@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import mmap
 import os
+import secrets
 import socket
 import stat
 import struct
@@ -27,6 +28,7 @@ from zcload.host.topology import cgroup_limits
 from zcload.lane.worker import Worker, spawn
 from zcload.linux import interrupt
 from zcload.linux.memory import page_aligned
+from zcload.linux.whole_file import write_whole
 from zcload.model.study import Point
 from zcload.model.units import human_bytes
 
@@ -97,7 +99,7 @@ def empty_memory() -> int:
 def fill_memory(fd: int, size: int, progress: DigestProgress) -> Source:
     """Make a file of *size* bytes in the empty file in memory *fd*, which then nobody can change; closes *fd* if that fails."""
     try:
-        digest = _fill(fd, size, progress)
+        digest = _fill(fd, size, progress, "workload.file_size")
         fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS)
         return _source(fd, digest, None)
     except BaseException:
@@ -175,7 +177,9 @@ def check_room(points: Iterable[Point]) -> None:
     """Raise ConfigError if the files that are to be made for *points* do not fit into memory or onto their disks all at once."""
     made = {(p.file, p.file_size, p.dir): p for p in points if p.file is None}.values()
     wanted = sum(required_memory(point) for point in made)
-    _require(wanted, available_memory() - MEMORY_RESERVE, "memory", "workload.file_size", "choose a smaller file_size, or a dir on a disk")
+    free = available_memory()
+    less = f" ({human_bytes(free)} are free, less {human_bytes(MEMORY_RESERVE)} for processes)"
+    _require(wanted, free - MEMORY_RESERVE, "memory", "workload.file_size", "choose a smaller file_size, or a dir on a disk", less)
     for folder in {point.dir for point in made if point.dir is not None}:
         there = next(path for path in (Path(folder).absolute(), *Path(folder).absolute().parents) if path.exists())
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
@@ -188,9 +192,9 @@ def check_room(points: Iterable[Point]) -> None:
         )
 
 
-def _require(wanted: int, available: int, where: str, key: str, remedy: str) -> None:
+def _require(wanted: int, available: int, where: str, key: str, remedy: str, less: str = "") -> None:
     if wanted > available:
-        what = f"{human_bytes(wanted)} of files do not fit: {human_bytes(max(available, 0))} of {where} can be used"
+        what = f"{human_bytes(wanted)} of files do not fit: {human_bytes(max(available, 0))} of {where} can be used{less}"
         raise ConfigError(Problem(what, key=key, remedy=remedy))
 
 
@@ -202,34 +206,73 @@ def _shown(point: Point, folder: Path, progress: DigestProgress) -> Source:
     """Make the point's file in *folder*, readable for everybody; whoever made the folder removes it."""
     path = folder / f"zcload-{point.file_size}.dat"
     try:
-        digest = _make_named(folder, path, point.file_size, progress)
-        path.chmod(0o444)
-        return _source(os.open(path, os.O_RDONLY | os.O_CLOEXEC), digest, str(path))
+        fd, digest = _make_named(folder, path, point.file_size, progress)
+        os.fchmod(fd, 0o444)
+        return _source(fd, digest, str(path))
     except OSError as error:
         raise ConfigError(Problem(f"cannot make {path}: {reason_of(error)}", key="workload.dir")) from None
 
 
 def _named(point: Point, folder: Path, progress: DigestProgress) -> Source:
-    """Open <dir>/zcload-<size>.dat if size and digest fit, else make it; it is kept, with its digest in sha256sum's format beside it."""
+    """Open <dir>/zcload-<size>.dat if size and digest fit, else make it; it is kept, with its digest in sha256sum's format beside it.
+
+    The names can be guessed, and others may be able to write to the directory: no link there is followed, for reading or for writing.
+    """
     path = _made_path(point)
     note = folder / f"{path.name}.sha256"
     try:
-        expected = (note.read_bytes().decode(errors="replace").split() or [""])[0] if note.exists() else ""
-        if expected and path.exists() and path.stat().st_size == point.file_size:
-            source = _open_own(str(path), progress)
-            if source.digest == expected:
-                return source
-            source.close()
+        kept = _kept(path, note, point.file_size, progress)
+        if kept is not None:
+            return kept
         folder.mkdir(parents=True, exist_ok=True)
-        digest = _make_named(folder, path, point.file_size, progress)
-        note.write_text(f"{digest}  {path.name}\n")
-        return _source(os.open(path, os.O_RDONLY | os.O_CLOEXEC), digest, str(path))
+        fd, digest = _make_named(folder, path, point.file_size, progress)
+        try:
+            write_whole(note, f"{digest}  {path.name}\n".encode())
+        except BaseException:
+            os.close(fd)
+            raise
+        return _source(fd, digest, str(path))
     except OSError as error:
         raise ConfigError(Problem(f"cannot make {path}: {reason_of(error)}", key="workload.dir")) from None
 
 
-def _make_named(folder: Path, path: Path, size: int, progress: DigestProgress) -> str:
-    """Make *path* so that it has no name until it is whole: nothing half made is left, whatever happens. Return its SHA-256."""
+def _kept(path: Path, note: Path, size: int, progress: DigestProgress) -> Source | None:
+    """Return the file at *path* if it has the *size*, and the digest that *note* tells; else None. Raises OSError, Interrupted."""
+    told, fd = _open_regular(note), -1
+    if told < 0:
+        return None
+    try:
+        expected = (os.read(told, 4096).decode(errors="replace").split() or [""])[0]
+        fd = _open_regular(path)
+        if fd < 0 or os.fstat(fd).st_size != size or _digest(fd, 0, size, size, progress) != expected:
+            return None
+        kept, fd = _source(fd, expected, str(path)), -1
+        return kept
+    finally:
+        os.close(told)
+        if fd >= 0:
+            os.close(fd)
+
+
+def _open_regular(path: Path) -> int:
+    """Return a descriptor of the regular file at *path*; -1 if there is none, or a link, or something that could be waited for for ever."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENOTDIR):
+            return -1
+        raise
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    return -1
+
+
+def _make_named(folder: Path, path: Path, size: int, progress: DigestProgress) -> tuple[int, str]:
+    """Make *path* so that it has no name until it is whole: nothing half made is left, whatever happens.
+
+    Return a descriptor of it, for reading, and its SHA-256.
+    """
     within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     hidden = ""
     try:
@@ -238,10 +281,10 @@ def _make_named(folder: Path, path: Path, size: int, progress: DigestProgress) -
         if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):  # open(2): what file systems and kernels without O_TMPFILE say
             os.close(within)
             raise
-        hidden = f".{path.name}.{os.getpid()}"
-        fd = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=within)
+        hidden = f".{path.name}.{secrets.token_hex(8)}"
+        fd = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=within)
     try:
-        digest = _fill(fd, size, progress)
+        digest = _fill(fd, size, progress, "workload.dir")
         os.fsync(fd)
         if hidden:
             os.rename(hidden, path.name, src_dir_fd=within, dst_dir_fd=within)
@@ -250,7 +293,7 @@ def _make_named(folder: Path, path: Path, size: int, progress: DigestProgress) -
             path.unlink(missing_ok=True)
             # Only with a directory descriptor does CPython call linkat(2), which follows /proc's link to the nameless file.
             os.link(f"/proc/self/fd/{fd}", path.name, dst_dir_fd=within, follow_symlinks=True)
-        return digest
+        return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC), digest
     finally:
         if hidden:
             os.unlink(hidden, dir_fd=within)
@@ -267,7 +310,7 @@ def block_bytes(number: int) -> bytearray:
     return block
 
 
-def _fill(fd: int, size: int, progress: DigestProgress) -> str:
+def _fill(fd: int, size: int, progress: DigestProgress, key: str) -> str:
     """Write *size* bytes of the made file into *fd* with a process per CPU, digesting behind them; return the SHA-256."""
     blocks = -(-size // BLOCK)
     makers = max(1, min(len(os.sched_getaffinity(0)), blocks, 16))
@@ -293,7 +336,9 @@ def _fill(fd: int, size: int, progress: DigestProgress) -> str:
             while done[16 * maker] <= turn:
                 error = workers[maker].failure() if done[16 * maker] <= turn else None
                 if error is not None and done[16 * maker] <= turn:
-                    raise ConfigError(Problem(f"the file could not be made: {error}", key="workload.dir"))
+                    what = f"the file could not be made: {error}"
+                    # One that was killed says nothing about what was asked for.
+                    raise StudyError(what) if workers[maker].signalled else ConfigError(Problem(what, key=key))
                 interrupt.pause(0.005)
                 interrupt.check()
             digest.update(buffer[: os.preadv(fd, (buffer,), number * BLOCK)])

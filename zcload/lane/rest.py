@@ -10,12 +10,14 @@ is taken for at rest once nothing moves; how often is counted.
 
 from __future__ import annotations
 
+import math
 import time
 
 from zcload.errors import StudyError
 from zcload.lane.contract import Lane
 from zcload.lane.verification import describe_state
 from zcload.linux import interrupt
+from zcload.model.timing import longest_transfer_s
 
 _APART_S = 0.0005
 _LOOK_S = 0.001  # between looks while the lane still moves: each costs the coordinator a wake-up on a CPU it shares
@@ -46,6 +48,9 @@ def wait_for_rest(lane: Lane, stall_s: float = STALL_S) -> list[int]:
     bytes_seen, cpu_seen = -1, -1
     moved_at = busy_at = time.monotonic()
     patience_s, still_since = lane.patience_s, None
+    began = time.monotonic()
+    # What is not ours may drip bytes for ever: after the gate has closed only the answers to the last requests are to come.
+    most_s = longest_transfer_s(lane.burst_bytes * len(lane.parts)) if patience_s is not None else math.inf
     while True:
         if lane.gate.parked() and lane.all_arrived():
             still_since = still_since or time.monotonic()
@@ -76,5 +81,8 @@ def wait_for_rest(lane: Lane, stall_s: float = STALL_S) -> list[int]:
             bytes_seen, moved_at = lane.received(), now
         if sum(clocks(lane)) != cpu_seen:
             cpu_seen, busy_at = sum(clocks(lane)), now
+        if now - began > most_s:
+            slow = f"lane {lane.name} did not come to rest in {most_s:.0f} s, though it still moves: its server is too slow to be measured"
+            raise StudyError(f"{slow}; {describe_state(lane)}")
         if now - max(moved_at, busy_at) > stall_s or now - moved_at > SPIN * stall_s:
             raise StudyError(f"lane {lane.name} did not come to rest in {now - moved_at:.0f} s: {describe_state(lane)}")

@@ -11,6 +11,7 @@ from zcload.lane.board import VERIFY
 from zcload.lane.contract import Lane
 from zcload.lane.worker import Worker
 from zcload.linux import interrupt
+from zcload.model.timing import longest_transfer_s
 
 
 def verify(lane: Lane, expected: Sequence[str], timeout_s: float) -> None:
@@ -22,9 +23,12 @@ def verify(lane: Lane, expected: Sequence[str], timeout_s: float) -> None:
     for worker in workers.gated:
         workers.expect(worker, "ready", "setting up")
     lane.gate.order(VERIFY)
+    plan = lane.transfer_plan
+    most_s = longest_transfer_s(sum(end - start for start, end in lane.parts) if plan is None else sum(plan.catalogue.sizes))
+    last = time.monotonic() + most_s
     found: dict[int, str] = {}
     for worker in workers.receivers:
-        digests = _receive_while_moving(lane, worker, timeout_s).get("digests")
+        digests = _receive_while_moving(lane, worker, timeout_s, last).get("digests")
         if not isinstance(digests, dict):
             raise StudyError(f"{worker}: said no digests while verifying")
         found |= {int(number): digest for number, digest in digests.items()}
@@ -38,8 +42,8 @@ def verify(lane: Lane, expected: Sequence[str], timeout_s: float) -> None:
         workers.expect(worker, "ready", "after verification")
 
 
-def _receive_while_moving(lane: Lane, worker: Worker, timeout_s: float) -> dict[str, Any]:
-    """Wait for a message from *worker* for as long as bytes keep arriving, watching all workers."""
+def _receive_while_moving(lane: Lane, worker: Worker, timeout_s: float, last: float) -> dict[str, Any]:
+    """Wait for a message from *worker* for as long as bytes keep arriving, until the time *last*, watching all workers."""
     seen, deadline = -1, time.monotonic() + timeout_s
     while True:
         try:
@@ -53,11 +57,13 @@ def _receive_while_moving(lane: Lane, worker: Worker, timeout_s: float) -> dict[
         if now != seen:
             seen, deadline = now, time.monotonic() + timeout_s
         failure = lane.failure()
-        late = time.monotonic() > deadline
+        late = time.monotonic() > min(deadline, last)
         if (failure is not None or late) and (message := worker.poll()) is not None:
             return message  # it came while we looked
         if failure is not None:
             raise failure
+        if late and time.monotonic() <= deadline:
+            raise StudyError(f"lane {lane.name}: verification is too slow: only {now} bytes so far; {describe_state(lane)}")
         if late:
             raise StudyError(f"lane {lane.name}: verification stands still at {now} bytes for {timeout_s:.0f} s: {describe_state(lane)}")
         interrupt.wait(worker.control.fileno(), 0.05)

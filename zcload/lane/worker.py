@@ -55,6 +55,11 @@ class Worker:
                 self.status = status
         return self.status is None
 
+    @property
+    def signalled(self) -> bool:
+        """Whether a signal has ended the process."""
+        return self.status is not None and os.WIFSIGNALED(self.status)
+
     def _collect(self) -> None:
         """Take in all that the worker has said: messages to be told later, in order, and its failure if it told of one."""
         while True:
@@ -152,10 +157,11 @@ def spawn(lane: str, role: str, index: int, body: Body, keep: Iterable[int], cpu
     coordinator = os.getpid()
     try:
         pid = os.fork()
-    except OSError:
+    except OSError as error:
         ours.close()
         theirs.close()
-        raise
+        what = f"lane {lane}, {role} {index}: the process cannot be started: {reason_of(error)}"
+        raise StudyError(f"{what} (see `ulimit -u` and pids.max of the control group)") from None
     if not pid:
         _run(body, theirs, None if outlives else coordinator, {*keep, theirs.fileno()}, cpus)
     theirs.close()

@@ -14,6 +14,15 @@ _PROBE_SHARE = 0.1  # of such a window is enough for one that only calibrates or
 FEWEST_GENERATIONS = 2  # of a point, whatever its limit: an interval needs two
 
 
+_STALL_S = 10.0
+_LEAST_BYTES_PER_S = 1_000_000  # a lane that is slower moves too little in a window to be measured
+
+
+def longest_transfer_s(count: int) -> float:
+    """Return how long *count* bytes may take in all (seconds), however evenly they drip: ten seconds, and one for each MB."""
+    return _STALL_S + count / _LEAST_BYTES_PER_S
+
+
 def lanes_of(contenders: int, together: bool) -> int:
     """Return how many lanes *contenders* beside the baseline are measured in: each group of them has a baseline lane of its own."""
     return contenders + (1 if together else max(1, -(-contenders // CONTENDERS_PER_GROUP)))

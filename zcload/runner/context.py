@@ -39,7 +39,7 @@ class PointFailed(StudyError):
 
 @dataclass(slots=True)
 class PointContext:
-    """A point of a study on this host. *out*, *cautioned* and *identities* are those of its state."""
+    """A point of a study on this host. *out*, *cautioned*, *strangers* and *identities* are those of its state."""
 
     study: Study
     index: int
@@ -57,6 +57,7 @@ class PointContext:
     perf: Ability | None = None  # which perf events may be counted
     out: dict[str, str] = field(default_factory=dict)
     cautioned: set[str] = field(default_factory=set)
+    strangers: dict[str, int] = field(default_factory=dict)  # connections of others that were refused so far, by lane
     identities: dict[str, Identity] = field(default_factory=dict)  # of the file that servers which ran before serve
     replicate: int | None = None  # the number of the fresh process that measures now; None: the run measures in its own
     digests: tuple[str, ...] = ()  # of the small files that verification sends
@@ -163,8 +164,7 @@ class PointContext:
         lane.cache = self.cache
         lanes[variant.name] = lane
         check_identity(self.identities, lane.name, lane.identity)
-        if lane.unauthenticated:
-            self.caution("strangers", count=lane.unauthenticated)
+        self._count_strangers(lane.name, lane.unauthenticated)
         if verify:
             lane.verify(self._expected(lane), VERIFY_STALL_S)
         else:
@@ -202,7 +202,14 @@ class PointContext:
             seed=self.seed,
         )
 
+    def _count_strangers(self, name: str, count: int) -> None:
+        """Add *count* connections of others that lane *name* refused, and record the new total of all lanes and phases."""
+        if count:
+            self.strangers[name] = self.strangers.get(name, 0) + count
+            self.record({"kind": "caution", **caution("strangers", count=sum(self.strangers.values())).as_dict()})
+
     def _take_down(self, lane: Lane) -> None:
+        self._count_strangers(lane.name, lane.late_unauthenticated())
         lane.tear_down()
         if lane.odd:
             self.caution("server_end", variant=lane.name, reason=lane.odd)

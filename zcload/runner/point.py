@@ -231,8 +231,6 @@ class PointRun:
 
     def _report(self, groups: list[dict[str, Lane]], generation: int, sampler: Sampler) -> None:
         for lane in (lane for group in groups for lane in group.values()):
-            if lane.late_unauthenticated():
-                self.context.caution("strangers", count=lane.late_unauthenticated())
             self.context.record(
                 {
                     "kind": "reports",

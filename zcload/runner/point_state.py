@@ -37,6 +37,7 @@ class PointState:
     interrupts_apart: bool = False
     out: dict[str, str] = field(default_factory=dict)
     cautioned: set[str] = field(default_factory=set)  # codes that have been recorded for this point
+    strangers: dict[str, int] = field(default_factory=dict)  # connections of others that were refused so far, by lane
     identities: dict[str, Identity] = field(default_factory=dict)  # of the file that servers which ran before serve, by variant
     digest: str | None = None  # SHA-256 of the file that was sent so far
     prepared: bool = False

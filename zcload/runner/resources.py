@@ -77,6 +77,7 @@ class StudyResources:
             served=self._publish(point, source),
             out=state.out,
             cautioned=state.cautioned,
+            strangers=state.strangers,
             identities=state.identities,
             replicate=self._replicate,
         )

@@ -70,11 +70,13 @@ class DocumentRoot:
             self._janitor: Worker = spawn(
                 "files", "janitor", 0, lambda control: _wait_and_remove(reader, base), [reader, self._lock], None, outlives=True
             )
-        except OSError as error:
+        except (OSError, StudyError) as error:
             os.close(self.life_line)
             if self._lock >= 0:
                 os.close(self._lock)
             shutil.rmtree(self.base, ignore_errors=True)
+            if isinstance(error, StudyError):
+                raise
             raise ConfigError(Problem(f"cannot make {self.root}: {reason_of(error)}", key="variant")) from None
         finally:
             os.close(reader)

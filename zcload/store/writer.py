@@ -91,7 +91,8 @@ class Recorder:
             path = self.directory / WINDOWS
             with suppress(OSError):  # a device, or a disk that is gone
                 os.ftruncate(self._fd, _whole_lines(self._fd))
-            raise StudyError(f"cannot write to {path}: {reason_of(error)} (what is there is readable)") from None
+            kept = " (what is there is readable)" if path.exists() else ""  # without its header it has no name yet
+            raise StudyError(f"cannot write to {path}: {reason_of(error)}{kept}") from None
 
     def discard(self) -> None:
         """Take back the file, and the directory if it is empty then."""

@@ -254,6 +254,15 @@ def test_two_that_share_a_port_take_each_other_for_strangers(visited, monkeypatc
         assert_right(connections, 2)
 
 
+def test_silent_strangers_are_bounded_while_connections_are_made(visited, monkeypatch):
+    """Of more connections without a greeting than are kept, the oldest is closed; all are counted, and ours come in."""
+    monkeypatch.setattr(module, "MOST_SILENT", 8)
+    visited(*["says nothing"] * 12)
+    with connected(Point(), 5) as connections:
+        assert connections.unauthenticated == 12
+        assert_right(connections, 5)
+
+
 def test_nobody_to_accept_is_an_error_in_time(monkeypatch, leaks):
     """Connections that never come give a StudyError that tells how many did, in the time allowed, and leave nothing open."""
     monkeypatch.setattr(module, "_TIMEOUT_S", 0.3)

@@ -115,7 +115,8 @@ def test_a_file_in_memory_is_sealed(opened):
 
 def test_a_file_that_does_not_fit_into_memory():
     """A file larger than memory is a ConfigError that tells both sizes, before a byte of it is made."""
-    with pytest.raises(ConfigError, match=r"workload.file_size: 1 PiB of files do not fit: .* of memory can be used \(choose a smaller"):
+    says = r"1 PiB of files do not fit: .* of memory can be used \(.* are free, less 256 MiB for processes\) \(choose a smaller"
+    with pytest.raises(ConfigError, match=f"workload.file_size: {says}"):
         open_source(Point(file_size=1 << 50), silent)
 
 
@@ -161,10 +162,12 @@ def faulty(number):
 @pytest.mark.parametrize(("maker", "cause"), [(deadly, "killed by SIGKILL"), (faulty, "no space left on device")])
 @pytest.mark.parametrize("where", ["memory", "dir"])
 def test_a_maker_that_fails_leaves_nothing(maker, cause, where, tmp_path, monkeypatch, leaks):
-    """A maker that is killed or runs out of room gives a ConfigError with the cause; no part of a file and no descriptor is left."""
+    """A maker that is killed is a StudyError, one that runs out of room a ConfigError with the key; nothing of the file is left open."""
     monkeypatch.setattr(payload, "block_bytes", maker)
-    with pytest.raises(ConfigError, match=f"the file could not be made: .*{cause}"):
+    with pytest.raises(StudyError if maker is deadly else ConfigError, match=f"the file could not be made: .*{cause}") as caught:
         open_source(Point(file_size=5 * BLOCK, dir=str(tmp_path) if where == "dir" else None), silent)
+    if maker is faulty:
+        assert problem_of(caught.value)[0] == ("workload.dir" if where == "dir" else "workload.file_size")
     assert os.listdir(tmp_path) == []
     assert leaks() == {}
 
@@ -468,3 +471,24 @@ def test_a_share_of_a_truncated_file_is_an_error(own, opened):
     os.truncate(own, 10_000)
     with pytest.raises(StudyError, match="the file ended at byte 10000 of 24000: it was truncated during the run"):
         mine.share_digests(((0, 5000), (5000, 24_000)), silent)
+
+
+@pytest.mark.parametrize("planted", ["zcload-{size}.dat", "zcload-{size}.dat.sha256"])
+def test_planted_links_are_not_followed(tmp_path, planted):
+    """Links that somebody has put at the names in workload.dir are replaced: the files they lead to stay as they were."""
+    victim, folder = tmp_path / "victim", tmp_path / "dir"
+    victim.write_text("precious")
+    folder.mkdir()
+    (folder / planted.format(size=BLOCK)).symlink_to(victim)
+    source = open_source(Point(file_size=BLOCK, dir=str(folder)), silent)
+    source.close()
+    assert victim.read_text() == "precious"
+    assert not any(path.is_symlink() for path in folder.iterdir())
+    assert (folder / f"zcload-{BLOCK}.dat").stat().st_size == BLOCK
+
+
+def test_a_pipe_in_the_place_of_a_note_is_not_waited_for(tmp_path):
+    """A FIFO with the name of the digest is replaced by the digest; nobody waits for its writer."""
+    os.mkfifo(tmp_path / f"zcload-{BLOCK}.dat.sha256")
+    open_source(Point(file_size=BLOCK, dir=str(tmp_path)), silent).close()
+    assert (tmp_path / f"zcload-{BLOCK}.dat.sha256").is_file()

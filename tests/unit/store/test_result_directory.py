@@ -137,6 +137,20 @@ def test_no_number_that_is_none(tmp_path):
         write_summary(tmp_path, {"value": float("inf")})
 
 
+def test_a_disk_that_is_full_before_the_header_leaves_nothing_to_read(tmp_path, monkeypatch):
+    """Where not even the header could be written, the error does not speak of anything readable, and no file is left."""
+
+    def full(fd, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(StudyError) as caught:
+        Recorder(tmp_path / "r", small()[0])
+    monkeypatch.undo()
+    assert str(caught.value) == f"cannot write to {tmp_path / 'r' / WINDOWS}: no space left on device"
+    assert os.listdir(tmp_path / "r") == []
+
+
 @pytest.fixture
 def full_disk(tmp_path, monkeypatch):
     """Return a recorder whose file is on a disk that has just become full."""

@@ -20,7 +20,7 @@ from zcload.lane.network import Network
 from zcload.model.study import Point
 
 GREETING = struct.Struct("=32sIQ")  # the lane's secret, the sender's number, the number of its transfer
-MOST_SILENT = 512  # connections without a greeting yet; ours send it at once
+_AHEAD = 4096  # how far the transfers of a sender may be ahead of one that has not come: its sockets wait in one queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,29 @@ class FreshConnector:
         """Return the numbers of sender and transfer in a whole greeting; None if it is not one of ours."""
         token, sender, transfer = GREETING.unpack(heard)
         return (sender, transfer) if hmac.compare_digest(token, self.secret) and sender < self.point.senders else None
+
+
+class Arrived:
+    """Which transfers have greeted: a greeting counts once, so that one that was overheard cannot be replayed."""
+
+    def __init__(self, senders: int) -> None:
+        self._next = [0] * senders  # all transfers of a sender before this one have come
+        self._early: list[set[int]] = [set() for _ in range(senders)]  # what came before its turn
+
+    def take(self, sender: int, transfer: int) -> bool:
+        """Note *transfer* of *sender*; return whether it may come: for the first time, and about when it is due."""
+        due, early = self._next[sender], self._early[sender]
+        if transfer != due:
+            if transfer < due or transfer > due + _AHEAD or transfer in early:
+                return False
+            early.add(transfer)
+            return True
+        due += 1
+        while early and due in early:
+            early.remove(due)
+            due += 1
+        self._next[sender] = due
+        return True
 
 
 def open_door(point: Point, congestion: str | None, network: Network) -> tuple[FreshConnector, list[socket.socket]]:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from functools import partial
 
 from zcload.lane.board import BYTES, COUNTS, ITERATIONS, LAST_NS, MAX_COUNTS, STRANGERS, TRANSFERS, Board
+from zcload.lane.connections import MOST_SILENT
 from zcload.lane.receiver import publishing
-from zcload.lane.small_files.fresh_connections import GREETING, MOST_SILENT, FreshConnector
+from zcload.lane.small_files.fresh_connections import GREETING, Arrived, FreshConnector
 from zcload.lane.small_files.transfer_plan import TransferPlan
 from zcload.lane.worker import send_message
 from zcload.sinks import SINKS, Sink
@@ -217,6 +218,7 @@ class Fresh(ReceiveLoop):
     def __init__(self, connections: list[tuple[int, socket.socket]], listener: socket.socket, connector: FreshConnector | None) -> None:
         assert connector is not None
         self._connector, self._listener = connector, listener
+        self._arrived = Arrived(connector.point.senders)
         self._staying = {sock.fileno() for _, sock in connections}
         self._silent: dict[int, tuple[socket.socket, bytes]] = {}  # connections whose greeting is incomplete
         self._poller = select.epoll()
@@ -278,7 +280,7 @@ class Fresh(ReceiveLoop):
             self._silent[fd] = sock, heard
             return None
         numbers = self._connector.read_greeting(heard) if len(heard) == GREETING.size else None
-        if numbers is None:
+        if numbers is None or not self._arrived.take(*numbers):
             state.refuse(sock)
             return None
         return sock, *numbers
