@@ -44,7 +44,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "unit/report/charts/test_load_charts.py": ("report/charts/*",),
     "unit/report/formats/test_exports.py": ("report/formats/*",),
     "unit/report/test_report.py": ("report/formats/*", "report/tables/*", "report/text/*"),
-    "unit/runner/test_runner.py": ("runner/*",),
+    "unit/runner/test_point.py": ("runner/*",),
     "unit/sinks/test_sinks.py": ("sinks/*",),
     "unit/store/test_codec.py": ("store/*", "compare/comparison.py", "report/*"),
     "unit/store/test_result_directory.py": ("store/*",),
