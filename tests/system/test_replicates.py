@@ -54,6 +54,7 @@ def wait_for_windows(tmp_path, count):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_each_replicate_is_a_process_of_its_own(tmp_path):
     """A run has at least the replicates that were asked for, each measures generations of its own, and the interval is over them."""
     run = start(tmp_path, "--max-time", "5s")
@@ -73,13 +74,14 @@ def test_each_replicate_is_a_process_of_its_own(tmp_path):
 
 def test_one_replicate_measures_in_the_process_of_the_run(tmp_path):
     """With --replicates 1 nothing is started afresh: generations have no replicate, and the summary says so with null."""
-    run = start(tmp_path, "--max-time", "3s", "--replicates", "1")
+    run = start(tmp_path, "--max-time", "1s", "--replicates", "1")
     _, errors = run.communicate(timeout=90)
     assert run.returncode == 0, errors
     assert {record["replicate"] for record in records(tmp_path, "generation")} == {None}
     assert Result.load(tmp_path / "r").summary["points"][0]["replicates"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_replicate_that_is_killed_ends_the_run(tmp_path, signum):
     """When the measuring process is killed the run ends with one line that names it, exit code 1, and a readable partial result."""
@@ -101,6 +103,7 @@ def test_a_replicate_that_is_killed_ends_the_run(tmp_path, signum):
     assert not alive
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_with_further_replicates(tmp_path):
     """A run that was interrupted is resumed with replicates whose numbers follow those it had, and keeps their windows."""
     run = start(tmp_path, "--max-time", "6s")

@@ -323,6 +323,7 @@ def test_a_header_alone():
     assert {(v["windows"], v["bytes_received"], v["status"]) for v in point["variants"]} == {(0, 0, "ok")}
 
 
+@pytest.mark.slow
 def test_every_beginning_of_a_run_has_a_summary():
     """Wherever a run was killed, what is there can be summarised, and no number is invented."""
     records = example()
