@@ -86,6 +86,7 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume the run in RESULT_DIR; with a longer --max-time measure a finished one further.")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the commands of a stored result are executed.")] = False,
     no_wait: NoWait = False,
 ) -> None:
     """Run a study, print its report and store the result."""
@@ -117,6 +118,7 @@ def run(
             host_name=host_name,
             page=not no_html,
             resume=resume,
+            yes=yes,
             wait=not no_wait,
             full=full,
         )

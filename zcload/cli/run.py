@@ -11,6 +11,7 @@ from zcload.cli.live import viewer
 from zcload.cli.output_files import PAGE, say_what_is_missing, write_page
 from zcload.cli.plan import show_plan
 from zcload.cli.report import print_report
+from zcload.cli.stored_commands import confirm_stored_commands
 from zcload.cli.study_names import save, study_of_names, with_time
 from zcload.compare.gates import ChangeGate, parse
 from zcload.compare.run_gates import check_gates, judge_run
@@ -45,6 +46,7 @@ def run_study(
     resume: bool = False,
     wait: bool,
     full: bool,
+    yes: bool = False,
 ) -> int:
     """Run the study that *names* mean and print its report; return the exit code.
 
@@ -53,6 +55,8 @@ def run_study(
     if resume:
         _check_resume(names, [*overrides, *options, *mechanisms], time, save_as, out, seed, check_windows)
         out = Path(names[0])
+    if len(names) == 1:
+        confirm_stored_commands(names[0], yes=yes, only_show=plan_only)
     given = [*overrides, *map(_own_variant, mechanisms), *(Override.of(option, key, value) for option, (key, value) in options.items())]
     if time is not None and max_time is not None:
         raise ConfigError(
