@@ -8,7 +8,7 @@ export PYTHON
 unexport PIP_USER PIP_TARGET PIP_PREFIX PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-bare test test-all check lint format lock clean environment
+.PHONY: help bench bench-bare test test-all check lint format man lock clean environment
 
 help: ## Show this list
 	@echo 'make TARGET, where TARGET is'
@@ -38,6 +38,9 @@ lint: environment ## Check format, lint and types
 format: environment ## Format the code and apply the safe fixes
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+man: environment ## Write the man page, build/zcload.1, from the help of the commands
+	@exec .venv/bin/python .ci/man.py $(ARGS)
 
 lock: ## Renew the locks (ARGS=--upgrade: newest versions)
 	@python=$$(.ci/environment --python) && exec "$$python" .ci/lock.py $(ARGS)

@@ -316,3 +316,36 @@ def test_output_into_a_closed_pipe_is_no_error(tmp_path):
         check=False,
     )
     assert "Traceback" not in done.stderr
+
+
+DEAD = """
+[study]
+name = "dead"
+baseline = "dead"
+variants = ["sendfile"]
+best_chunk = false
+[workload]
+file_size = "1MiB"
+[stop]
+max_time = "2s"
+min_generations = 2
+replicates = 1
+[[variant]]
+name = "dead"
+kind = "server"
+command = ["sh", "-c", "exit 3"]
+"""
+
+
+@pytest.mark.serial
+def test_a_failed_start_prints_its_error_alone(tmp_path):
+    """A run that measured nothing prints no report and writes no page: its last line is the error, its last event too."""
+    (tmp_path / "dead.toml").write_text(DEAD)
+    done = zcload("run", "dead.toml", "--out", "r", "--no-wait", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].startswith("zcload: error: the baseline failed: server dead")
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["summary.json", "windows.jsonl"]
+    streamed = zcload("run", "dead.toml", "--out", "s", "--no-wait", "--json-stream", cwd=tmp_path)
+    events = [json.loads(line) for line in streamed.stdout.splitlines()]
+    assert [event["event"] for event in events[-2:]] == ["summary", "error"]
+    assert (events[-1]["type"], events[-1]["exit_code"]) == ("StudyError", 1)

@@ -9,8 +9,26 @@ import typer
 
 from zcload import __version__
 from zcload.cli import completion
-from zcload.cli.options import Chunk, Full, Mechanism, NoHtml, NoProgress, NoWait, OutDirectory, OutFile, Seed, Set, SeveralNew, SummaryJson
-from zcload.report import FORMATS
+from zcload.cli.options import (
+    Chunk,
+    Contenders,
+    FailIfUnproven,
+    Full,
+    Mechanism,
+    NoHtml,
+    NoProgress,
+    NoWait,
+    OutDirectory,
+    OutFile,
+    ReportFormat,
+    Results,
+    Seed,
+    Set,
+    SeveralNew,
+    StudyName,
+    SummaryJson,
+    Via,
+)
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -38,21 +56,8 @@ def root(
 
 @app.command()
 def run(
-    config: Annotated[
-        str,
-        typer.Argument(
-            metavar="CONFIG|RESULT_DIR",
-            autocompletion=completion.studies,
-            help="Run this: a config file, the name of a shipped config (smoke, servers/nginx), a stored result, "
-            "or the baseline, the first of the mechanisms to compare.",
-        ),
-    ],
-    mechanisms: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="MECHANISM", autocompletion=completion.mechanisms, help="Compare these mechanisms with the first one; without a config."
-        ),
-    ] = None,
+    config: StudyName,
+    mechanisms: Contenders = None,
     out: OutDirectory = None,
     set_: Set = None,
     file: Annotated[str | None, typer.Option(metavar="FILE", help="Send this file instead of one that zcload makes.")] = None,
@@ -77,8 +82,10 @@ def run(
             help="Exit with 3 if proven against the baseline: 'total_cpu_s_per_gb > -20%' (repeatable).",
         ),
     ] = None,
-    fail_if_unproven: Annotated[bool, typer.Option("--fail-if-unproven", help="Also if a gate can be proven neither way.")] = False,
-    json_stream: Annotated[bool, typer.Option("--json-stream", help="Print a line of JSON an event on stdout, the summary last.")] = False,
+    fail_if_unproven: FailIfUnproven = False,
+    json_stream: Annotated[
+        bool, typer.Option("--json-stream", help="Print a line of JSON an event on stdout: progress, summary, error.")
+    ] = False,
     check_windows: Annotated[bool, typer.Option("--check-windows", help="Also measure windows of 2 s and compare.")] = False,
     full: Full = False,
     host_name: Annotated[bool, typer.Option("--host-name", help="Store this host's name in the result.")] = False,
@@ -207,14 +214,7 @@ def send(
     address: Annotated[
         str, typer.Argument(metavar="[HOST:PORT]", help="Send to the `zcload receive` at this address [default port: 10000].")
     ] = "127.0.0.1:10000",
-    via: Annotated[
-        str,
-        typer.Option(
-            metavar="MECHANISM",
-            autocompletion=completion.mechanisms,
-            help="Send with MECHANISM (see `zcload mechanisms`), or compare several: read_send,sendfile.",
-        ),
-    ] = "sendfile",
+    via: Via = "sendfile",
     chunk: Annotated[str, typer.Option(help="Send this much in one call.")] = "256KiB",
     repeat: Annotated[int, typer.Option(metavar="N", help="Send it N times through each mechanism, in turn, and print the medians.")] = 1,
     no_digest: Annotated[bool, typer.Option("--no-digest", help="Do not verify the bytes with SHA-256.")] = False,
@@ -240,13 +240,8 @@ def send(
 
 @app.command()
 def report(
-    results: Annotated[
-        list[Path], typer.Argument(metavar="RESULT...", help="Render these result directories, summary.json or windows.jsonl files.")
-    ],
-    format: Annotated[
-        str,
-        typer.Option(autocompletion=completion.formats, help=f"Write this format: {', '.join(FORMATS)}; svg or png: each chart as a file."),
-    ] = "table",
+    results: Results,
+    format: ReportFormat = "table",
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout; for svg and png to this directory.")] = None,
     chart: Annotated[list[str] | None, typer.Option(help="Write only this chart; with svg and png (repeatable).")] = None,
     with_: Annotated[
@@ -266,15 +261,15 @@ def report(
 
 @app.command(cls=SeveralNew)
 def compare(
-    base: Annotated[list[Path], typer.Argument(metavar="BASE...", help="Compare with these results.")],
-    new: Annotated[list[Path] | None, typer.Option("--new", metavar="NEW", help="Judge these results.")] = None,
+    base: Annotated[list[Path], typer.Argument(metavar="BASE...", autocompletion=completion.results, help="Compare with these results.")],
+    new: Annotated[
+        list[Path] | None, typer.Option("--new", metavar="NEW", autocompletion=completion.results, help="Judge these results.")
+    ] = None,
     fail_if: Annotated[
         list[str] | None,
         typer.Option("--fail-if", metavar="GATE", help="Exit with 3 if proven: 'sendfile: sender_cpu_s_per_gb > +5%' (repeatable)."),
     ] = None,
-    fail_if_unproven: Annotated[
-        bool, typer.Option("--fail-if-unproven", help="Exit with 3 too if a gate can be proven neither way.")
-    ] = False,
+    fail_if_unproven: FailIfUnproven = False,
     allow: Annotated[list[str] | None, typer.Option("--allow", metavar="KEY", help="Compare even though KEY differs (repeatable).")] = None,
     run_spread: Annotated[
         str | None,
@@ -306,7 +301,9 @@ def compare(
 
 @app.command()
 def history(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="List the results in DIR and below it.")] = Path("results"),
+    directory: Annotated[
+        Path, typer.Argument(metavar="[DIR]", autocompletion=completion.directories, help="List the results in DIR and below it.")
+    ] = Path("results"),
     metric: Annotated[
         str | None, typer.Option(autocompletion=completion.metrics, help="Show this metric from run to run instead of the list of results.")
     ] = None,

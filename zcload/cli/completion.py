@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 
 def studies(incomplete: str) -> list[str]:
-    """Return what `zcload run` may begin with: shipped configs, mechanisms, and files and results below the path typed so far."""
+    """Return what `zcload run` may begin with: configs and results below the path typed so far, shipped configs, mechanisms."""
+    from zcload.config.source import SUFFIXES
+
+    return _paths(incomplete, SUFFIXES) + configs(incomplete) + mechanisms(incomplete)
+
+
+def results(incomplete: str) -> list[str]:
+    """Return the results below the path typed so far, and the directories and files that may hold or be one."""
+    return _paths(incomplete, (".json", ".jsonl"))
+
+
+def directories(incomplete: str) -> list[str]:
+    """Return the directories below the path typed so far."""
+    return [path for path in _paths(incomplete, ()) if path.endswith("/")]
+
+
+def _paths(incomplete: str, suffixes: Collection[str]) -> list[str]:
+    """Return what begins so: results, other directories with a slash at the end, and files with one of *suffixes*."""
     from glob import escape, glob
     from pathlib import Path
 
-    from zcload.config.source import SUFFIXES
-    from zcload.store.reader import WINDOWS
+    from zcload.store.reader import SUMMARY, WINDOWS
 
     found = []
     for path in sorted(map(Path, glob(f"{escape(incomplete)}*"))):
         if path.is_dir():
-            found.append(str(path) if (path / WINDOWS).exists() else f"{path}/")
-        elif path.suffix in SUFFIXES:
+            found.append(str(path) if any((path / name).exists() for name in (WINDOWS, SUMMARY)) else f"{path}/")
+        elif path.suffix in suffixes:
             found.append(str(path))
-    return found + configs(incomplete) + mechanisms(incomplete)
+    return found
 
 
 def configs(incomplete: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zcload.cli.streams import SafeStream
 from zcload.model.printable import printable
 from zcload.model.progress import Progress, Viewer, nobody
-from zcload.model.units import human_duration
+from zcload.model.units import counted, human_duration
 from zcload.report.text.figures import percent
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ def viewer(wanted: bool) -> Iterator[Viewer]:
         with Live(console=Console(file=file), auto_refresh=False, transient=True) as live:
             yield _Screen(live)
     else:
-        yield _LineView()
+        view = _LineView()
+        yield view
+        view.fold()
 
 
 class _Screen:
@@ -75,14 +77,26 @@ def _table(progress: Progress, elapsed_s: float) -> Table:
 
 
 class _LineView:
-    """One line when a phase begins, for logs."""
+    """One line when a phase begins, for logs. Phases that were there before, also in turn, are counted: one line for all of them."""
 
     def __init__(self) -> None:
-        self._last = ""
+        self._last, self._shown, self._repeated = "", set[str](), 0
 
     def __call__(self, progress: Progress) -> None:
         point = f" (point {progress.point + 1} of {progress.points})" if progress.points > 1 else ""
         line = f"zcload: {progress.phase}{point}"
-        if line != self._last:
-            self._last = line
-            print(line, file=sys.stderr, flush=True)
+        if line == self._last:
+            return
+        self._last = line
+        if line in self._shown:
+            self._repeated += 1
+            return
+        self.fold()
+        self._shown.add(line)
+        print(line, file=sys.stderr, flush=True)
+
+    def fold(self) -> None:
+        """Print how many lines were left out since the last one."""
+        if self._repeated:
+            print(f"zcload: {counted(self._repeated, 'line')} like those above", file=sys.stderr, flush=True)
+        self._repeated = 0

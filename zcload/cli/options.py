@@ -1,4 +1,4 @@
-"""The options that several commands share, each declared once."""
+"""Options and arguments that several commands share, each declared once, and those that need more than a line."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
+
+from zcload.cli import completion
+from zcload.report import FORMATS
 
 OutDirectory = Annotated[
     Path | None, typer.Option("--out", help="Store the result in this directory [default: results/<utc time>-<study name>].")
@@ -23,6 +26,48 @@ Mechanism = Annotated[
     list[str] | None, typer.Option(metavar="FILE.py:Class", help="Also compare this mechanism of your own (repeatable); see zcload init.")
 ]
 Chunk = Annotated[str | None, typer.Option("--chunk", metavar="SIZE", help="Send this much in one call: 64KiB.")]
+
+
+FailIfUnproven = Annotated[bool, typer.Option("--fail-if-unproven", help="Exit with 3 too if a gate can be proven neither way.")]
+StudyName = Annotated[
+    str,
+    typer.Argument(
+        metavar="CONFIG|RESULT_DIR",
+        autocompletion=completion.studies,
+        help="Run this: a config file, the name of a shipped config (smoke, servers/nginx), a stored result, "
+        "or the baseline, the first of the mechanisms to compare.",
+    ),
+]
+Contenders = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="MECHANISM", autocompletion=completion.mechanisms, help="Compare these mechanisms with the first one; without a config."
+    ),
+]
+Via = Annotated[
+    str,
+    typer.Option(
+        metavar="MECHANISM",
+        autocompletion=completion.mechanisms,
+        help="Send with MECHANISM (see `zcload mechanisms`), or compare several: read_send,sendfile.",
+    ),
+]
+Results = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RESULT...",
+        autocompletion=completion.results,
+        help="Render these result directories, summary.json or windows.jsonl files.",
+    ),
+]
+ReportFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        autocompletion=completion.formats,
+        help=f"Write this format: {', '.join(FORMATS)}; svg or png: each chart as a file.",
+    ),
+]
 
 
 class SeveralNew(TyperCommand):

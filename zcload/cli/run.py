@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from zcload.cli.json_stream import streaming, summary_event
+from zcload.cli.json_stream import errors_as_events, streaming, summary_event
 from zcload.cli.live import viewer
 from zcload.cli.output_files import PAGE, say_what_is_missing, write_page
 from zcload.cli.plan import show_plan
@@ -52,45 +52,50 @@ def run_study(
 
     *options* are the keys and values that options of their own have set, by option. *mechanisms* are classes in files, each a variant.
     """
-    if resume:
-        _check_resume(names, [*overrides, *options, *mechanisms], time, save_as, out, seed, check_windows)
-        out = Path(names[0])
-    if len(names) == 1:
-        confirm_stored_commands(names[0], yes=yes, only_show=plan_only)
-    given = [*overrides, *map(_own_variant, mechanisms), *(Override.of(option, key, value) for option, (key, value) in options.items())]
-    if time is not None and max_time is not None:
+    if json_stream and as_json:
         raise ConfigError(
-            Problem(
-                "cannot be combined with --max-time",
-                key="--time",
-                remedy="leave one out: --time is for all points together, --max-time for each",
-            )
+            Problem("cannot be combined with --json", key="--json-stream", remedy="leave out --json: the stream has the summary")
         )
-    if max_time is not None:
-        key = "crossover.max_time" if study_of_names(names, given).crossover else "stop.max_time"
-        given.append(Override.of("--max-time", key, max_time))
-    study, given = with_time(names, given, time)
-    if save_as is not None:
-        save(names, given, save_as)
-        print(f"wrote {save_as}; run it again with: zcload run {save_as}", file=sys.stderr)
-    return carry_out(
-        study,
-        out=out,
-        plan_only=plan_only,
-        as_json=as_json,
-        show_progress=show_progress,
-        seed=seed,
-        strict=strict,
-        gates=gates,
-        fail_if_unproven=fail_if_unproven,
-        json_stream=json_stream,
-        check_windows=check_windows,
-        host_name=host_name,
-        page=page,
-        resume=resume,
-        wait=wait,
-        full=full,
-    )
+    with errors_as_events(json_stream):
+        if resume:
+            _check_resume(names, [*overrides, *options, *mechanisms], time, save_as, out, seed, check_windows)
+            out = Path(names[0])
+        if len(names) == 1:
+            confirm_stored_commands(names[0], yes=yes, only_show=plan_only)
+        given = [*overrides, *map(_own_variant, mechanisms), *(Override.of(option, key, value) for option, (key, value) in options.items())]
+        if time is not None and max_time is not None:
+            raise ConfigError(
+                Problem(
+                    "cannot be combined with --max-time",
+                    key="--time",
+                    remedy="leave one out: --time is for all points together, --max-time for each",
+                )
+            )
+        if max_time is not None:
+            key = "crossover.max_time" if study_of_names(names, given).crossover else "stop.max_time"
+            given.append(Override.of("--max-time", key, max_time))
+        study, given = with_time(names, given, time)
+        if save_as is not None:
+            save(names, given, save_as)
+            print(f"wrote {save_as}; run it again with: zcload run {save_as}", file=sys.stderr)
+        return carry_out(
+            study,
+            out=out,
+            plan_only=plan_only,
+            as_json=as_json,
+            show_progress=show_progress,
+            seed=seed,
+            strict=strict,
+            gates=gates,
+            fail_if_unproven=fail_if_unproven,
+            json_stream=json_stream,
+            check_windows=check_windows,
+            host_name=host_name,
+            page=page,
+            resume=resume,
+            wait=wait,
+            full=full,
+        )
 
 
 def _own_variant(name: str) -> Override:
@@ -186,13 +191,15 @@ def carry_out(
                 raise
             result, error = caught.result, caught
     print(f"result: {result.directory}", file=sys.stderr)
-    page = page and result.directory is not None
+    # Of a start that failed there is nothing to show but its error.
+    measured = error is None or any(point["generations"] for point in result.summary["points"])
+    page = page and measured and result.directory is not None
     if page:
         print(f"report: {result.directory}/{PAGE}", file=sys.stderr)
         say_what_is_missing()
     if json_stream or as_json:
         print(summary_event(result) if json_stream else renderer("json")([result]), end="", flush=True)
-    else:
+    elif measured:
         print_report([result], full)
     if page and result.directory is not None:  # last: nobody waits for the answer, and it stays right above the prompt
         write_page(result, result.directory)

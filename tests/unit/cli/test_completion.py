@@ -40,12 +40,38 @@ def test_a_study_is_a_file_a_result_or_a_name(tmp_path, monkeypatch):
     assert set(completion.studies("ngin")) == {"servers/nginx", "servers/nginx-rate"}
 
 
+def test_results_and_directories_are_completed(tmp_path, monkeypatch):
+    """`zcload report` and `zcload compare` complete results and what may hold them, `zcload history` directories."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("ra", "rb", "rc"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "ra" / "windows.jsonl").touch()
+    (tmp_path / "rb" / "summary.json").touch()
+    (tmp_path / "rd.json").touch()
+    (tmp_path / "re.toml").touch()
+    assert completion.results("r") == ["ra", "rb", "rc/", "rd.json"]
+    assert completion.directories("r") == ["rc/"]
+    assert completion.results("ra/") == ["ra/windows.jsonl"]
+
+
+@pytest.mark.parametrize("words", ["zcload report res", "zcload compare res", "zcload compare x --new res", "zcload history res"])
+def test_the_shell_gets_results(words, tmp_path):
+    """Bash's completion offers the directories where results are, for every command that reads them."""
+    (tmp_path / "results").mkdir()
+    assert "results/" in completed(words, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [("zcload send f --via sendf", "sendfile"), ("zcload run smo", "smoke"), ("zcload report r --format open", "openmetrics")],
 )
 def test_the_shell_gets_the_names(words, expected, tmp_path):
     """Bash's completion of the command offers the names."""
+    assert expected in completed(words, tmp_path)
+
+
+def completed(words, directory):
+    """Return what bash offers for the last of *words*, typed in *directory*."""
     environment = {**os.environ, "_ZCLOAD_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
-    done = subprocess.run([sys.executable, "-m", "zcload"], env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert expected in done.stdout.split()
+    done = subprocess.run([sys.executable, "-m", "zcload"], env=environment, capture_output=True, text=True, check=False, cwd=directory)
+    return done.stdout.split()

@@ -1,0 +1,33 @@
+"""What the live view prints where there is no terminal."""
+
+from __future__ import annotations
+
+from zcload.cli.live import viewer
+from zcload.model.progress import Progress
+
+
+def lines(capsys, *phases):
+    """Return the lines that the view prints for *phases*, each a text or (text, point of 2)."""
+    with viewer(True) as view:
+        for phase in phases:
+            view(Progress(phase) if isinstance(phase, str) else Progress(phase[0], point=phase[1], points=2))
+    return capsys.readouterr().err.splitlines()
+
+
+def test_a_phase_is_one_line(capsys):
+    """However often a phase reports, it is one line."""
+    assert lines(capsys, "sending", "sending", "sending") == ["zcload: sending"]
+
+
+def test_phases_that_take_turns_are_folded(capsys):
+    """Phases that alternate are shown once each, with the number of lines left out before the next new one and at the end."""
+    turns = ["sending", "digesting the file"] * 3
+    shown = ["zcload: sending", "zcload: digesting the file", "zcload: 4 lines like those above"]
+    assert lines(capsys, *turns) == shown
+    assert lines(capsys, *turns, "evaluating") == [*shown, "zcload: evaluating"]
+
+
+def test_points_in_turn_are_folded(capsys):
+    """The points of a study take turns for many rounds: each is shown once."""
+    found = lines(capsys, *[("measuring", point) for _ in range(5) for point in (0, 1)])
+    assert found == ["zcload: measuring (point 1 of 2)", "zcload: measuring (point 2 of 2)", "zcload: 8 lines like those above"]
