@@ -9,13 +9,13 @@ from itertools import cycle, islice, product
 import psutil
 import pytest
 from support.namespaces import held_by_us
+from support.own_memory import status_bytes
 
 from zcload.errors import ConfigError
 from zcload.lane.network import open_network
 from zcload.lane.placement import Placement
 from zcload.lane.rest import wait_for_rest
 from zcload.lane.set_up import set_up
-from zcload.linux import memory
 from zcload.mechanisms import MECHANISMS
 from zcload.model.study import Point, Variant
 from zcload.sinks import SINKS
@@ -58,7 +58,7 @@ def run_lane(mechanism, sink, file, network=None, chunk=1 << 16):
 
 def locked():
     """Return what this process has pinned and locked, in bytes; what its user has is seen by the limit of the test below."""
-    return [memory.status_bytes("VmPin"), memory.status_bytes("VmLck")]
+    return [status_bytes("VmPin"), status_bytes("VmLck")]
 
 
 @pytest.mark.slow
