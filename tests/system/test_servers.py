@@ -394,7 +394,18 @@ install = "pip install such"
 def test_a_study_with_servers(tmp_path):
     """A real server, one that dies and two that lack something become one result: measured and compared, failed, skipped; exit code 1."""
     (tmp_path / "s.toml").write_text(STUDY)
-    command = [sys.executable, "-m", "zcload", "run", "--no-wait", str(tmp_path / "s.toml"), "--out", str(tmp_path / "r"), "--no-progress"]
+    command = [
+        sys.executable,
+        "-m",
+        "zcload",
+        "run",
+        "--full",
+        "--no-wait",
+        str(tmp_path / "s.toml"),
+        "--out",
+        str(tmp_path / "r"),
+        "--no-progress",
+    ]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 1, run.stderr
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())

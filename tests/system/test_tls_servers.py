@@ -120,7 +120,18 @@ command = ["{python}", "{dir}/server.py"]
 def test_a_study_with_a_server_over_tls(tmp_path):
     """A server over TLS is measured beside a plain mechanism, and the report says what was spoken."""
     (tmp_path / "s.toml").write_text(TLS_STUDY % HTTPS)
-    command = [sys.executable, "-m", "zcload", "run", "--no-wait", str(tmp_path / "s.toml"), "--out", str(tmp_path / "r"), "--no-progress"]
+    command = [
+        sys.executable,
+        "-m",
+        "zcload",
+        "run",
+        "--full",
+        "--no-wait",
+        str(tmp_path / "s.toml"),
+        "--out",
+        str(tmp_path / "r"),
+        "--no-progress",
+    ]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stderr
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
