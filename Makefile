@@ -8,7 +8,7 @@ export PYTHON
 unexport PIP_USER PIP_TARGET PIP_PREFIX PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-bare test test-all check lint format man lock clean environment
+.PHONY: help bench bench-bare test test-all test-nightly check lint format man lock clean environment
 
 help: ## Show this list
 	@echo 'make TARGET, where TARGET is'
@@ -26,6 +26,9 @@ test: environment ## Run the tests that need no long load; ARGS=--rewrite-golden
 
 test-all: environment ## Run all tests, the slow ones too, as CI does
 	@exec .venv/bin/python .ci/test.py --all $(ARGS)
+
+test-nightly: environment ## Run the generated sets of faults, which take an hour
+	@exec .venv/bin/python .ci/test.py --nightly $(ARGS)
 
 check: lint ## Everything a change must pass: format, lint, types, all tests
 	@$(MAKE) --no-print-directory test-all

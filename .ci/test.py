@@ -1,6 +1,6 @@
 """Run the tests: first those that can share the machine, side by side, then those marked `serial`, alone; sum both up in one line.
 
-With --all first, those marked `slow` too.
+With --all first, those marked `slow` too; with --nightly first, those marked `nightly` only.
 """
 
 import signal
@@ -18,6 +18,7 @@ PHASES = {
     "side by side": ("not serial", ["-n", "auto", "--dist", "worksteal"]),
     "one at a time": ("serial", ["-n", "0"]),
 }
+CHOICES = {"--all": "not nightly", "--nightly": "nightly"}
 COMPLETE = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
 WORDS = {"failed": "failed", "passed": "passed", "skipped": "skipped", "xfailed": "xfailed", "error": "errors"}  # pytest's, in its order
 
@@ -45,14 +46,14 @@ def outcome(case: ElementTree.Element) -> str:
 
 def main(arguments: list[str]) -> int:
     """Run both phases, each with *arguments* added, and return one exit code for the two."""
-    everything = arguments[:1] == ["--all"]
-    arguments = arguments[1:] if everything else arguments
+    which = next((chosen for option, chosen in CHOICES.items() if arguments[:1] == [option]), "not slow and not nightly")
+    arguments = arguments[1:] if arguments[:1] and arguments[0] in CHOICES else arguments
     started = time.monotonic()
     totals: Counter[str] = Counter()
     codes = []
     with tempfile.TemporaryDirectory() as folder:
         for title, (marks, options) in PHASES.items():
-            marks = marks if everything else f"{marks} and not slow"
+            marks = f"{marks} and {which}"
             print(f"Tests that run {title}:", flush=True)
             record = Path(folder, f"{title}.xml")
             codes.append(run_pytest(["-m", marks, *options, f"--junitxml={record}", *arguments]))
