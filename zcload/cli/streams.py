@@ -43,7 +43,9 @@ def finish(code: int) -> int:
     # A reader that has left (head, a pager) has seen what it wanted.
     if error is None or error.errno == errno.EPIPE:
         return code
-    print(f"zcload: error: stdout: {(error.strerror or str(error)).lower()}: the output is not complete", file=sys.stderr)
+    from zcload.errors import reason_of
+
+    print(f"zcload: error: stdout: {reason_of(error)}: the output is not complete", file=sys.stderr)
     return code or 1
 
 
