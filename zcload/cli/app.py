@@ -272,15 +272,11 @@ def compare(
     fail_if_unproven: FailIfUnproven = False,
     allow: Annotated[list[str] | None, typer.Option("--allow", metavar="KEY", help="Compare even though KEY differs (repeatable).")] = None,
     run_spread: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PERCENT", help="Assume this spread between runs of the same study, with under 3 results a side [default: 2.5%]."
-        ),
+        str | None, typer.Option(metavar="PERCENT", help="Assume this spread between runs, with under 3 results a side [default: 2.5%].")
     ] = None,
-    margin: Annotated[
-        str | None, typer.Option(metavar="PERCENT", help="Treat smaller changes as no change [default: the study's].")
-    ] = None,
+    margin: Annotated[str | None, typer.Option(metavar="PERCENT", help="Treat smaller changes as none [default: the study's].")] = None,
     format: Annotated[str, typer.Option(help="Write this format: table, markdown or json.")] = "table",
+    full: Annotated[bool, typer.Option("--full", help="Show every metric, what else differs, and how it was compared.")] = False,
     out: OutFile = None,
 ) -> None:
     """Compare stored results with others, point by point; exit with 3 when a gate trips."""
@@ -296,6 +292,7 @@ def compare(
         margin=margin,
         format=format,
         out=out,
+        full=full,
     )
 
 

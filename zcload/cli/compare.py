@@ -25,12 +25,13 @@ def run_compare(
     margin: str | None,
     format: str,
     out: Path | None,
+    full: bool = False,
 ) -> None:
     """Compare and print; raises ConfigError, and GateTripped when a gate says so."""
     from zcload.compare import gates
     from zcload.compare.change import RUN_SPREAD
     from zcload.compare.comparison import compare
-    from zcload.compare.render import FORMATS
+    from zcload.compare.render import FORMATS, as_full_table
 
     if not new:
         raise ConfigError(Problem("missing: the results to judge", key="--new", remedy="zcload compare BASE... --new NEW..."))
@@ -47,7 +48,7 @@ def run_compare(
         margin=None if margin is None else _fraction(margin, "--margin"),
     )
     judged = gates.judge(parsed, found)
-    put(FORMATS[format](found, judged), out)
+    put((as_full_table if full and format == "table" else FORMATS[format])(found, judged), out)
     bad = gates.tripped(judged, fail_if_unproven)
     if bad:
         raise GateTripped("\n".join(_describe(j) for j in bad))

@@ -5,19 +5,37 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from zcload.compare.comparison import Comparison
 from zcload.compare.gates import Judged
 from zcload.compare.tables import shown
-from zcload.report.formats.markdown import plain
+from zcload.report.formats.markdown import folded, plain
 from zcload.report.formats.terminal import wrap
 from zcload.report.tables.table import Table
 
+MORE = "More: --full (every metric, what else differs, how it was compared)"
+_SENTENCES, _ROWS, _LINES = 6, 12, 4  # on one screen
 Renderer = Callable[[Comparison, Sequence[Judged]], str]
 
 
 def as_table(found: Comparison, judged: Sequence[Judged]) -> str:
-    """Render for a terminal."""
+    """Render for a terminal: the answer first, then what decides it, on one screen."""
+    said = shown(found, judged)
+    parts = [said.title, "\n".join(map(wrap, _first(said.answer, _SENTENCES)))]
+    if said.gates:
+        parts.append(_drawn(said.gates))
+    if said.headline:
+        table = replace(said.headline, rows=_first_rows(said.headline.rows))
+        parts.append(_drawn(table))
+    differs = [f"differs: {row[0]}, {row[1]} against {row[2]}" for row in said.differences.rows] if said.differences else []
+    parts.append("\n".join(map(wrap, [*_first(differs, _LINES), *_first(said.notes[2:], _LINES)])))
+    parts.append(MORE)
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def as_full_table(found: Comparison, judged: Sequence[Judged]) -> str:
+    """Render for a terminal, with every metric that a report shows, what differs, and how it was compared."""
     said = shown(found, judged)
     parts = [said.title, "\n".join(map(wrap, said.answer))]
     if said.gates:
@@ -31,20 +49,32 @@ def as_table(found: Comparison, judged: Sequence[Judged]) -> str:
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
+def _first(lines: Sequence[str], most: int) -> list[str]:
+    """Return at most so many of *lines*; the last then says how many are left out."""
+    return list(lines) if len(lines) <= most else [*lines[: most - 1], f"... {len(lines) - most + 1} more"]
+
+
+def _first_rows(rows: list[list[str]]) -> list[list[str]]:
+    if len(rows) <= _ROWS:
+        return rows
+    return [*rows[: _ROWS - 1], [f"... {len(rows) - _ROWS + 1} more", *[""] * (len(rows[0]) - 1)]]
+
+
 def as_markdown(found: Comparison, judged: Sequence[Judged]) -> str:
-    """Render as GitHub-flavoured Markdown: what decides above, the rest folded."""
+    """Render as GitHub-flavoured Markdown that fits a comment: the answer, the gates and the headline; the rest is folded."""
     said = shown(found, judged)
-    parts = [f"## {plain(said.title)}", "\n".join(f"- {plain(line)}" for line in said.answer)]
-    if said.gates:
-        parts.append(_marked(said.gates))
+    parts = [f"## {plain(said.title)}", "\n".join(f"- {plain(line)}" for line in _first(said.answer, _SENTENCES))]
+    parts += [_marked(table) for table in (said.gates, said.headline) if table]
+    if len(said.answer) > _SENTENCES:
+        parts.append(folded("The answer in full", "\n".join(f"- {plain(line)}" for line in said.answer)))
+    figures = []
     for name, tables in said.points:
-        parts += [f"### {plain(name)}"] if len(said.points) > 1 else []
-        parts += [_marked(table) for table in tables[:1]]
-        parts += [f"<details><summary>{plain(table.title)}</summary>\n\n{_marked(table, '')}\n\n</details>" for table in tables[1:]]
+        figures += [f"### {plain(name)}"] if len(said.points) > 1 else []
+        figures += [_marked(table) for table in tables]
+    parts.append(folded("Every metric", "\n\n".join(figures)))
     if said.differences:
-        parts.append(_marked(said.differences))
-    facts = "\n".join(f"- {plain(line)}" for line in said.notes)
-    parts.append(f"<details><summary>How it was compared</summary>\n\n{facts}\n\n</details>")
+        parts.append(folded(said.differences.title, _marked(said.differences, "")))
+    parts.append(folded("How it was compared", "\n".join(f"- {plain(line)}" for line in said.notes)))
     return "\n\n".join(filter(None, parts)) + "\n"
 
 

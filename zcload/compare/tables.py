@@ -25,6 +25,7 @@ class Shown:
     title: str
     answer: list[str]
     gates: Table | None
+    headline: Table | None
     points: list[tuple[str, list[Table]]]
     differences: Table | None
     notes: list[str]
@@ -48,6 +49,7 @@ def shown(found: Comparison, judged: Sequence[Judged]) -> Shown:
         f"{' '.join(found.new)} against {' '.join(found.base)}",
         _answer(found),
         _gates(judged) if judged else None,
+        _headline(found),
         [(name, [t for t in (_relative(found, name), _absolute(found, name)) if t.rows]) for name in names],
         _differences(found),
         _notes(found),
@@ -67,6 +69,26 @@ def _answer(found: Comparison) -> list[str]:
             why = f" ({row.reason})" if row.reason else ""
             lines.append(f"{what} {row.verdict}{why}, {change_text(row.change_percent)} against the base.")
     return lines
+
+
+def _headline(found: Comparison) -> Table | None:
+    """Return the headline's change of every variant at every point: the one table of the short form."""
+    rows = [row for row in found.rows if row.relative and row.headline and row.base is not None]
+    several = len({row.point for row in rows}) > 1
+    cells = [
+        [
+            *([row.point] if several else []),
+            row.variant,
+            _number(row.base),
+            _number(row.new),
+            change_text(row.change_percent),
+            _verdict(row),
+        ]
+        for row in rows
+    ]
+    metric = METRICS[rows[0].metric].label if rows else ""
+    headers = [*(["point"] if several else []), "variant", "base", "new", "change", "verdict"]
+    return Table(f"{metric}, as a ratio to the baseline's", headers, cells) if cells else None
 
 
 def _gates(judged: Sequence[Judged]) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zcload.analysis.servers import server_cautions, server_facts
+from zcload.model.metrics import TOTAL_CPU_S_PER_GB as TOTAL
 from zcload.report.tables.servers import sentences, state, traced
 
 
@@ -58,23 +59,23 @@ def test_one_source_is_held_to_nothing(generation):
 def test_the_words_for_what_a_server_adds(tls, other, words):
     """What a server costs over another variant is named by what it has and that one has not."""
     saving = {"estimate": -20.0, "low": -30.0, "high": -10.0}
-    over = {"variant": "a", "baseline": "b", "headline": True, "verdict": "costs", "saving_percent": saving}
+    over = {"variant": "a", "baseline": "b", "metric": TOTAL, "verdict": "costs", "saving_percent": saving}
     variants = [{"name": "a", "server": server_facts([said(tls=tls)])}, {"name": "b", "server": other}]
-    (line,) = sentences({"comparisons_over": [over], "variants": variants}, "both ends'")
+    (line,) = sentences({"comparisons_over": [over], "variants": variants}, "both ends'", TOTAL)
     assert line.endswith(f": {words}.")
 
 
 def test_servers_that_are_alike_share_a_sentence():
     """Servers that add to the same mechanism are one sentence, and so are those that moved the payload with the same calls."""
     saving = {"estimate": -20.0, "low": -30.0, "high": -10.0}
-    over = [{"variant": name, "baseline": "b", "headline": True, "verdict": "costs", "saving_percent": saving} for name in ("a", "c", "d")]
+    over = [{"variant": name, "baseline": "b", "metric": TOTAL, "verdict": "costs", "saving_percent": saving} for name in ("a", "c", "d")]
     over[2]["verdict"] = "no difference"
     variants = [{"name": "b", "server": None}]
     for name, moved in (("a", "sendfile"), ("c", "sendfile"), ("d", None), ("e", "sendfile")):
         variants.append({"name": name, "status": "ok", "server": server_facts([said()]), "traced": {"moved": moved, "reason": "no strace"}})
     point = {"comparisons_over": over, "variants": variants}
     first = "a does the work of b for +20 % (10..30) of both ends' CPU per GB"
-    assert sentences(point, "both ends'") == [
+    assert sentences(point, "both ends'", TOTAL) == [
         f"{first}, c for +20 % (10..30): what HTTP and the server add.",
         "d" + first[1:] + ": no difference.",
     ]

@@ -12,7 +12,7 @@ from zcload.compare import gates
 from zcload.compare.change import Figure, change, figure
 from zcload.compare.comparison import FEW, compare
 from zcload.compare.differences import setting_of
-from zcload.compare.render import FORMATS
+from zcload.compare.render import FORMATS, MORE
 from zcload.compare.tables import shown
 from zcload.errors import ConfigError
 from zcload.store.reader import Result
@@ -306,6 +306,18 @@ def test_golden_comparison(name, file, golden):
     """A comparison is the same text as ever: a change of it is meant, and seen in the difference of its golden file."""
     golden(GOLDEN / file, FORMATS[name](*stored()))
     assert set(FORMATS) == {"table", "markdown", "json"}
+
+
+def test_the_short_form_fits_a_screen():
+    """Of a sweep of thirty points the terminal's form has the answer first and at most 40 lines, and says what is left out."""
+    points = [point({("sendfile", HEADLINE): 0.5}, name=f"chunk={i}KiB", chunk_bytes=1024 * i) for i in range(1, 31)]
+    text = FORMATS["table"](compare([run(*points)], [run(*points)]), [])
+    assert len(text.splitlines()) <= 40
+    assert text.splitlines()[2].strip().startswith("chunk=1KiB: sendfile, both ends' CPU")
+    assert "... 25 more" in text
+    assert text.rstrip().endswith(MORE)
+    markdown = FORMATS["markdown"](compare([run(*points)], [run(*points)]), [])
+    assert len(markdown.partition("<details>")[0].splitlines()) <= 50
 
 
 def test_markdown_is_not_markup():

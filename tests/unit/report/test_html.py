@@ -69,7 +69,17 @@ def test_the_page_says_all_that_the_summary_says(page):
         assert " ".join(line.split()) in text
     assert "6 generations, 14 blocks" in text
     order = [
-        text.index(word) for word in ("The answer", answer(summary)[0], "small_file", "Contents", "CPU cores against goodput", "HZ 250")
+        text.index(word)
+        for word in (
+            "The answer",
+            answer(summary)[0],
+            "small_file",
+            "Contents",
+            "CPU seconds for 10^9 bytes",
+            "right of zero is cheaper",
+            "CPU cores busy",
+            "HZ 250",
+        )
     ]
     assert order == sorted(order)
 
@@ -99,13 +109,42 @@ def test_every_chart_is_drawn_and_has_its_table(page):
 
 
 def test_tables_have_captions_and_scopes(page):
-    """Each table has a caption, heads that say what they head, and a frame that a keyboard can scroll."""
+    """Each table has a caption and heads that say what they head; a wide one scrolls by keyboard and says so, others are no tab stop."""
     found = Page(page)
     assert len(found.tables) == len([table for table in found.tables if table["caption"]])
     assert all(attributes.get("scope") in ("col", "row") for attributes in found.every("th"))
-    frames = [attributes for attributes in found.every("div") if attributes.get("class") == "scroll"]
+    frames = [attributes for attributes in found.every("div") if attributes.get("class", "").startswith("scroll")]
     assert len(frames) == len(found.tables)
-    assert all(frame["tabindex"] == "0" and frame["aria-label"] for frame in frames)
+    assert all(frame["aria-label"] for frame in frames)
+    wide = [frame for frame in frames if "wide" in frame["class"]]
+    assert 0 < len(wide) < len(frames)
+    assert [frame for frame in frames if "tabindex" in frame] == wide
+    assert found.text.count("scroll sideways") == len(wide)
+
+
+def test_every_table_is_headed_and_in_contents(page):
+    """A table stands under a heading, in a figure or a section of its own, that Contents links; so do the words and the method."""
+    contents = page.partition('<nav aria-label="Contents">')[2].partition("</nav>")[0]
+    linked = set(re.findall(r'href="#([^"]+)"', contents))
+    places = re.findall(r'<(?:figure|section) id="([^"]+)"[^>]*>(?:(?!<figure|<section).)*?<table>', page, re.DOTALL)
+    assert len(places) >= 8
+    assert set(places) <= linked | {"study-answer"}
+    assert {"study-method", "study-words"} <= linked
+
+
+def test_the_page_explains_its_words(page):
+    """Lane, generation and ledger are explained where they stand and in the list of words; the first link skips to the answer."""
+    found = Page(page)
+    assert len(found.every("abbr")) == 3
+    assert all(f"<dt>{word}</dt>" in page for word in ("lane", "generation", "ledger"))
+    assert found.every("a")[0] == {"class": "skip", "href": "#study-answer"}
+
+
+def test_cautions_are_one_line_that_opens(page):
+    """All cautions stand in one closed element whose line says how many there are and which."""
+    line = re.search(r'<details class="cautions"><summary>([^<]*)</summary>', page)
+    assert line
+    assert re.fullmatch(r"\d+ cautions?: [a-z_, ]+", line[1])
 
 
 def test_the_page_is_fit_for_phones_dark_rooms_and_paper(page):

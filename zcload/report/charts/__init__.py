@@ -11,19 +11,21 @@ from zcload.report.charts.view import Point, View
 
 
 def study_charts(view: View) -> Iterator[Chart]:
-    """Yield the charts of the study as a whole."""
+    """Yield the charts of a study of several points: costs, savings, then cores against goodput. Those of one point are the point's."""
     yield from crossover.chart(view)
-    yield from curve.chart(view)
-    yield from sweep.chart(view)
+    if view.several:
+        yield from sweep.chart(view)
+        yield from curve.chart(view)
 
 
 def point_charts(view: View, number: int, point: Point) -> Iterator[Chart]:
     """Yield the charts of one point, the most telling first; with several points their names end in the point's number."""
     found = (
         costs.chart(view, point),
-        latency.chart(view, point),
         savings.chart(view, point),
         savings.chart(view, point, "comparisons_best_chunk"),
+        () if view.several else curve.chart(view),
+        latency.chart(view, point),
         timeline.chart(view, number, point),
         windows.chart(view, number, point),
     )

@@ -1,57 +1,88 @@
-"""Chart of the CPU per GB of one point: a bar for each variant, a panel for each ledger, all on one scale."""
+"""Chart of the CPU of one point: a bar for each variant, the sender's part and the receiver's, with the interval of both together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from zcload.report.charts.parts import INK, Chart, Panel, Spec, layer, literal, quantitative, rows_axis, spec, top
-from zcload.report.charts.view import LEDGERS, Point, View, drawn, figure, interval
+from zcload.report.charts.parts import (
+    INK,
+    Chart,
+    Panel,
+    Spec,
+    beyond,
+    layer,
+    literal,
+    quantitative,
+    rows_axis,
+    spec,
+    top,
+    within,
+)
+from zcload.report.charts.view import Demand, Point, View, demand_of, drawn, figure, interval
 from zcload.report.tables.overview import costs
+from zcload.report.tables.small_files import per_transfer
 from zcload.report.text.figures import significant
 
-ROW_PX = 22
-PLOT_PX = 190
-NOTE = "CPU seconds for 10^9 bytes received, with 95 % intervals. Shorter is cheaper. All four ledgers have the same scale."
+ROW_PX = 26
+PLOT_PX = 250
+NOTE = (
+    "CPU {what}: the dark part of a bar is the sender's, the light part the receiver's, the rule across its end the 95 % interval of both "
+    "together. Shorter is cheaper."
+)
+WHAT = {"s/GB": "seconds for 10^9 bytes received", "us/transfer": "microseconds for each file that was sent"}
 
 
 def chart(view: View, point: Point) -> Iterator[Chart]:
-    """Yield the bars of *point*, without the ledgers it does not have."""
-    variants = drawn(point)
-    ends = [found["high"] for v in variants for _, key, _ in LEDGERS if (found := figure(v, key))]
-    panels = tuple(
-        Panel(ledger, _panel(view, variants, ledger, key, top(ends))) for ledger, key, _ in LEDGERS if any(figure(v, key) for v in variants)
-    )
-    if panels:
-        yield Chart("cpu-per-gb", "CPU per GB", NOTE, panels, costs(point))
+    """Yield the bars of *point*, of the variants that have figures of both ends."""
+    demand = demand_of([point])
+    rows = [row for v in drawn(point) if (row := _row(view, v, demand))]
+    if not rows:
+        return
+    per_file = demand.unit != "s/GB"
+    table = per_transfer(point) if per_file else costs(point)
+    title = "CPU per transfer" if per_file else "CPU per GB"
+    yield Chart("cpu-per-gb", title, NOTE.format(what=WHAT[demand.unit]), (Panel("", _panel(rows, demand)),), table)
 
 
-def _panel(view: View, variants: list[Any], ledger: str, key: str, end: float) -> Spec:
+def _row(view: View, variant: Any, demand: Demand) -> dict[str, Any] | None:
+    """Return a variant's bar, figures in the chart's unit; None where an end has no figure."""
+    keys = dict(demand.ledgers)
+    sender, receiver, both = (figure(variant, keys[ledger]) for ledger in ("sender", "receiver", "both ends"))
+    if not sender or not receiver or not both:
+        return None
+    total = both["estimate"] * demand.scale
+    share = sender["estimate"] / ((sender["estimate"] + receiver["estimate"]) or 1.0)
+    words = ", ".join(f"{ledger} {interval(found, demand.scale)}" for ledger, found in zip(keys, (sender, receiver, both), strict=False))
+    return {
+        "name": variant["name"],
+        "colour": view.looks[variant["name"]].colour,
+        "x": total,
+        "sender": total * share,
+        "low": (both["low"] if both["low"] is not None else both["estimate"]) * demand.scale,
+        "high": (both["high"] if both["high"] is not None else both["estimate"]) * demand.scale,
+        "text": significant(total),
+        "tip": f"{variant['name']}: {words} {demand.unit}",
+    }
+
+
+def _panel(rows: list[dict[str, Any]], demand: Demand) -> Spec:
+    ends = 0.0, top([row["high"] for row in rows], [row["x"] for row in rows])
     values = [
-        {
-            "row": row,
-            "from": row - 0.32,
-            "to": row + 0.32,
-            "zero": 0,
-            "x": found["estimate"],
-            "low": found["low"],
-            "high": found["high"],
-            "colour": view.looks[v["name"]].colour,
-            "text": significant(found["estimate"]),
-            "tip": f"{v['name']}: {ledger} {interval(found)} s/GB",
-        }
-        for row, v in enumerate(variants)
-        if (found := figure(v, key))
-    ]
-    plain = [{name: value for name, value in v.items() if name != "tip"} for v in values]
-    x = quantitative("x", "CPU (s/GB)", (0.0, end), tickCount=4)
-    y = rows_axis("row", [v["name"] for v in variants])
-    bar = {"type": "rect", "fillOpacity": 0.35, "strokeWidth": 1}
-    text = {"type": "text", "align": "left", "dx": 5, "color": INK, "fontSize": 11}
-    layers = [
-        layer(values, bar, x={**x, "field": "zero"}, x2={"field": "x"}, y={**y, "field": "from"}, y2={"field": "to"},
-              fill=literal("colour"), stroke=literal("colour")),
-        layer(plain, {"type": "rule", "color": INK, "strokeWidth": 1.6}, x={**x, "field": "low"}, x2={"field": "high"}, y=y),
-        layer(plain, text, x={**x, "field": "high"}, y=y, text={"field": "text", "type": "nominal"}),
+        {**v, "row": row, "from": row - 0.32, "to": row + 0.32, "zero": 0, "end": within(v["x"], ends), "part": within(v["sender"], ends),
+         "low_end": within(v["low"], ends), "high_end": within(v["high"], ends)}
+        for row, v in enumerate(rows)
     ]  # fmt: skip
-    return spec(layers, ROW_PX * len(variants), PLOT_PX)
+    plain = [{name: value for name, value in v.items() if name != "tip"} for v in values]
+    x = quantitative("x", f"CPU ({demand.unit.replace('us/transfer', 'us per transfer')})", ends, tickCount=4)
+    y = rows_axis("row", [v["name"] for v in rows])
+    text = {"type": "text", "align": "left", "dx": 7, "color": INK, "fontSize": 11}
+    across = {"y": {**y, "field": "from"}, "y2": {"field": "to"}, "fill": literal("colour"), "stroke": literal("colour")}
+    layers = [
+        layer(values, {"type": "rect", "fillOpacity": 0.25, "strokeWidth": 1}, x={**x, "field": "part"}, x2={"field": "end"}, **across),
+        layer(values, {"type": "rect", "fillOpacity": 0.85, "strokeWidth": 1}, x={**x, "field": "zero"}, x2={"field": "part"}, **across),
+        layer(plain, {"type": "rule", "color": INK, "strokeWidth": 1.6}, x={**x, "field": "low_end"}, x2={"field": "high_end"}, y=y),
+        layer(plain, text, x={**x, "field": "high_end"}, y=y, text={"field": "text", "type": "nominal"}),
+        *beyond(values, x, y, ends, upright=False),
+    ]
+    return spec(layers, ROW_PX * len(rows), PLOT_PX)

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
-from zcload.report.charts.parts import BAND, GRID, INK, MUTED, WIDTH, Chart, Panel, Spec, layer, literal, quantitative, spec
+from zcload.report.charts.parts import (
+    BAND,
+    GRID,
+    INK,
+    MUTED,
+    WIDTH,
+    Chart,
+    Panel,
+    Spec,
+    beyond,
+    layer,
+    literal,
+    quantitative,
+    savings_ends,
+    spec,
+    within,
+)
 from zcload.report.charts.view import View
 from zcload.report.tables.crossover import along, point_key
 from zcload.report.text.figures import saving_text
@@ -39,7 +55,7 @@ def _marks(view: View, found: Any) -> list[dict[str, Any]]:
     return sorted(
         (
             {
-                "x": point["point"][key],
+                "x": cast("Mapping[str, float]", point["point"])[key],
                 "label": point["name"].rpartition("=")[2],
                 "y": c["saving_percent"]["estimate"],
                 "low": c["saving_percent"]["low"],
@@ -57,14 +73,14 @@ def _marks(view: View, found: Any) -> list[dict[str, Any]]:
 
 def _panel(view: View, found: Any, marks: list[dict[str, Any]]) -> Spec:
     margin = view.summary["margin_percent"]
-    low, high = min([-2 * margin, *(m["low"] for m in marks)]), max([2 * margin, *(m["high"] for m in marks)])
-    pad = 0.04 * (high - low)
+    y_ends = savings_ends([{"estimate": m["y"], "low": m["low"], "high": m["high"]} for m in marks], margin)
+    marks = [{**m, "from": within(m["low"], y_ends), "to": within(m["high"], y_ends)} for m in marks]
     labels = json.dumps({f"{m['x']:g}" if m["x"] % 1 else str(int(m["x"])): m["label"] for m in marks})
     ends = (marks[0]["x"] / 1.2, marks[-1]["x"] * 1.2)
     axis = {"values": _ticks([m["x"] for m in marks]), "labelExpr": f"({labels})[datum.value]", "labelOverlap": True, "grid": False}
     x = {**quantitative("x", found["sweep"].replace("_", " "), ends), "axis": axis}
     x["scale"] = {"type": "log", "domain": list(ends), "nice": False}
-    y = quantitative("y", "saved (%)", (low - pad, high + pad))
+    y = quantitative("y", "saved (%)", y_ends)
     plain = [{name: value for name, value in m.items() if name != "tip"} for m in marks]
     crossings = [c for c in found["crossings"] if c["low"] is not None and c["low"] < ends[1] and c["high"] > ends[0]]
     between = [{"a": max(c["low"], ends[0]), "b": min(c["high"], ends[1]), "at": c["estimate"]} for c in crossings]
@@ -79,9 +95,10 @@ def _panel(view: View, found: Any, marks: list[dict[str, Any]]) -> Spec:
          "encoding": {"x": {**x, "field": "a"}, "x2": {"field": "b"}}},
         {"data": {"values": between}, "mark": {"type": "rule", "color": INK, "strokeWidth": 1.5, **still},
          "encoding": {"x": {**x, "field": "at"}}},
-        layer(plain, {"type": "rule", "strokeWidth": 1.4}, x=x, y={**y, "field": "low"}, y2={"field": "high"}, color=literal("colour")),
+        layer(plain, {"type": "rule", "strokeWidth": 1.4}, x=x, y={**y, "field": "from"}, y2={"field": "to"}, color=literal("colour")),
         layer(plain, {"type": "line", "strokeWidth": 1.4}, x=x, y=y, color=literal("colour")),
         layer(marks, point, x=x, y=y, stroke=literal("colour")),
+        *beyond(marks, x, y, y_ends, upright=True),
     ]  # fmt: skip
     return spec([each for each in layers if each["data"]["values"]], HEIGHT, WIDTH + 70)
 

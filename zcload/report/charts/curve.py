@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zcload.model.metrics import GOODPUT_BPS, RECEIVER_CPU_CORES, SENDER_CPU_CORES, TOTAL_CPU_CORES
-from zcload.report.charts.parts import WIDTH, Chart, Panel, beside, layer, literal, points, quantitative, spec, top
-from zcload.report.charts.view import LEDGERS, View, drawn, figure, interval
+from zcload.report.charts.parts import WIDTH, Chart, Panel, beside, beyond, layer, literal, points, quantitative, spec, top, within
+from zcload.report.charts.view import LEDGERS, Variant, View, drawn, figure, interval
 from zcload.report.tables.table import Table
 
 HEIGHT = 200
@@ -25,7 +25,7 @@ def chart(view: View) -> Iterator[Chart]:
         yield Chart("curve", "CPU cores against goodput", NOTE, panels, _table(view))
 
 
-def cores(variant: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
+def cores(variant: Variant, key: str) -> Mapping[str, Any] | None:
     """Return the cores of a ledger. Results from before `total_cpu_cores` have the sum of both ends, without an interval."""
     found = figure(variant, key)
     if found or key != TOTAL_CPU_CORES:
@@ -63,8 +63,11 @@ def values(view: View, ledger: str, key: str) -> list[dict[str, Any]]:
 
 
 def _panel(marks: list[dict[str, Any]], view: View) -> Any:
-    xs, ys = (0.0, top([v["x2"] for v in marks])), (0.0, top([v["y2"] for v in marks]))
+    xs = 0.0, top([v["x2"] for v in marks], [v["x"] for v in marks])
+    ys = 0.0, top([v["y2"] for v in marks], [v["y"] for v in marks])
     x, y = quantitative("x", "goodput (Gbit/s)", xs), quantitative("y", "CPU (cores)", ys)
+    marks = [{**v, **{key: within(v[key], xs) for key in ("x", "x1", "x2")}, "y": within(v["y"], ys), "low": v["y1"], "high": v["y2"],
+              "y1": within(v["y1"], ys), "y2": within(v["y2"], ys), "far": v["x2"]} for v in marks]  # fmt: skip
     plain = [{name: value for name, value in v.items() if name != "tip"} for v in marks]
     bar = {"type": "rule", "strokeWidth": 1.4, "opacity": 0.8}
     layers = [
@@ -75,9 +78,10 @@ def _panel(marks: list[dict[str, Any]], view: View) -> Any:
         line = {"type": "line", "strokeWidth": 1.6, "interpolate": "linear"}
         order = {"field": "step", "type": "quantitative"}
         layers.append(layer(plain, line, x=x, y=y, order=order, color=literal("colour"), detail={"field": "n", "type": "nominal"}))
-    layers.append(points(marks, x, y))
-    last = {v["n"]: (v["n"], v["colour"], v["x"], v["y"]) for v in sorted(marks, key=lambda v: v["x"])}
-    return spec([*layers, *beside(list(last.values()), xs, ys, HEIGHT)], HEIGHT, WIDTH)
+    layers += [points(marks, x, y), *beyond(marks, x, y, ys, upright=True)]
+    layers += beyond([{**v, "low": 0.0, "high": v["far"]} for v in marks], x, y, xs, upright=False)
+    last = {v["n"]: (v["n"], view.looks[v["n"]], v["y"]) for v in sorted(marks, key=lambda v: v["x"])}
+    return spec([*layers, *beside(list(last.values()), ys, HEIGHT)], HEIGHT, WIDTH)
 
 
 def _table(view: View) -> Table:

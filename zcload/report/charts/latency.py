@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
-from zcload.report.charts.parts import WIDTH, Chart, Panel, beside, layer, literal, points, quantitative, spec, steps_axis, steps_domain
+from zcload.model.records.summary import FigureRecord
+from zcload.report.charts.parts import WIDTH, Chart, Panel, beside, layer, literal, points, quantitative, spec, steps_axis
 from zcload.report.charts.view import Point, View, interval
 from zcload.report.tables.small_files import latencies
 
@@ -20,7 +21,7 @@ KINDS = {"response_time": "Response time, from the scheduled start", "service_ti
 
 def chart(view: View, point: Point) -> Iterator[Chart]:
     """Yield the latency of *point*, if it was measured."""
-    measured = [(v, v["latency"]) for v in point["variants"] if v.get("latency") and not v["aa"]]
+    measured = [(v, found) for v in point["variants"] if (found := v.get("latency")) and not v["aa"]]
     table = latencies(point)
     if not measured or table is None:
         return
@@ -29,10 +30,10 @@ def chart(view: View, point: Point) -> Iterator[Chart]:
     for variant, found in measured:
         look = view.looks[variant["name"]]
         for step, name in enumerate(names):
-            figure = found["percentiles"].get(name)
+            figure = cast("Mapping[str, FigureRecord]", found["percentiles"]).get(name)
             if not figure or not figure["estimate"] or figure["estimate"] <= 0:
                 continue
-            low, high = (figure[end] if figure[end] else figure["estimate"] for end in ("low", "high"))
+            low, high = figure["low"] or figure["estimate"], figure["high"] or figure["estimate"]
             marks.append(
                 {
                     "n": variant["name"],
@@ -60,7 +61,6 @@ def chart(view: View, point: Point) -> Iterator[Chart]:
     ]
     last = {m["n"]: m for m in marks}
     logs = (math.log(ends[0]), math.log(ends[1]))
-    names_beside = [(n, m["colour"], float(m["x"]), math.log(m["y"])) for n, m in last.items()]
-    layers += beside(names_beside, steps_domain(len(names) - 1), logs, HEIGHT)
+    layers += beside([(n, view.looks[n], math.log(m["y"])) for n, m in last.items()], logs, HEIGHT)
     note = NOTE.format(kind=KINDS[measured[0][1]["kind"]])
     yield Chart("latency", "Latency", note, (Panel("", spec(layers, HEIGHT, WIDTH)),), table)

@@ -6,6 +6,7 @@ Colours are names of the page's CSS variables, so that one drawing serves light 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ Spec = dict[str, Any]
 WIDTH = 250  # of a panel's plot, in px: with axis and labels it fits a phone, where the page shows one panel a row
 LABEL_PX = 12
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right")
+_ARROW = {True: "triangle-up", False: "triangle-right"}
 COLOURS = tuple(f"var(--s{i})" for i in range(7))
 INK, MUTED, GRID, BAND, PAPER = (f"var(--{name})" for name in ("ink", "muted", "grid", "band", "paper"))
 
@@ -42,15 +44,33 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What marks a variant throughout: colour and shape. No two of 49 variants share both, and its name stands beside it."""
+    """What marks a variant throughout: the colour of its mechanism, and a shape. Its name stands beside it."""
 
     colour: str
     shape: str
 
 
-def look(index: int) -> Look:
-    """Return the look of the variant with this number."""
-    return Look(COLOURS[index % 7], SHAPES[(index + index // 7) % 7])
+# Mechanisms that are compared often have colours of their own. The rest share them, and then differ in shape.
+_COLOURED = (
+    *("read_send", "sendfile", "splice", "mmap_send", "msg_zerocopy", "slurp_send", "uring_send_zc"),
+    *("uring_read_send", "socket_sendfile", "uring_splice", "copyfileobj", "msg_zerocopy_buffer", "sendmsg_vectors", "uring_send_zc_fixed"),
+)
+
+
+def looks(variants: Mapping[str, str]) -> dict[str, Look]:
+    """Return the look of each of *variants*, a mechanism by name: the same colour for a mechanism on every page.
+
+    Neighbours differ in shape as well, and so do variants of one colour, seven at most. Servers share one mechanism: their names decide.
+    """
+    found: dict[str, Look] = {}
+    for i, (name, mechanism) in enumerate(variants.items()):
+        key = name if mechanism == "server" else mechanism
+        number = _COLOURED.index(key) if key in _COLOURED else zlib.crc32(key.encode())
+        colour = COLOURS[number % len(COLOURS)]
+        shapes = [SHAPES[(i + step) % len(SHAPES)] for step in range(len(SHAPES))]
+        taken = {look.shape for look in found.values() if look.colour == colour}
+        found[name] = Look(colour, next((shape for shape in shapes if shape not in taken), shapes[0]))
+    return found
 
 
 def short(name: str, most: int = 17) -> str:
@@ -58,9 +78,48 @@ def short(name: str, most: int = 17) -> str:
     return name if len(name) <= most else name[: most - 1] + "\u2026"
 
 
-def top(values: Sequence[float]) -> float:
-    """Return the end of an axis that begins at 0: a little above the greatest value."""
-    return max([*values, 0.0]) * 1.06 or 1.0
+def top(values: Sequence[float], estimates: Sequence[float] = ()) -> float:
+    """Return the end of an axis that begins at 0: a little above the greatest of *values*.
+
+    With *estimates* it shows them, and whiskers as far as half as much again: a single noisy one must not flatten all others. Estimates
+    count up to four times their ninth decile. What lies beyond is drawn as an arrow (`beyond`).
+    """
+    end = max([*values, 0.0])
+    if estimates:
+        ordered = sorted(estimates)
+        typical = ordered[int(0.9 * (len(ordered) - 1))]
+        end = min(end, 1.5 * max((value for value in ordered if value <= 4 * typical), default=typical))
+    return end * 1.06 or 1.0
+
+
+def savings_ends(savings: Sequence[Mapping[str, Any]], margin: float) -> tuple[float, float]:
+    """Return the ends of an axis of *savings* (percent, with intervals): the margin twice, every estimate, and whiskers as `top` does."""
+    least = min([*(s["estimate"] for s in savings), 0.0])
+    low = max(min([*(s["low"] for s in savings), -2 * margin]), 1.5 * least - 4 * margin)
+    high = max([*(s["high"] for s in savings), 2 * margin])
+    pad = 0.04 * (high - low)
+    return low - pad, high + pad
+
+
+def within(value: float, ends: tuple[float, float]) -> float:
+    """Return *value*, or the end of the axis that it lies beyond."""
+    return min(max(value, ends[0]), ends[1])
+
+
+def beyond(values: Sequence[Mapping[str, Any]], x: Spec, y: Spec, ends: tuple[float, float], *, upright: bool) -> list[Spec]:
+    """Return layers of arrows for whiskers (`low`, `high`) that go on beyond the axis, which is the upright one or the other."""
+    layers = []
+    for field, end, shape in (("low", ends[0], "triangle-down" if upright else "triangle-left"), ("high", ends[1], _ARROW[upright])):
+        cut = [
+            {**v, "end": end, "tip": f"{v['tip']}: beyond the axis"}
+            for v in values
+            if (v[field] < end if field == "low" else v[field] > end)
+        ]
+        if cut:
+            mark = {"type": "point", "filled": True, "size": 45, "shape": shape, "opacity": 1, "color": INK}
+            place = {"x": x, "y": {**y, "field": "end"}} if upright else {"x": {**x, "field": "end"}, "y": y}
+            layers.append(layer(cut, mark, **place))
+    return layers
 
 
 def quantitative(field: str, title: str, domain: tuple[float, float], **axis: Any) -> Spec:
@@ -72,7 +131,14 @@ def quantitative(field: str, title: str, domain: tuple[float, float], **axis: An
 def rows_axis(field: str, names: Sequence[str], offset: float = 0.5) -> Spec:
     """Return the encoding of a vertical axis of named rows; a value of *field* is a row's number, 0 at the top."""
     labels = json.dumps([short(name) for name in names])
-    axis = {"values": list(range(len(names))), "labelExpr": f"{labels}[datum.value]", "grid": False, "ticks": False, "domain": False}
+    axis = {
+        "values": list(range(len(names))),
+        "labelExpr": f"{labels}[datum.value]",
+        "grid": False,
+        "ticks": False,
+        "domain": False,
+        "labelPadding": 8,
+    }
     scale = {"domain": [len(names) - 1 + offset, -offset], "nice": False, "zero": False}
     return {"field": field, "type": "quantitative", "title": None, "scale": scale, "axis": {**axis, "labelColor": INK}}
 
@@ -111,29 +177,25 @@ def points(values: Sequence[Mapping[str, Any]], x: Spec, y: Spec, size: int = 55
     return layer(values, mark, x=x, y=y, stroke=literal("colour"), shape=literal("shape"))
 
 
-def beside(
-    ends: Sequence[tuple[str, str, float, float]], x: tuple[float, float], y: tuple[float, float], height: int, width: int = WIDTH
-) -> list[Spec]:
-    """Return layers with the names of *ends* (name, colour, x, y in the axes' units) at the right edge, none upon another.
+def beside(ends: Sequence[tuple[str, Look, float]], y: tuple[float, float], height: int, width: int = WIDTH) -> list[Spec]:
+    """Return layers with the names of *ends* (name, look, y in the axis' unit) at the right edge, none upon another.
 
-    A thin line leads from each mark to its name.
+    Each has its mark before it. No line leads there from the data: it would look like data.
     """
-    placed = sorted(
-        (height * (1 - (at - y[0]) / (y[1] - y[0])), name, colour, width * (to - x[0]) / (x[1] - x[0])) for name, colour, to, at in ends
-    )
+    placed = sorted((height * (1 - (within(at, y) - y[0]) / (y[1] - y[0])), name, look.colour, look.shape) for name, look, at in ends)
     tops = _spread([place[0] for place in placed], height)
     values = [
-        {"n": short(name), "colour": colour, "x": to, "y": at, "edge": width + 8, "text": width + 11, "label": label}
-        for (at, name, colour, to), label in zip(placed, tops, strict=True)
+        {"n": short(name), "colour": colour, "shape": shape, "mark": width + 12, "text": width + 20, "label": label}
+        for (_, name, colour, shape), label in zip(placed, tops, strict=True)
     ]
 
     def pixel(field: str) -> Spec:
         return {"field": field, "type": "quantitative", "scale": None, "axis": None}
 
-    line = {"type": "rule", "strokeWidth": 1, "opacity": 0.45}
     text = {"type": "text", "align": "left", "baseline": "middle", "fontSize": 11, "color": INK}
+    mark = {"type": "point", "filled": False, "size": 40, "strokeWidth": 1.8, "fill": PAPER, "opacity": 1}
     return [
-        layer(values, line, x=pixel("x"), y=pixel("y"), x2={"field": "edge"}, y2={"field": "label"}, color=literal("colour")),
+        layer(values, mark, x=pixel("mark"), y=pixel("label"), stroke=literal("colour"), shape=literal("shape")),
         layer(values, text, x=pixel("text"), y=pixel("label"), text={"field": "n", "type": "nominal"}),
     ]
 

@@ -6,10 +6,25 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zcload.model.metrics import RECEIVER_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
-from zcload.report.charts.parts import BAND, INK, MUTED, Chart, Panel, Spec, layer, quantitative, rows_axis, spec
+from zcload.report.charts.parts import (
+    BAND,
+    INK,
+    MUTED,
+    Chart,
+    Panel,
+    Spec,
+    beyond,
+    layer,
+    quantitative,
+    rows_axis,
+    savings_ends,
+    spec,
+    within,
+)
 from zcload.report.charts.view import Point, View
 from zcload.report.tables.overview import comparisons
 from zcload.report.text.figures import percent, saving_text
+from zcload.report.text.headline import question_metric
 
 ROW_PX = 26
 PLOT_PX = 150
@@ -33,23 +48,21 @@ def chart(view: View, point: Point, key: str = "comparisons") -> Iterator[Chart]
     table = comparisons(point, key)
     if table is None or not table.rows:
         return
-    found = {(c["variant"], c["metric"]): c for c in point[key] if c["ratio"]["estimate"] is not None}
+    compared = point["comparisons"] if key == "comparisons" else point["comparisons_best_chunk"]
+    found = {(c["variant"], c["metric"]): c for c in compared if c["ratio"]["estimate"] is not None}
     names = list(dict.fromkeys(variant for variant, _ in found))
-    labels = [f"{name} (A/A)" if any(c["aa"] for c in point[key] if c["variant"] == name) else name for name in names]
-    ends = [c["saving_percent"][end] for (_, metric), c in found.items() for end in ("low", "high") if metric in dict(LEDGERS).values()]
-    margin = view.summary["margin_percent"]
-    domain = min([*ends, -2 * margin]), max([*ends, 2 * margin])
-    pad = 0.04 * (domain[1] - domain[0])
-    headline = view.summary["headline"]
+    labels = [f"{name} (A/A)" if any(c["aa"] for c in compared if c["variant"] == name) else name for name in names]
+    margin, headline = view.summary["margin_percent"], question_metric(view.summary, point)
+    domain = savings_ends([c["saving_percent"] for (_, metric), c in found.items() if metric in dict(LEDGERS).values()], margin)
     panels = tuple(
         Panel(
             f"{ledger} (headline)" if metric == headline else ledger,
-            _panel(rows, names, labels, margin, (domain[0] - pad, domain[1] + pad)),
+            _panel(rows, names, labels, margin, domain),
         )
         for ledger, metric in sorted(LEDGERS, key=lambda each: each[1] != headline)
         if (rows := {name: found[name, metric] for name in names if (name, metric) in found})
     )
-    baseline = point[key][0]["baseline"]
+    baseline = compared[0]["baseline"]
     note = NOTE.format(baseline=baseline, margin=f"{margin:g}", headline=next(name for name, metric in LEDGERS if metric == headline))
     best = key != "comparisons"
     title = f"Savings against {baseline}" + (", its best chunk" if best else "")
@@ -67,6 +80,8 @@ def _panel(rows: Mapping[str, Any], names: list[str], labels: list[str], margin:
                 "x": saving["estimate"],
                 "low": saving["low"],
                 "high": saving["high"],
+                "from": within(saving["low"], domain),
+                "to": within(saving["high"], domain),
                 "shape": SHAPES.get(verdict, "circle"),
                 "fill": "filled" if verdict in ("saves", "costs") and not c["aa"] else "hollow",
                 "edge": PLOT_PX + 8,
@@ -88,7 +103,7 @@ def _panel(rows: Mapping[str, Any], names: list[str], labels: list[str], margin:
     layers = [
         {**band, "encoding": {"x": {**x, "field": "a"}, "x2": {"field": "b"}}},
         {**zero, "encoding": {"x": {**x, "field": "a"}}},
-        layer(plain, {"type": "rule", "color": INK, "strokeWidth": 1.6}, x={**x, "field": "low"}, x2={"field": "high"}, y=y),
+        layer(plain, {"type": "rule", "color": INK, "strokeWidth": 1.6}, x={**x, "field": "from"}, x2={"field": "to"}, y=y),
         *[mark for mark in marks if mark["data"]["values"]],
         layer(
             plain,
@@ -97,5 +112,6 @@ def _panel(rows: Mapping[str, Any], names: list[str], labels: list[str], margin:
             y=y,
             text={"field": "text", "type": "nominal"},
         ),
+        *beyond(values, x, y, domain, upright=False),
     ]
     return spec(layers, ROW_PX * len(names), PLOT_PX)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
+from zcload.report.charts.costs import WHAT
 from zcload.report.charts.parts import (  # fmt: skip
     BAND,
     MUTED,
@@ -12,21 +14,24 @@ from zcload.report.charts.parts import (  # fmt: skip
     Panel,
     Spec,
     beside,
+    beyond,
     layer,
     literal,
     points,
     quantitative,
+    savings_ends,
     spec,
     steps_axis,
-    steps_domain,
     top,
+    within,
 )
-from zcload.report.charts.view import LEDGERS, View, drawn, figure, interval
+from zcload.report.charts.view import Demand, View, demand_of, drawn, figure, interval
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import saving_text
 
 HEIGHT = 190
-COSTS = "CPU seconds for 10^9 bytes received, from point to point, with 95 % intervals. Lower is cheaper."
+COSTS = "CPU {what}, from point to point, with 95 % intervals. Lower is cheaper."
+LOG = " The axis is logarithmic."
 SAVINGS = (
     "How much each contender saves against the baseline of its point, with 95 % intervals. Above zero is cheaper. Inside the band of "
     "{margin} % a difference is treated as none; where a line leaves the band for good it begins to pay."
@@ -37,9 +42,17 @@ def chart(view: View) -> Iterator[Chart]:
     """Yield the charts of a sweep; nothing for a single point."""
     if not view.several:
         return
-    panels = tuple(Panel(ledger, _panel(values, view, "CPU (s/GB)")) for ledger, key, _ in LEDGERS if (values := _costs(view, ledger, key)))
-    if panels:
-        yield Chart("sweep-cpu-per-gb", f"CPU per GB by {view.swept}", COSTS, panels, _cost_table(view))
+    demand = demand_of([point for _, point in view.points])
+    found = {ledger: values for ledger, key in demand.ledgers if (values := _costs(view, ledger, key, demand))}
+    if found:
+        per_file = demand.unit != "s/GB"
+        title = f"CPU per {'transfer' if per_file else 'GB'} by {view.swept}"
+        label = "CPU (us per transfer)" if per_file else "CPU (s/GB)"
+        panels = tuple(Panel(ledger, _panel(values, view, label, log=per_file)) for ledger, values in found.items())
+        note = COSTS.format(what=WHAT[demand.unit]) + (LOG if per_file else "")
+        yield Chart("sweep-cpu-per-gb", title, note, panels, _cost_table(view, demand))
+    if view.summary.get("crossing"):
+        return  # its own chart has the savings, and its own verdicts, which allow for its many looks
     values = _savings(view)
     if values:
         margin = view.summary["margin_percent"]
@@ -48,23 +61,24 @@ def chart(view: View) -> Iterator[Chart]:
         yield Chart("sweep-savings", title, SAVINGS.format(margin=f"{margin:g}"), (panel,), _saving_table(view))
 
 
-def _mark(view: View, name: str, step: int, found: Any, tip: str) -> dict[str, Any]:
+def _mark(view: View, name: str, step: int, found: Any, tip: str, scale: float = 1.0) -> dict[str, Any]:
     look = view.looks[name]
+    low, high = (found["estimate"] if found[end] is None else found[end] for end in ("low", "high"))
     return {
         "n": name,
         "x": step,
-        "y": found["estimate"],
-        "low": found["low"],
-        "high": found["high"],
+        "y": found["estimate"] * scale,
+        "low": low * scale,
+        "high": high * scale,
         "colour": look.colour,
         "shape": look.shape,
         "tip": f"{name}, {view.labels[step]}: {tip}",
     }
 
 
-def _costs(view: View, ledger: str, key: str) -> list[dict[str, Any]]:
+def _costs(view: View, ledger: str, key: str, demand: Demand) -> list[dict[str, Any]]:
     return [
-        _mark(view, v["name"], step, found, f"{ledger} {interval(found)} s/GB")
+        _mark(view, v["name"], step, found, f"{ledger} {interval(found, demand.scale)} {demand.unit}", demand.scale)
         for step, (_, point) in enumerate(view.points)
         for v in drawn(point)
         if not v["aa"] and (found := figure(v, key))
@@ -80,14 +94,17 @@ def _savings(view: View) -> list[dict[str, Any]]:
     ]
 
 
-def _panel(values: list[dict[str, Any]], view: View, title: str, margin: float | None = None) -> Spec:
-    steps = steps_domain(len(view.labels) - 1)
-    if margin is None:
-        ends = (0.0, top([v["high"] for v in values]))
+def _panel(values: list[dict[str, Any]], view: View, title: str, margin: float | None = None, *, log: bool = False) -> Spec:
+    if margin is not None:
+        ends = savings_ends([{"estimate": v["y"], "low": v["low"], "high": v["high"]} for v in values], margin)
+    elif log:
+        ends = _decades([v["y"] for v in values if v["y"] > 0])
     else:
-        low, high = min([-2 * margin, *(v["low"] for v in values)]), max([2 * margin, *(v["high"] for v in values)])
-        ends = (low - 0.04 * (high - low), high + 0.04 * (high - low))
+        ends = (0.0, top([v["high"] for v in values], [v["y"] for v in values]))
     x, y = steps_axis("x", view.swept, view.labels), quantitative("y", title, ends)
+    if log:
+        y = {**y, "scale": {"type": "log", "domain": list(ends), "nice": False}, "axis": {"tickCount": 5, "format": "~g"}}
+    values = [{**v, "y": within(v["y"], ends), "from": within(v["low"], ends), "to": within(v["high"], ends)} for v in values]
     plain = [{name: value for name, value in v.items() if name != "tip"} for v in values]
     layers: list[Spec] = []
     if margin is not None:
@@ -100,27 +117,33 @@ def _panel(values: list[dict[str, Any]], view: View, title: str, margin: float |
             plain,
             {"type": "rule", "strokeWidth": 1.4, "opacity": 0.8},
             x=x,
-            y={**y, "field": "low"},
-            y2={"field": "high"},
+            y={**y, "field": "from"},
+            y2={"field": "to"},
             color=literal("colour"),
         ),
         layer(plain, {"type": "line", "strokeWidth": 1.6}, x=x, y=y, color=literal("colour"), detail=detail),
         points(values, x, y),
     ]
-    last = {v["n"]: (v["n"], v["colour"], float(v["x"]), v["y"]) for v in values}
-    return spec([*layers, *beside(list(last.values()), steps, ends, HEIGHT)], HEIGHT)
+    last = {v["n"]: (v["n"], view.looks[v["n"]], math.log(v["y"]) if log else v["y"]) for v in values}
+    names = beside(list(last.values()), (math.log(ends[0]), math.log(ends[1])) if log else ends, HEIGHT)
+    return spec([*layers, *beyond(values, x, y, ends, upright=True), *names], HEIGHT)
 
 
-def _cost_table(view: View) -> Table:
+def _decades(values: list[float]) -> tuple[float, float]:
+    """Return the ends of a logarithmic axis: half as much again beyond the least and the greatest of *values*."""
+    return min(values) / 1.5, max(values) * 1.5
+
+
+def _cost_table(view: View, demand: Demand) -> Table:
     rows = [
-        [name, view.labels[step], *(interval(figure(v, key)) for _, key, _ in LEDGERS)]
+        [name, view.labels[step], *(interval(figure(v, key), demand.scale) for _, key in demand.ledgers)]
         for name in view.looks
         for step, (_, point) in enumerate(view.points)
         for v in drawn(point)
         if v["name"] == name and not v["aa"]
     ]
     return Table(
-        "CPU seconds per GB at each point, with 95 % intervals", ["variant", view.swept, *(ledger for ledger, _, _ in LEDGERS)], rows
+        f"CPU ({demand.unit}) at each point, with 95 % intervals", ["variant", view.swept, *(ledger for ledger, _ in demand.ledgers)], rows
     )
 
 

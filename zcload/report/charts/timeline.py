@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from zcload.model.metrics import GOODPUT_BPS
-from zcload.report.charts.parts import Chart, Panel, Spec, beside, layer, literal, quantitative, spec, top
+from zcload.report.charts.parts import Chart, Panel, Spec, beside, layer, literal, quantitative, spec, top, within
 from zcload.report.charts.series import Stretch, merged
 from zcload.report.charts.view import Point, View, drawn
 from zcload.report.tables.table import Table
@@ -58,7 +58,8 @@ def _panel(view: View, shown: dict[str, list[Stretch]], field: str, title: str, 
         for s in found
     ]
     start, end = min(v["x"] for v in values), max(v["x"] for v in values)
-    xs, ys = (start, end if end > start else start + 1), (0.0, top([v["y"] for v in values]))
+    xs, ys = (start, end if end > start else start + 1), (0.0, top([v["y"] for v in values], [v["y"] for v in values]))
+    values = [{**v, "y": within(v["y"], ys)} for v in values]  # a stretch beyond the axis stands at its edge; the table has the greatest
     x, y = quantitative("x", "time since the run's first sample (s)", xs), quantitative("y", title, ys, tickCount=4)
     detail = {"field": "part", "type": "nominal"}
     layers = [
@@ -67,8 +68,8 @@ def _panel(view: View, shown: dict[str, list[Stretch]], field: str, title: str, 
             values, {"type": "point", "filled": True, "size": 14, "opacity": 0.9}, x=x, y=y, color=literal("colour"), shape=literal("shape")
         ),
     ]
-    ends = [(name, view.looks[name].colour, found[-1].t_s, getattr(found[-1], field) * scale) for name, found in shown.items()]
-    return spec([*layers, *beside(ends, xs, ys, HEIGHT)], HEIGHT)
+    ends = [(name, view.looks[name], getattr(found[-1], field) * scale) for name, found in shown.items()]
+    return spec([*layers, *beside(ends, ys, HEIGHT)], HEIGHT)
 
 
 def _table(whole: dict[str, list[Stretch]]) -> Table:

@@ -9,18 +9,23 @@ from typing import Any
 from zcload.model.metrics import (
     RECEIVER_CPU_CORES,
     RECEIVER_CPU_S_PER_GB,
+    RECEIVER_CPU_S_PER_TRANSFER,
     SENDER_CPU_CORES,
     SENDER_CPU_S_PER_GB,
+    SENDER_CPU_S_PER_TRANSFER,
     SYSTEM_CPU_S_PER_GB,
+    SYSTEM_CPU_S_PER_TRANSFER,
     TOTAL_CPU_CORES,
     TOTAL_CPU_S_PER_GB,
+    TOTAL_CPU_S_PER_TRANSFER,
 )
-from zcload.report.charts.parts import Look, look
+from zcload.model.records.summary import PointSummary, Summary, VariantRecord
+from zcload.report.charts.parts import Look, looks
 from zcload.report.charts.series import PointRaw
 from zcload.report.text.figures import NONE, significant
 
-Point = Mapping[str, Any]
-Variant = Mapping[str, Any]
+Point = PointSummary
+Variant = VariantRecord
 
 LEDGERS = (
     ("sender", SENDER_CPU_S_PER_GB, SENDER_CPU_CORES),
@@ -30,11 +35,35 @@ LEDGERS = (
 )
 
 
+LEDGERS_PER_FILE = (
+    ("sender", SENDER_CPU_S_PER_TRANSFER),
+    ("receiver", RECEIVER_CPU_S_PER_TRANSFER),
+    ("both ends", TOTAL_CPU_S_PER_TRANSFER),
+    ("machine", SYSTEM_CPU_S_PER_TRANSFER),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """The service demand that a chart shows: each ledger's metric, the *unit* of its figures, and their *scale*."""
+
+    ledgers: tuple[tuple[str, str], ...]
+    unit: str
+    scale: float
+
+
+def demand_of(points: Sequence[Point]) -> Demand:
+    """Return CPU microseconds per transfer where all *points* are of small files, else CPU seconds per GB."""
+    if all(point["point"].get("transfer_bytes") for point in points):
+        return Demand(LEDGERS_PER_FILE, "us/transfer", 1e6)
+    return Demand(tuple((ledger, key) for ledger, key, _ in LEDGERS), "s/GB", 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """One result. *points* are those with measured windows, each with its number in the summary; *swept* is the sweep's axis title."""
 
-    summary: Mapping[str, Any]
+    summary: Summary
     points: tuple[tuple[int, Point], ...]
     looks: Mapping[str, Look]
     swept: str
@@ -51,12 +80,12 @@ class View:
         return max(most // 3, most // max(1, len(self.points)))
 
 
-def view_of(summary: Mapping[str, Any], raw: Mapping[str, PointRaw]) -> View:
+def view_of(summary: Summary, raw: Mapping[str, PointRaw]) -> View:
     """Return the view of a summary and what was read of its records."""
     measured = tuple((i, point) for i, point in enumerate(summary["points"]) if point["generations"])
-    names = list(dict.fromkeys(v["name"] for point in summary["points"] for v in point["variants"]))
+    mechanisms = {v["name"]: v["mechanism"] for point in summary["points"] for v in point["variants"]}
     title, labels = swept([point["name"] for _, point in measured])
-    return View(summary, measured, {name: look(i) for i, name in enumerate(names)}, title, labels, raw)
+    return View(summary, measured, looks(mechanisms), title, labels, raw)
 
 
 def swept(names: Sequence[str]) -> tuple[str, tuple[str, ...]]:

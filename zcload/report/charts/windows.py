@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from statistics import quantiles
 from typing import Any
 
@@ -18,9 +19,17 @@ PLOT_PX = 270
 MOST = 900  # points in the chart
 GOLDEN = 0.6180339887  # steps of it never line up: points of equal cost spread over their row, the same way every time
 NOTE = (
-    "CPU seconds of both ends per GB in each window that counts; the height within a row has no meaning. The bar below a row is the "
+    "CPU of both ends in each window that counts; the height within a row has no meaning. The bar below a row is the "
     "estimate with its 95 % interval, which comes from the generations and not from these points.{thinned}"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """What a window's cost is told in, and how much of it 1 s/GB is."""
+
+    name: str
+    scale: float
 
 
 def chart(view: View, number: int, point: Point) -> Iterator[Chart]:
@@ -29,7 +38,9 @@ def chart(view: View, number: int, point: Point) -> Iterator[Chart]:
     names = [v["name"] for v in drawn(point) if raw and len(raw.windows.get(v["name"], ()))]
     if not raw or not names:
         return
-    whole = {name: list(raw.windows[name]) for name in names}
+    file_bytes = point["point"].get("transfer_bytes")
+    unit = _Unit("us per transfer", file_bytes / 1e3) if file_bytes else _Unit("s/GB", 1.0)
+    whole = {name: [unit.scale * value for value in raw.windows[name]] for name in names}
     shown = {name: thinned(values, max(20, view.share(MOST) // len(names))) for name, values in whole.items()}
     count, left = sum(map(len, whole.values())), sum(map(len, shown.values()))
     told = (
@@ -37,11 +48,11 @@ def chart(view: View, number: int, point: Point) -> Iterator[Chart]:
         if left < count
         else ""
     )
-    panel = Panel("", _panel(view, point, shown))
-    yield Chart("windows", "Raw windows", NOTE.format(thinned=told), (panel,), _table(whole))
+    panel = Panel("", _panel(view, point, shown, unit))
+    yield Chart("windows", "Raw windows", NOTE.format(thinned=told), (panel,), _table(whole, unit))
 
 
-def _panel(view: View, point: Point, shown: dict[str, list[float]]) -> Spec:
+def _panel(view: View, point: Point, shown: dict[str, list[float]], unit: _Unit) -> Spec:
     dots: list[dict[str, Any]] = [
         {"row": row - 0.12 + 0.5 * (i * GOLDEN % 1 - 0.5), "x": float(f"{value:.4g}"), "colour": view.looks[name].colour}
         for row, (name, values) in enumerate(shown.items())
@@ -51,19 +62,19 @@ def _panel(view: View, point: Point, shown: dict[str, list[float]]) -> Spec:
     bars: list[dict[str, Any]] = [
         {
             "row": row + 0.3,
-            "x": f["estimate"],
-            "low": f["low"],
-            "high": f["high"],
+            "x": f["estimate"] * unit.scale,
+            "low": f["low"] * unit.scale,
+            "high": f["high"] * unit.scale,
             "colour": view.looks[name].colour,
             "shape": view.looks[name].shape,
-            "tip": f"{name}: {interval(f)} s/GB",
+            "tip": f"{name}: {interval(f, unit.scale)} {unit.name}",
         }
         for row, name in enumerate(shown)
         if (f := found[name])
     ]
     ends = [v["x"] for v in dots] + [b[end] for b in bars for end in ("low", "high")]
-    pad = 0.03 * (max(ends) - min(ends)) or 0.1
-    x = quantitative("x", "both ends' CPU in a window (s/GB)", (max(0.0, min(ends) - pad), max(ends) + pad))
+    pad = 0.03 * (max(ends) - min(ends)) or 0.1 * max(ends)
+    x = quantitative("x", f"both ends' CPU in a window ({unit.name})", (max(0.0, min(ends) - pad), max(ends) + pad))
     y = rows_axis("row", list(shown))
     plain = [{key: value for key, value in b.items() if key != "tip"} for b in bars]
     layers = [layer(dots, {"type": "circle", "size": 9, "opacity": 0.6}, x=x, y=y, color=literal("colour"))]
@@ -76,10 +87,10 @@ def _panel(view: View, point: Point, shown: dict[str, list[float]]) -> Spec:
     return spec(layers, ROW_PX * len(shown), PLOT_PX)
 
 
-def _table(whole: dict[str, list[float]]) -> Table:
+def _table(whole: dict[str, list[float]], unit: _Unit) -> Table:
     rows = []
     for name, values in whole.items():
         quarters = quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
         rows.append([name, str(len(values)), *(significant(value) for value in (min(values), *quarters, max(values)))])
     headers = ["variant", "windows", "least", "lower quarter", "median", "upper quarter", "greatest"]
-    return Table("Both ends' CPU in single windows (s/GB)", headers, rows)
+    return Table(f"Both ends' CPU in single windows ({unit.name})", headers, rows)

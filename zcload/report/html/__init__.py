@@ -6,23 +6,31 @@ Without vl-convert the page has the tables and says how to get the charts.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from zcload.model.records.summary import Summary
 from zcload.report.charts import draw, point_charts, study_charts
 from zcload.report.charts.parts import Chart
 from zcload.report.charts.series import read_raw
 from zcload.report.charts.view import Point, View, view_of
 from zcload.report.tables.overview import explained, method, sections, tables
 from zcload.report.tables.table import Table
+from zcload.report.tables.verdicts import verdicts
+from zcload.report.text import glossary
 from zcload.report.text.answer import answer, cautions
 from zcload.report.text.figures import saving_text
+from zcload.report.text.headline import WHOSE, question_metric
 from zcload.store.reader import Result
 
 DRAWINGS_BYTES = 900_000  # together with the tables and what stands around them the page stays below 1.5 MB
 TABLES_BYTES = 350_000
 PANELS = 160  # drawn at most, by rank: a page of more is not read, and each takes some 50 ms
+_NARROW = 60  # characters: about what a screen of 400 px shows
+_METHOD = "Variants take turns in windows; lanes are set up anew for each generation"  # what the template says of the method in any case
+_HALF_PX = 650  # of plots: more do not fit beside another chart
 SENTENCES = 12  # more of them are folded away behind the table of verdicts
 
 
@@ -36,30 +44,40 @@ class PageFigure:
 
 
 @dataclass(slots=True)
+class PageTable:
+    """A table that stands under a heading of its own."""
+
+    heading: str
+    anchor: str
+    table: Table
+
+
+@dataclass(slots=True)
 class PageSection:
     """One point: its charts, the tables that no chart shows, how it was measured."""
 
     title: str
     anchor: str
     figures: list[PageFigure]
-    tables: list[Table]
+    tables: list[PageTable]
 
 
 @dataclass(slots=True)
 class PageStudy:
     """One result on the page."""
 
-    summary: Mapping[str, Any]
+    summary: Summary
     anchor: str
     answer: list[str]
     verdicts: Table | None
     figures: list[PageFigure]
-    tables: list[Table]
+    tables: list[PageTable]
     sections: list[PageSection]
     method: list[tuple[str, list[str]]]
     environment: list[tuple[str, str]]
     config: str
     cautions: list[tuple[str, str | None, list[str]]]
+    words: list[tuple[str, str]]
     left_out: list[str] = field(default_factory=list)  # names of charts for which there was no room
     untold: int = 0  # points for whose tables there was none
 
@@ -74,6 +92,8 @@ def render(results: Sequence[Result]) -> str:
         _draw(studies)
     loader = PackageLoader("zcload.report", "html")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["scrolls"] = _scrolls
+    environment.tests["wide"] = lambda figure: sum(panel.spec["width"] for panel in figure.chart.panels) > _HALF_PX
     page = environment.get_template("page.html")
     style = (environment.get_template("style.css")).render()
     return page.render(studies=studies, style=style, charts=draw.available(), remedy=draw.REMEDY, sentences=SENTENCES) + "\n"
@@ -83,24 +103,29 @@ def _study(result: Result, prefix: str, shares: int) -> PageStudy:
     summary = result.summary
     view = view_of(summary, read_raw(result.records))
     figures = [PageFigure(chart, prefix + chart.name) for chart in study_charts(view)]
+    told = [(point["name"], method(summary, point)) for point in explained(summary)]
+    sentences = answer(summary)
     study = PageStudy(
         summary,
         f"{prefix}study",
-        answer(summary),
+        sentences,
         _verdicts(view),
         figures,
-        _whole(summary, {figure.chart.table.title for figure in figures if figure.chart.table}),
+        _headed(_whole(summary, {figure.chart.table.title for figure in figures if figure.chart.table}), f"{prefix}table"),
         [],
-        [(point["name"], method(summary, point)) for point in explained(summary)],
+        told,
         [(name, _fact(value)) for name, value in summary["environment"].items()],
         json.dumps(summary["config"], indent=2, ensure_ascii=False),
         cautions(summary),
+        glossary.used([_METHOD, *sentences, *(line for _, lines in told for line in lines)]),
     )
     room = TABLES_BYTES // shares
     numbers = {id(point): number for number, point in view.points}
     for place, point in enumerate([] if summary.get("crossing") else summary["points"]):  # a search is told along its axis
         section = _section(view, numbers.get(id(point)), point, place, prefix)
-        room -= sum(_bytes(table) for table in [*section.tables, *(f.chart.table for f in section.figures if f.chart.table)])
+        room -= sum(
+            _bytes(table) for table in [*(t.table for t in section.tables), *(f.chart.table for f in section.figures if f.chart.table)]
+        )
         if room < 0 and place:
             study.untold = len(summary["points"]) - place
             break
@@ -122,8 +147,19 @@ def _section(view: View, number: int | None, point: Point, place: int, prefix: s
         point["name"] or ("The point" if several else "The variants"),
         f"{prefix}point-{place + 1}",
         [PageFigure(chart, prefix + chart.name) for chart in charts],
-        [table for table in tables(view.summary, point) if table.title not in shown],
+        _headed([table for table in tables(view.summary, point) if table.title not in shown], f"{prefix}point-{place + 1}-table"),
     )
+
+
+def _headed(found: Sequence[Table], anchor: str) -> list[PageTable]:
+    """Give each table a heading, the first clause of its title, and a place that Contents can link."""
+    return [PageTable(re.split(r"[:(,?]", table.title)[0].strip(), f"{anchor}-{i + 1}", table) for i, table in enumerate(found)]
+
+
+def _scrolls(table: Table) -> bool:
+    """Say whether a table is wider than a small screen: it becomes a tab stop, and says that it scrolls."""
+    columns = zip(*([table.headers, *table.rows]), strict=False)
+    return sum(max(len(line) for cell in column for line in cell.split("\n")) + 3 for column in columns) > _NARROW
 
 
 def _bytes(table: Table) -> int:
@@ -131,14 +167,18 @@ def _bytes(table: Table) -> int:
 
 
 def _verdicts(view: View) -> Table | None:
-    """Return what each contender does at each point, for a study of several."""
+    """Return what each contender saves, with its verdict: of one point a row a variant, of several a row a point; None of a search."""
+    if not view.points or view.summary.get("crossing"):
+        return None  # a search has its own verdicts, in the table of its chart
     if not view.several:
-        return None
+        table = verdicts(view.summary)
+        return table and replace(table, title="Verdicts, with what is saved and its 95 % interval")
+    metrics = [question_metric(view.summary, point) for _, point in view.points]
     found = {
         (c["variant"], step): c
         for step, (_, point) in enumerate(view.points)
         for c in point["comparisons"]
-        if c["headline"] and not c["aa"]
+        if c["metric"] == metrics[step] and not c["aa"]
     }
     names = list(dict.fromkeys(name for name, _ in found))
 
@@ -147,12 +187,8 @@ def _verdicts(view: View) -> Table | None:
         return f"{c['verdict']}: {saving_text(c['saving_percent'])}" if c and c["verdict"] else "-"
 
     rows = [[label, *(cell(name, step) for name in names)] for step, label in enumerate(view.labels)]
-    baseline = view.points[0][1]["baseline"]
-    return (
-        Table(f"Verdicts on CPU per GB against {baseline}, with what is saved and its 95 % interval", [view.swept, *names], rows)
-        if names
-        else None
-    )
+    title = f"Verdicts on {WHOSE[metrics[0]]} per GB against {view.points[0][1]['baseline']}, with what is saved and its 95 % interval"
+    return Table(title, [view.swept, *names], rows) if names else None
 
 
 def _fact(value: Any) -> str:

@@ -33,11 +33,11 @@ def added(point: Point) -> Table | None:
     )
 
 
-def sentences(point: Point, whose: str) -> list[str]:
+def sentences(point: Point, whose: str, metric: str) -> list[str]:
     """Say of each server what it adds, as far as its interval carries that: in one sentence of all that add the same to the same."""
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for c in point.get("comparisons_over") or ():
-        if c["headline"] and c["verdict"] is not None:
+        if c["metric"] == metric and c["verdict"] is not None:
             found.setdefault((c["baseline"], _what_adds(point, c) if c["verdict"] == "costs" else unproven(c)), []).append(c)
     lines = []
     for (baseline, what), same in found.items():

@@ -7,19 +7,21 @@ from typing import Any
 
 from zcload.analysis.zerocopy_check import ALL_PLAIN, all_plain
 from zcload.model.cautions import WORST_FIRST, level_of
-from zcload.model.metrics import GOODPUT_BPS, SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB
+from zcload.model.metrics import GOODPUT_BPS, SENDER_CPU_S_PER_GB
+from zcload.model.records.summary import PointSummary, Summary
 from zcload.model.units import format_size
 from zcload.report.tables import crossover, servers
 from zcload.report.tables.small_files import difference
 from zcload.report.text import rate
 from zcload.report.text.explanation import explanations
 from zcload.report.text.figures import change_text, percent, saving_text, unproven
+from zcload.report.text.headline import WHOSE, question_metric
 from zcload.report.text.labels import in_a_sentence, labels
 
 Comparison = Mapping[str, Any]
 
 
-def answer(summary: Mapping[str, Any]) -> list[str]:
+def answer(summary: Summary) -> list[str]:
     """Return the sentences that answer the question, a list item each."""
     lines: list[str] = []
     measured = [point for point in summary["points"] if point["generations"]]
@@ -51,30 +53,30 @@ def cautions(summary: Mapping[str, Any]) -> list[tuple[str, str | None, list[str
     return sorted(rows, key=lambda row: WORST_FIRST.index(level_of(row[0])))
 
 
-def _point(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
+def _point(summary: Summary, point: PointSummary) -> list[str]:
     where = {"loopback": "On loopback", "veth": "Over veth"}[point["point"]["network"]]
     if point["point"]["cache"] == "cold":
         where += ", from a cold cache"
     if point["name"]:
         where += f", {point['name']}"
     lines = copied(point)
-    whose = "the machine's" if summary["headline"] == SYSTEM_CPU_S_PER_GB else "both ends'"
+    metric = question_metric(summary, point)
+    whose = WHOSE[metric].removesuffix(" CPU")
     headlines = [c for c in point["comparisons"] if c["headline"]]
     lines += rate.sentences(summary, point)
-    for c in headlines:
+    for c in [c for c in point["comparisons"] if c["metric"] == metric]:
         if c["aa"] or _other_role(point, c["variant"]):
             continue
         gone = next((v for v in point["variants"] if v["name"] == c["variant"] and v["status"] != "ok"), None)
         if gone and c["verdict"] is None:
             lines.append(f"{gone['name']} {'was skipped' if gone['status'] == 'skipped' else 'failed'}: {gone['reason']}.")
             continue
-        lines.append(
-            f"{where}, {sentence(c, whose)}{difference(point, c)}{_alone(point['comparisons'], c)}{_throughput(point['comparisons'], c)}"
-        )
-    lines += servers.sentences(point, whose)
+        also = _alone(point["comparisons"], c, summary["headline"]), _throughput(point["comparisons"], c)
+        lines.append(f"{where}, {sentence(c, whose)}{difference(point, c)}{''.join(also)}")
+    lines += servers.sentences(point, whose, metric)
     best = point["best_chunk"]
     if best:
-        lines += _best(summary, point, best["chunk_bytes"], whose)
+        lines += _best(point, best["chunk_bytes"], whose, metric)
     lines += explanations(point)
     lines += servers.traced(point)
     lines += [_aa(c) for c in headlines if c["aa"] and c["ratio"]["estimate"] is not None]
@@ -117,11 +119,14 @@ def effect(saving: Mapping[str, Any], what: str = "") -> str:
     return f"costs {saving_text(more)} more{of}"
 
 
-def _alone(comparisons: Sequence[Comparison], c: Comparison) -> str:
-    sender = _other(comparisons, c, SENDER_CPU_S_PER_GB)
-    if c["verdict"] is None:
+def _alone(comparisons: Sequence[Comparison], c: Comparison, headline: str) -> str:
+    """Say what the sender saves alone, or of a server, whose own CPU is *c*, what both ends save together."""
+    whole = c["metric"] == SENDER_CPU_S_PER_GB
+    other = _other(comparisons, c, headline if whole else SENDER_CPU_S_PER_GB)
+    if c["verdict"] is None or other is None:
         return ""
-    return f"; the sender alone {effect(sender['saving_percent'])}" if sender else ""
+    who = WHOSE[headline] if whole else "the sender alone"
+    return f"; {who} {'as a whole: ' if whole else ''}{effect(other['saving_percent'])}"
 
 
 def _throughput(comparisons: Sequence[Comparison], c: Comparison) -> str:
@@ -142,10 +147,12 @@ def _other_role(point: Mapping[str, Any], name: str) -> bool:
     return any(v["name"] == name and (v["best_chunk"] or not v["moves_payload"]) for v in point["variants"])
 
 
-def _best(summary: Mapping[str, Any], point: Mapping[str, Any], chunk: int, whose: str) -> list[str]:
+def _best(point: Mapping[str, Any], chunk: int, whose: str, metric: str) -> list[str]:
     base, size = point["baseline"], format_size(chunk)
     others = [
-        c for c in point["comparisons_best_chunk"] if c["headline"] and c["baseline"] != base and not _other_role(point, c["variant"])
+        c
+        for c in point["comparisons_best_chunk"]
+        if c["metric"] == metric and c["baseline"] != base and not _other_role(point, c["variant"])
     ]
     if not others:
         return [f"{size} is the best chunk of {base} here: the savings above are against the copy at its best."]

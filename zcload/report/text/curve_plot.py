@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from zcload.model.metrics import TOTAL_CPU_CORES
+from zcload.model.records.summary import Summary
 from zcload.report.charts.curve import values
 from zcload.report.charts.parts import top
 from zcload.report.charts.view import view_of
@@ -18,7 +18,7 @@ LEAST, MOST = 80, 120  # narrower shows nothing, wider says no more
 ROWS = 16
 
 
-def curve(summary: Mapping[str, Any], width: int, rows: int = ROWS) -> str | None:
+def curve(summary: Summary, width: int, rows: int = ROWS) -> str | None:
     """Return the curve of a summary in *width* columns and *rows* rows; None if that is too narrow or there is nothing to show.
 
     Points of a variant are joined by dots in the order of the sweep.

@@ -11,7 +11,7 @@ from zcload.report.tables import crossover
 from zcload.report.text.figures import percent, saving_text
 from zcload.report.text.labels import in_a_sentence, labels
 
-_WHOSE = {TOTAL_CPU_S_PER_GB: "both ends' CPU", SYSTEM_CPU_S_PER_GB: "the machine's CPU", SENDER_CPU_S_PER_GB: "the server's CPU"}
+WHOSE = {TOTAL_CPU_S_PER_GB: "both ends' CPU", SYSTEM_CPU_S_PER_GB: "the machine's CPU", SENDER_CPU_S_PER_GB: "the server's CPU"}
 
 
 def question_metric(summary: Summary, point: PointSummary) -> str:
@@ -51,7 +51,7 @@ def _of_point(summary: Summary, point: PointSummary) -> list[str]:
         elif c is not None:
             groups.setdefault(c["verdict"] or "none", []).append((variant, c))
     where = f"At {point['name']}, " if point["name"] else ""
-    lines = [where + write(groups[verdict], point, _WHOSE[metric]) for verdict, write in _SENTENCES.items() if verdict in groups]
+    lines = [where + write(groups[verdict], point, WHOSE[metric]) for verdict, write in _SENTENCES.items() if verdict in groups]
     lines += [f"{v['name']} was {v['status']}: {v['reason']}." for v, _ in groups.get("gone", ())]
     return lines or [f"{where}there was nothing to compare with {point['baseline']}."]
 

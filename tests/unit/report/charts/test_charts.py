@@ -13,8 +13,8 @@ from support.fake_results import Cost, Result, example, header, lane
 from support.paths import GOLDEN
 
 from zcload.analysis.summary import summarise
-from zcload.report.charts import all_charts, draw, study_charts
-from zcload.report.charts.parts import LABEL_PX, _spread, look
+from zcload.report.charts import all_charts, draw
+from zcload.report.charts.parts import COLOURS, LABEL_PX, SHAPES, _spread, beyond, looks, savings_ends, top
 from zcload.report.charts.series import Stretch, merged, read_raw, thinned
 from zcload.report.charts.view import swept, view_of
 from zcload.report.formats.terminal import render
@@ -44,6 +44,10 @@ def sweep(points=3, names=("copy", "sendfile"), generations=3):
 
 def view(records):
     return view_of(summarise(records), read_raw(records))
+
+
+def curve_of(prepared):
+    return next(chart for chart in all_charts(prepared) if chart.name == "curve")
 
 
 # The raw view.
@@ -134,14 +138,14 @@ def drawn_values(chart, field):
 def test_charts_of_a_single_point():
     """A study of one point has the figure, bars, savings, the time series and the windows, each with its table."""
     charts = list(all_charts(view(example(everything=False))))
-    assert [chart.name for chart in charts] == ["curve", "cpu-per-gb", "savings", "savings-best-chunk", "timeline", "windows"]
+    assert [chart.name for chart in charts] == ["cpu-per-gb", "savings", "savings-best-chunk", "curve", "timeline", "windows"]
     assert all(chart.table and chart.table.rows and chart.note and chart.title for chart in charts)
 
 
 def test_charts_of_a_sweep():
     """A sweep has its own charts over the points, and each point its own under a name with the point's number."""
     names = [chart.name for chart in all_charts(view(sweep()))]
-    assert names[:3] == ["curve", "sweep-cpu-per-gb", "sweep-savings"]
+    assert names[:3] == ["sweep-cpu-per-gb", "sweep-savings", "curve"]
     assert {"cpu-per-gb-1", "savings-2", "timeline-3", "windows-3"} <= set(names)
     assert len(set(names)) == len(names)
 
@@ -149,14 +153,14 @@ def test_charts_of_a_sweep():
 def test_a_result_without_records_has_the_other_charts():
     """A summary alone gives every chart that needs no raw records; one without a measured window gives none."""
     summary = summarise(example())
-    assert [chart.name for chart in all_charts(view_of(summary, {}))] == ["curve", "cpu-per-gb", "savings", "savings-best-chunk"]
+    assert [chart.name for chart in all_charts(view_of(summary, {}))] == ["cpu-per-gb", "savings", "savings-best-chunk", "curve"]
     assert list(all_charts(view_of(summarise([header([lane("copy")])]), {}))) == []
 
 
 def test_the_curve_draws_what_the_summary_says():
     """A mark of the curve stands at a variant's goodput and cores, and its bars end where the intervals end."""
     summary = summarise(sweep())
-    figure = next(study_charts(view_of(summary, {})))
+    figure = curve_of(view_of(summary, {}))
     both = next(panel for panel in figure.panels if panel.title == "both ends")
     marks = {(v["n"], v["step"]): v for part in both.spec["layer"] for v in part["data"]["values"] if "tip" in v}
     assert len(marks) == 6
@@ -173,7 +177,7 @@ def test_results_from_before_total_cores_have_the_curve_too():
     summary = summarise(sweep(points=1))
     for variant in summary["points"][0]["variants"]:
         del variant["metrics"]["total_cpu_cores"]
-    figure = next(study_charts(view_of(summary, {})))
+    figure = curve_of(view_of(summary, {}))
     metrics = summary["points"][0]["variants"][0]["metrics"]
     total = metrics["sender_cpu_cores"]["estimate"] + metrics["receiver_cpu_cores"]["estimate"]
     assert total in drawn_values(figure, "y")
@@ -181,15 +185,61 @@ def test_results_from_before_total_cores_have_the_curve_too():
 
 
 def test_bars_draw_what_the_summary_says():
-    """The bars' lengths and intervals are the summary's, on one scale in all ledgers."""
+    """A bar ends at both ends' CPU, its dark part at the sender's share of it, and the rule has the ends of the interval."""
     summary = summarise(example(everything=False))
     chart = next(c for c in all_charts(view_of(summary, {})) if c.name == "cpu-per-gb")
-    variants = [v for v in summary["points"][0]["variants"] if v["windows"]]
-    keys = ("sender_cpu_s_per_gb", "receiver_cpu_s_per_gb", "total_cpu_s_per_gb", "system_cpu_s_per_gb")
-    wanted = [v["metrics"][key]["estimate"] for key in keys for v in variants if v["metrics"][key]["estimate"] is not None]
-    assert drawn_values(chart, "x") == wanted
-    scales = {json.dumps(part["encoding"]["x"]["scale"]) for panel in chart.panels for part in panel.spec["layer"]}
-    assert len(scales) == 1
+    (panel,) = chart.panels
+    bars = {v["name"]: v for v in panel.spec["layer"][0]["data"]["values"]}
+    for v in summary["points"][0]["variants"]:
+        if not v["windows"]:
+            continue
+        sender, receiver, both = (v["metrics"][f"{who}_cpu_s_per_gb"] for who in ("sender", "receiver", "total"))
+        assert (bars[v["name"]]["end"], bars[v["name"]]["low_end"], bars[v["name"]]["high_end"]) == (
+            both["estimate"], both["low"], both["high"]
+        )  # fmt: skip
+        assert bars[v["name"]]["part"] == pytest.approx(both["estimate"] * sender["estimate"] / (sender["estimate"] + receiver["estimate"]))
+
+
+def test_small_files_are_charted_in_microseconds():
+    """Charts of small files show microseconds per transfer; over several sizes the axis is logarithmic."""
+    records = sweep(points=2)
+    for described in records[0]["points"]:
+        described["point"] = {**described["point"], "transfer": "per-file", "transfer_bytes": 1000.0}
+    for record in records:
+        if record["kind"] == "window":
+            count = record["receivers"][0][1][1] - record["receivers"][0][0][1]
+            record["transfers"] = {"sent": [[0, count // 1000]], "until_ns": None, "latency_ns": "", "late_ns": ""}
+    charts = {chart.name: chart for chart in all_charts(view(records))}
+    (panel,) = charts["cpu-per-gb-1"].panels
+    (copy,) = [v for v in panel.spec["layer"][0]["data"]["values"] if v["name"] == "copy"]
+    whole = next(v for v in summarise(records)["points"][0]["variants"] if v["name"] == "copy")["metrics"]["total_cpu_s_per_transfer"]
+    assert copy["x"] == pytest.approx(1e6 * whole["estimate"])
+    scales = [part["encoding"]["y"]["scale"] for part in charts["sweep-cpu-per-gb"].panels[0].spec["layer"][:3]]
+    assert {scale["type"] for scale in scales} == {"log"}
+    assert "us per transfer" in json.dumps(charts["windows-1"].panels[0].spec)
+
+
+def test_a_noisy_run_does_not_stretch_the_axis():
+    """An axis shows every ordinary estimate and ends at half as much again; whiskers beyond end in an arrow at the edge."""
+    assert top([33.0, 36.0, 600.0], [30.0, 31.0, 35.0]) == pytest.approx(1.06 * 1.5 * 35.0)
+    assert top([33.0, 36.0, 40.0], [30.0, 31.0, 35.0]) == pytest.approx(1.06 * 40.0)
+    ends = savings_ends([{"estimate": -20.0, "low": -55_500.0, "high": 90.0}, {"estimate": 30.0, "low": 20.0, "high": 40.0}], 3.0)
+    assert -60 < ends[0] < -20
+    assert 90 < ends[1] < 100
+    values = [{"low": -55_500.0, "high": 90.0, "tip": "a"}, {"low": 20.0, "high": 40.0, "tip": "b"}]
+    (arrows,) = beyond(values, {}, {}, ends, upright=False)
+    assert [(v["end"], v["tip"]) for v in arrows["data"]["values"]] == [(ends[0], "a: beyond the axis")]
+
+
+def test_no_line_leads_from_the_data_to_a_name():
+    """Names at the right edge have their mark before them: a line to the data would look like data."""
+    for chart in all_charts(view(sweep())):
+        for panel in chart.panels:
+            for part in panel.spec["layer"]:
+                if part["mark"]["type"] in ("rule", "line"):
+                    assert all(place.get("scale", {}) is not None for place in part["encoding"].values() if place["field"] in "xy"), (
+                        chart.name
+                    )
 
 
 def test_a_verdict_can_be_told_without_colour():
@@ -204,11 +254,15 @@ def test_a_verdict_can_be_told_without_colour():
     assert marks["splice"]["text"].endswith("% inconclusive")
 
 
-def test_no_two_variants_look_the_same():
-    """Of 49 variants no two share colour and shape, and neighbours share neither."""
-    looks = [look(i) for i in range(49)]
-    assert len(set(looks)) == 49
-    assert all(a.colour != b.colour and a.shape != b.shape for a, b in itertools.pairwise(looks))
+def test_a_colour_belongs_to_a_mechanism():
+    """A mechanism has its colour whatever stands beside it; variants of one colour differ in shape, and the seven usual ones in colour."""
+    usual = ("read_send", "sendfile", "splice", "mmap_send", "msg_zerocopy", "slurp_send", "uring_send_zc")
+    assert len({look.colour for look in looks({name: name for name in usual}).values()}) == len(COLOURS)
+    alone, beside = looks({"x": "splice"}), looks({"a": "read_send", "b": "sendfile", "x": "splice", "y": "splice"})
+    assert alone["x"].colour == beside["x"].colour == beside["y"].colour
+    assert len({(look.colour, look.shape) for look in beside.values()}) == 4
+    many = looks({f"splice-{i}": "splice" for i in range(len(SHAPES))})
+    assert len({look.shape for look in many.values()}) == len(SHAPES)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +296,7 @@ def test_what_a_sweep_is_called(names, title, labels):
 @needs_library
 def test_a_drawing_is_small_and_whole():
     """A drawing keeps its axes' titles with their units, has a title on each mark with the mark's figures, and no role or label inside."""
-    figure = next(study_charts(view(sweep())))
+    figure = curve_of(view(sweep()))
     (text,) = draw.svg([draw.framed(figure.panels[0].spec)])
     words = [element.text for element in ElementTree.fromstring(text).iter() if element.text]
     assert {"goodput (Gbit/s)", "CPU (cores)", "sendfile", "copy"} <= set(words)
@@ -255,7 +309,7 @@ def test_a_drawing_is_small_and_whole():
 @needs_library
 def test_a_file_stands_alone():
     """A chart's file has fixed colours, a title and all panels; the same every time; as PNG it is one."""
-    figure = next(study_charts(view(sweep())))
+    figure = curve_of(view(sweep()))
     (text,) = draw.svg_file([draw.whole(figure)], [figure.title])
     assert "var(" not in text
     assert ElementTree.fromstring(text).find(f"{{{draw.SVG}}}title").text == figure.title
@@ -268,7 +322,7 @@ def test_a_file_stands_alone():
 @needs_library
 def test_golden_chart(golden):
     """A chart's file is the same drawing as ever: a change of it is meant, and seen by looking at its golden file."""
-    figure = next(study_charts(view(sweep())))
+    figure = curve_of(view(sweep()))
     (text,) = draw.svg_file([draw.whole(figure)], [figure.title])
     golden(GOLDEN / "curve.svg", text)
 
