@@ -312,15 +312,18 @@ def test_a_server_that_answers_wrongly_is_not_showered_with_requests(attach, mos
     with socket.create_server((ADDRESS, 0)) as listener:
         port = listener.getsockname()[1]
         server = RunningServer("s", Server(attach=os.getpid() if attach else None, port=port), port)
-        server.pid = os.getpid()
+        server.pid, server._pidfd = os.getpid(), os.pidfd_open(os.getpid())
         asked = []
 
         def probe(at):
             asked.append(at)
             raise StudyError("404 Not Found")
 
-        with pytest.raises(StudyError, match="404 Not Found"):
-            server.wait_ready(ADDRESS, probe)
+        try:
+            with pytest.raises(StudyError, match="404 Not Found"):
+                server.wait_ready(ADDRESS, probe)
+        finally:
+            os.close(server._pidfd)
     assert 1 < len(asked) <= most
 
 
