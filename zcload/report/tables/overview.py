@@ -163,7 +163,7 @@ def check(point: Point) -> Table | None:
     return Table(f"Ratios of short windows and of windows of {found['window_s']:g} s", ["variant", "metric", "short", "long", ""], rows)
 
 
-def _device(p: Mapping[str, Any]) -> str:
+def _device(p: Point) -> str:
     return f", MTU {p['mtu_bytes']} B, offloads {'on' if p['offloads'] else 'off'}" if p["network"] == "veth" else ""
 
 
