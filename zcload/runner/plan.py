@@ -15,6 +15,7 @@ from zcload.model.timing import FEWEST_GENERATIONS, generation_s, lanes_measured
 from zcload.model.units import format_frequency, format_rate, format_size
 from zcload.runner.calibrate import extra_s, lanes_at_once
 from zcload.runner.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S, GENERATION_S
+from zcload.runner.quiet import LONGEST_WAIT_S
 from zcload.sinks import SINKS
 
 
@@ -35,6 +36,9 @@ _SHOWN_AS: dict[str, Callable[[Any], str]] = {
 _FILE_BYTES_PER_S = 0.5e9  # a made file is hashed out at about this rate a CPU; an order of magnitude, for the plan only
 _VERIFY_BYTES_PER_S = 0.8e9
 _CALIBRATE_S = 6.0
+_PROCESS_S = 0.5  # a fresh interpreter with zcload imported, for each replicate
+_PAGE_S_PER_POINT, _PAGE_S = 0.7, 8.0  # some 14 drawings of 50 ms each, and no more than report.html draws
+_LEAST_CLUSTERS = 3  # replicates that a point gets whatever its limit: PointState.reason_to_stop wants a spread
 
 
 _FIELDS = {"rate": "rate_bps", "transfer_rate": "transfers_per_s"}  # of a point, where they are not the keys
@@ -109,6 +113,7 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
     setup = sum(size / _FILE_BYTES_PER_S / 2 for _, size, _ in made) + sum(size / 1.5e9 for size in own)
     setup += sum(measured * p.file_size / _VERIFY_BYTES_PER_S + (_CALIBRATE_S if study.best_chunk else 2.0) for p in study.points)
     setup += sum(extra_s(study, p) for p in study.points)
+    setup += LONGEST_WAIT_S + _PROCESS_S + min(_PAGE_S, _PAGE_S_PER_POINT * len(study.points))  # before and after all points
     check = sum(CHECK_GENERATIONS * CHECK_BLOCKS * max(CHECK_WINDOW_S, least_window_s(study, p)) * measured for p in study.points)
     private = max(
         sum(
@@ -134,7 +139,11 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
 
 def _point_s(study: Study, point: Point) -> float:
     """Return how long measuring *point* takes at most: the limit, or the generations that it gets whatever the limit."""
-    least_s = FEWEST_GENERATIONS * generation_s(study, point, shortest_window_s(study, point), lanes_measured(study))
+    generation = generation_s(study, point, shortest_window_s(study, point), lanes_measured(study))
+    least_s = FEWEST_GENERATIONS * generation
+    if study.stop.replicates > 1:  # each makes its file anew
+        made_s = point.file_size / _FILE_BYTES_PER_S / 2 if point.file is None else 0.0
+        least_s = _LEAST_CLUSTERS * (_PROCESS_S + made_s + generation)
     return max(study.stop.max_time_s, least_s)
 
 

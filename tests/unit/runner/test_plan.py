@@ -6,6 +6,7 @@ import pytest
 
 from zcload.model.study import Point, Stop, Study, Variant
 from zcload.runner.plan import plan, point_name
+from zcload.runner.quiet import LONGEST_WAIT_S
 
 POINT = Point()
 
@@ -29,6 +30,16 @@ def test_plan():
     assert planned.memory_bytes < 2 << 28
     assert planned.processes == 3 * (2 + 1)  # the idle loop beside the two variants
     assert plan(study, check_windows=True).check_s == 4 * 2 * 2.0 * 2 * 2
+
+
+def test_a_plan_counts_what_a_limit_does_not_hold():
+    """A plan has the wait for a quiet machine, the page, and three replicates with their files, however short the time limit is."""
+    point = Point(file_size=1 << 30)
+    short = {
+        replicates: plan(study_of("sendfile", points=(point,), stop=Stop(max_time_s=0.1, replicates=replicates))) for replicates in (1, 6)
+    }
+    assert short[6].measure_s > 3 * (1 << 30) / 1e9 > short[1].measure_s
+    assert short[6].setup_s > LONGEST_WAIT_S
 
 
 @pytest.mark.parametrize(
