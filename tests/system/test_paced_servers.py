@@ -130,7 +130,7 @@ def test_an_interrupted_study_of_small_files_goes_on(tmp_path):
             time.sleep(0.05)
         first.send_signal(signal.SIGKILL)
     assert _windows(out)
-    again = subprocess.run([*command, "--resume", str(out)], capture_output=True, text=True, timeout=60, check=False)
+    again = subprocess.run([*command, "--yes", "--resume", str(out)], capture_output=True, text=True, timeout=60, check=False)
     assert again.returncode == 0, again.stderr
     summary = json.loads((out / "summary.json").read_text())
     assert summary["complete"]

@@ -60,8 +60,8 @@ def test_a_study_counts_what_its_lanes_hold():
 @pytest.mark.parametrize(("limits", "code", "words"), [("-Sn 200", 0, ""), ("-n 200", 2, "200 are allowed")])
 def test_a_run_needs_no_higher_limit_than_the_hard_one(tmp_path, limits, code, words):
     """A soft limit that is too low is raised for the run; a hard one is told before anything is measured."""
-    command = f"ulimit {limits} && exec {sys.executable} -m zcload run {ROOT}/configs/smoke.toml --no-progress --max-time 200ms --out r"
-    command += " --set workload.senders=40 --set workload.file_size=16MiB --set study.best_chunk=false"
+    command = f"ulimit {limits} && exec {sys.executable} -m zcload run {ROOT}/configs/smoke.toml --no-wait --max-time 1s --out r"
+    command += " --no-progress --replicates 1 --set workload.senders=40 --set workload.file_size=16MiB --set study.best_chunk=false"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == code, done.stderr
