@@ -302,6 +302,29 @@ def test_mechanisms_and_doctor_say_something_of_everything(tmp_path):
     assert all(check.title in checked.stdout for check in CHECKS.values())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["run", "smoke", "--plan"], 2),
+        (["run", "read_send", "sendfile"], 2),
+        (["init"], 2),
+        (["history"], 2),
+        (["report", "r"], 2),
+        (["doctor"], 0),
+        (["schema"], 0),
+    ],
+)
+def test_a_removed_working_directory_is_said(tmp_path, arguments, code):
+    """In a directory that has been removed a command works, or ends with one error line that says so, and never with a traceback."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(CONFIGS.parent), "PYTHONSAFEPATH": "1"}
+    command = ["sh", "-c", 'rmdir ../gone; exec "$@"', "sh", sys.executable, "-m", "zcload", *arguments]
+    done = subprocess.run(command, cwd=gone, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.count("zcload: error: ")) == (code, 1 if code else 0), done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_output_into_a_closed_pipe_is_no_error(tmp_path):
     """A reader that leaves early, such as head, is no error and causes no traceback."""
     environment = {**os.environ, "PYTHONPATH": str(CONFIGS.parent)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -17,11 +18,22 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     except ZcloadError as error:
         return _fail(error)
     except Exception as error:
-        usage = _usage_error(error)
+        usage = _without_directory(error) or _usage_error(error)
         if usage is None:
             raise
         return _fail(usage)
     return code if isinstance(code, int) else 0
+
+
+def _without_directory(error: Exception) -> ConfigError | None:
+    """Return what is wrong if *error* comes of a working directory that has been removed; None if that is there."""
+    if not isinstance(error, FileNotFoundError):
+        return None
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return ConfigError(Problem("the working directory has been removed", remedy="cd to one that is there"))
+    return None
 
 
 def _usage_error(error: Any) -> ConfigError | None:

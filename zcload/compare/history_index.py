@@ -10,13 +10,14 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from zcload.errors import ConfigError, Problem, ZcloadError
+from zcload.model.printable import one_line, printable
 from zcload.model.records.summary import Summary
 from zcload.model.records.values import IntervalRecord
 from zcload.store.reader import SUMMARY, WINDOWS, Result
@@ -73,7 +74,7 @@ class Index:
         if not root.is_dir():
             raise ConfigError(Problem("is no directory" if root.exists() else "no such directory", file=str(root)))
         self._root = root
-        self._database = _open(cache or place_of(root), rebuild)
+        self._database = _open(cache, root, rebuild)
         try:
             self._update()
         except sqlite3.Error:  # damaged, or locked by another for too long: it is only a cache
@@ -85,7 +86,8 @@ class Index:
         self._database.close()
 
     def _update(self) -> None:
-        found = {str(path.relative_to(self._root)): path for path in result_files(self._root)}
+        # SQLite stores only UTF-8, and a file name may be any bytes.
+        found = {printable(str(path.relative_to(self._root))): path for path in result_files(self._root)}
         with self._database as db:
             known = {path: (mtime, size) for path, mtime, size in db.execute("SELECT path, mtime_ns, size FROM results")}
             for path in known.keys() - found.keys():
@@ -106,12 +108,15 @@ class Index:
 
     def _read(self, name: str, path: Path, now: tuple[int, int]) -> None:
         try:
-            summary = Result.load(path).summary
-            row, figures = _of(name, summary)
+            self._store(name, now, *_of(name, Result.load(path).summary))
         except ZcloadError as error:
-            row, figures = {"error": _one_line(str(error), path)}, []
-        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # a file of our name with somebody else's content
-            row, figures = {"error": f"is damaged: {type(error).__name__}: {error}"}, []
+            self._store(name, now, {"error": _one_line(str(error), path)}, [])
+        # A file of our name with somebody else's content: of whatever kind, it must not end the list of the others.
+        except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
+            self._forget(name)
+            self._store(name, now, {"error": one_line(f"is damaged: {type(error).__name__}: {error}")}, [])
+
+    def _store(self, name: str, now: tuple[int, int], row: Mapping[str, object], figures: Iterable[tuple[object, ...]]) -> None:
         row = {"path": name, "mtime_ns": now[0], "size": now[1], **row}
         columns, marks = ", ".join(row), ", ".join("?" * len(row))
         self._database.execute(f"INSERT INTO results ({columns}) VALUES ({marks})", tuple(row.values()))
@@ -178,8 +183,9 @@ def place_of(root: Path) -> Path:
     return Path(base) / "zcload" / f"history-{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]}.sqlite"
 
 
-def _open(path: Path, rebuild: bool) -> sqlite3.Connection:
+def _open(cache: Path | None, root: Path, rebuild: bool) -> sqlite3.Connection:
     try:
+        path = cache or place_of(root)
         path.parent.mkdir(parents=True, exist_ok=True)
         if rebuild:
             path.unlink(missing_ok=True)
@@ -240,4 +246,4 @@ def _values(figure: IntervalRecord) -> tuple[object, object, object]:
 
 def _one_line(text: str, path: Path) -> str:
     """Return an error's first line without the path that the list names anyway."""
-    return text.splitlines()[0].removeprefix(f"{path}: ").removeprefix(f"{path}:")
+    return printable(text.splitlines()[0].removeprefix(f"{path}: ").removeprefix(f"{path}:"))

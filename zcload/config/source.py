@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from zcload.config.finding import Path
 from zcload.errors import ConfigError, Problem, reason_of
+from zcload.model.regular_file import read_regular
 from zcload.model.units import LONGEST_TEXT
 
 Format = Literal["toml", "yaml"]
@@ -38,16 +39,13 @@ def read(path: str | os.PathLike[str]) -> ConfigSource:
     try:
         if not os.path.isdir(path) and PurePath(path).suffix.lower() not in SUFFIXES and os.path.exists(path):
             raise _refused(shown_name, "unknown file type: expected a name that ends in .toml, .yaml or .yml")
-        with open(path, "rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        content = read_regular(path, MOST_BYTES)
     except FileNotFoundError:
         raise _refused(shown_name, "no such file", remedy="`zcload init` writes a commented config") from None
     except IsADirectoryError:
         raise _refused(shown_name, "is a directory: expected a config file") from None
     except (OSError, ValueError) as error:
         raise _refused(shown_name, f"cannot be read: {reason_of(error)}") from None
-    if len(content) > MOST_BYTES:
-        raise _refused(shown_name, "is larger than 1 MiB: expected a config file")
     try:
         # Editors on other systems put a byte-order mark first; it says nothing.
         text = content.decode("utf-8-sig")

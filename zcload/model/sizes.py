@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 from zcload.errors import ConfigError, Problem, reason_of
+from zcload.model.regular_file import read_regular
 from zcload.model.study import Sizes
 from zcload.model.units import ValueRefused, format_size, parse_size, shown
 
 LEAST, MOST = 1, 1 << 30  # bytes of a file; a larger one is a stream
 MOST_LINES = 1_000_000
+_MOST_BYTES = 64 << 20
 _PROBLEMS = 10  # so many wrong lines are told one by one
 
 
@@ -60,9 +61,8 @@ def read_sizes(sizes: Sizes) -> Sizes:
     """
     if sizes.path is None:
         return sizes
-    path = Path(sizes.path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(sizes.path, _MOST_BYTES).decode("utf-8-sig")
     except OSError as error:
         what = f"cannot be read: {reason_of(error)}"
         raise ConfigError(Problem(what, key="workload.transfer_size", file=sizes.path, remedy="a text with a size a line")) from None

@@ -96,6 +96,63 @@ def test_foreign_and_broken_files(tree, content, reason):
     assert str(tree) not in bad.error
 
 
+def hostile(folder, kind):
+    """Put something hostile of the name summary.json into *folder*."""
+    path = folder / "summary.json"
+    whole = json.loads((FIRST / "summary.json").read_text())
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "deep":
+        path.write_text("[" * 200_000)
+    elif kind == "huge number":
+        path.write_text(json.dumps(whole | {"seed": 10**400}))
+    elif kind == "NaN":
+        path.write_text(json.dumps(whole | {"margin_percent": float("nan")}))
+    elif kind == "surrogate":
+        path.write_text(json.dumps(whole | {"name": "\ud800"}))
+    elif kind == "loop":
+        path.symlink_to(path)
+    else:
+        path.write_bytes(bytes(range(256)))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "deep", "huge number", "NaN", "surrogate", "loop", "bytes"])
+def test_one_hostile_file_does_not_end_the_list(tree, kind):
+    """A summary.json that is a pipe, a device or damaged in any way is listed by what is wrong with it, the others as ever."""
+    stored(tree, "good")
+    (tree / "bad").mkdir()
+    hostile(tree / "bad", kind)
+    for _ in range(2):  # read, then from the index
+        good, *bad = entries(tree)
+        assert (good.path, good.error) == ("good/summary.json", None)
+        assert [entry.path for entry in bad if entry.error] == ["bad/summary.json"] or kind == "surrogate"
+        assert len(bad) == 1
+        assert "\n" not in (bad[0].error or "")
+
+
+@pytest.mark.parametrize("name", [b"not-\xff-utf-8", b"esc\x1b[2Jape", b"line\nend", "größe 100% #1".encode()])
+def test_names_of_any_bytes(tree, name):
+    """A result in a directory of any name is listed, with the name made printable, in the table and as JSON."""
+    folder = tree / os.fsdecode(name)
+    stored(tree, folder.name)
+    (entry,) = entries(tree)
+    assert entry.error is None
+    for more in ([], ["--format", "json"]):
+        shown = zcload("history", tree, *more, cwd=tree)
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert "\x1b" not in shown.stdout
+
+
+def test_without_a_home(tree, monkeypatch):
+    """Where there is no home directory the index lives in memory."""
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(index_module.Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("Could not determine home directory.")))
+    stored(tree, "good")
+    assert [entry.path for entry in entries(tree)] == ["good/summary.json"]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything; remedy: run the tests as an ordinary user")
 def test_files_that_may_not_be_read(tree):
     """A result that may not be read is listed with the reason."""

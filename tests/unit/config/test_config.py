@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -245,12 +246,16 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
     """Missing, a directory, unreadable, huge or oddly named: each is one clear line."""
     (tmp_path / "dir.toml").mkdir()
     (tmp_path / "io.toml").symlink_to("/proc/self/mem")  # readable by its mode, and an I/O error at offset 0
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "zero.toml").symlink_to("/dev/zero")
     (tmp_path / "big.toml").write_bytes(b"#" * (2 << 20))
     for name, what in {
         "none.toml": "no such file (`zcload init` writes a commented config)",
         "dir.toml": "is a directory: expected a config file",
         "io.toml": "cannot be read: input/output error",
-        "big.toml": "is larger than 1 MiB: expected a config file",
+        "big.toml": "cannot be read: larger than 1 MiB",
+        "pipe.toml": "cannot be read: a pipe, not a file: copy what it holds into a file first",
+        "zero.toml": "cannot be read: a device, not a file: copy what it holds into a file first",
         "a\0b.toml": "cannot be read: embedded null byte",
         "line\nbreak.toml": "no such file (`zcload init` writes a commented config)",
     }.items():
