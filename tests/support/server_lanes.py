@@ -18,16 +18,16 @@ WHOLE = ("{python}", "-m", "http.server", "--bind", "{address}", "-d", "{root}",
 
 
 @contextmanager
-def server_lanes(size):
-    """Yield a function that brings up a lane of a server that serves a file of *size*; it is ready for windows unless not to *start*.
+def server_lanes(size, name="f"):
+    """Yield a function that brings up a lane of a server that serves a file *name* of *size*.
 
-    It is started by *command*, or is the *server* given. With *verify* what it serves is held against the file's digests, or those of
-    another one that is open as *against*.
+    It is ready for windows unless not to *start*, and is started by *command*, or is the *server* given. With *verify* what it serves
+    is held against the file's digests, or those of another one that is open as *against*.
     """
     root = DocumentRoot()
-    (root.root / "f").write_bytes(bytes(range(251)) * (size // 251 + 1))
-    os.truncate(root.root / "f", size)
-    fd = os.open(root.root / "f", os.O_RDONLY)
+    (root.root / name).write_bytes(bytes(range(251)) * (size // 251 + 1))
+    os.truncate(root.root / name, size)
+    fd = os.open(root.root / name, os.O_RDONLY)
     lanes = []
 
     def bring_up(
@@ -41,7 +41,7 @@ def server_lanes(size):
         everywhere = frozenset(os.sched_getaffinity(0))
         placement = Placement((everywhere,) * point.senders, (everywhere,) * point.receiver_count, everywhere)
         variant = Variant("s", "server", server=server or Server(command, grace_s=1.0, request_bytes=request))
-        served = ServedFile(root, "f", str(root.root / "f"), size, prefix)
+        served = ServedFile(root, name, str(root.root / name), size, prefix)
         made = set_up_server(variant.at(point), point, served, placement, Network("127.0.0.1"), seed=seed)
         lanes.append(made)
         if verify:

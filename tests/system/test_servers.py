@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 import jsonschema
 import psutil
 import pytest
+from support.server_lanes import WHOLE, server_lanes
 
 from zcload.errors import StudyError
 from zcload.host.machine import Machine
@@ -125,6 +127,37 @@ if os.fork(): os._exit(0)
 for _ in range(3): os.fork()
 time.sleep(60)
 """
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my file.bin",
+        "größe.bin",
+        "100%.bin",
+        "a#b.bin",
+        "a?b=c.bin",
+        "%41.bin",
+        "[x]&+;'\"\\.bin",
+        "line\nend",
+        "not-\udcff-utf-8",
+        "\x1b[2J",
+        "~",
+    ],
+)
+def test_a_file_of_any_name_is_served(name):
+    """The name of the file is percent-encoded in the path that is asked for, whatever characters it has, and its size comes back."""
+    with server_lanes(20_001, name) as bring_up:
+        lane = bring_up(server=Server(WHOLE, grace_s=1.0))
+        assert lane.serving.target.size == 20_001
+
+
+def test_a_servers_directory_is_its_own(start):
+    """Other users get neither a list of a server's directory nor what it wrote on stdout."""
+    running = start("{python}", "-m", "http.server", "{port}")
+    folder = Path(os.readlink(f"/proc/{running.pid}/cwd"))
+    assert stat.S_IMODE(folder.stat().st_mode) == (0o711 if os.geteuid() == 0 else 0o700)
+    assert stat.S_IMODE((folder / "output.log").stat().st_mode) == 0o600
 
 
 def test_a_server_that_forks_itself_away_is_followed_and_ended(start):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +14,7 @@ from zcload.config.values import (
     RATE,
     TRANSFER_RATE,
     TRANSFER_SIZE,
+    Kind,
     Swept,
     choice,
     duration,
@@ -43,9 +45,10 @@ VARIANT_NAME = text(
 MECHANISM = mechanism(mechanism_names, files=False)
 MECHANISM_OR_FILE = mechanism(mechanism_names, files=True)
 SINK = registered("sink", sink_names)
-PATH = text(
+_PATH = text(
     "a path", r"[^\x00]{1,4095}", "auto", "/srv/video.bin", expected="text such as '/srv/video.bin'"
 )  # PATH_MAX is 4096 with the final zero
+PATH = Kind(lambda found: os.path.expanduser(_PATH.parse(found)), _PATH.schema)
 # One system call moves at most 0x7ffff000 bytes: NOTES of sendfile(2).
 CHUNK = size("1B", "2147479552B")
 FILE_SIZE = size("1B", "9223372036854775807B")

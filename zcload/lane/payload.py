@@ -29,6 +29,7 @@ from zcload.lane.worker import Worker, spawn
 from zcload.linux import interrupt
 from zcload.linux.memory import page_aligned
 from zcload.linux.whole_file import write_whole
+from zcload.model.regular_file import check_size
 from zcload.model.study import Point
 from zcload.model.units import human_bytes
 
@@ -144,10 +145,16 @@ def check_own(path: str) -> int:
         raise ConfigError(Problem(f"{path} is a directory, not a file", key=key))
     if not stat.S_ISREG(info.st_mode):
         raise ConfigError(Problem(f"{path} is not a regular file", key=key))
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            check_size(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise ConfigError(Problem(f"{path}: {reason_of(error)}", key=key)) from None
     if not info.st_size:
         raise ConfigError(Problem(f"{path} is empty: there is nothing to send", key=key))
-    if not os.access(path, os.R_OK):
-        raise ConfigError(Problem(f"{path}: permission denied", key=key))
     return info.st_size
 
 
@@ -356,7 +363,7 @@ def _digest(fd: int, start: int, end: int, size: int, progress: DigestProgress) 
     while start < end:
         got = os.preadv(fd, (buffer[: min(len(buffer), end - start)],), start)
         if not got:
-            raise StudyError(f"the file ended at byte {start} of {size}: it was truncated during the run")
+            raise StudyError(f"reading the file ended at byte {start}; its size was {size} bytes and is {os.fstat(fd).st_size}")
         digest.update(buffer[:got])
         start += got
         progress("digesting the file", start / size)

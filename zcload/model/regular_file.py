@@ -6,6 +6,8 @@ import errno
 import os
 import stat
 
+_PAGE = 4096  # files of sysfs have this size, those of procfs none
+
 _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFCHR: "a device",
@@ -39,3 +41,11 @@ def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
     if len(content) > most:
         raise OSError(errno.EFBIG, f"larger than {most >> 20} MiB")
     return content
+
+
+def check_size(fd: int) -> None:
+    """Raise OSError if the open file *fd* does not hold as many bytes as its size says: in /proc and /sys contents are made on reading."""
+    size = os.fstat(fd).st_size
+    if size <= _PAGE and (held := len(os.pread(fd, _PAGE, 0))) != size:
+        what = f"its size is {size} bytes and reading it gives {held}: its content is made when it is read; copy it into a file first"
+        raise OSError(errno.EINVAL, what)

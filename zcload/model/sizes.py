@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 
@@ -35,7 +36,7 @@ def parse_sizes(text: object) -> Sizes:
     if form == "file":
         if not rest.strip():
             raise ValueRefused(f"{shown(text)} names no file: expected a path, as in 'file: sizes.txt'")
-        return Sizes((), rest.strip())
+        return Sizes((), os.path.expanduser(rest.strip()))
     raise ValueRefused(f"{shown(text)} is not a size: expected one such as '16KiB', 'mix: 4KiB 64KiB' or 'file: sizes.txt'")
 
 

@@ -19,6 +19,7 @@ from zcload.linux.memory import page_aligned
 from zcload.mechanisms import MECHANISMS, Mechanism
 from zcload.mechanisms.base import MAX_COUNT
 from zcload.model.progress import Viewer, nobody
+from zcload.model.regular_file import check_size
 from zcload.model.units import human_bytes, shown
 from zcload.oneshot.address import DEFAULT_ADDRESS, format_address, parse_address
 from zcload.oneshot.progress_pace import Pace
@@ -125,7 +126,13 @@ def open_file(path: str) -> int:
             raise ConfigError(Problem(f"{path} is a directory, not a file"))
         if not stat.S_ISREG(mode):
             raise ConfigError(Problem(f"{path} is not a regular file"))
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            check_size(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         raise ConfigError(Problem(f"{path}: {reason_of(error)}")) from None
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 from zcload.errors import ConfigError, Problem, reason_of
 from zcload.lane.network import Network, family_of
@@ -100,7 +102,8 @@ class _Starter:
             else:
                 tree = running.launch(served.root, values, frozenset().union(*self.placement.senders), network)
             known = {**values, "port": str(port), "dir": ""}
-            paths = tuple(fill(server.path, {**known, "name": _MARK, "file": str(Path(served.path).parent / _MARK)}).split(_MARK))
+            known |= {"name": _MARK, "file": f"{quote(os.fsencode(Path(served.path).parent))}/{_MARK}"}
+            paths = tuple(fill(server.path, known).split(_MARK))
             ask = partial(self._ask, served, paths, running)
             target = running.wait_ready(address, ask, partial(network.sockets, "receiver"))
             check_owner(self.variant.name, [member.pid for member in tree.members()], address, port)
@@ -120,7 +123,7 @@ class _Starter:
             address,
             port,
             host=f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
-            path=name.join(paths),
+            path=quote(os.fsencode(name)).join(paths),
             size=size,
             bytes_per_request=wanted,
             connections=self.point.senders,

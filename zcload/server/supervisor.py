@@ -126,7 +126,7 @@ def _become(start: Start, group: Path | None, supervisor: int, writer: int) -> N
             os.sched_setaffinity(0, start.cpus)
         os.chdir(start.directory)
         null = os.open(os.devnull, os.O_RDONLY)
-        output = os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        output = os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for source, target in ((null, 0), (output, 1), (output, 2)):
             os.dup2(source, target)
         os.execvpe(start.argv[0], start.argv, dict(start.environment))

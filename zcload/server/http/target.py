@@ -110,7 +110,8 @@ class Target:
         """Say that the file has changed since the probe, where the server's own words tell so; else nothing."""
         for name, before in (("etag", self.etag), ("last-modified", self.modified)):
             now = head.fields.get(name)
-            if before is not None and now is not None and now != before:
+            # A server may call its entity tag weak while the file is young: compared as RFC 9110, 8.8.3.2 has it for caches.
+            if before is not None and now is not None and now.removeprefix("W/") != before.removeprefix("W/"):
                 return f": the file has changed, its {name} was {before[:60]!r} and is {now[:60]!r}"
         return ""
 
