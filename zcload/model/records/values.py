@@ -185,7 +185,7 @@ class ImportedRecord(Stored):
     name: str
     tool: str
     what: str
-    goodput_bps: Number
+    goodput_bps: Number | None
     sender_cpu_s_per_gb: Number | None
     receiver_cpu_s_per_gb: Number | None
     system_cpu_s_per_gb: Number | None

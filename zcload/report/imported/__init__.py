@@ -5,10 +5,10 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from zcload.errors import ConfigError, Problem, reason_of
 from zcload.model.printable import one_line
+from zcload.model.records.values import ImportedRecord
 from zcload.model.regular_file import read_regular
 from zcload.report.imported.iperf3 import read_iperf3
 from zcload.report.imported.netperf import read_netperf
@@ -19,7 +19,7 @@ MOST_BYTES = 64 << 20
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
-def read_imported(path: Path) -> dict[str, Any]:
+def read_imported(path: Path) -> ImportedRecord:
     """Return what the file *path* says, whichever tool wrote it, as a row of a report; raises ConfigError."""
     try:
         text = _text(read_regular(path, MOST_BYTES))
@@ -27,7 +27,7 @@ def read_imported(path: Path) -> dict[str, Any]:
         raise ConfigError(Problem(f"cannot be read: {reason_of(error)}", file=str(path), key="--with")) from None
     for reader in READERS.values():
         try:
-            return {"name": path.stem, **reader(text).as_dict()}
+            return reader(text).as_record(path.stem)
         except NotOurs:
             continue
         except ValueError as error:

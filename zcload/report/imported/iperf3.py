@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from zcload.model.units import counted
-from zcload.report.imported.result import ImportedResult, NotOurs, number_at
+from zcload.report.imported.result import ImportedResult, NotOurs, Tree, number_at
 
 _PROCESSES = "CPU of the two processes, from connecting to the end; what runs in interrupts on top of others is not in it"
 _ROLES = {"connecting_to": True, "accepted_connection": False}  # what only a client's file, only a server's has: whether it is the client's
@@ -31,7 +29,7 @@ def read_iperf3(text: str) -> ImportedResult:
         raise ValueError(f"iperf3 JSON, but {error}") from None
 
 
-def _tree(text: str) -> dict[str, Any]:
+def _tree(text: str) -> Tree:
     """Return the one run that *text* holds, whatever warnings stand around it; raises NotOurs, ValueError."""
     found = _objects(text)
     streamed = {each["event"]: each.get("data") for each in found if isinstance(each.get("event"), str)}
@@ -49,7 +47,7 @@ def _tree(text: str) -> dict[str, Any]:
     return runs[0]
 
 
-def _objects(text: str) -> list[dict[str, Any]]:
+def _objects(text: str) -> list[Tree]:
     """Return the JSON objects of *text* that begin a line; raises NotOurs, and ValueError for one that is cut off."""
     decoder, found, at = json.JSONDecoder(), [], 0
     while (match := _OBJECT.search(text, at)) is not None:
@@ -63,7 +61,7 @@ def _objects(text: str) -> list[dict[str, Any]]:
     return found
 
 
-def _result(tree: Mapping[str, Any]) -> ImportedResult:
+def _result(tree: Tree) -> ImportedResult:
     if tree.get("error"):
         raise ValueError(f"of a test that failed: {str(tree['error'])[:200]}")
     head, end = _table(tree, "start"), _table(tree, "end")
@@ -103,27 +101,27 @@ def _result(tree: Mapping[str, Any]) -> ImportedResult:
     return ImportedResult(head["version"], _what(start, head, end), goodput, sender, receiver, None, (_PROCESSES, *notes))
 
 
-def _table(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def _table(tree: Tree, key: str) -> Tree:
     found = tree.get(key)
     if not isinstance(found, dict):
         raise ValueError(f"damaged or of a version that is not known: it has no table `{key}`")
     return found
 
 
-def _version(head: Mapping[str, Any]) -> tuple[int, int]:
+def _version(head: Tree) -> tuple[int, int]:
     match = re.match(r"iperf (3)\.(\d{1,3})\b", str(head.get("version")))
     if match is None:
         raise ValueError(f"of version {str(head.get('version'))[:40]!r}: iperf 3 is known")
     return int(match[1]), int(match[2])
 
 
-def _is_client(head: Mapping[str, Any]) -> bool | None:
+def _is_client(head: Tree) -> bool | None:
     """Say whether the client wrote the file; None where that is not in it."""
     found = {client for key, client in _ROLES.items() if key in head}
     return found.pop() if len(found) == 1 else None
 
 
-def _what(start: Mapping[str, Any], head: Mapping[str, Any], end: Mapping[str, Any]) -> str:
+def _what(start: Tree, head: Tree, end: Tree) -> str:
     rate = start.get("target_bitrate", head.get("target_bitrate"))
     limit = f"at most {rate / 1e9:g} Gbit/s a stream" if isinstance(rate, int | float) and rate else ""
     parts = [

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+from zcload.model.records.values import ImportedRecord
+
+Tree = Mapping[str, Any]  # what another tool wrote as JSON: every key is looked at before it is believed
 LARGEST = 1e18  # of bytes, bit/s and the like: no test of one connection reaches it
 
 
@@ -30,29 +33,39 @@ class ImportedResult:
     notes: tuple[str, ...] = ()
     one_sum: bool = True
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_record(self, name: str) -> ImportedRecord:
+        """Return the result as a row of a report, called *name*."""
         both = (self.sender_cpu_s_per_gb, self.receiver_cpu_s_per_gb)
         summed = self.one_sum and None not in both and self.system_cpu_s_per_gb is None
-        total = sum(part for part in both if part is not None) if summed else None
-        row = {key: value for key, value in asdict(self).items() if key != "one_sum"}
-        return {**row, "notes": list(self.notes), "total_cpu_s_per_gb": total}
+        return {
+            "name": name,
+            "tool": self.tool,
+            "what": self.what,
+            "goodput_bps": self.goodput_bps,
+            "sender_cpu_s_per_gb": self.sender_cpu_s_per_gb,
+            "receiver_cpu_s_per_gb": self.receiver_cpu_s_per_gb,
+            "system_cpu_s_per_gb": self.system_cpu_s_per_gb,
+            "total_cpu_s_per_gb": sum(part for part in both if part is not None) if summed else None,
+            "notes": list(self.notes),
+        }
 
 
-def number_at(tree: Mapping[str, Any], *path: str) -> float:
+def number_at(tree: Tree, *path: str) -> float:
     """Return the number at *path* of a JSON tree; raises ValueError if there is none, or none that a test can have."""
-    found: Any = tree
+    found: object = tree
     for key in path:
         found = found.get(key) if isinstance(found, Mapping) else None
     return checked(found, ".".join(path))
 
 
-def checked(found: Any, where: str) -> float:
+def checked(found: object, where: str) -> float:
     """Return *found* as a number of 0 to LARGEST; raises ValueError that names *where* it stands."""
     if isinstance(found, str):
+        text = found
         try:
-            found = float(found)
+            found = float(text)
         except ValueError:
-            raise ValueError(f"{where} is {found[:40]!r}: expected a number") from None
+            raise ValueError(f"{where} is {text[:40]!r}: expected a number") from None
     if isinstance(found, bool) or not isinstance(found, int | float):
         raise ValueError(f"{where} is {'not there' if found is None else repr(found)[:40]}: expected a number")
     if not 0 <= found <= LARGEST or not math.isfinite(found):
