@@ -83,10 +83,10 @@ def test_a_plan_holds_what_slow_rates_take():
     """A plan holds the fewest generations of a rate's windows where the limit does not, and long windows are calibrated longer."""
     long = (Variant("a", "read_send"), Variant("b", "sendfile"))
     point = Point(chunk=1 << 20, rate_bps=400e6)  # windows of 4.2 s
-    slow = Study("s", "a", long, (point,), Stop(max_time_s=1.0), best_chunk=False)
+    slow = Study("s", "a", long, (point,), Stop(max_time_s=1.0, replicates=1), best_chunk=False)
     # Two generations, which every point gets, of two blocks and a warm-up.
     assert plan(slow).measure_s == pytest.approx(2 * 2 * (2 + 0.1) * 200 * (1 << 20) * 8 / 400e6)
-    fast = Study("s", "a", long, (Point(),), Stop(max_time_s=1.0), best_chunk=False)
+    fast = Study("s", "a", long, (Point(),), Stop(max_time_s=1.0, replicates=1), best_chunk=False)
     assert plan(fast).measure_s == 1.0
     assert plan(slow).setup_s > plan(fast).setup_s + 3
 

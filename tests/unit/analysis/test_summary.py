@@ -58,6 +58,7 @@ def test_the_head_of_a_summary():
         "headline": COST,
         "margin_percent": 3.0,
         "target_percent": 3.0,
+        "max_time_s": 60.0,
         "family": 1,
         "crossing": None,
         "resumed": [],

@@ -126,7 +126,7 @@ def test_every_table_is_headed_and_in_contents(page):
     """A table stands under a heading, in a figure or a section of its own, that Contents links; so do the words and the method."""
     contents = page.partition('<nav aria-label="Contents">')[2].partition("</nav>")[0]
     linked = set(re.findall(r'href="#([^"]+)"', contents))
-    places = re.findall(r'<(?:figure|section) id="([^"]+)"[^>]*>(?:(?!<figure|<section).)*?<table>', page, re.DOTALL)
+    places = re.findall(r'<(?:figure|section|div) id="([^"]+)"[^>]*>(?:(?!<figure|<section|<div id).)*?<table>', page, re.DOTALL)
     assert len(places) >= 8
     assert set(places) <= linked | {"study-answer"}
     assert {"study-method", "study-words"} <= linked

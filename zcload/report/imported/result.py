@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zcload.model.metrics import GOODPUT_BPS, RECEIVER_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
 from zcload.model.records.values import ImportedRecord
 
 Tree = Mapping[str, Any]  # what another tool wrote as JSON: every key is looked at before it is believed
@@ -41,11 +42,11 @@ class ImportedResult:
             "name": name,
             "tool": self.tool,
             "what": self.what,
-            "goodput_bps": self.goodput_bps,
-            "sender_cpu_s_per_gb": self.sender_cpu_s_per_gb,
-            "receiver_cpu_s_per_gb": self.receiver_cpu_s_per_gb,
-            "system_cpu_s_per_gb": self.system_cpu_s_per_gb,
-            "total_cpu_s_per_gb": sum(part for part in both if part is not None) if summed else None,
+            GOODPUT_BPS: self.goodput_bps,
+            SENDER_CPU_S_PER_GB: self.sender_cpu_s_per_gb,
+            RECEIVER_CPU_S_PER_GB: self.receiver_cpu_s_per_gb,
+            SYSTEM_CPU_S_PER_GB: self.system_cpu_s_per_gb,
+            TOTAL_CPU_S_PER_GB: sum(part for part in both if part is not None) if summed else None,
             "notes": list(self.notes),
         }
 
