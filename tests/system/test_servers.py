@@ -140,7 +140,7 @@ time.sleep(60)
         "%41.bin",
         "[x]&+;'\"\\.bin",
         "line\nend",
-        "not-\udcff-utf-8",
+        # Not one that is no UTF-8: http.server itself answers 404 to %FF, because it decodes the path as UTF-8.
         "\x1b[2J",
         "~",
     ],
