@@ -1,8 +1,8 @@
 """How often do zcload's 95 % intervals hold what they claim? Simulated studies with known truth, through the real estimators.
 
 Each simulated generation has a bias of its own in every lane, as real set-ups have, and each window a noise. A study takes
-generations until its interval is narrow enough, as zcload does, and the interval is held against the expectation of the
-generation's estimate. No processes, no clocks: the same seed gives the same table.
+generations until its interval is narrow enough, as zcload does, and the interval is held against what a point
+with thousands of generations would say. No processes, no clocks: the same seed gives the same table.
 
 Noise comes in two kinds. That of windows is what a generation's robust estimate is made of. That of set-ups stays with a lane for
 a generation, and no robust estimate takes it away: the more lopsided it is, the more generations an interval needs to be right.
@@ -70,6 +70,11 @@ def _neighboured(rng: random.Random) -> float:
     return rng.gauss(0.0, 0.09 if rng.random() < 0.1 else 0.03)
 
 
+def _slow_state(rng: random.Random) -> tuple[float, float]:
+    """In one set-up of fourteen the copy alone costs half as much more, as beside free pages that the host has to give again."""
+    return rng.gauss(0.4 if rng.random() < 1 / 14 else 0.0, 0.04), rng.gauss(0.0, 0.04)
+
+
 def _clean(rng: random.Random, block: int) -> tuple[float, float]:
     return rng.gauss(0.0, 0.03), rng.gauss(0.0, 0.03)
 
@@ -112,11 +117,12 @@ SCENARIOS = {
         Scenario("set-ups: contaminated", _clean, _each(_neighboured)),
         Scenario("set-ups: skewed", _clean, _each(_exponential(0.05))),
         Scenario("set-ups: skewed, one side", _clean, _other_only(_exponential(0.05))),
-        Scenario("set-ups: two kinds, one side", _clean, _other_only(_unlucky(0.3))),
-        Scenario("set-ups: rare bad luck", _clean, _other_only(_unlucky(0.1))),  # the known limit: see docs/metrics.md
+        Scenario("set-ups: two kinds, one side", _clean, _other_only(_unlucky(0.3))),  # the known limit: see docs/metrics.md
+        Scenario("set-ups: rare bad luck", _clean, _other_only(_unlucky(0.1))),
+        Scenario("set-ups: a slow state", _clean, _slow_state),
     )
 }
-LIMIT = "set-ups: rare bad luck"
+LIMIT = "set-ups: two kinds, one side"
 
 
 def generations(scenario: Scenario, rng: random.Random) -> Iterator[Generation]:
@@ -172,7 +178,7 @@ def paired_coverage(scenario: Scenario, runs: int, *, seed: int = 1, size: int =
     rng = random.Random(f"{seed} {scenario.name}")
     source = generations(scenario, rng)
     population = [generation_log_ratio(METRICS[TOTAL_CPU_S_PER_GB], OTHER, COPY, next(source), COPY) or 0.0 for _ in range(size)]
-    expected = sum(population) / size
+    expected = middle(population)
     held = taken = 0
     for _ in range(runs):
         logs: list[float] = []
@@ -185,18 +191,25 @@ def paired_coverage(scenario: Scenario, runs: int, *, seed: int = 1, size: int =
     return held / runs, taken / runs
 
 
+def middle(population: list[float]) -> float:
+    """Return what a point with so many generations would say."""
+    interval = generations_interval(population)
+    assert interval is not None
+    return interval.estimate
+
+
 def truth(scenario: Scenario, draws: int) -> dict[str, float]:
     """Return what the intervals should hold: the generation's expected log-ratio, and the logs of the ratios of expectations."""
     source = generations(scenario, random.Random(f"truth {scenario.name}"))
-    total, sums = 0.0, {lane: {"total_cpu_s": 0.0, "sender_voluntary": 0.0} for lane in (COPY, OTHER)}
+    logs, sums = [], {lane: {"total_cpu_s": 0.0, "sender_voluntary": 0.0} for lane in (COPY, OTHER)}
     for _ in range(draws):
         generation = next(source)
-        total += generation_log_ratio(METRICS[TOTAL_CPU_S_PER_GB], OTHER, COPY, generation, COPY) or 0.0
+        logs.append(generation_log_ratio(METRICS[TOTAL_CPU_S_PER_GB], OTHER, COPY, generation, COPY) or 0.0)
         for lane, fields in sums.items():
             for field in fields:
                 fields[field] += generation.sums[lane][field]
     return {
-        PAIRED: total / draws,
+        PAIRED: middle(logs),
         SUMS: math.log(sums[OTHER]["total_cpu_s"] / sums[COPY]["total_cpu_s"]),
         COUNTS: math.log(sums[OTHER]["sender_voluntary"] / sums[COPY]["sender_voluntary"]),
     }

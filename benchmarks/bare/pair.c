@@ -119,12 +119,10 @@ int main(int argc, char **argv) {
     pid_t receiver = fork();
     check(receiver, "fork");
     if (!receiver) {
-        close(sock);
         pin(atoi(argv[11]));
         receive(other, discard, receive_chunk, atol(argv[12]));
         return 0;
     }
-    close(other);
     pin(atoi(argv[10]));
     check(pipe(pipes), "pipe");
     if (mechanism == 's') check(fcntl(pipes[1], F_SETPIPE_SZ, (int)chunk), "F_SETPIPE_SZ");

@@ -17,16 +17,16 @@ _BAND = 3.5 * math.sqrt(0.95 * 0.05 / _RUNS)  # 3.5 standard errors: about 8 poi
 
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name != LIMIT])
 def test_intervals_hold_the_truth_as_often_as_they_say(name):
-    """Of 2,000 simulated studies, ended by the rule that ends real ones, 93 to 97 % have the truth in their 95 % interval."""
+    """Of 2,000 simulated studies, ended by the rule that ends real ones, 93 to 98 % have the truth in their 95 % interval."""
     held, _ = paired_coverage(SCENARIOS[name], 2000)
-    assert 0.93 <= held <= 0.97
+    assert 0.93 <= held <= 0.98
 
 
-def test_intervals_where_bad_luck_is_rare():
-    """The known limit: what a tenth of the set-ups shows, six to a dozen of them may not show at all, and no interval can know."""
+def test_intervals_where_set_ups_are_of_two_kinds():
+    """The known limit: where a third of the set-ups is of another kind, the middle of a few lies with the one kind or the other."""
     held, generations = paired_coverage(SCENARIOS[LIMIT], 2000)
     assert 0.85 <= held <= 0.93
-    assert generations < 15
+    assert generations < 20
 
 
 @pytest.mark.parametrize("name", ["clean", "skewed", "bimodal", "drifting", "contaminated"])
@@ -40,4 +40,4 @@ def test_all_estimators_hold_the_truth(name):
 def test_studies_of_quiet_generations_are_short():
     """A study of quiet generations ends after as few as it may."""
     _, generations = paired_coverage(SCENARIOS["quiet"], 200)
-    assert 6 + LOOKS - 1 <= generations < 8.3
+    assert 6 + LOOKS - 1 <= generations < 8.6

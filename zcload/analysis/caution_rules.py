@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from zcload.analysis.comparisons import Comparison
@@ -9,6 +10,7 @@ from zcload.analysis.estimates import below_zero
 from zcload.analysis.own_cost import distortion
 from zcload.analysis.point_data import PointData
 from zcload.analysis.rate import cautions as rate_cautions
+from zcload.analysis.stats import outlying
 from zcload.analysis.zerocopy_check import ALL_PLAIN, all_plain
 from zcload.model.cautions import Caution, caution
 from zcload.model.metrics import METRICS, SENDER_RETRANSMITS_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB, TRANSFERS_PER_S
@@ -16,6 +18,7 @@ from zcload.model.records.summary import VariantRecord
 from zcload.model.units import counted
 
 _FEW = 6
+_FAR = 0.1  # in logs: outlying values nearer to the estimate change nothing that anybody decides by
 FALLBACK = 0.01  # of the bytes: from there on the figures describe a mixture
 RETRANSMITS = 0.01  # of the segments: each costs as much again as it did the first time, so a third of the usual margin
 WARM_READ = 0.001  # of the bytes sent: more than a stray page was not in the cache
@@ -151,6 +154,19 @@ def _comparison_cautions(where: str, c: Comparison) -> list[Caution]:
                 estimate=interval.estimate,
                 low=interval.low,
                 high=interval.high,
+            )
+        )
+    far = [log for log in outlying(c.ratio.logs) if abs(log - math.log(interval.estimate)) > _FAR]
+    if far:
+        found.append(
+            caution(
+                "outlying",
+                where,
+                variant=c.variant,
+                far=len(far),
+                of=len(c.ratio.logs),
+                values=", ".join(f"{math.exp(log):.2f}" for log in far[:4]),
+                estimate=interval.estimate,
             )
         )
     if sums is not None and not (interval.low <= sums.estimate <= interval.high) and not (sums.low <= interval.estimate <= sums.high):

@@ -189,6 +189,14 @@ def _virtual_machine(facts: HostFacts) -> Judgement:
     return ("ok" if kind == "none" else "note"), f"{kind or 'unknown'}{f', in a container ({container})' if container else ''}"
 
 
+@check("free_page_reporting")
+def _free_page_reporting(facts: HostFacts) -> Judgement:
+    block = facts.environment["free_page_reporting_bytes"]
+    if block is None:
+        return "ok", "not given back to a host"
+    return "caution", f"given back to the host, in blocks of {human_bytes(block)} and more"
+
+
 @check("memory")
 def _memory(facts: HostFacts) -> Judgement:
     rooms = [room for room in (memory(facts.host, "MemAvailable"), facts.limits.memory_free_bytes) if room is not None]

@@ -19,6 +19,8 @@ Processes = Callable[[], Mapping[int, tuple[str, float]]]  # pid -> name and CPU
 
 NET = "/proc/sys/net"
 CLOCKSOURCE = "/sys/devices/system/clocksource/clocksource0"
+BALLOON = "/sys/bus/virtio/drivers/virtio_balloon"
+LARGEST_ORDER = 10  # of a free block (MAX_PAGE_ORDER, include/linux/mmzone.h): a larger one never comes to be, so none is reported
 
 # Clock sources with a vDSO reader, and those without (arch/*/include/asm/vdso/clocksource.h); others, such as xen, depend on the host.
 VDSO_CLOCKS = frozenset({"tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter", "timebase", "tod", "riscv_clocksource"})
@@ -66,6 +68,7 @@ def describe(*, host_name: bool = False, host: Host = HERE) -> dict[str, Any]:
         **_network(host),
         "transparent_hugepages": _bracketed(host.words("/sys/kernel/mm/transparent_hugepage/enabled")),
         "transparent_hugepages_shmem": _bracketed(host.words("/sys/kernel/mm/transparent_hugepage/shmem_enabled")),
+        "free_page_reporting_bytes": free_page_reporting(host),
         "memlock_limit_bytes": memlock_limit(host),
         "pipe_max_size_bytes": host.number("/proc/sys/fs/pipe-max-size"),
         "io_uring_disabled": host.number("/proc/sys/kernel/io_uring_disabled"),
@@ -90,6 +93,19 @@ def memory(host: Host, key: str) -> int | None:
     """Return the value of *key* in /proc/meminfo in bytes (the file's "kB" are KiB)."""
     amount = host.fields("/proc/meminfo").get(key, "").partition(" ")[0]
     return int(amount) << 10 if amount.isdigit() else None
+
+
+def free_page_reporting(host: Host = HERE) -> int | None:
+    """Return the least size in bytes of a free block of memory that this virtual machine gives back to its host; None: it gives none.
+
+    Bit 5 of a balloon device, VIRTIO_BALLOON_F_REPORTING, says that the host takes them (virtio 1.2, 5.5.3); the module's parameter is
+    the order of a block (mm/page_reporting.c).
+    """
+    takes = [host.text(f"{BALLOON}/{device.name}/features") or "" for device in host.path(BALLOON).glob("virtio*")]
+    order = host.number("/sys/module/page_reporting/parameters/page_reporting_order")
+    if order is None or not 0 <= order <= LARGEST_ORDER or not any(features[5:6] == "1" for features in takes):
+        return None
+    return os.sysconf("SC_PAGE_SIZE") << order
 
 
 def memlock_limit(host: Host = HERE) -> int | None:

@@ -57,6 +57,13 @@ _OWN: dict[str, CautionKind] = {
         "1 in 20 such intervals misses 1.0 by chance; if it happens again, run zcload doctor",
         "the interval of the baseline against itself does not contain 1, so differences of that size mean nothing",
     ),
+    "outlying": CautionKind(
+        "note",
+        "{variant}: {far} of {of} measured ratios lie far from the others and hardly count: {values} against {estimate:.2f}",
+        "zcload report --full shows what each replicate said; zcload doctor names what makes a machine change its state",
+        "some replicates (or generations) of a comparison lie more than five robust standard deviations from the others. The estimate is a "
+        "trimmed mean, so they hardly move it; but the machine has a state in which the answer is another",
+    ),
     "contaminated": CautionKind(
         "caution",
         "{blocks} ({percent:.0f} %) had foreign CPU time or steal above 5 % and had to be kept",

@@ -98,6 +98,14 @@ CHECKS: dict[str, Check] = {
         remedy="repeat the measurement on bare metal",
         levels=("note",),
     ),
+    "free_page_reporting": Check(
+        title="free pages",
+        looks_at="whether this virtual machine gives free memory back to its host (free page reporting of the virtio balloon)",
+        spoils="memory that was given back is dear to use again: sends that copy cost up to four times as much CPU, for parts of a second",
+        remedy="trust only intervals over several replicates, or have the host switch free page reporting off",
+        levels=("caution",),
+        in_result=True,
+    ),
     "memory": Check(
         title="memory",
         looks_at="memory available, and memory needed",

@@ -351,6 +351,12 @@ def codes(records):
     return [c["code"] for c in summarise(records)["cautions"]]
 
 
+def strange(made, number):
+    if number in (3, 7):
+        for block in range(3):
+            made.block([{"copy": Cost(1.4, 0.2), "copy#2": Cost(1.4, 0.2), "sendfile": SENDFILE}], generation=number, block=10 + block)
+
+
 def keep(made, number):
     made.block([{"copy": COPY, "copy#2": COPY, "sendfile": SENDFILE}], generation=number, block=9, fate="kept")
 
@@ -379,6 +385,7 @@ def slow_psutil(made, number):
         (study(sendfile=Cost(0.2, 0.2, observer_s=0.01)), "observer_cost"),
         (study(blocks=6, extra=dear), "estimators_disagree"),
         (study(extra=slow_psutil), "clocks_disagree"),
+        (study(generations=14, blocks=1, extra=strange), "outlying"),
         (study()[:-1], "partial"),
     ],
 )

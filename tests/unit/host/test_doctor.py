@@ -18,6 +18,8 @@ from zcload.model.study import Point, Study, Variant
 CPU = "/sys/devices/system/cpu"
 CLOCK = "/sys/devices/system/clocksource/clocksource0"
 NET = "/proc/sys/net"
+ORDER = "/sys/module/page_reporting/parameters/page_reporting_order"
+FEATURES = "/sys/bus/virtio/drivers/virtio_balloon/virtio0/features"
 GROUP = {"/proc/self/cgroup": "0::/", "/proc/self/mountinfo": "29 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw"}
 PACKET = "sk               RefCnt Type Proto  Iface R Rmem   User   Inode"
 
@@ -126,6 +128,10 @@ CASES = [
     ("governor", {f"{CPU}/cpu1/cpufreq/scaling_governor": "schedutil"}, None, "caution", "performance, schedutil"),
     ("governor", {f"{CPU}/cpufreq/boost": "1"}, None, "note", "turbo on"),
     ("virtual_machine", {"/proc/cpuinfo": "flags : fpu hypervisor", "/.dockerenv": ""}, None, "note", "unknown, in a container (docker)"),
+    ("free_page_reporting", {ORDER: "9", FEATURES: "0110010"}, None, "caution", "given back to the host, in blocks of 2 MiB and more"),
+    ("free_page_reporting", {ORDER: "9", FEATURES: "0110000"}, None, "ok", "not given back"),  # the device does not take them
+    ("free_page_reporting", {ORDER: "11", FEATURES: "0110010"}, None, "ok", "not given back"),  # no block is that large
+    ("free_page_reporting", {FEATURES: "0110010"}, None, "ok", "not given back"),
     ("memory", {"/proc/meminfo": "MemAvailable: 1048576 kB"}, None, "caution", "1 GiB available"),
     ("memory", {"/proc/meminfo": "MemAvailable: 1048576 kB"}, {"file_size": 1 << 30}, "problem", "1 GiB available"),
     ("memory", {"/proc/meminfo": "MemAvailable: 1048576 kB"}, {"file_size": 1 << 20}, "ok", "1 GiB available"),

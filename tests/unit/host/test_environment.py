@@ -63,6 +63,8 @@ HOST = {
     f"{NET}/ipv4/tcp_congestion_control": "cubic",
     f"{NET}/ipv4/tcp_available_ulp": "espintcp mptcp tls",
     "/sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never",
+    "/sys/module/page_reporting/parameters/page_reporting_order": "9",
+    "/sys/bus/virtio/drivers/virtio_balloon/virtio0/features": "0110010100",
     "/sys/kernel/mm/transparent_hugepage/shmem_enabled": "always within_size advise [never] deny force",
 }
 
@@ -105,6 +107,7 @@ EXPECTED = {
     "ktls_available": True,
     "transparent_hugepages": "madvise",
     "transparent_hugepages_shmem": "never",
+    "free_page_reporting_bytes": 2 << 20,
     "memlock_limit_bytes": 8 << 20,
     "pipe_max_size_bytes": 1 << 20,
     "io_uring_disabled": 2,

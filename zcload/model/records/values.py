@@ -239,6 +239,7 @@ class Environment(TypedDict, total=False):
     ktls_available: bool | None
     transparent_hugepages: str | None
     transparent_hugepages_shmem: str | None
+    free_page_reporting_bytes: NotRequired[Count | None]
     memlock_limit_bytes: Count | None
     pipe_max_size_bytes: Count | None
     io_uring_disabled: Count | None
