@@ -96,7 +96,7 @@ def send_file(
         words[base + BYTES] = load.sent if cls.moves_payload else 0
         words[base + ITERATIONS] = load.iterations
         words[base + TRANSFERS] = load.transfers
-        for kind, count in enumerate((*mechanism.counts, *load.counts)):
+        for kind, count in enumerate((*mechanism.counts, *load.counts) if cls.calls_are_counted else ()):
             words[base + COUNTS + kind] = count
         words[base + PARKED] = number  # last: whoever sees it sees the rest
     mechanism.close()

@@ -108,8 +108,12 @@ def _prepare(variant: Contender, connections: Connections) -> None:
 
 
 def sender_calls(variant: Contender, point: Point) -> tuple[str, ...]:
-    """Return the kinds of system calls that a sender counts, in the order of its words on the board: the mechanism's, then the load's."""
-    return mechanism_of(variant).calls + load_of(point).calls(point)
+    """Return the kinds of system calls that a sender counts, in the order of its words on the board: the mechanism's, then the load's.
+
+    None where the mechanism's cannot be counted: those of the load alone would pass for all.
+    """
+    mechanism = mechanism_of(variant)
+    return mechanism.calls + load_of(point).calls(point) if mechanism.calls_are_counted else ()
 
 
 def receiver_calls(sink: str, point: Point) -> tuple[str, ...]:

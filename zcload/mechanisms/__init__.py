@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zcload.mechanisms.asyncio_sendfile import AsyncioSendfile
+from zcload.mechanisms.asyncio_write import AsyncioWrite
 from zcload.mechanisms.base import ExternalSender, FileEndedEarly, Mechanism, Unavailable
 from zcload.mechanisms.copyfileobj import Copyfileobj
 from zcload.mechanisms.ktls_sendfile import KtlsSendfile
@@ -44,6 +46,8 @@ MECHANISMS: dict[str, type[Mechanism]] = {
         SendmsgVectors,
         SocketSendfile,
         Copyfileobj,
+        AsyncioSendfile,
+        AsyncioWrite,
         Null,
         UringNull,
     )

@@ -63,6 +63,7 @@ class Mechanism:
     uses_chunk: ClassVar[bool] = True  # False: the chunk has no meaning for it
     overhead: ClassVar[str | None] = "null"  # the mechanism that moves nothing through the same code and so shows what a call costs
     copies: ClassVar[Copies | None] = None  # copies on the sending side; None: not documented
+    calls_are_counted: ClassVar[bool] = True  # False: an event loop or library makes calls that nobody can count; then `calls` is empty
     reconnects: ClassVar[bool] = True  # False: it cannot switch to another connection
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:

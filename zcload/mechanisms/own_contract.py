@@ -38,6 +38,8 @@ def check_class(cls: object, taken: Container[str]) -> type[Mechanism]:
         raise ValueRefused(f"{who}.calls is {shown(calls)}: expected a tuple of system calls", 'write calls = ("pread", "send")')
     if len(set(calls)) != len(calls) or len(calls) > MOST_CALLS:
         raise ValueRefused(f"{who}.calls lists {len(calls)} calls: expected different ones, at most {MOST_CALLS}")
+    if calls and not cls.calls_are_counted:
+        raise ValueRefused(f"{who} declares calls and calls_are_counted = False", "leave out one of the two")
     if cls.send is Mechanism.send:
         raise ValueRefused(f"{who} has no `send`", "define send(self, offset, count) -> int")
     if not (cls.copies is None or isinstance(cls.copies, Copies)):

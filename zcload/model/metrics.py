@@ -80,7 +80,7 @@ NO_COMPLETIONS = "the mechanism gets no completions"
 NO_REPORTS = "no sender reported what it sent: a server does not, nor does a run that was cut short or is of an older version"
 NO_SAMPLES = "no sample was taken at rest, or no payload was moved"
 NO_PERF = "perf did not count it here: see how it was measured"
-NO_SERVER_CALLS = "nobody counts the system calls of a server"
+NO_SERVER_CALLS = "nobody counts the system calls of a server or of an event loop"
 NO_TLS_CALLS = "nobody counts the system calls of the TLS library"
 
 METRICS: dict[str, Metric] = {

@@ -1,0 +1,116 @@
+"""What the ways of asyncio share: an event loop for each sender, a transport over its connection, and an await for each chunk.
+
+`send` runs the loop until the chunk's coroutine is done. The connection is non-blocking while a transport has it, as asyncio demands, and
+blocks again between small files. asyncio sets TCP_NODELAY on it (CPython Lib/asyncio/selector_events.py, `_SelectorSocketTransport`).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from zcload.errors import os_error
+from zcload.mechanisms.base import Mechanism
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+class _Borrowed(socket.socket):
+    """A connection for a transport, which closes what it is given: the load closes its connections itself."""
+
+    def close(self) -> None:
+        self.detach()
+
+
+class AsyncioBase(Mechanism):
+    """Keep an event loop and a connection that it drives. Subclasses say what one chunk awaits."""
+
+    calls_are_counted = False  # the loop makes its own: epoll_wait, epoll_ctl and what its transports need
+
+    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
+        super().__init__(sock, fd, size, chunk)
+        import asyncio
+
+        self._loop = asyncio.new_event_loop()
+        self._connect(sock)
+
+    @classmethod
+    def prepare(cls, sender: socket.socket, receiver: socket.socket) -> None:
+        """Import asyncio before workers are forked: in each of them it would take longer than all else."""
+        import asyncio  # noqa: F401
+
+    async def move(self, offset: int, count: int) -> int:
+        """Required. Await what gives up to *count* bytes from *offset* to the transport; return how many it took, 0 at the file's end."""
+        raise NotImplementedError
+
+    def send(self, offset: int, count: int) -> int:
+        if self._writer.transport.is_closing():
+            raise os_error(errno.ECONNRESET)
+        try:
+            moved: int = self._run(self.move(offset, count))
+        except ConnectionError as error:
+            raise error if error.errno else os_error(errno.ECONNRESET) from None  # asyncio raises its own, without a number
+        if not moved:
+            raise self.ended_early(offset)
+        return moved
+
+    def begin(self, fd: int, offset: int, count: int) -> None:
+        super().begin(fd, offset, count)
+        os.set_blocking(self.out, False)
+
+    def end(self) -> None:
+        """Wait until the transport's buffer is empty: the load then waits for the receiver on the same connection."""
+        self.drain()
+        os.set_blocking(self.out, True)
+
+    def reconnect(self, sock: socket.socket) -> None:
+        self._disconnect()
+        super().reconnect(sock)
+        self._connect(sock)
+
+    def drain(self) -> None:
+        """Run the loop until the transport has given all its bytes to the socket."""
+        if not self._loop.is_closed() and self._writer.transport.get_write_buffer_size():
+            self._run(self._flush())
+
+    def close(self) -> None:
+        if not self._loop.is_closed():
+            self._disconnect()
+            self._loop.close()
+
+    async def _flush(self) -> None:
+        transport = self._writer.transport
+        transport.set_write_buffer_limits(0)  # so that StreamWriter.drain waits for the last byte
+        try:
+            await self._writer.drain()
+        finally:
+            transport.set_write_buffer_limits()
+
+    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return self._loop.run_until_complete(coroutine)
+
+    def _connect(self, sock: socket.socket) -> None:
+        import asyncio
+
+        _, self._writer = self._run(asyncio.open_connection(sock=_Borrowed(fileno=sock.fileno())))
+        transport: asyncio.ReadTransport = self._writer.transport
+        transport.pause_reading()  # what the receiver answers is for the load
+
+    def _disconnect(self) -> None:
+        """Take the connection from its transport; it blocks again."""
+        if self.sock.fileno() >= 0:
+            os.set_blocking(self.sock.fileno(), True)
+        self._writer.transport.abort()
+        self._run(_turn())
+
+
+async def _turn() -> None:
+    """Let the loop run what is scheduled: a transport that is aborted ends in the next turn."""
+    import asyncio
+
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)

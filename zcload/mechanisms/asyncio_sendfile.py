@@ -1,0 +1,67 @@
+"""asyncio's loop.sendfile over a transport: sendfile(2) on a non-blocking socket, and epoll until the chunk is sent.
+
+After each sendfile that took a part, and after each that would block, the loop waits for room with epoll
+(CPython Lib/asyncio/unix_events.py, `_sock_sendfile_native_impl`). Where sendfile cannot, asyncio reads 16 KiB at a time
+and writes them; here such reads are counted.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+from typing import TYPE_CHECKING
+
+from zcload.mechanisms.asyncio_base import AsyncioBase
+from zcload.mechanisms.base import Copies
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+
+class _CountedFile(io.FileIO):
+    """A file that counts the bytes that the fall-back reads; sendfile goes by its descriptor and reads nothing."""
+
+    read_bytes = 0
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        got = super().readinto(buffer) or 0
+        self.read_bytes += got
+        return got
+
+
+class AsyncioSendfile(AsyncioBase):
+    """Have the event loop send the file."""
+
+    name = "asyncio_sendfile"
+    summary = "asyncio's loop.sendfile: sendfile on a non-blocking socket, with an event loop's turns a chunk"
+    copies = Copies(0, 0)
+
+    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
+        super().__init__(sock, fd, size, chunk)
+        self._file = _CountedFile(fd, closefd=False)
+        self._fallbacks = self._fallback_bytes = 0
+
+    @classmethod
+    def private_bytes(cls, size: int, chunk: int) -> int:
+        """Return 0: the kernel moves the page cache's own pages."""
+        return 0
+
+    async def move(self, offset: int, count: int) -> int:
+        sent = await self._loop.sendfile(self._writer.transport, self._file, offset, count)
+        if self._file.read_bytes:
+            self._fallbacks += 1
+            self._fallback_bytes += self._file.read_bytes
+            self._file.read_bytes = 0
+        return sent
+
+    def begin(self, fd: int, offset: int, count: int) -> None:
+        super().begin(fd, offset, count)
+        self._file.close()
+        self._file = _CountedFile(fd, closefd=False)
+
+    def completions(self) -> dict[str, int]:
+        return {"fallbacks": self._fallbacks, "fallback_bytes": self._fallback_bytes} if self._fallbacks else {}
+
+    def close(self) -> None:
+        super().close()
+        self._file.close()
