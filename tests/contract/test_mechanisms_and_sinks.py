@@ -280,7 +280,7 @@ def test_declares_what_the_others_must_know(name, cls):
     assert issubclass(cls, Mechanism if name in MECHANISMS else Sink)
     why = cls.probe()
     assert why is None or (isinstance(why, Unavailable) and why.reason)
-    assert all(kind in (bool, int, str) or isinstance(kind, range) for kind in cls.options.values())
+    assert all(kind in (bool, int, str) or isinstance(kind, range | tuple) for kind in cls.options.values())
 
 
 @pytest.mark.parametrize("name", SINKS)

@@ -19,12 +19,24 @@ SMALLEST_BUFFER = 4608  # what the kernel makes of SO_SNDBUF = 1
 PAYLOAD = [name for name, cls in MECHANISMS.items() if cls.moves_payload]
 
 
+def values_of(kind):
+    """Return values of an option beside its default, by what it takes."""
+    return [kind[16]] if isinstance(kind, range) else kind[1:] if isinstance(kind, tuple) else [True]
+
+
 OPTIONED = [(name, {}) for name in PAYLOAD] + [
-    (name, {option: kind[16] if isinstance(kind, range) else True}) for name in PAYLOAD for option, kind in MECHANISMS[name].options.items()
+    (name, {option: value}) for name in PAYLOAD for option, kind in MECHANISMS[name].options.items() for value in values_of(kind)
 ]
 
 
-WITH_OPTIONS = [pytest.param(name, options, id="-".join([name, *options])) for name, options in OPTIONED]
+def _case(name, options):
+    why = MECHANISMS[name].probe_options(options)
+    marks = [pytest.mark.skip(reason=f"{name} {options}: {why.reason}; remedy: {why.remedy}")] if why else []
+    words = (value for value in options.values() if isinstance(value, str))
+    return pytest.param(name, options, id="-".join([name, *options, *words]), marks=marks)
+
+
+WITH_OPTIONS = [_case(name, options) for name, options in OPTIONED]
 
 
 def available(cls):

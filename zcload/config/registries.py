@@ -9,6 +9,7 @@ from zcload.model.units import ValueRefused
 
 if TYPE_CHECKING:
     from zcload.mechanisms import Mechanism
+    from zcload.mechanisms.base import OptionKind
 
 
 def mechanism_names() -> tuple[str, ...]:
@@ -63,11 +64,8 @@ def _class(name: str) -> type[Mechanism] | None:
         return None
 
 
-def mechanism_options(name: str) -> Mapping[str, type | range]:
-    """Return the own config keys of the mechanism called *name*: their types, or the whole numbers that they take.
-
-    None for a name that is not registered.
-    """
+def mechanism_options(name: str) -> Mapping[str, OptionKind]:
+    """Return the own config keys of the mechanism called *name*, and what they take; none for a name that is not registered."""
     found = _class(name)
     return found.options if found else {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
@@ -11,6 +11,9 @@ from zcload.config.registries import mechanism_names, mechanism_options
 from zcload.config.sections import Section, StopSection, StudySection, VariantSection, WorkloadSection, key
 from zcload.config.server_section import ServerSection
 from zcload.config.values import mechanism_schema
+
+if TYPE_CHECKING:
+    from zcload.mechanisms.base import OptionKind
 
 # Pydantic names the kind in the path of an error: no key of a config looks like these.
 MECHANISM_TAG, SERVER_TAG = "<mechanism>", "<server>"
@@ -89,5 +92,7 @@ def describe() -> dict[str, Any]:
     return {"$schema": DIALECT, "title": "zcload config", **{name: value for name, value in schema.items() if name != "title"}}
 
 
-def _described(kind: type | range) -> dict[str, Any]:
+def _described(kind: OptionKind) -> dict[str, Any]:
+    if isinstance(kind, tuple):
+        return {"enum": list(kind)}
     return {"type": "integer", "minimum": kind[0], "maximum": kind[-1]} if isinstance(kind, range) else {"type": _TYPES[kind]}

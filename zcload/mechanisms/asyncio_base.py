@@ -1,22 +1,41 @@
 """What the ways of asyncio share: an event loop for each sender, a transport over its connection, and an await for each chunk.
 
-`send` runs the loop until the chunk's coroutine is done. The connection is non-blocking while a transport has it, as asyncio demands, and
+`loop` says whose loop: asyncio's own, or uvloop's (https://github.com/MagicStack/uvloop), which drives the same API with libuv.
+
+In a stream the loop runs from a window's opening to its end (zcload/lane/loads/stream.py), as it does in a server; at a rate and for small
+files `send` starts it for each chunk and stops it. The connection is non-blocking while a transport has it, as asyncio demands, and
 blocks again between small files. asyncio sets TCP_NODELAY on it (CPython Lib/asyncio/selector_events.py, `_SelectorSocketTransport`).
 """
 
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
 import socket
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from zcload.errors import os_error
-from zcload.mechanisms.base import Mechanism
+from zcload.mechanisms.base import Mechanism, Unavailable
 
 if TYPE_CHECKING:
     import asyncio
+
+Result = TypeVar("Result")
+ASYNCIO, UVLOOP = "asyncio", "uvloop"
+
+
+def new_loop(loop: str) -> asyncio.AbstractEventLoop:
+    """Return a new event loop: *loop* says whose."""
+    if loop == UVLOOP:
+        import uvloop
+
+        made: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+        return made
+    import asyncio
+
+    return asyncio.new_event_loop()
 
 
 class _Borrowed(socket.socket):
@@ -30,13 +49,19 @@ class AsyncioBase(Mechanism):
     """Keep an event loop and a connection that it drives. Subclasses say what one chunk awaits."""
 
     calls_are_counted = False  # the loop makes its own: epoll_wait, epoll_ctl and what its transports need
+    options = {"loop": (ASYNCIO, UVLOOP)}
 
-    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
+    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int, *, loop: str = ASYNCIO) -> None:
         super().__init__(sock, fd, size, chunk)
-        import asyncio
-
-        self._loop = asyncio.new_event_loop()
+        self._closes = loop == UVLOOP  # libuv closes the descriptor that a transport has, and cannot be kept from it
+        self._loop = new_loop(loop)
         self._connect(sock)
+
+    @classmethod
+    def probe_options(cls, options: Mapping[str, Any]) -> Unavailable | None:
+        if options.get("loop") == UVLOOP and importlib.util.find_spec(UVLOOP) is None:
+            return Unavailable("uvloop is not installed", "run `pip install uvloop`, or set loop = 'asyncio'")
+        return None
 
     @classmethod
     def prepare(cls, sender: socket.socket, receiver: socket.socket) -> None:
@@ -47,11 +72,19 @@ class AsyncioBase(Mechanism):
         """Required. Await what gives up to *count* bytes from *offset* to the transport; return how many it took, 0 at the file's end."""
         raise NotImplementedError
 
+    def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        """Run the loop until *coroutine* has ended, and return its result."""
+        return self._loop.run_until_complete(coroutine)
+
     def send(self, offset: int, count: int) -> int:
+        return self.run(self.send_in_loop(offset, count))
+
+    async def send_in_loop(self, offset: int, count: int) -> int:
+        """Do what `send` does, in the loop that runs."""
         if self._writer.transport.is_closing():
             raise os_error(errno.ECONNRESET)
         try:
-            moved: int = self._run(self.move(offset, count))
+            moved = await self.move(offset, count)
         except ConnectionError as error:
             raise error if error.errno else os_error(errno.ECONNRESET) from None  # asyncio raises its own, without a number
         if not moved:
@@ -75,7 +108,7 @@ class AsyncioBase(Mechanism):
     def drain(self) -> None:
         """Run the loop until the transport has given all its bytes to the socket."""
         if not self._loop.is_closed() and self._writer.transport.get_write_buffer_size():
-            self._run(self._flush())
+            self.run(self._flush())
 
     def close(self) -> None:
         if not self._loop.is_closed():
@@ -90,22 +123,19 @@ class AsyncioBase(Mechanism):
         finally:
             transport.set_write_buffer_limits()
 
-    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        return self._loop.run_until_complete(coroutine)
-
     def _connect(self, sock: socket.socket) -> None:
         import asyncio
 
-        _, self._writer = self._run(asyncio.open_connection(sock=_Borrowed(fileno=sock.fileno())))
-        transport: asyncio.ReadTransport = self._writer.transport
-        transport.pause_reading()  # what the receiver answers is for the load
+        lent = sock.dup() if self._closes else _Borrowed(fileno=sock.fileno())
+        _, self._writer = self.run(asyncio.open_connection(sock=lent))
+        cast("asyncio.ReadTransport", self._writer.transport).pause_reading()  # what the receiver answers is for the load
 
     def _disconnect(self) -> None:
         """Take the connection from its transport; it blocks again."""
         if self.sock.fileno() >= 0:
             os.set_blocking(self.sock.fileno(), True)
         self._writer.transport.abort()
-        self._run(_turn())
+        self.run(_turn())
 
 
 async def _turn() -> None:

@@ -2,17 +2,22 @@
 
 After each sendfile that took a part, and after each that would block, the loop waits for room with epoll
 (CPython Lib/asyncio/unix_events.py, `_sock_sendfile_native_impl`). Where sendfile cannot, asyncio reads 16 KiB at a time
-and writes them; here such reads are counted.
+and writes them; here such reads are counted. uvloop has no sendfile: its `loop.sendfile` raises NotImplementedError.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 import io
+import os
 import socket
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
-from zcload.mechanisms.asyncio_base import AsyncioBase
-from zcload.mechanisms.base import Copies
+from zcload.mechanisms.asyncio_base import ASYNCIO, UVLOOP, AsyncioBase, new_loop
+from zcload.mechanisms.base import Copies, Unavailable
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -36,10 +41,14 @@ class AsyncioSendfile(AsyncioBase):
     summary = "asyncio's loop.sendfile: sendfile on a non-blocking socket, with an event loop's turns a chunk"
     copies = Copies(0, 0)
 
-    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
-        super().__init__(sock, fd, size, chunk)
+    def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int, *, loop: str = ASYNCIO) -> None:
+        super().__init__(sock, fd, size, chunk, loop=loop)
         self._file = _CountedFile(fd, closefd=False)
         self._fallbacks = self._fallback_bytes = 0
+
+    @classmethod
+    def probe_options(cls, options: Mapping[str, Any]) -> Unavailable | None:
+        return super().probe_options(options) or (_lacks_sendfile() if options.get("loop") == UVLOOP else None)
 
     @classmethod
     def private_bytes(cls, size: int, chunk: int) -> int:
@@ -65,3 +74,27 @@ class AsyncioSendfile(AsyncioBase):
     def close(self) -> None:
         super().close()
         self._file.close()
+
+
+@functools.cache
+def _lacks_sendfile() -> Unavailable | None:
+    """Try whether uvloop's loop.sendfile sends, as later versions may."""
+    ends = socket.socketpair()
+    with ends[0], ends[1], closing(new_loop(UVLOOP)) as loop, open(os.devnull, "rb") as nothing:
+
+        async def try_it() -> None:
+            import asyncio
+
+            _, writer = await asyncio.open_connection(sock=ends[0].dup())
+            try:
+                await loop.sendfile(writer.transport, nothing)
+            finally:
+                writer.close()
+                await writer.wait_closed()
+
+        try:
+            loop.run_until_complete(try_it())
+        except NotImplementedError:
+            what = f"uvloop {importlib.metadata.version(UVLOOP)} has no loop.sendfile: it raises NotImplementedError"
+            return Unavailable(what, "set loop = 'asyncio', or compare asyncio_write")
+    return None

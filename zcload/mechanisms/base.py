@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from zcload.errors import StudyError
 from zcload.linux.memory import PAGE, address_of, page_aligned
@@ -17,7 +17,10 @@ from zcload.model.study import SERVER
 MAX_COUNT = 0x7FFFF000  # the most that one read, write or sendfile moves: sendfile(2) NOTES
 MOST_CALLS = 16  # kinds of system calls that one mechanism may count: a lane's board has room for these and for the load's
 
-BUFFER_OFFSET = {"buffer_offset": range(PAGE)}  # the option of what copies through a buffer: where in a page the buffer begins
+OptionKind = type | range | tuple[str, ...]  # of an option: its type, the whole numbers that it takes, or its words, the default first
+BUFFER_OFFSET: Mapping[str, OptionKind] = {
+    "buffer_offset": range(PAGE)
+}  # the option of what copies through a buffer: where in a page the buffer begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Mechanism:
     calls: ClassVar[tuple[str, ...]] = ()
 
     # Optional: the defaults fit a mechanism that moves payload chunk by chunk.
-    options: ClassVar[Mapping[str, type | range]] = {}  # its own config keys: their types, or the whole numbers that they take
+    options: ClassVar[Mapping[str, OptionKind]] = {}  # its own config keys, and what they take
     moves_payload: ClassVar[bool] = True  # False: no digest, no per-GB figures
     whole_pass: ClassVar[bool] = False  # True: a window ends only where a pass over the file ends
     uses_chunk: ClassVar[bool] = True  # False: the chunk has no meaning for it
@@ -92,6 +95,11 @@ class Mechanism:
     @classmethod
     def probe(cls) -> Unavailable | None:
         """Optional. Return why this host cannot run the mechanism; None when it can."""
+        return None
+
+    @classmethod
+    def probe_options(cls, options: Mapping[str, Any]) -> Unavailable | None:
+        """Optional. Return why this host cannot run it with *options*, where `probe` found nothing; None when it can."""
         return None
 
     @classmethod

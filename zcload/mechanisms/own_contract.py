@@ -45,8 +45,9 @@ def check_class(cls: object, taken: Container[str]) -> type[Mechanism]:
     if not (cls.copies is None or isinstance(cls.copies, Copies)):
         raise ValueRefused(f"{who}.copies is {shown(cls.copies)}", "write copies = Copies(2, 2), or leave it out")
     for option, kind in cls.options.items():
-        if option in _VARIANT_KEYS or not (kind in (bool, int, float, str) or isinstance(kind, range)):
-            remedy = f"use bool, int, float, str or a range, and none of the names {', '.join(_VARIANT_KEYS)}"
+        words = isinstance(kind, tuple) and kind and all(isinstance(word, str) for word in kind)
+        if option in _VARIANT_KEYS or not (kind in (bool, int, float, str) or isinstance(kind, range) or words):
+            remedy = f"use bool, int, float, str, a range or a tuple of words, and none of the names {', '.join(_VARIANT_KEYS)}"
             raise ValueRefused(f"{who}.options[{option!r}] is not an option", remedy)
     return cls
 

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Mapping
 from typing import ClassVar
 
-from zcload.mechanisms.base import Copies, Mechanism
+from zcload.mechanisms.base import Copies, Mechanism, OptionKind
 
 
 class OwnTemplate(Mechanism):
@@ -24,7 +24,7 @@ class OwnTemplate(Mechanism):
     summary = "pread into one buffer, then send"  # for `zcload mechanisms`
     calls = ("preadv", "send")  # the system calls that `send` makes, in the order of self.counts
     copies = Copies(card=2, local=2)  # copies of the payload by the CPU; leave it out if you do not know
-    options: ClassVar[Mapping[str, type | range]] = {}  # config keys of its own, {"my_flag": bool}: keyword arguments of __init__
+    options: ClassVar[Mapping[str, OptionKind]] = {}  # config keys of its own, {"my_flag": bool}: keyword arguments of __init__
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
         super().__init__(sock, fd, size, chunk)  # sets self.sock, self.out (its descriptor), self.fd, self.counts

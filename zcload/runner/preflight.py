@@ -143,10 +143,9 @@ def _probe(variant: Contender, point: Point) -> MechanismUnavailableError | None
     mechanism, sink = mechanism_of(variant), SINKS[variant.sink]
     if variant.server is not None and (absent := missing(variant.name, variant.server)) is not None:
         return absent
-    for thing in (mechanism, sink):
-        why = thing.probe()
+    for name, why in ((mechanism.name, mechanism.probe() or mechanism.probe_options(variant.options)), (sink.name, sink.probe())):
         if why is not None:
-            return MechanismUnavailableError(thing.name, why.reason, why.remedy)
+            return MechanismUnavailableError(name, why.reason, why.remedy)
     if mechanism not in BUILT_IN and variant.server is None:
         _check_contract(mechanism, variant)
     if point.connection == "fresh" and not mechanism.reconnects:

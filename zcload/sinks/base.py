@@ -10,7 +10,7 @@ from typing import ClassVar
 from zcload.errors import StudyError, reason_of
 from zcload.linux.memory import address_of, page_aligned
 from zcload.linux.sockets import connected_pair
-from zcload.mechanisms.base import BUFFER_OFFSET, Copies, Unavailable
+from zcload.mechanisms.base import BUFFER_OFFSET, Copies, OptionKind, Unavailable
 
 __all__ = ["BUFFER_OFFSET", "Copies", "Sink", "Unavailable", "probe_transfer"]
 
@@ -28,7 +28,7 @@ class Sink:
     takes_tls: ClassVar[bool] = False  # True: it uses only recv_into, which a TLS connection has too
 
     # Optional.
-    options: ClassVar[Mapping[str, type | range]] = {}  # its own settings: their types, or the whole numbers that they take
+    options: ClassVar[Mapping[str, OptionKind]] = {}  # its own settings, and what they take
     one_call: ClassVar[bool] = False  # whether each receive is exactly one call of its only kind, so that the loop can count them
     copies: ClassVar[Copies | None] = None  # copies on the receiving side; None: not documented
     measures: ClassVar[tuple[str, ...]] = ()  # names of the totals in `measured`

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from zcload.config.finding import Finding, Path, near_miss
 from zcload.config.registries import mechanism_options, moves_payload
@@ -11,6 +12,9 @@ from zcload.config.resolved import Resolved
 from zcload.config.root import KEYS
 from zcload.config.server_section import SERVER_KEYS
 from zcload.model.units import shown
+
+if TYPE_CHECKING:
+    from zcload.mechanisms.base import OptionKind
 
 _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
@@ -77,7 +81,12 @@ def _unknown(path: Path, key: object, allowed: tuple[str, ...]) -> Finding:
     return Finding(path, "unknown key" if remedy else f"unknown key: expected one of {', '.join(allowed)}", remedy)
 
 
-def _option(path: Path, value: object, wanted: type | range) -> Iterator[Finding]:
+def _option(path: Path, value: object, wanted: OptionKind) -> Iterator[Finding]:
+    if isinstance(wanted, tuple):
+        if value not in wanted:
+            what = f"{shown(value)} is not valid: expected {' or '.join(repr(word) for word in wanted)}"
+            yield Finding(path, what, near_miss(value, wanted))
+        return
     if isinstance(wanted, range):
         if type(value) is not int or value not in wanted:
             yield Finding(path, f"{shown(value)} is not valid: expected a whole number from {wanted[0]} to {wanted[-1]}")

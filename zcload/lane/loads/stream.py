@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from zcload.lane.board import GATE
 from zcload.lane.loads.load import Means, SenderLoad
+from zcload.mechanisms.asyncio_base import AsyncioBase
 
 
 class Stream(SenderLoad):
@@ -17,6 +18,12 @@ class Stream(SenderLoad):
         self._offset = 0 if means.mechanism.whole_pass else means.share.start
 
     def run(self, number: int) -> None:
+        if isinstance(self.means.mechanism, AsyncioBase):
+            self.means.mechanism.run(self._run_in_loop(self.means.mechanism, number))
+        else:
+            self._run(number)
+
+    def _run(self, number: int) -> None:
         # All that a turn touches is local to the window: a turn is a look at the gate and the mechanism's `send`.
         means, mechanism = self.means, self.means.mechanism
         words, size, step, whole_pass = means.words, means.size, mechanism.chunk, mechanism.whole_pass
@@ -25,6 +32,20 @@ class Stream(SenderLoad):
         while words[GATE] == number or (whole_pass and offset):
             left = size - offset
             moved = send(offset, step if left > step else left)
+            iterations += 1
+            sent += moved
+            offset += moved
+            if offset == size:
+                offset = 0
+        self._offset, self.sent, self.iterations = offset, sent, iterations
+
+    async def _run_in_loop(self, mechanism: AsyncioBase, number: int) -> None:
+        """Do the same in the mechanism's event loop, which starts once a window and turns where a chunk has to wait."""
+        words, size, step, send = self.means.words, self.means.size, mechanism.chunk, mechanism.send_in_loop
+        offset, sent, iterations = self._offset, self.sent, self.iterations
+        while words[GATE] == number:
+            left = size - offset
+            moved = await send(offset, step if left > step else left)
             iterations += 1
             sent += moved
             offset += moved
