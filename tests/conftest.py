@@ -157,6 +157,7 @@ def pair():
             made.append(receiver)
             return sender, receiver
 
+    connect.made = made  # for what a mechanism makes of them
     yield connect
     for sock in made:
         sock.close()

@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from support.contenders import PAYLOAD, SMALLEST_BUFFER, WITH_OPTIONS, available, connected, opened, receiving
+from support.contenders import PAYLOAD, SMALLEST_BUFFER, WITH_OPTIONS, WITH_SINKS, available, connected, opened, receiving
 
 from zcload.linux.memory import PAGE
 from zcload.mechanisms import MECHANISMS, FileEndedEarly, Mechanism, Unavailable
@@ -72,8 +72,7 @@ def signal_storm(every_s=0.0005):
 
 
 @pytest.mark.parametrize(("chunk", "size"), CHUNKS_AND_SIZES)
-@pytest.mark.parametrize("sink", SINKS)
-@pytest.mark.parametrize(("name", "options"), WITH_OPTIONS)
+@pytest.mark.parametrize(("name", "options", "sink"), WITH_SINKS)
 def test_delivers_the_file_unchanged(name, options, sink, chunk, size, pair, source_file):
     """The receiver gets exactly the file's bytes, in order, twice for two passes, whatever the chunk and the size."""
     file = source_file(size)
@@ -95,8 +94,7 @@ def test_a_sink_takes_everything_whatever_its_chunk(sink, receive_chunk, pair, s
     assert thread.holds(file.data)
 
 
-@pytest.mark.parametrize("sink", SINKS)
-@pytest.mark.parametrize(("name", "options"), WITH_OPTIONS)
+@pytest.mark.parametrize(("name", "options", "sink"), WITH_SINKS)
 def test_short_sends_lose_and_repeat_nothing(name, options, sink, pair, source_file):
     """With the smallest buffers and signals all the time the file still arrives unchanged."""
     file = source_file(150_001)

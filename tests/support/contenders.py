@@ -29,14 +29,20 @@ OPTIONED = [(name, {}) for name in PAYLOAD] + [
 ]
 
 
-def _case(name, options):
+def _case(name, options, *sink):
     why = MECHANISMS[name].probe_options(options)
     marks = [pytest.mark.skip(reason=f"{name} {options}: {why.reason}; remedy: {why.remedy}")] if why else []
     words = (value for value in options.values() if isinstance(value, str))
-    return pytest.param(name, options, id="-".join([name, *options, *words]), marks=marks)
+    return pytest.param(name, options, *sink, id="-".join([name, *options, *words, *sink]), marks=marks)
+
+
+def goes(name, sink):
+    """Say whether the receivers of a mechanism can use a sink: what is encrypted needs one that decrypts."""
+    return SINKS[sink].takes_tls or not MECHANISMS[name].encrypts
 
 
 WITH_OPTIONS = [_case(name, options) for name, options in OPTIONED]
+WITH_SINKS = [_case(name, options, sink) for sink in SINKS for name, options in OPTIONED if goes(name, sink)]
 
 
 def available(cls):
@@ -50,8 +56,11 @@ def available(cls):
 def connected(name, pair, **buffers):
     """Return a connection, (sender's end, receiver's end), prepared as the mechanism wants it."""
     sender, receiver = pair(**buffers)
-    available(MECHANISMS[name]).prepare(sender, receiver)
-    return sender, receiver
+    cls = available(MECHANISMS[name])
+    cls.prepare(sender, receiver)
+    ends = cls.wrap(sender, receiver)
+    pair.made.extend(ends)
+    return ends
 
 
 @contextmanager

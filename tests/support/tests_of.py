@@ -30,7 +30,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "system/test_streams.py": ("cli/*",),
     "system/test_servers.py": ("server/*",),
     "system/test_strace.py": ("mechanisms/*", "lane/loads/*"),
-    "system/test_tls_servers.py": ("server/http/tls.py", "server/http/certificate.py"),
+    "system/test_tls_servers.py": ("server/http/tls.py", "linux/certificate.py"),
     "system/test_veth.py": ("linux/*", "lane/network.py"),
     "unit/analysis/test_beside_load.py": ("analysis/*",),
     "unit/compare/test_comparison.py": ("compare/*",),

@@ -77,6 +77,7 @@ def test_more_than_a_call_moves(name, large_file, pair):
         pytest.skip(f"{name}: {why.reason} ({why.remedy})")
     sender, receiver = pair()
     cls.prepare(sender, receiver)
+    sender, receiver = cls.wrap(sender, receiver)
     checker = Checker(receiver)
     checker.start()
     mechanism = cls(sender, large_file, SIZE, SIZE)

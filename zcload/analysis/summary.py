@@ -279,6 +279,8 @@ class _Point:
             "metrics": metrics,
             "bill": cost_breakdown(lane, self.described["point"]["network"], self.generations, self.bootstrap, said_truth, mapped),
         }
+        if unencrypted := lane.get("unencrypted"):
+            found["unencrypted"] = unencrypted
         if events.traced:
             found["traced"] = events.traced[-1]["trace"]
         return found

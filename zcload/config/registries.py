@@ -76,6 +76,12 @@ def moves_payload(name: str) -> bool:
     return found is None or found.moves_payload
 
 
+def encrypts(name: str) -> bool:
+    """Return whether the receivers of the mechanism called *name* must decrypt."""
+    found = _class(name)
+    return found is not None and found.encrypts
+
+
 def takes_whole_passes(name: str) -> bool:
     """Return whether the windows of the mechanism called *name* end only where a pass over the file does."""
     found = _class(name)

@@ -10,6 +10,7 @@ from zcload.errors import StudyError
 from zcload.host.cache import FileCache
 from zcload.host.process import Observed
 from zcload.lane.board import FORGET, REPORT, STRANGERS, TRANSFERS, Board, Counters
+from zcload.lane.call_kinds import receiver_calls, sender_calls
 from zcload.lane.contract import Identity, Reading, RestCounts
 from zcload.lane.gate import Gate
 from zcload.lane.loads.load import Load
@@ -32,7 +33,6 @@ class MechanismLane:
     placement: Placement
     board: Board
     parts: tuple[tuple[int, int], ...]
-    receiver_calls: tuple[str, ...]
     unauthenticated: int = 0
     transfer_plan: TransferPlan | None = None
     observed_senders: list[Observed] = field(default_factory=list)
@@ -65,8 +65,11 @@ class MechanismLane:
 
     @property
     def sender_calls(self) -> tuple[str, ...]:
-        """The kinds of system calls that senders count: the mechanism's, then the load's."""
-        return self._mechanism.calls + self.load.calls(self.point)
+        return sender_calls(self.variant, self.point)
+
+    @property
+    def receiver_calls(self) -> tuple[str, ...]:
+        return receiver_calls(self.variant, self.point)
 
     @property
     def measures(self) -> tuple[str, ...]:

@@ -7,12 +7,17 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from zcload.errors import StudyError
 from zcload.lane.board import BYTES, COUNTS, ITERATIONS, LAST_NS, MAX_MEASURES, MEASURES, Board
 from zcload.lane.worker import send_message
 from zcload.sinks import SINKS, Sink
 from zcload.sinks.recv import payload_reader
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 
 def receive_file(
@@ -85,7 +90,7 @@ def _drain_many(taker: Sink, socks: list[socket.socket], board: Board, index: in
     bytes_at, last_at, iterations_at, calls_at = base + BYTES, base + LAST_NS, base + ITERATIONS, base + COUNTS
     waits_at = calls_at + len(taker.counts)
     total, turns, waits = words[bytes_at], 0, 0
-    receivers = {sock.fileno(): publishing(taker.receiver(sock), taker, board, index) for sock in socks}
+    receivers = {sock.fileno(): emptying(publishing(taker.receiver(sock), taker, board, index), sock) for sock in socks}
     one_call, counts = taker.one_call, taker.counts
     with select.epoll() as poller:
         for fd in receivers:
@@ -136,6 +141,21 @@ def publishing(receive: Callable[..., int], taker: Sink, board: Board, index: in
     return receive_and_publish
 
 
+def emptying(receive: Callable[[], int], sock: socket.socket) -> Callable[[], int]:
+    """Return *receive*, repeated on a TLS connection until it holds nothing decrypted: epoll sees only what is in the socket."""
+    pending = getattr(sock, "pending", None)
+    if pending is None:
+        return receive
+
+    def receive_all() -> int:
+        total = got = receive()
+        while got and pending():
+            total += (got := receive())
+        return total
+
+    return receive_all
+
+
 def call_names(sink: str, connections: int) -> tuple[str, ...]:
     """Return the kinds of system calls that a receiver counts, in the order of its words on the board."""
     return SINKS[sink].calls if connections == 1 else (*SINKS[sink].calls, "epoll_wait")
@@ -152,18 +172,19 @@ def _digest(
     words, base = board.words, board.base(index)
     left = dict(expected)
     digests = {number: hashlib.sha256() for number, _ in connections}
-    by_fd = {sock.fileno(): (number, sock) for number, sock in connections}
+    by_fd: dict[int, tuple[int, Callable[[], int]]] = {}
+    for number, sock in connections:
+        by_fd[sock.fileno()] = number, emptying(partial(_digest_some, reader, sock, digests[number]), sock)
     poller = select.epoll()
     for fd, (number, _) in by_fd.items():
         if left[number]:
             poller.register(fd, select.EPOLLIN)
     while any(left.values()):
         for fd, _ in poller.poll():
-            number, sock = by_fd[fd]
-            got = reader.receive(sock)
+            number, receive = by_fd[fd]
+            got = receive()
             if not got:
                 raise ConnectionError(f"connection {number} ended {left[number]} bytes early")
-            digests[number].update(reader.payload[:got])
             left[number] -= got
             if left[number] < 0:
                 raise StudyError(f"connection {number} brought {-left[number]} bytes too many")
@@ -172,3 +193,10 @@ def _digest(
             words[base + BYTES] += got
     poller.close()
     return {number: digest.hexdigest() for number, digest in digests.items()}
+
+
+def _digest_some(reader: Sink, sock: socket.socket, digest: Hash) -> int:
+    """Receive once and add the bytes to *digest*; return their number."""
+    got = reader.receive(sock)
+    digest.update(reader.payload[:got])
+    return got

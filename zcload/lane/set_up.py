@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from dataclasses import replace
 from typing import Any
 
 from zcload.errors import StudyError, reason_of
@@ -13,15 +14,13 @@ from zcload.lane.connections import Connections, connect
 from zcload.lane.mechanism_lane import MechanismLane
 from zcload.lane.network import Network
 from zcload.lane.placement import Placement
-from zcload.lane.receiver import call_names, receive_file
+from zcload.lane.receiver import receive_file
 from zcload.lane.sender import load_of, send_file, shares
-from zcload.lane.small_files.receive_loop import CALLS as FILE_CALLS
 from zcload.lane.small_files.receive_loop import receive_files
 from zcload.lane.small_files.transfer_plan import TransferPlan, plan_transfers
 from zcload.lane.worker import spawn
 from zcload.mechanisms import mechanism_of
 from zcload.model.study import Contender, Point
-from zcload.sinks import SINKS
 
 
 def set_up(
@@ -49,14 +48,13 @@ def set_up(
     try:
         if point.transfer == "per-file":
             plan, listeners = plan_transfers(point, size, congestion, network, seed)
-        _prepare(variant, connections)
+        connections = _prepared(variant, connections)
         lane = MechanismLane(
             variant,
             point,
             placement,
             board=board,
             parts=tuple((part.start, part.end) for part in parts),
-            receiver_calls=receiver_calls(variant.sink, point),
             unauthenticated=connections.unauthenticated,
             transfer_plan=plan,
         )
@@ -98,29 +96,20 @@ def set_up(
             listener.close()
 
 
-def _prepare(variant: Contender, connections: Connections) -> None:
-    """Have the mechanism set what it needs on both ends of each connection; raises StudyError."""
+def _prepared(variant: Contender, connections: Connections) -> Connections:
+    """Return *connections* with both ends as the mechanism wants them; raises StudyError, with all of them closed."""
+    mechanism, clients, servers = mechanism_of(variant), list(connections.clients), list(connections.servers)
     try:
-        for client, server in zip(connections.clients, connections.servers, strict=True):
-            mechanism_of(variant).prepare(client, server)
-    except OSError as error:
-        raise StudyError(f"lane {variant.name}: its connections could not be prepared: {reason_of(error)}") from None
-
-
-def sender_calls(variant: Contender, point: Point) -> tuple[str, ...]:
-    """Return the kinds of system calls that a sender counts, in the order of its words on the board: the mechanism's, then the load's.
-
-    None where the mechanism's cannot be counted: those of the load alone would pass for all.
-    """
-    mechanism = mechanism_of(variant)
-    return mechanism.calls + load_of(point).calls(point) if mechanism.calls_are_counted else ()
-
-
-def receiver_calls(sink: str, point: Point) -> tuple[str, ...]:
-    """Return those of a receiver: the sink's, then what its loop makes beside."""
-    if point.transfer == "per-file":
-        return SINKS[sink].calls + FILE_CALLS
-    return call_names(sink, -(-point.senders // point.receiver_count))
+        for at, (client, server) in enumerate(zip(connections.clients, connections.servers, strict=True)):
+            mechanism.prepare(client, server)
+            clients[at], servers[at] = mechanism.wrap(client, server)
+    except BaseException as error:
+        for sock in (*clients, *servers):
+            sock.close()
+        if isinstance(error, OSError):
+            raise StudyError(f"lane {variant.name}: its connections could not be prepared: {reason_of(error)}") from None
+        raise
+    return replace(connections, clients=tuple(clients), servers=tuple(servers))
 
 
 def _limit_hint(error: OSError) -> str:

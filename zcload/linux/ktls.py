@@ -1,37 +1,31 @@
-"""Kernel TLS with a key that zcload chooses for both ends: no handshake, no library (Documentation/networking/tls.rst, linux/tls.h)."""
+"""Kernel TLS: have the kernel encrypt and decrypt a TLS 1.3 connection (Documentation/networking/tls.rst, linux/tls.h)."""
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zcload.linux.tls13 import TrafficKey
 
 TCP_ULP = 31  # linux/tcp.h; the socket module has no name for these
 SOL_TLS = 282  # linux/socket.h
 TLS_TX, TLS_RX = 1, 2  # linux/tls.h
-TLS_1_2_VERSION = 0x0303  # linux/tls.h
-TLS_CIPHER_AES_GCM_128 = 51  # linux/tls.h
+TLS_1_3_VERSION = 0x0304  # linux/tls.h
+TLS_CIPHERS = {"TLS_AES_128_GCM_SHA256": 51, "TLS_AES_256_GCM_SHA384": 52}  # linux/tls.h: TLS_CIPHER_AES_GCM_128 and _256
 _NAME_BYTES = 16  # TCP_ULP_NAME_MAX: net/tcp.h
 
-# struct tls12_crypto_info_aes_gcm_128 of linux/tls.h: version, cipher, iv, key, salt, record number; 40 bytes.
-_AES_GCM_128 = struct.Struct("=HH8s16s4s8s")
 
+def crypto_info(key: TrafficKey, record: int = 0) -> bytes:
+    """Return the bytes that TLS_TX and TLS_RX take for *key*, from record number *record* on.
 
-def crypto_info(key: bytes, salt: bytes, iv: bytes, record: int = 0) -> bytes:
-    """Return the bytes that TLS_TX and TLS_RX take for TLS 1.2 with AES-128-GCM: a *key* of 16, a *salt* of 4, an *iv* of 8 bytes.
-
-    TLS 1.2, because there the receiving kernel decrypts straight into the reader's buffer; with TLS 1.3 it does so only after
-    TLS_RX_EXPECT_NO_PAD (net/tls/tls_sw.c, tls_update_rx_zc_capable).
+    struct tls12_crypto_info_aes_gcm_128 or _256 of linux/tls.h: version, cipher, iv, key, salt, record number. The first 4 bytes of the
+    12 that TLS 1.3 calls iv are the salt, the last 8 the iv; the kernel combines them with the record number (net/tls/tls.h,
+    tls_xor_iv_with_seq).
     """
-    for what, value, size in (("key", key, 16), ("salt", salt, 4), ("iv", iv, 8)):
-        if len(value) != size:
-            raise ValueError(f"the {what} must have {size} bytes, not {len(value)}")
-    return _AES_GCM_128.pack(TLS_1_2_VERSION, TLS_CIPHER_AES_GCM_128, iv, key, salt, record.to_bytes(8, "big"))
-
-
-def random_crypto_info() -> bytes:
-    """Return a `crypto_info` with a key, salt and iv that nobody knows, for one connection in one direction."""
-    return crypto_info(os.urandom(16), os.urandom(4), os.urandom(8))
+    layout = struct.Struct(f"=HH8s{len(key.key)}s4s8s")
+    return layout.pack(TLS_1_3_VERSION, TLS_CIPHERS[key.cipher], key.iv[4:], key.key, key.iv[:4], record.to_bytes(8, "big"))
 
 
 def upgrade(sock: socket.socket) -> None:
@@ -39,13 +33,13 @@ def upgrade(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, TCP_ULP, b"tls")
 
 
-def encrypt(sender: socket.socket, receiver: socket.socket, info: bytes) -> None:
-    """Encrypt from here on what *sender* sends, and decrypt it at *receiver*; both must be upgraded. Raises OSError.
+def encrypt(sock: socket.socket, sending: TrafficKey, receiving: TrafficKey) -> None:
+    """Have the kernel encrypt what *sock* sends from here on, and decrypt what it receives; it must be upgraded. Raises OSError.
 
-    Nothing may be on its way between them: the receiver takes the next byte for the head of a record.
+    No record may have been sent or received with these keys yet.
     """
-    receiver.setsockopt(SOL_TLS, TLS_RX, info)
-    sender.setsockopt(SOL_TLS, TLS_TX, info)
+    sock.setsockopt(SOL_TLS, TLS_TX, crypto_info(sending))
+    sock.setsockopt(SOL_TLS, TLS_RX, crypto_info(receiving))
 
 
 def is_tls(sock: socket.socket) -> bool:

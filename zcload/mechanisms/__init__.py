@@ -6,6 +6,7 @@ from zcload.mechanisms.asyncio_sendfile import AsyncioSendfile
 from zcload.mechanisms.asyncio_write import AsyncioWrite
 from zcload.mechanisms.base import ExternalSender, FileEndedEarly, Mechanism, Unavailable
 from zcload.mechanisms.copyfileobj import Copyfileobj
+from zcload.mechanisms.ktls_send import KtlsSend
 from zcload.mechanisms.ktls_sendfile import KtlsSendfile
 from zcload.mechanisms.mmap_send import MmapSend
 from zcload.mechanisms.msg_zerocopy import MsgZerocopy
@@ -19,6 +20,7 @@ from zcload.mechanisms.sendmsg_vectors import SendmsgVectors
 from zcload.mechanisms.slurp_send import SlurpSend
 from zcload.mechanisms.socket_sendfile import SocketSendfile
 from zcload.mechanisms.splice import Splice
+from zcload.mechanisms.tls_send import TlsSend
 from zcload.mechanisms.uring_null import UringNull
 from zcload.mechanisms.uring_read_send import UringReadSend
 from zcload.mechanisms.uring_send_zc import UringSendZc
@@ -41,6 +43,8 @@ MECHANISMS: dict[str, type[Mechanism]] = {
         UringSendZc,
         UringSendZcFixed,
         UringSplice,
+        TlsSend,
+        KtlsSend,
         KtlsSendfile,
         VmspliceSend,
         SendmsgVectors,

@@ -67,6 +67,10 @@ class Mechanism:
     overhead: ClassVar[str | None] = "null"  # the mechanism that moves nothing through the same code and so shows what a call costs
     copies: ClassVar[Copies | None] = None  # copies on the sending side; None: not documented
     calls_are_counted: ClassVar[bool] = True  # False: an event loop or library makes calls that nobody can count; then `calls` is empty
+    encrypts: ClassVar[bool] = False  # True: `wrap` makes the receiver's end one that decrypts, so only sinks with `takes_tls` work
+    unencrypted: ClassVar[str | None] = (
+        None  # of one that encrypts: the mechanism that does the same without, which reports compare it with
+    )
     reconnects: ClassVar[bool] = True  # False: it cannot switch to another connection
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
@@ -110,6 +114,11 @@ class Mechanism:
     @classmethod
     def prepare(cls, sender: socket.socket, receiver: socket.socket) -> None:
         """Optional. Set up both ends of a connection before the workers are forked and a byte has moved; raises OSError."""
+
+    @classmethod
+    def wrap(cls, sender: socket.socket, receiver: socket.socket) -> tuple[socket.socket, socket.socket]:
+        """Optional. Return both ends as the workers use them, such as TLS connections, after `prepare`; raises OSError, StudyError."""
+        return sender, receiver
 
     def begin(self, fd: int, offset: int, count: int) -> None:
         """Optional. Prepare for a small file that was just opened: the next `send` calls are for *count* bytes from *offset*

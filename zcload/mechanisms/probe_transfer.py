@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from zcload.errors import ZcloadError, reason_of
@@ -48,10 +49,15 @@ def transfer(cls: type[Mechanism], options: Mapping[str, Any] = _NO_OPTIONS, jud
         listener.settimeout(_TIMEOUT_S)
         sender = socket.create_connection(listener.getsockname(), _TIMEOUT_S)
         receiver = listener.accept()[0]
-    with sender, receiver:
+    with ExitStack() as stack:
+        for end in (sender, receiver):
+            stack.enter_context(end)
         sender.settimeout(None)
-        receiver.settimeout(_TIMEOUT_S)
         cls.prepare(sender, receiver)
+        sender, receiver = cls.wrap(sender, receiver)
+        for end in (sender, receiver):
+            stack.enter_context(end)
+        receiver.settimeout(_TIMEOUT_S)
         _send(cls, options, sender, judge)
         sender.shutdown(socket.SHUT_WR)
         parts = []

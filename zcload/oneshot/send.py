@@ -138,10 +138,11 @@ def open_file(path: str) -> int:
 
 
 def _mechanism(name: str) -> type[Mechanism]:
-    known = [key for key, mechanism in MECHANISMS.items() if mechanism.moves_payload]
+    known = [key for key, mechanism in MECHANISMS.items() if mechanism.moves_payload and not mechanism.encrypts]
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
-        what = "moves nothing" if name in MECHANISMS else "is not a mechanism"
+        encrypts = name in MECHANISMS and MECHANISMS[name].encrypts
+        what = "needs a receiver that decrypts" if encrypts else "moves nothing" if name in MECHANISMS else "is not a mechanism"
         raise ConfigError(Problem(f"{shown(name)} {what}", remedy=f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"))
     missing = MECHANISMS[name].probe()
     if missing is not None:

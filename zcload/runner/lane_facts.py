@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from zcload.lane.set_up import receiver_calls, sender_calls
+from zcload.lane.call_kinds import receiver_calls, sender_calls
 from zcload.mechanisms import mechanism_of
 from zcload.model.study import Contender, Point
 from zcload.server.http.receiver import receiver_calls as served_calls
@@ -18,7 +18,7 @@ def lane_facts(variant: Contender, point: Point) -> dict[str, Any]:
     *calls* are the kinds of system calls in the order in which windows count them; *copies* those of the CPU, as documented.
     """
     mechanism, sink = mechanism_of(variant), SINKS[variant.sink]
-    tls = variant.server is not None and variant.server.tls
+    tls = variant.server.tls if variant.server is not None else mechanism.encrypts
     # What is said of a sink's copies is so of a plain socket; the decryption is one pass more.
     copies = {"sender": mechanism.copies, "receiver": None if tls else sink.copies}
     return {
@@ -31,9 +31,10 @@ def lane_facts(variant: Contender, point: Point) -> dict[str, Any]:
         "over": variant.over,
         "moves_payload": mechanism.moves_payload,
         "overhead": mechanism.overhead,
+        "unencrypted": mechanism.unencrypted,
         "calls": {
             "sender": list(sender_calls(variant, point)),
-            "receiver": list(served_calls(sink.name, point, tls) if variant.server is not None else receiver_calls(sink.name, point)),
+            "receiver": list(served_calls(sink.name, point, tls) if variant.server is not None else receiver_calls(variant, point)),
         },
         "copies": {role: asdict(found) if found else None for role, found in copies.items()},
     }

@@ -146,6 +146,8 @@ def _probe(variant: Contender, point: Point) -> MechanismUnavailableError | None
     for name, why in ((mechanism.name, mechanism.probe() or mechanism.probe_options(variant.options)), (sink.name, sink.probe())):
         if why is not None:
             return MechanismUnavailableError(name, why.reason, why.remedy)
+    if mechanism.encrypts and not sink.takes_tls:
+        return MechanismUnavailableError(sink.name, f"it cannot decrypt what {mechanism.name} sends", 'use sink = "recv"')
     if mechanism not in BUILT_IN and variant.server is None:
         _check_contract(mechanism, variant)
     if point.connection == "fresh" and not mechanism.reconnects:

@@ -9,9 +9,9 @@ import subprocess
 import sys
 
 from zcload.errors import MechanismUnavailableError, StudyError, reason_of
+from zcload.linux.certificate import no_openssl
 from zcload.model.placeholders import fill, held
 from zcload.model.study import Server
-from zcload.server.http.certificate import no_openssl
 from zcload.server.running import RunningServer
 
 CHECK_S = 10.0  # longest time that a check may take

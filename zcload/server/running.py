@@ -22,13 +22,12 @@ from zcload.errors import StudyError, reason_of
 from zcload.lane.network import Network
 from zcload.lane.worker import Worker, spawn
 from zcload.linux import interrupt
+from zcload.linux.certificate import KEY, Trust, make_certificate
 from zcload.linux.sockets import numeric_family
 from zcload.model.placeholders import fill
 from zcload.model.study import Server
 from zcload.server.cgroup import GroupClock
-from zcload.server.http.certificate import KEY, make_certificate
 from zcload.server.http.connect import Sockets, plain_sockets
-from zcload.server.http.target import Trust
 from zcload.server.root import DocumentRoot, session_of
 from zcload.server.session import Session
 from zcload.server.supervisor import ENDED, OUTPUT, REAPED_NS, STOP, Start, supervise

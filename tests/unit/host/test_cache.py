@@ -149,6 +149,7 @@ def test_mechanisms_let_go_of_the_file(name, file):
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as sender:
         receiver, _ = listener.accept()
         cls.prepare(sender, receiver)
+        sender, receiver = cls.wrap(sender, receiver)
         mechanism = cls(sender, file, SIZE, MIB // 4 if cls.uses_chunk else SIZE)
         offset = 0
         for _ in range(2):
@@ -163,7 +164,8 @@ def test_mechanisms_let_go_of_the_file(name, file):
             mechanism.forget()
             assert FileCache(file, SIZE, "cold").empty()["cached_before"] <= NOT_COLD
         mechanism.close()
-        receiver.close()
+        for end in (sender, receiver):
+            end.close()
     assert cls.holds_pages() == (cls.forget is not Mechanism.forget)
 
 

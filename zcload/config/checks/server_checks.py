@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from zcload.config.finding import Finding, near_miss
-from zcload.config.registries import tls_sinks
 from zcload.config.resolved import ConfigTable, Resolved
 from zcload.model.placeholders import ONLY_WITH_TLS, held
 from zcload.model.units import shown
@@ -20,7 +19,7 @@ def find_servers(config: Resolved) -> Iterator[Finding]:
         yield from _started_or_attached(server, config.workload)
         for name in sorted(set().union(*map(held, _texts(server.written.get("check")))) - {"python"}):
             yield Finding(server.at("check"), f"{{{name}}} has no value before the server starts", "only {python} works here")
-        yield from _tls(server, config.workload)
+        yield from _tls(server)
         yield from _over(server, config)
     if config.servers:
         yield from _ports(config)
@@ -55,8 +54,8 @@ def _started_or_attached(server: ConfigTable, workload: ConfigTable) -> Iterator
         yield Finding(server.at("attach"), what, "set workload.file to the file that it serves")
 
 
-def _tls(server: ConfigTable, workload: ConfigTable) -> Iterator[Finding]:
-    """Find where the certificate of a server, its sink and *tls* do not go together."""
+def _tls(server: ConfigTable) -> Iterator[Finding]:
+    """Find where the certificate of a server and *tls* do not go together."""
     used = {key: set().union(*map(held, _texts(server.written.get(key)))) for key in _WITH_PLACEHOLDERS}
     for key, names in used.items():
         for name in ONLY_WITH_TLS:
@@ -74,11 +73,6 @@ def _tls(server: ConfigTable, workload: ConfigTable) -> Iterator[Finding]:
             "the server would not present the certificate that zcload trusts",
             "as in nginx's ssl_certificate {certificate};",
         )
-    takers = tls_sinks()
-    for found in server.values("sink") if "sink" in server else workload.values("sink"):
-        if found.value not in takers:
-            what = f"{shown(found.value)} cannot decrypt: the bytes of {shown(server.text('name'))} are encrypted"
-            yield Finding(found.path, what, " or ".join(f"sink = {taker!r}" for taker in takers))
 
 
 def _texts(value: object) -> Iterator[str]:

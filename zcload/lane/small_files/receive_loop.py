@@ -12,7 +12,7 @@ from functools import partial
 
 from zcload.lane.board import BYTES, COUNTS, ITERATIONS, LAST_NS, MAX_COUNTS, STRANGERS, TRANSFERS, Board
 from zcload.lane.connections import MOST_SILENT
-from zcload.lane.receiver import publishing
+from zcload.lane.receiver import emptying, publishing
 from zcload.lane.small_files.fresh_connections import GREETING, Arrived, FreshConnector
 from zcload.lane.small_files.transfer_plan import TransferPlan
 from zcload.lane.worker import send_message
@@ -196,6 +196,7 @@ class Persistent(ReceiveLoop):
             while receive(one):
                 pass
             return
+        receivers = {fd: emptying(partial(receive, one), one.sock) for fd, one in by_fd.items()}
         with select.epoll() as poller:
             for fd in by_fd:
                 poller.register(fd, select.EPOLLIN)
@@ -203,7 +204,7 @@ class Persistent(ReceiveLoop):
                 ready = poller.poll()
                 counts[_EPOLL_WAIT] += 1
                 for fd, _ in ready:
-                    if receive(by_fd[fd]):
+                    if receivers[fd]():
                         continue
                     if going is not None:
                         raise ConnectionError(f"connection {by_fd[fd].sender} ended in mid verification")

@@ -88,6 +88,7 @@ class LaneFacts(Stored):
     moves_payload: bool
     over: NotRequired[str | None]  # of a server: the variant whose work it does
     overhead: NotRequired[str | None]  # the mechanism that shows what zcload's own code costs in it
+    unencrypted: NotRequired[str | None]  # of one that encrypts: the mechanism that does the same without encryption
     calls: NotRequired[CallNames]
     copies: NotRequired[DocumentedSides]
 

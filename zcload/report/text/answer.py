@@ -12,7 +12,7 @@ from zcload.model.records.summary import PointSummary, Summary
 from zcload.model.units import format_size
 from zcload.report.tables import crossover, servers
 from zcload.report.tables.small_files import difference
-from zcload.report.text import rate
+from zcload.report.text import encryption, rate
 from zcload.report.text.explanation import explanations
 from zcload.report.text.figures import change_text, percent, saving_text, unproven
 from zcload.report.text.headline import WHOSE, question_metric
@@ -78,6 +78,7 @@ def _point(summary: Summary, point: PointSummary) -> list[str]:
     if best:
         lines += _best(point, best["chunk_bytes"], whose, metric)
     lines += explanations(point)
+    lines += encryption.sentences(point)
     lines += servers.traced(point)
     lines += [_aa(c) for c in headlines if c["aa"] and c["ratio"]["estimate"] is not None]
     if point["smallest_saving_percent"] is not None:

@@ -8,6 +8,7 @@ from zcload.model.metrics import SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL
 from zcload.model.records.summary import ComparisonRecord, PointSummary, Summary, VariantRecord
 from zcload.model.records.values import IntervalRecord
 from zcload.report.tables import crossover
+from zcload.report.text import encryption
 from zcload.report.text.figures import percent, saving_text
 from zcload.report.text.labels import in_a_sentence, labels
 
@@ -53,6 +54,7 @@ def _of_point(summary: Summary, point: PointSummary) -> list[str]:
     where = f"At {point['name']}, " if point["name"] else ""
     lines = [where + write(groups[verdict], point, WHOSE[metric]) for verdict, write in _SENTENCES.items() if verdict in groups]
     lines += [f"{v['name']} was {v['status']}: {v['reason']}." for v, _ in groups.get("gone", ())]
+    lines += encryption.sentences(point)
     return lines or [f"{where}there was nothing to compare with {point['baseline']}."]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from zcload.errors import StudyError
+from zcload.linux.certificate import Trust
 from zcload.server.http.framing import Framing, framing
 from zcload.server.http.head import Head, MalformedError
 
@@ -24,14 +25,6 @@ class Part:
 
     start: int
     end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """How an https server is known: by the name *host* and by the certificates in the file *certificate*, no others."""
-
-    host: str
-    certificate: str
 
 
 @dataclass(frozen=True, slots=True)

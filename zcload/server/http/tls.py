@@ -7,7 +7,7 @@ import ssl
 from typing import Any
 
 from zcload.errors import StudyError, reason_of
-from zcload.server.http.target import Trust
+from zcload.linux.certificate import Trust
 
 
 class TlsSocket(ssl.SSLSocket):

@@ -18,12 +18,12 @@ from support.fault_server import good, serving
 
 from zcload.errors import StudyError
 from zcload.lane.board import BYTES, GATE, ITERATIONS, LAST_NS, NUMBER, ORDER, PARKED, REPORT, RUN, STOP, VERIFY, Board
+from zcload.linux.certificate import CERTIFICATE, KEY, make_certificate
 from zcload.linux.descriptors import most_open_files, room_for_files
 from zcload.model.study import Point
 from zcload.server.http import connection as connection_module
 from zcload.server.http import fetcher as fetcher_module
 from zcload.server.http import probe as probe_module
-from zcload.server.http.certificate import CERTIFICATE, KEY, make_certificate
 from zcload.server.http.connect import connect_to
 from zcload.server.http.fetcher import call_names
 from zcload.server.http.probe import probe

@@ -1,4 +1,4 @@
-"""Make a self-signed certificate for one run and one address, which only the receivers trust.
+"""Make a self-signed certificate for one run and one name or address, which only the receivers trust.
 
 The standard library speaks TLS but cannot make a certificate; the openssl command can.
 """
@@ -9,13 +9,21 @@ import ipaddress
 import os
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from zcload.errors import StudyError
-from zcload.server.http.target import Trust
 
 CERTIFICATE, KEY = "certificate.pem", "key.pem"
 _TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How an https server is known: by the name *host* and by the certificates in the file *certificate*, no others."""
+
+    host: str
+    certificate: str
 
 
 def no_openssl() -> tuple[str, str] | None:
