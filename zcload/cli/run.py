@@ -170,7 +170,7 @@ def carry_out(
     points = f"{len(planned.points)} {'values' if study.crossover else 'points'}, " if len(planned.points) > 1 else ""
     usual = f"usually about {human_duration(round(planned.typical_s))}, " if planned.typical_s else ""
     limit = human_duration(round(planned.total_s))
-    print(f"{study.name}: {points}{len(planned.lanes)} lanes, {usual}at most {limit} in all on a quiet machine", file=sys.stderr)
+    print(f"{study.name}: {points}{len(planned.lanes)} lanes, {usual}up to {limit} in all on a quiet machine", file=sys.stderr)
     error: ZcloadError | None = None
     with viewer(show_progress) as live:
         view = streaming(live) if json_stream else live

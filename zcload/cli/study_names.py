@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,8 @@ def with_time(names: Sequence[str], overrides: Sequence[str], time: str | None) 
 
     A search has one time for all its points already.
     """
+    from zcload.config.checks.time_check import sufficient_limit_s
+
     study = study_of_names(names, overrides)
     if time is None:
         return study, [*overrides]
@@ -94,7 +97,12 @@ def with_time(names: Sequence[str], overrides: Sequence[str], time: str | None) 
     key, count = ("crossover.max_time", 1) if study.crossover else ("stop.max_time", len(study.points))
     each = format_duration(max(total_ns // count, 1) / 1e9)
     overrides = [*overrides, Override.of("--time", key, each)]
-    return study_of_names(names, overrides), overrides
+    shared = study_of_names(names, overrides)
+    if shared.too_short is not None and count > 1:
+        remedy = f"--time {format_duration(count * sufficient_limit_s(shared))} for all {count} points"
+        problem = replace(shared.too_short, what=f"shared by {count} points, {shared.too_short.what}", remedy=remedy)
+        shared = replace(shared, too_short=problem)
+    return shared, overrides
 
 
 def save(names: Sequence[str], overrides: Sequence[str], file: Path) -> None:

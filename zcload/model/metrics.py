@@ -215,9 +215,12 @@ CPU_S_PER_TRANSFER = {
 }
 
 
-def headline(irq_time_accounting: str | None, schedule: str) -> str:
+def headline(irq_time_accounting: str | None, schedule: str, serves: bool = False) -> str:
     """Return the key of the headline metric: both ends' CPU, or the machine's where the kernel accounts interrupts apart from processes.
 
+    Of a study that *serves*, the server's own CPU: the other end is zcload's receiver, which is not what one asks about.
     Lanes that run together share the machine, so then there is no machine ledger to take.
     """
+    if serves:
+        return SENDER_CPU_S_PER_GB
     return SYSTEM_CPU_S_PER_GB if irq_time_accounting == "yes" and schedule != "together" else TOTAL_CPU_S_PER_GB

@@ -16,19 +16,23 @@ LONGEST_WAIT_S = 5.0
 Take = Callable[[], LoadSample | None]
 
 
-def wait_for_quiet(view: Viewer, longest_s: float = LONGEST_WAIT_S, take: Take | None = None) -> LoadSample | None:
+def wait_for_quiet(
+    view: Viewer, longest_s: float = LONGEST_WAIT_S, take: Take | None = None, clock: Callable[[], float] = time.monotonic
+) -> LoadSample | None:
     """Sample the machine until others use at most BACKGROUND_LIMIT of its CPUs, or for *longest_s* seconds; return the last sample.
 
     *view* is shown what runs meanwhile. None where the machine cannot be sampled. Raises Interrupted on a signal.
     """
     take = take or _sample
-    deadline = time.monotonic() + longest_s
+    deadline = clock() + longest_s
     sample = take()
-    while sample is not None and sample.busy_cpus > BACKGROUND_LIMIT * sample.cpus and time.monotonic() < deadline:
+    while sample is not None and sample.busy_cpus > BACKGROUND_LIMIT * sample.cpus and clock() < deadline:
         interrupt.check()
         view(Progress("waiting for other work to end", busiest(sample)))
         sample = take()
     interrupt.check()
+    if longest_s and sample is not None and sample.busy_cpus > BACKGROUND_LIMIT * sample.cpus:
+        view(Progress("other work goes on: the run takes longer than planned", busiest(sample)))
     return sample
 
 

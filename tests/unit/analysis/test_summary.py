@@ -197,6 +197,43 @@ def test_headline(irq, schedule, headline):
     assert {c["metric"] for c in summary["points"][0]["comparisons"] if c["headline"]} == {headline}
 
 
+def server_study(saving=0.5):
+    """Return a study of two servers beside a mechanism, which the config names first."""
+    lanes = [lane("sendfile"), lane("nginx-off", "server"), lane("nginx-on", "server")]
+    result = Result(header(lanes, ["rate=1Gbit/s", "rate=max"], baseline="nginx-off"))
+    for point in range(2):
+        result.point = point
+        for number, luck in enumerate(LUCK):
+            # What nginx-on saves is all the server's; the receiver pays it back.
+            costs = {"nginx-off": Cost(0.4, 0.2), "nginx-on": Cost(0.4 * (1 - saving) * luck, 0.4), "sendfile": Cost(0.3 * luck, 0.2)}
+            result.generation(number, costs)
+    return result.end()
+
+
+def test_the_headline_of_a_study_of_servers():
+    """In a study of servers the verdicts are on the server's own CPU, and all of them keep one error rate together."""
+    summary = summary_of(server_study())
+    assert (summary["headline"], summary["family"]) == ("sender_cpu_s_per_gb", 4)
+    for point in summary["points"]:
+        verdicts = {c["variant"]: c["verdict"] for c in point["comparisons"] if c["headline"]}
+        assert verdicts == {"nginx-on": "saves", "sendfile": "saves"}
+
+
+def test_verdicts_on_servers_keep_one_error_rate(monkeypatch):
+    """A verdict on a server's CPU that the family of a study does not allow is taken back, with that reason."""
+    monkeypatch.setattr("zcload.analysis.comparisons.holm", lambda levels: [False] * len(levels))
+    (c, *_) = (c for c in summary_of(server_study())["points"][0]["comparisons"] if c["metric"] == "sender_cpu_s_per_gb")
+    assert c["verdict"] == "inconclusive"
+    assert c["reason"].endswith("for all 4 headline comparisons of the study together (Holm)")
+
+
+def test_the_pair_that_is_asked_for_comes_first():
+    """Results list the baseline, then the servers, which a study of them is about, then the mechanisms beside them."""
+    point = summary_of(server_study())["points"][0]
+    assert [v["name"] for v in point["variants"]] == ["nginx-off", "nginx-on", "sendfile"]
+    assert list(dict.fromkeys(c["variant"] for c in point["comparisons"])) == ["nginx-on", "sendfile"]
+
+
 # Groups.
 
 

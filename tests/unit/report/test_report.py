@@ -350,8 +350,8 @@ def test_the_answer_of_a_server_study_is_the_servers_cpu():
                 v["mechanism"] = "server"
 
     assert spoken(change)[0] == (
-        "On loopback, sendfile saves 50 % (48..52) of the server's CPU per GB against copy; both ends' CPU as a whole: "
-        "saves 30 % (29..31); goodput +25 % (21..29)."
+        "On loopback, sendfile saves 50 % (48..52) of the server's CPU per GB against copy; counting the receiver too, "
+        "it saves 30 % (29..31); goodput +25 % (21..29)."
     )
     summary = copy.deepcopy(golden_summary())
     change(summary)

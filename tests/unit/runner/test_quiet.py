@@ -35,6 +35,17 @@ def test_the_wait_ends(samples, longest_s):
     assert waited(samples, longest_s) == (samples[-1], [])
 
 
+def test_work_that_goes_on_is_named():
+    """Where others still work after the wait, the run says that it takes longer than planned, and which programs run."""
+    shown, clock = [], iter([0.0, 1.0, 9.0])
+    assert wait_for_quiet(shown.append, 5.0, lambda: BUSY, lambda: next(clock)) == BUSY
+    assert [progress.phase for progress in shown] == [
+        "waiting for other work to end",
+        "other work goes on: the run takes longer than planned",
+    ]
+    assert shown[-1].detail == "0.93 of 2 CPUs busy: python3 0.91"
+
+
 def test_a_signal_ends_the_wait(monkeypatch):
     """Ctrl-C while it waits ends the run."""
     monkeypatch.setattr(interrupt, "requested", 2)

@@ -22,7 +22,7 @@ def find_short_limit(study: Study, config: Resolved) -> Finding | None:
     Where zcload may choose the length of windows, and no rate makes them long, a short limit gives fewer generations than
     stop.min_generations asks for: wide intervals, but intervals. Only a limit that cannot hold two generations is refused there.
     """
-    needs = [_least_s(study, _with_unknown_size(point)) for point in study.points]
+    needs = _needs(study)
     number = max(range(len(needs)), key=needs.__getitem__)
     needed, limit = needs[number], study.stop.max_time_s
     if study.crossover is not None:
@@ -36,8 +36,21 @@ def find_short_limit(study: Study, config: Resolved) -> Finding | None:
         f"{human_duration(limit)} cannot hold {_generations(study, point)} generations of {len(study.variants)} lanes "
         f"with windows of {human_duration(window)}{_reason(study, point)}: expected at least {human_duration(math.ceil(needed))}"
     )
-    remedies = [f'max_time = "{format_duration(math.ceil(1.25 * needed))}"', *_shorter_windows(study, point, limit / needed)]
+    remedies = [f'max_time = "{format_duration(_with_room(needed))}"', *_shorter_windows(study, point, limit / needed)]
     return Finding(_path(study, config, point), what, ", or ".join(remedies))
+
+
+def sufficient_limit_s(study: Study) -> float:
+    """Return a time limit for each point of *study*, no search, that holds the least number of generations at all of them."""
+    return _with_room(max(_needs(study)))
+
+
+def _needs(study: Study) -> list[float]:
+    return [_least_s(study, _with_unknown_size(point)) for point in study.points]
+
+
+def _with_room(needed_s: float) -> int:
+    return math.ceil(1.25 * needed_s)
 
 
 def _with_unknown_size(point: Point) -> Point:

@@ -24,7 +24,7 @@ from zcload.report.charts.parts import (
 from zcload.report.charts.view import Point, View
 from zcload.report.tables.overview import comparisons
 from zcload.report.text.figures import percent, saving_text
-from zcload.report.text.headline import question_metric
+from zcload.report.text.question import question_of
 
 ROW_PX = 26
 PLOT_PX = 150
@@ -52,7 +52,7 @@ def chart(view: View, point: Point, key: str = "comparisons") -> Iterator[Chart]
     found = {(c["variant"], c["metric"]): c for c in compared if c["ratio"]["estimate"] is not None}
     names = list(dict.fromkeys(variant for variant, _ in found))
     labels = [f"{name} (A/A)" if any(c["aa"] for c in compared if c["variant"] == name) else name for name in names]
-    margin, headline = view.summary["margin_percent"], question_metric(view.summary, point)
+    margin, headline = view.summary["margin_percent"], question_of(view.summary, point).metric
     domain = savings_ends([c["saving_percent"] for (_, metric), c in found.items() if metric in dict(LEDGERS).values()], margin)
     panels = tuple(
         Panel(

@@ -81,7 +81,7 @@ def _costs(view: View, ledger: str, key: str, demand: Demand) -> list[dict[str, 
         _mark(view, v["name"], step, found, f"{ledger} {interval(found, demand.scale)} {demand.unit}", demand.scale)
         for step, (_, point) in enumerate(view.points)
         for v in drawn(point)
-        if not v["aa"] and (found := figure(v, key))
+        if not v["aa"] and (found := figure(v, key)) and (found["estimate"] > 0 or demand.unit == "s/GB")  # no 0 on a logarithmic axis
     ]
 
 

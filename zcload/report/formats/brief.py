@@ -74,10 +74,11 @@ def _chart(summary: Summary, width: int) -> list[str]:
 
 def _cautions(summary: Summary, width: int) -> list[str]:
     """Return the cautions as one line each, the worst first, cut to the width."""
-    lines = []
+    lines, by_code = [], dict[str, list[str]]()
     for code, _, messages in cautions(summary):
-        if code == "loaded":
-            continue  # stands at the top
+        if code != "loaded":  # stands at the top
+            by_code.setdefault(code, []).extend(messages)
+    for code, messages in by_code.items():
         more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
         lines.append(textwrap.shorten(f"! {code}: {messages[0]}", width - len(more), placeholder=" ...") + more)
     if len(lines) > _CAUTIONS:

@@ -22,7 +22,7 @@ from zcload.report.tables.verdicts import verdicts
 from zcload.report.text import glossary
 from zcload.report.text.answer import answer, cautions
 from zcload.report.text.figures import saving_text
-from zcload.report.text.headline import WHOSE, question_metric
+from zcload.report.text.question import question_of
 from zcload.store.reader import Result
 
 DRAWINGS_BYTES = 900_000  # together with the tables and what stands around them the page stays below 1.5 MB
@@ -173,12 +173,12 @@ def _verdicts(view: View) -> Table | None:
     if not view.several:
         table = verdicts(view.summary)
         return table and replace(table, title="Verdicts, with what is saved and its 95 % interval")
-    metrics = [question_metric(view.summary, point) for _, point in view.points]
+    questions = [question_of(view.summary, point) for _, point in view.points]
     found = {
         (c["variant"], step): c
         for step, (_, point) in enumerate(view.points)
         for c in point["comparisons"]
-        if c["metric"] == metrics[step] and not c["aa"]
+        if c["metric"] == questions[step].metric and not c["aa"]
     }
     names = list(dict.fromkeys(name for name, _ in found))
 
@@ -187,7 +187,7 @@ def _verdicts(view: View) -> Table | None:
         return f"{c['verdict']}: {saving_text(c['saving_percent'])}" if c and c["verdict"] else "-"
 
     rows = [[label, *(cell(name, step) for name in names)] for step, label in enumerate(view.labels)]
-    title = f"Verdicts on {WHOSE[metrics[0]]} per GB against {view.points[0][1]['baseline']}, with what is saved and its 95 % interval"
+    title = f"Verdicts on {questions[0].whose} CPU per GB against {view.points[0][1]['baseline']}, with what is saved and its 95 % interval"
     return Table(title, [view.swept, *names], rows) if names else None
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from zcload.model.metrics import RECEIVER_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB
+from zcload.model.metrics import RECEIVER_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
 from zcload.model.units import format_rate, format_size, human_bytes, human_rate
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import NONE, saving_text
+from zcload.report.text.question import whose
 
 _PER = {"chunk": " per call", "file_size": " files", "transfer_size": " files", "senders": " senders", "rate": ""}
 _POINT_KEYS = {
@@ -23,8 +24,7 @@ _POINT_KEYS = {
 def sentences(summary: Mapping[str, Any]) -> list[str]:
     """Return the answer of a search, a sentence or two an item."""
     found = summary["crossing"]
-    a, b, whose = found["baseline"], found["contender"], "the machine's" if found["metric"] == SYSTEM_CPU_S_PER_GB else "both ends'"
-    cost = f"of {whose} CPU per GB"
+    a, b, cost = found["baseline"], found["contender"], f"of {whose(found['metric']).whose} CPU per GB"
     exact, about = _writers(found["sweep"])
     across = f"from {exact(found['range'][0])} to {exact(found['range'][1])}{_PER[found['sweep']]}"
     known = _known(found, exact)
@@ -92,16 +92,17 @@ def along(summary: Mapping[str, Any]) -> Table:
         for key, word in (("wins", found["contender"]), ("loses", found["baseline"]), ("level", "neither"))
         for value in found[key]
     }
+    asked = whose(found["metric"])
+    other = ("both ends", TOTAL_CPU_S_PER_GB) if asked.metric == SENDER_CPU_S_PER_GB else ("sender", SENDER_CPU_S_PER_GB)
+    ledgers = ((asked.ledger, asked.metric), other, ("receiver", RECEIVER_CPU_S_PER_GB))
     rows = []
     for point in summary["points"]:
         value = point["point"][_POINT_KEYS[found["sweep"]]]
         by_metric = {c["metric"]: c for c in point["comparisons"] if c["variant"] == found["contender"]}
-        keys = (found["metric"], SENDER_CPU_S_PER_GB, RECEIVER_CPU_S_PER_GB)
-        savings = [saving_text(by_metric[key]["saving_percent"]) if key in by_metric else NONE for key in keys]
+        savings = [saving_text(by_metric[key]["saving_percent"]) if key in by_metric else NONE for _, key in ledgers]
         rows.append([exact(value), *savings, str(point["generations"]), sides.get(float(value), "undecided")])
-    total = "machine" if found["metric"] == SYSTEM_CPU_S_PER_GB else "both ends"
     title = f"Savings of CPU per GB of {found['contender']} against {found['baseline']} along {found['sweep']}, with 95 % intervals"
-    return Table(title, [found["sweep"], total, "sender", "receiver", "generations", "wins"], rows)
+    return Table(title, [found["sweep"], *(ledger for ledger, _ in ledgers), "generations", "wins"], rows)
 
 
 def point_key(sweep: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zcload.model.metrics import CPU_S_PER_TRANSFER, SYSCALLS_PER_TRANSFER, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_TRANSFER, TRANSFERS_PER_S
+from zcload.model.metrics import CPU_S_PER_TRANSFER, SYSCALLS_PER_TRANSFER, SYSTEM_CPU_S_PER_GB, TRANSFERS_PER_S
 from zcload.model.units import format_frequency, human_bytes
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import NONE, percent, significant, with_error
 from zcload.report.text.labels import in_a_cell, labels
+from zcload.report.text.question import question_of
 
 Point = Mapping[str, Any]
 _US, _MS = 1e6, 1e3
@@ -82,17 +83,17 @@ def across(summary: Mapping[str, Any]) -> Table | None:
     names = list(
         dict.fromkeys(v["name"] for p in points for v in p["variants"] if v["moves_payload"] and not v["aa"] and not v["best_chunk"])
     )
+    questions = [question_of(summary, point) for point in points]
     rows = []
-    for point in points:
+    for point, question in zip(points, questions, strict=True):
         by_name = {v["name"]: v for v in point["variants"]}
-        verdicts = {c["variant"]: c for c in point["comparisons"] if c["headline"]}
-        rows.append([point["name"], *(_cell(by_name.get(name), verdicts.get(name)) for name in names)])
-    whose = "the machine's" if summary["headline"] == SYSTEM_CPU_S_PER_GB else "both ends'"
-    return Table(f"Small files: {whose} CPU microseconds per transfer, and the saving", ["", *names], rows)
+        verdicts = {c["variant"]: c for c in point["comparisons"] if c["metric"] == question.metric}
+        rows.append([point["name"], *(_cell(by_name.get(name), verdicts.get(name), question.per_transfer) for name in names)])
+    return Table(f"Small files: {questions[0].whose} CPU microseconds per transfer, and the saving", ["", *names], rows)
 
 
-def _cell(variant: Mapping[str, Any] | None, comparison: Mapping[str, Any] | None) -> str:
-    cost = variant["metrics"][TOTAL_CPU_S_PER_TRANSFER]["estimate"] if variant else None
+def _cell(variant: Mapping[str, Any] | None, comparison: Mapping[str, Any] | None, key: str) -> str:
+    cost = variant["metrics"][key]["estimate"] if variant else None
     if cost is None:
         return NONE
     text = significant(cost * _US)
@@ -101,13 +102,13 @@ def _cell(variant: Mapping[str, Any] | None, comparison: Mapping[str, Any] | Non
     return f"{text}: {percent(comparison['saving_percent']['estimate'])} % {comparison['verdict'] or NONE}"
 
 
-def difference(point: Point, comparison: Mapping[str, Any]) -> str:
+def difference(point: Point, comparison: Mapping[str, Any], per_transfer: str) -> str:
     """Say a headline comparison in time per transfer: ", or 3.1 us (2.4..3.8) a transfer less than its 42 us"; empty where it is open.
 
-    The saving in percent, of what the baseline's transfers cost.
+    The saving in percent, of what the baseline's transfers cost by the metric *per_transfer*.
     """
     base = comparison["baseline"]
-    cost = next((v["metrics"].get(TOTAL_CPU_S_PER_TRANSFER, {}).get("estimate") for v in point["variants"] if v["name"] == base), None)
+    cost = next((v["metrics"].get(per_transfer, {}).get("estimate") for v in point["variants"] if v["name"] == base), None)
     saving = comparison["saving_percent"]
     if not of_files(point) or not cost or saving["estimate"] is None or comparison["metric"] == SYSTEM_CPU_S_PER_GB:
         return ""

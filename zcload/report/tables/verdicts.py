@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from zcload.model.metrics import GOODPUT_BPS, TOTAL_CPU_CORES
+from zcload.model.metrics import GOODPUT_BPS, TOTAL_CPU_S_PER_GB
 from zcload.model.records.summary import ComparisonRecord, FigureRecord, PointSummary, Summary
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import NONE, saving_text, significant
-from zcload.report.text.headline import comparison_of, contenders, question_metric
+from zcload.report.text.headline import comparison_of, contenders
 from zcload.report.text.labels import labels
+from zcload.report.text.question import question_of
 
 MOST_ROWS = 14  # more do not leave room for the rest of a screen
 
@@ -21,28 +22,28 @@ def verdicts(summary: Summary) -> Table | None:
 
 
 def _one_point(summary: Summary, point: PointSummary) -> Table:
-    metric, said = question_metric(summary, point), labels(point)
+    question, said = question_of(summary, point), labels(point)
     rows = []
     for v in point["variants"]:
         if not v["moves_payload"]:
             continue
-        c = comparison_of(point, v["name"], metric)
+        c = comparison_of(point, v["name"], question.metric)
         name = f"{v['name']} (A/A)" if v["aa"] else v["name"]
-        cpu = v["metrics"].get(metric)
-        figures = [_figure(v["metrics"].get(key), scale) for key, scale in ((GOODPUT_BPS, 1e-9), (TOTAL_CPU_CORES, 1.0))]
+        cpu = v["metrics"].get(question.metric)
+        figures = [_figure(v["metrics"].get(key), scale) for key, scale in ((GOODPUT_BPS, 1e-9), (question.cores, 1.0))]
         verdict = "baseline" if v["name"] == point["baseline"] else v["status"] if v["status"] != "ok" else _verdict(c, v["aa"])
         if v["name"] in said:
             verdict = "copied" if "cop" in said[v["name"]] else said[v["name"]]
         rows.append([name, saving_text(c["saving_percent"]) if c else "", _figure(cpu, 1.0), *figures, verdict])
-    whose = "server s/GB" if metric != summary["headline"] else "CPU s/GB"
-    return Table("", ["variant", "saves (95 %)", whose, "Gbit/s", "CPU cores", "verdict"], rows)
+    of = "CPU" if question.metric == TOTAL_CPU_S_PER_GB else question.ledger
+    return Table("", ["variant", "saves (95 %)", f"{of} s/GB", "Gbit/s", f"{of} cores", "verdict"], rows)
 
 
 def _sweep(summary: Summary, points: list[PointSummary]) -> Table:
     names = list(dict.fromkeys(v["name"] for point in points for v in contenders(point)))
     rows = []
     for point in points:
-        metric = question_metric(summary, point)
+        metric = question_of(summary, point).metric
         cells = []
         for name in names:
             c = comparison_of(point, name, metric)

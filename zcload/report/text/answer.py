@@ -7,7 +7,7 @@ from typing import Any
 
 from zcload.analysis.zerocopy_check import ALL_PLAIN, all_plain
 from zcload.model.cautions import WORST_FIRST, level_of
-from zcload.model.metrics import GOODPUT_BPS, SENDER_CPU_S_PER_GB
+from zcload.model.metrics import GOODPUT_BPS, SENDER_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
 from zcload.model.records.summary import PointSummary, Summary
 from zcload.model.units import format_size
 from zcload.report.tables import crossover, servers
@@ -15,8 +15,8 @@ from zcload.report.tables.small_files import difference
 from zcload.report.text import encryption, rate
 from zcload.report.text.explanation import explanations
 from zcload.report.text.figures import change_text, percent, saving_text, unproven
-from zcload.report.text.headline import WHOSE, question_metric
 from zcload.report.text.labels import in_a_sentence, labels
+from zcload.report.text.question import Question, question_of
 
 Comparison = Mapping[str, Any]
 
@@ -60,23 +60,22 @@ def _point(summary: Summary, point: PointSummary) -> list[str]:
     if point["name"]:
         where += f", {point['name']}"
     lines = copied(point)
-    metric = question_metric(summary, point)
-    whose = WHOSE[metric].removesuffix(" CPU")
+    question = question_of(summary, point)
     headlines = [c for c in point["comparisons"] if c["headline"]]
     lines += rate.sentences(summary, point)
-    for c in [c for c in point["comparisons"] if c["metric"] == metric]:
+    for c in [c for c in point["comparisons"] if c["metric"] == question.metric]:
         if c["aa"] or _other_role(point, c["variant"]):
             continue
         gone = next((v for v in point["variants"] if v["name"] == c["variant"] and v["status"] != "ok"), None)
         if gone and c["verdict"] is None:
             lines.append(f"{gone['name']} {'was skipped' if gone['status'] == 'skipped' else 'failed'}: {gone['reason']}.")
             continue
-        also = _alone(point["comparisons"], c, summary["headline"]), _throughput(point["comparisons"], c)
-        lines.append(f"{where}, {sentence(c, whose)}{difference(point, c)}{''.join(also)}")
-    lines += servers.sentences(point, whose, metric)
+        also = _alone(point["comparisons"], c), _throughput(point["comparisons"], c)
+        lines.append(f"{where}, {sentence(c, question.whose)}{difference(point, c, question.per_transfer)}{''.join(also)}")
+    lines += servers.sentences(point, question.whose, question.metric)
     best = point["best_chunk"]
     if best:
-        lines += _best(point, best["chunk_bytes"], whose, metric)
+        lines += _best(point, best["chunk_bytes"], question)
     lines += explanations(point)
     lines += encryption.sentences(point)
     lines += servers.traced(point)
@@ -120,14 +119,13 @@ def effect(saving: Mapping[str, Any], what: str = "") -> str:
     return f"costs {saving_text(more)} more{of}"
 
 
-def _alone(comparisons: Sequence[Comparison], c: Comparison, headline: str) -> str:
+def _alone(comparisons: Sequence[Comparison], c: Comparison) -> str:
     """Say what the sender saves alone, or of a server, whose own CPU is *c*, what both ends save together."""
-    whole = c["metric"] == SENDER_CPU_S_PER_GB
-    other = _other(comparisons, c, headline if whole else SENDER_CPU_S_PER_GB)
+    server = c["metric"] == SENDER_CPU_S_PER_GB
+    other = _other(comparisons, c, TOTAL_CPU_S_PER_GB if server else SENDER_CPU_S_PER_GB)
     if c["verdict"] is None or other is None:
         return ""
-    who = WHOSE[headline] if whole else "the sender alone"
-    return f"; {who} {'as a whole: ' if whole else ''}{effect(other['saving_percent'])}"
+    return f"; {'counting the receiver too, it' if server else 'the sender alone'} {effect(other['saving_percent'])}"
 
 
 def _throughput(comparisons: Sequence[Comparison], c: Comparison) -> str:
@@ -148,12 +146,12 @@ def _other_role(point: Mapping[str, Any], name: str) -> bool:
     return any(v["name"] == name and (v["best_chunk"] or not v["moves_payload"]) for v in point["variants"])
 
 
-def _best(point: Mapping[str, Any], chunk: int, whose: str, metric: str) -> list[str]:
+def _best(point: Mapping[str, Any], chunk: int, question: Question) -> list[str]:
     base, size = point["baseline"], format_size(chunk)
     others = [
         c
         for c in point["comparisons_best_chunk"]
-        if c["metric"] == metric and c["baseline"] != base and not _other_role(point, c["variant"])
+        if c["metric"] == question.metric and c["baseline"] != base and not _other_role(point, c["variant"])
     ]
     if not others:
         return [f"{size} is the best chunk of {base} here: the savings above are against the copy at its best."]
@@ -165,7 +163,7 @@ def _best(point: Mapping[str, Any], chunk: int, whose: str, metric: str) -> list
         else:
             decided = c["verdict"] in ("saves", "costs")
             parts.append(f"{name} {effect(c['saving_percent'])}" + ("" if decided else f" ({unproven(c)})"))
-    return [f"Against {base} at its best chunk ({size}), of {whose} CPU per GB: {'; '.join(parts)}."]
+    return [f"Against {base} at its best chunk ({size}), of {question.whose} CPU per GB: {'; '.join(parts)}."]
 
 
 def _aa(c: Comparison) -> str:

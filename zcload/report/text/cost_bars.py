@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zcload.model.metrics import RECEIVER_CPU_S_PER_GB, SENDER_CPU_S_PER_GB
+from zcload.model.metrics import RECEIVER_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
 from zcload.model.records.summary import PointSummary, VariantRecord
 from zcload.report.text.figures import significant
 
@@ -11,20 +11,20 @@ SENDER, RECEIVER = "#", "="  # signs that every encoding has
 
 def cost_bars(point: PointSummary, width: int, most: int = 8) -> list[str]:
     """Return a line for each of at most *most* variants of *point* in *width* columns, none where nothing has a cost."""
-    costs = [(v["name"], *found) for v in point["variants"] if v["moves_payload"] and not v["aa"] and (found := _costs(v))]
+    costs = [(v, *found) for v in point["variants"] if v["moves_payload"] and not v["aa"] and (found := _costs(v))]
     if not costs:
         return []
-    names = max(len(name) for name, _, _ in costs)
+    names = max(len(v["name"]) for v, _, _ in costs)
     columns = width - names - 10
     if columns < 16:
         return []
     longest = max(sender + receiver for _, sender, receiver in costs)
-    lines = [f"CPU seconds per GB: {SENDER} sender, {RECEIVER} receiver"]
-    for name, sender, receiver in costs[:most]:
+    lines = [f"CPU seconds per GB of both ends: {SENDER} sender, {RECEIVER} receiver"]
+    for v, sender, receiver in costs[:most]:
         left = round(sender / longest * columns)
         both = round((sender + receiver) / longest * columns)
         bar = SENDER * left + RECEIVER * (both - left)
-        lines.append(f"{name:>{names}} {bar} {significant(sender + receiver)}")
+        lines.append(f"{v['name']:>{names}} {bar} {significant(v['metrics'][TOTAL_CPU_S_PER_GB]['estimate'] or sender + receiver)}")
     return lines
 
 

@@ -6,11 +6,11 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from zcload.model.metrics import TOTAL_CPU_CORES
 from zcload.model.records.summary import Summary
 from zcload.report.charts.curve import values
 from zcload.report.charts.parts import top
 from zcload.report.charts.view import view_of
+from zcload.report.text.question import question_of
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LEFT = 8  # columns before the axis
@@ -23,7 +23,11 @@ def curve(summary: Summary, width: int, rows: int = ROWS) -> str | None:
 
     Points of a variant are joined by dots in the order of the sweep.
     """
-    found = values(view_of(summary, {}), "both ends", TOTAL_CPU_CORES)
+    view = view_of(summary, {})
+    if not view.points:
+        return None
+    question = question_of(summary, view.points[0][1])
+    found = values(view, question.ledger, question.cores)
     names = list(dict.fromkeys(v["n"] for v in found))
     if width < LEAST or not found or len(names) > len(LETTERS):
         return None
@@ -40,7 +44,7 @@ def curve(summary: Summary, width: int, rows: int = ROWS) -> str | None:
         for x, y in path:
             grid[y][_free(grid[y], x, LETTERS[names.index(name)])] = LETTERS[names.index(name)]
     labels = {rows - round(tick / high * rows): text for tick, text in _ticks(high, 4)}
-    lines = ["CPU cores of both ends against goodput (a mark for each point; the intervals are in the tables)", ""]
+    lines = [f"CPU cores {question.of} against goodput, a mark for each point", ""]
     for number, row in enumerate(grid):
         edge = "+" + "".join(cell if cell != " " else "-" for cell in row) if number == rows else "|" + "".join(row).rstrip()
         lines.append(f"{labels.get(number, ''):>{LEFT - 1}} {edge}")

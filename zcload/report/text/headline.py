@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from zcload.model.metrics import SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
 from zcload.model.records.summary import ComparisonRecord, PointSummary, Summary, VariantRecord
 from zcload.model.records.values import IntervalRecord
 from zcload.report.tables import crossover
-from zcload.report.text import encryption
+from zcload.report.text import encryption, rate
 from zcload.report.text.figures import percent, saving_text
 from zcload.report.text.labels import in_a_sentence, labels
-
-WHOSE = {TOTAL_CPU_S_PER_GB: "both ends' CPU", SYSTEM_CPU_S_PER_GB: "the machine's CPU", SENDER_CPU_S_PER_GB: "the server's CPU"}
-
-
-def question_metric(summary: Summary, point: PointSummary) -> str:
-    """Return the key of the metric that the question is about: of servers their own CPU, since the other end is zcload's receiver."""
-    return SENDER_CPU_S_PER_GB if any(v.get("server") or v["mechanism"] == "server" for v in point["variants"]) else summary["headline"]
+from zcload.report.text.question import question_of
 
 
 def contenders(point: PointSummary) -> list[VariantRecord]:
@@ -39,20 +32,23 @@ def answer_last(summary: Summary) -> list[str]:
     if summary.get("crossing"):
         return crossover.sentences(summary)
     shown = measured if len(measured) <= 2 else [measured[0], measured[-1]]
-    return [sentence for point in shown for sentence in _of_point(summary, point)]
+    needed = [line for point in shown for line in rate.cores_needed(summary, point)]
+    behind = [line for point in measured for line in rate.not_reached(point)]
+    return [sentence for point in shown for sentence in _of_point(summary, point)] + behind[:_BEHIND] + needed
 
 
 def _of_point(summary: Summary, point: PointSummary) -> list[str]:
-    metric = question_metric(summary, point)
+    question = question_of(summary, point)
     groups: dict[str, list[tuple[VariantRecord, ComparisonRecord]]] = {}
     for variant in contenders(point):
-        c = comparison_of(point, variant["name"], metric)
+        c = comparison_of(point, variant["name"], question.metric)
         if variant["status"] != "ok" and (c is None or c["verdict"] is None):
             groups.setdefault("gone", []).append((variant, c or point["comparisons"][0]))
         elif c is not None:
             groups.setdefault(c["verdict"] or "none", []).append((variant, c))
     where = f"At {point['name']}, " if point["name"] else ""
-    lines = [where + write(groups[verdict], point, WHOSE[metric]) for verdict, write in _SENTENCES.items() if verdict in groups]
+    said = [write(groups[verdict], point, f"{question.whose} CPU") for verdict, write in _SENTENCES.items() if verdict in groups]
+    lines = [where + (line[0].lower() + line[1:] if where and line.startswith(_OPENINGS) else line) for line in said]
     lines += [f"{v['name']} was {v['status']}: {v['reason']}." for v, _ in groups.get("gone", ())]
     lines += encryption.sentences(point)
     return lines or [f"{where}there was nothing to compare with {point['baseline']}."]
@@ -88,12 +84,19 @@ def _same(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointS
 
 def _open(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointSummary, whose: str) -> str:
     reasons = dict.fromkeys(c["reason"] for _, c in pairs if c["reason"])
-    return f"Inconclusive: {_named(point, pairs, 'saves')} of {whose} per GB against {point['baseline']} ({'; '.join(reasons)})."
+    said = labels(point)
+    savings = [f"{in_a_sentence(v['name'], said.get(v['name']))} {saving_text(c['saving_percent'])}" for v, c in pairs]
+    what = "saving" if len(savings) == 1 else "savings"
+    return f"Inconclusive: {what} of {whose} per GB against {point['baseline']}: {listed(savings)} ({'; '.join(reasons)})."
 
 
 def _none(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointSummary, whose: str) -> str:
     return "; ".join(f"{v['name']} cannot be compared with {point['baseline']}: {c['reason']}" for v, c in pairs) + "."
 
+
+_TOO_WIDE = "Some of them are too wide to show any saving."
+_OPENINGS = ("Inconclusive", "No difference")  # the rest begin with a name, which is written as it is
+_BEHIND = 3  # sentences about who cannot keep up with a rate; the full report has all
 
 _SENTENCES = {"saves": _saves, "costs": _costs, "no difference": _same, "inconclusive": _open, "none": _none}
 
@@ -112,4 +115,5 @@ def limits(summary: Summary) -> str | None:
     covers = "this process alone, not another run"
     if replicates:
         covers = f"another run on this machine, today ({min(n for n in replicates if n)} replicates)"
-    return f"The 95 % intervals cover {covers}. Smallest saving that would have shown: {percent(max(least))} %."
+    shown = f"Smallest saving that would have shown: {percent(max(least))} %." if max(least) < 100 else _TOO_WIDE
+    return f"The 95 % intervals cover {covers}. {shown}"

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from zcload.model.metrics import SYSTEM_CPU_CORES, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_CORES
 from zcload.model.units import human_rate
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import NONE, significant
 from zcload.report.text.labels import in_a_cell, labels
-
-Point = Mapping[str, Any]
-
-
-def _cores_key(summary: Mapping[str, Any]) -> str:
-    return SYSTEM_CPU_CORES if summary["headline"] == SYSTEM_CPU_S_PER_GB else TOTAL_CPU_CORES
+from zcload.report.text.question import Facts, question_of
 
 
-def _at_rate(point: Point) -> list[Mapping[str, Any]]:
+def _at_rate(point: Facts) -> list[Facts]:
     """Return the variants of which something is known at the point's rate."""
     return [v for v in point["variants"] if v.get("rate") and v["rate"]["achieved_bps"]["estimate"] is not None]
 
 
-def _differences(point: Point, key: str) -> dict[str, Mapping[str, Any]]:
+def _differences(point: Facts, key: str) -> dict[str, Facts]:
     return {c["variant"]: c["difference"] for c in point["comparisons"] if c["metric"] == key and c.get("difference")}
 
 
-def sentences(summary: Mapping[str, Any], point: Point) -> list[str]:
+def sentences(summary: Facts, point: Facts) -> list[str]:
     """Say what each contender needs at the point's rate, and which of them do not reach it; nothing where there is no rate."""
-    known = [v for v in _at_rate(point) if not v["aa"] and not v["best_chunk"]]
+    return [*cores_needed(summary, point), *not_reached(point)]
+
+
+def _contenders(point: Facts) -> list[Facts]:
+    return [v for v in _at_rate(point) if not v["aa"] and not v["best_chunk"]]
+
+
+def not_reached(point: Facts) -> list[str]:
+    """Say who does not reach the point's rate, a sentence each."""
+    return [_not_there(v, human_rate(point["point"]["rate_bps"])) for v in _contenders(point) if not v["rate"]["reached"]]
+
+
+def cores_needed(summary: Facts, point: Facts) -> list[str]:
+    """Say in a sentence how many cores each variant needs that reaches the point's rate; nothing where none does."""
+    known = _contenders(point)
     if not known:
         return []
-    key, asked = _cores_key(summary), human_rate(point["point"]["rate_bps"])
-    whose = "of the machine" if key == SYSTEM_CPU_CORES else "at both ends"
-    lines = [_not_there(v, asked) for v in known if not v["rate"]["reached"]]
+    question, asked = question_of(summary, point), human_rate(point["point"]["rate_bps"])
+    key = question.cores
     reached = {v["name"]: v["metrics"][key] for v in known if v["rate"]["reached"] and v["metrics"][key]["estimate"] is not None}
     base = reached.pop(point["baseline"], None)
     needs = [
@@ -42,13 +46,13 @@ def sentences(summary: Mapping[str, Any], point: Point) -> list[str]:
         for name, cores in reached.items()
     ]
     if base:
-        needs.insert(0, f"{point['baseline']} needs {significant(base['estimate'])} cores {whose}")
+        needs.insert(0, f"{point['baseline']} needs {significant(base['estimate'])} cores {question.of}")
     elif needs:
-        needs[0] = needs[0].replace(" ", " needs ", 1) + f" cores {whose}"
-    return ([f"At {asked}: {', '.join(needs)}."] if needs else []) + lines
+        needs[0] = needs[0].replace(" ", " needs ", 1) + f" cores {question.of}"
+    return [f"At {asked}: {', '.join(needs)}."] if needs else []
 
 
-def _not_there(variant: Mapping[str, Any], asked: str) -> str:
+def _not_there(variant: Facts, asked: str) -> str:
     name, achieved = variant["name"], variant["rate"]["achieved_bps"]
     made = human_rate(achieved["estimate"])
     if variant["rate"]["reached"] is False:
@@ -59,7 +63,7 @@ def _not_there(variant: Mapping[str, Any], asked: str) -> str:
     )
 
 
-def _less(difference: Mapping[str, Any] | None) -> str:
+def _less(difference: Facts | None) -> str:
     """Say a difference of cores with its interval: " (0.35 of a core less: 0.31..0.39)"."""
     if difference is None or difference["estimate"] is None:
         return ""
@@ -69,13 +73,13 @@ def _less(difference: Mapping[str, Any] | None) -> str:
     return f" ({abs(difference['estimate']):.2g} of a core {word}: {ends[0]:.2g}..{ends[1]:.2g})"
 
 
-def table(summary: Mapping[str, Any], point: Point) -> Table | None:
+def table(summary: Facts, point: Facts) -> Table | None:
     """What became of the rate: achieved, cores needed, difference to the baseline, lateness and wake-ups; None without one."""
     known = _at_rate(point)
     if not known:
         return None
-    key, said = _cores_key(summary), labels(point)
-    differences = _differences(point, key)
+    question, said = question_of(summary, point), labels(point)
+    key, differences = question.cores, _differences(point, question.cores)
     rows = []
     for v in known:
         rate, cores, more = v["rate"], v["metrics"][key], differences.get(v["name"])
@@ -93,12 +97,11 @@ def table(summary: Mapping[str, Any], point: Point) -> Table | None:
                 NONE if rate["sleeps_per_gb"] is None else f"{rate['sleeps_per_gb']:.0f}",
             ]
         )
-    whose = "machine" if key == SYSTEM_CPU_CORES else "both ends"
     headers = [
         "variant",
         "Gbit/s",
         "reached",
-        f"{whose} cores",
+        f"{question.ledger} cores",
         f"than {point['baseline']}",
         "late p50 ms",
         "p99 ms",
@@ -108,11 +111,11 @@ def table(summary: Mapping[str, Any], point: Point) -> Table | None:
     return Table(f"At {human_rate(point['point']['rate_bps'])} offered (95 % intervals)", headers, rows)
 
 
-def _baseline_reached(point: Point) -> bool:
+def _baseline_reached(point: Facts) -> bool:
     return any(v["name"] == point["baseline"] and v["rate"]["reached"] for v in _at_rate(point))
 
 
-def method(point: Point) -> list[str]:
+def method(point: Facts) -> list[str]:
     """Say what keeping the rate costs by itself; nothing without a rate."""
     pacing = point.get("pacing")
     if not pacing:

@@ -91,6 +91,48 @@ def test_servers_are_asked_about_their_own_cpu():
     text = rendered(summary, 200)
     assert "of the server's CPU per GB against read_send." in text.replace("\n ", "")
     assert "server s/GB" in text
+    assert "server cores" in text
+
+
+def test_at_a_rate_the_answer_says_how_many_cores():
+    """Where a rate is asked for, the answer has the cores that each variant needs for it, and who cannot keep up with it."""
+    summary = copy.deepcopy(study(2, names=lambda i: f"rate={i + 1}Gbit/s"))
+    for number, point in enumerate(summary["points"], 1):
+        point["point"] = {**point["point"], "rate_bps": number * 1e9}
+        for v in point["variants"]:
+            reached = v["name"] != "splice" or number == 1
+            achieved = {"estimate": number * 1e9 if reached else 1.5e9, "low": 1.4e9, "high": 1.6e9}
+            v["rate"] = {"achieved_bps": achieved, "reached": reached, "lateness": {}, "sleeps_per_gb": None}
+    text = " ".join(rendered(summary, 200).split())
+    assert "At 1 Gbit/s: read_send needs " in text
+    assert " cores of both ends, mmap_send " in text
+    assert "splice cannot keep up with 2 Gbit/s: it reaches 1.5 Gbit/s." in text
+    assert "cannot keep up with 1 Gbit/s" not in text
+
+
+def test_a_sentence_goes_on_in_small_letters():
+    """After "At POINT," what is inconclusive begins with a small letter."""
+    summary = copy.deepcopy(study(2, names=lambda i: f"chunk={i + 1}KiB"))
+    for c in summary["points"][0]["comparisons"]:
+        c["verdict"], c["reason"] = "inconclusive", "the interval straddles the margin of 3 %"
+    text = " ".join(rendered(summary, 200).split())
+    assert "At chunk=1KiB, inconclusive: savings of both ends' CPU per GB against read_send: mmap_send 11 % (" in text
+
+
+def test_intervals_that_show_nothing_are_said_to_be_too_wide():
+    """A smallest saving beyond 100 % is none: the line says that the intervals are too wide."""
+    summary = copy.deepcopy(study())
+    summary["points"][0]["smallest_saving_percent"] = 412.0
+    assert "Some of them are too wide to show any saving." in rendered(summary, 200)
+    assert "412" not in rendered(summary, 200)
+
+
+def test_a_caution_has_one_line_a_code():
+    """Cautions of one code are one line, with how many there are, even where their remedies differ."""
+    summary = copy.deepcopy(study())
+    summary["cautions"] = [{"code": "machine_ledger", "message": f"variant {i}", "remedy": f"remedy {i}"} for i in range(3)]
+    assert rendered(summary).count("! machine_ledger: ") == 1
+    assert "! machine_ledger: variant 0 (and 2 more)" in rendered(summary)
 
 
 @pytest.mark.parametrize(("replicates", "said"), [(8, "another run on this machine, today (8 replicates)"), (None, "this process alone")])

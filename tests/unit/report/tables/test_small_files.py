@@ -6,6 +6,7 @@ import pytest
 from support.fake_results import PLACE, Cost, Result, header, lane
 from support.summaries import summary_of
 
+from zcload.model.metrics import TOTAL_CPU_S_PER_TRANSFER
 from zcload.report import FORMATS, renderer
 from zcload.report.tables.small_files import across, difference, facts, latencies, per_transfer
 from zcload.store import reader
@@ -75,9 +76,9 @@ def test_the_answer_says_microseconds_per_transfer():
     """Where a verdict is given the sentence has the difference in time per transfer, and where none is it does not."""
     summary = small_files(saving=(0.5, 0.01))
     first, second = (next(c for c in p["comparisons"] if c["headline"]) for p in summary["points"])
-    assert difference(summary["points"][0], first).startswith(", or 20.0 us (")
-    assert difference(summary["points"][0], first).endswith(" a transfer less than its 40.0 us")
-    assert difference(summary["points"][1], second) == ""
+    assert difference(summary["points"][0], first, TOTAL_CPU_S_PER_TRANSFER).startswith(", or 20.0 us (")
+    assert difference(summary["points"][0], first, TOTAL_CPU_S_PER_TRANSFER).endswith(" a transfer less than its 40.0 us")
+    assert difference(summary["points"][1], second, TOTAL_CPU_S_PER_TRANSFER) == ""
     text = rendered("table", summary)
     assert "a transfer less than its 40.0 us" in " ".join(text.split())
 
@@ -86,7 +87,7 @@ def test_a_loss_is_more_per_transfer():
     """A variant that costs more says by how many microseconds, the smaller bound first."""
     summary = small_files(saving=(-0.5,))
     (c,) = (c for c in summary["points"][0]["comparisons"] if c["headline"])
-    text = difference(summary["points"][0], c)
+    text = difference(summary["points"][0], c, TOTAL_CPU_S_PER_TRANSFER)
     low, high = (float(part) for part in text.partition("(")[2].partition(")")[0].split(".."))
     assert text.startswith(", or 20.")
     assert low < 20.0 < high
@@ -124,7 +125,7 @@ def test_streams_have_none_of_this():
     assert latencies(point) is None
     assert across(summary) is None
     assert facts(point) == ()
-    assert all(difference(point, c) == "" for c in point["comparisons"])
+    assert all(difference(point, c, TOTAL_CPU_S_PER_TRANSFER) == "" for c in point["comparisons"])
 
 
 def test_how_small_files_were_measured_is_told():

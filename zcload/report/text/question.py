@@ -1,0 +1,58 @@
+"""What a result is asked about: whose CPU its verdicts are on, and the other metrics of the same processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zcload.model.metrics import (
+    CPU_S_PER_TRANSFER,
+    SENDER_CPU_CORES,
+    SENDER_CPU_S_PER_GB,
+    SYSTEM_CPU_CORES,
+    SYSTEM_CPU_S_PER_GB,
+    TOTAL_CPU_CORES,
+    TOTAL_CPU_S_PER_GB,
+    TOTAL_CPU_S_PER_TRANSFER,
+)
+
+Facts = Mapping[str, Any]  # of a summary, also of an earlier version
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The *metric* of the verdicts, *whose* CPU that is, *of* whom cores are, the *ledger* in tables, and the keys of its other forms."""
+
+    metric: str
+    whose: str
+    of: str
+    ledger: str
+    cores: str
+    per_transfer: str
+
+
+_QUESTIONS = {
+    TOTAL_CPU_S_PER_GB: Question(TOTAL_CPU_S_PER_GB, "both ends'", "of both ends", "both ends", TOTAL_CPU_CORES, TOTAL_CPU_S_PER_TRANSFER),
+    SYSTEM_CPU_S_PER_GB: Question(
+        SYSTEM_CPU_S_PER_GB, "the machine's", "of the machine", "machine", SYSTEM_CPU_CORES, TOTAL_CPU_S_PER_TRANSFER
+    ),
+    SENDER_CPU_S_PER_GB: Question(
+        SENDER_CPU_S_PER_GB, "the server's", "of the server", "server", SENDER_CPU_CORES, CPU_S_PER_TRANSFER["sender"]
+    ),
+}
+
+
+def question_of(summary: Facts, point: Facts) -> Question:
+    """Return what *point* is asked about: the headline; in a study of servers their own CPU, since the other end is zcload's receiver.
+
+    Results of earlier versions have both ends as headline there too.
+    """
+    if any(v.get("server") or v["mechanism"] == "server" for v in point["variants"]):
+        return _QUESTIONS[SENDER_CPU_S_PER_GB]
+    return whose(summary["headline"])
+
+
+def whose(metric: str) -> Question:
+    """Return the question whose verdicts are on *metric*."""
+    return _QUESTIONS[metric]
