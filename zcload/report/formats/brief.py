@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from zcload.model.records.summary import Summary
+from zcload.model.records.summary import PointSummary, Summary
 from zcload.model.units import counted, format_size, human_bytes
 from zcload.report.tables.table import Table
 from zcload.report.tables.verdicts import verdicts
@@ -19,6 +19,7 @@ from zcload.store.reader import Result
 WIDTH = 80  # where the output is no terminal
 _LEAST_WIDTH, _MOST_WIDTH = 40, 120
 _CAUTIONS = 6  # more lines of them do not fit; the full report has all
+_FEWER_CAUTIONS = 3  # where that makes room for the chart
 _CURVE_ROWS = 8
 _SCREEN = 40  # lines; a chart that makes it longer is left to the full report
 
@@ -36,16 +37,15 @@ def _one(summary: Summary, directory: Path | None, width: int) -> str:
     if (table := verdicts(summary)) is not None:
         parts.append(fitted(table, width))
     chart = _chart(summary, width)
-    if told := _cautions(summary, width):
-        parts.append("\n".join(told))
     last = [line for line in (limits(summary),) if line]
     if directory is not None:
         last.append(f"More: zcload report --full {directory}")
     last += answer_last(summary)
     parts.append("\n".join(line for each in last for line in wrapped(each, width)))
-    lines = sum(part.count("\n") + 2 for part in parts)
-    if chart and lines + len(chart) <= _SCREEN:
-        parts.insert(2, "\n".join(chart))
+    room = _SCREEN - len(chart) - 2 - sum(part.count("\n") + 2 for part in parts)
+    many, few = (_cautions(summary, width, most) for most in (_CAUTIONS, _FEWER_CAUTIONS))
+    shown = (chart, many) if len(many) <= room else (chart, few) if len(few) <= room else ([], many)
+    parts[-1:-1] = ["\n".join(lines) for lines in shown if lines]
     return "\n\n".join(parts)
 
 
@@ -53,12 +53,17 @@ def _title(summary: Summary) -> str:
     partial = "" if summary["complete"] else " (partial result)"
     if not summary["points"]:
         return f"{summary['name']}{partial}"
-    p = summary["points"][0]["point"]
-    several = f"{counted(len(summary['points']), 'point')}, " if len(summary["points"]) > 1 else ""
-    return (
-        f"{summary['name']}{partial}: {several}{p['network']}, {counted(p['senders'], 'sender')}, chunk {format_size(p['chunk_bytes'])}, "
-        f"file {human_bytes(p['file_bytes'])} ({p['cache']})"
-    )
+    points = summary["points"]
+    several = [counted(len(points), "point")] if len(points) > 1 else []
+    same = [facts[0] for facts in zip(*(_workload(point) for point in points), strict=True) if len(set(facts)) == 1]
+    return f"{summary['name']}{partial}: {', '.join([*several, *same])}"
+
+
+def _workload(point: PointSummary) -> list[str]:
+    """Return the facts of a point that the title has, of those that all points share."""
+    p = point["point"]
+    file = f"file {human_bytes(p['file_bytes'])} ({p['cache']})"
+    return [p["network"], counted(p["senders"], "sender"), f"chunk {format_size(p['chunk_bytes'])}", file]
 
 
 def _chart(summary: Summary, width: int) -> list[str]:
@@ -68,12 +73,12 @@ def _chart(summary: Summary, width: int) -> list[str]:
     drawn = None if summary.get("crossing") else curve(summary, width, _CURVE_ROWS)
     if not drawn:
         return []
-    title, *lines = drawn.splitlines()
-    return [*wrapped(title, width), *lines]
+    title, _, *lines = drawn.splitlines()
+    return [*wrapped(title, width), *(line for line in lines if line)]
 
 
-def _cautions(summary: Summary, width: int) -> list[str]:
-    """Return the cautions as one line each, the worst first, cut to the width."""
+def _cautions(summary: Summary, width: int, most: int) -> list[str]:
+    """Return the cautions as one line each, at most *most*, the worst first, cut to the width."""
     lines, by_code = [], dict[str, list[str]]()
     for code, _, messages in cautions(summary):
         if code != "loaded":  # stands at the top
@@ -81,8 +86,8 @@ def _cautions(summary: Summary, width: int) -> list[str]:
     for code, messages in by_code.items():
         more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
         lines.append(textwrap.shorten(f"! {code}: {messages[0]}", width - len(more), placeholder=" ...") + more)
-    if len(lines) > _CAUTIONS:
-        lines[_CAUTIONS - 1 :] = [f"! {len(lines) - _CAUTIONS + 1} more cautions: --section cautions"]
+    if len(lines) > most:
+        lines[most - 1 :] = [f"! {len(lines) - most + 1} more cautions: --section cautions"]
     return lines
 
 

@@ -60,7 +60,7 @@ def _known(found: Mapping[str, Any], exact: Callable[[float], str]) -> str:
         for key, words in (("wins", f"{found['contender']} wins"), ("loses", f"{found['baseline']} wins"), ("level", "no difference"))
         if found[key]
     ]
-    if found["undecided"]:
+    if parts and found["undecided"]:
         parts.append(f"undecided at {_listed(found['undecided'], exact)}")
     return f"Decided at 5 % for all values and looks together: {'; '.join(parts)}." if parts else ""
 

@@ -32,9 +32,8 @@ def answer_last(summary: Summary) -> list[str]:
     if summary.get("crossing"):
         return crossover.sentences(summary)
     shown = measured if len(measured) <= 2 else [measured[0], measured[-1]]
-    needed = [line for point in shown for line in rate.cores_needed(summary, point)]
-    behind = [line for point in measured for line in rate.not_reached(point)]
-    return [sentence for point in shown for sentence in _of_point(summary, point)] + behind[:_BEHIND] + needed
+    behind = [line for point in measured for line in rate.behind(point)]
+    return [sentence for point in shown for sentence in _of_point(summary, point)] + behind[-1:] + rate.highest(summary, measured)
 
 
 def _of_point(summary: Summary, point: PointSummary) -> list[str]:
@@ -96,7 +95,6 @@ def _none(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointS
 
 _TOO_WIDE = "Some of them are too wide to show any saving."
 _OPENINGS = ("Inconclusive", "No difference")  # the rest begin with a name, which is written as it is
-_BEHIND = 3  # sentences about who cannot keep up with a rate; the full report has all
 
 _SENTENCES = {"saves": _saves, "costs": _costs, "no difference": _same, "inconclusive": _open, "none": _none}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from zcload.model.units import human_rate
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import NONE, significant
@@ -30,6 +32,20 @@ def _contenders(point: Facts) -> list[Facts]:
 def not_reached(point: Facts) -> list[str]:
     """Say who does not reach the point's rate, a sentence each."""
     return [_not_there(v, human_rate(point["point"]["rate_bps"])) for v in _contenders(point) if not v["rate"]["reached"]]
+
+
+def behind(point: Facts) -> list[str]:
+    """Say in a sentence who surely cannot keep up with the point's rate, and what they reach; nothing where everybody may."""
+    slow = [v for v in _contenders(point) if v["rate"]["reached"] is False]
+    reached = [f"{v['name']}{'' if i else ' reaches'} {human_rate(v['rate']['achieved_bps']['estimate'])}" for i, v in enumerate(slow)]
+    return [f"{human_rate(point['point']['rate_bps'])} is too much: {', '.join(reached)}."] if reached else []
+
+
+def highest(summary: Facts, points: Sequence[Facts]) -> list[str]:
+    """Say how many cores each variant needs at the highest rate that the baseline keeps up with, or else anybody."""
+    paced = sorted((point for point in points if _contenders(point)), key=lambda point: point["point"]["rate_bps"])
+    kept = [point for point in paced if _baseline_reached(point)] or paced
+    return next((lines for point in reversed(kept) if (lines := cores_needed(summary, point))), [])
 
 
 def cores_needed(summary: Facts, point: Facts) -> list[str]:

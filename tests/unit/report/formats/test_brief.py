@@ -104,10 +104,11 @@ def test_at_a_rate_the_answer_says_how_many_cores():
             achieved = {"estimate": number * 1e9 if reached else 1.5e9, "low": 1.4e9, "high": 1.6e9}
             v["rate"] = {"achieved_bps": achieved, "reached": reached, "lateness": {}, "sleeps_per_gb": None}
     text = " ".join(rendered(summary, 200).split())
-    assert "At 1 Gbit/s: read_send needs " in text
+    assert "At 2 Gbit/s: read_send needs " in text
+    assert "At 1 Gbit/s: " not in text, "the highest rate that the baseline keeps up with is told"
     assert " cores of both ends, mmap_send " in text
-    assert "splice cannot keep up with 2 Gbit/s: it reaches 1.5 Gbit/s." in text
-    assert "cannot keep up with 1 Gbit/s" not in text
+    assert "2 Gbit/s is too much: splice reaches 1.5 Gbit/s." in text
+    assert "1 Gbit/s is too much" not in text
 
 
 def test_a_sentence_goes_on_in_small_letters():
@@ -125,6 +126,24 @@ def test_intervals_that_show_nothing_are_said_to_be_too_wide():
     summary["points"][0]["smallest_saving_percent"] = 412.0
     assert "Some of them are too wide to show any saving." in rendered(summary, 200)
     assert "412" not in rendered(summary, 200)
+
+
+def test_the_title_has_what_all_points_share():
+    """What differs between the points is not in the title: it would be that of the first point alone."""
+    summary = copy.deepcopy(study(2, names=lambda i: f"chunk={i + 1}KiB"))
+    for number, point in enumerate(summary["points"], 1):
+        point["point"] = {**point["point"], "chunk_bytes": 1024 * number}
+    assert rendered(summary).splitlines()[0] == "example: 2 points, loopback, 1 sender, file 256 MiB (warm)"
+
+
+def test_cautions_make_room_for_the_chart():
+    """Where a chart and six cautions do not fit on a screen there are fewer cautions, and the chart stays."""
+    summary = copy.deepcopy(study(9, names=lambda i: f"rate={i} Gbit/s"))
+    summary["cautions"] = [{"code": f"code_{i}", "message": "something was seen", "remedy": None} for i in range(6)]
+    text = rendered(summary)
+    assert "goodput (Gbit/s)" in text
+    assert "more cautions: --section cautions" in text
+    assert len(text.splitlines()) <= 40
 
 
 def test_a_caution_has_one_line_a_code():
