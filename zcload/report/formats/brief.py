@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,8 +93,10 @@ def _cautions(summary: Summary, width: int, most: int) -> list[str]:
 
 
 def wrapped(line: str, width: int) -> list[str]:
-    """Break a sentence at spaces into lines of at most *width* columns; a longer word stays whole."""
-    return textwrap.wrap(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or [""]
+    """Break a sentence at spaces into lines of at most *width* columns; a longer word stays whole, and so does a figure with its unit."""
+    kept = _FIGURE.sub(lambda found: found[0].replace(" ", _NO_BREAK), line)
+    lines = textwrap.wrap(kept, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return [each.replace(_NO_BREAK, " ") for each in lines] or [""]
 
 
 def fitted(table: Table, width: int) -> str:
@@ -107,7 +110,7 @@ def fitted(table: Table, width: int) -> str:
         return tabulate(rows, headers, tablefmt="simple", disable_numparse=True, colalign=align, maxcolwidths=most, break_long_words=False)
 
     while _width(draw()) > width and len(headers) > 3:
-        index = next((i for name in _DROPPED_FIRST if name in headers for i in [headers.index(name)]), len(headers) - 1)
+        index = next((i for end in _DROPPED_FIRST for i, name in enumerate(headers) if name.endswith(end)), len(headers) - 1)
         headers.pop(index)
         for row in rows:
             if len(row) > index:
@@ -118,7 +121,10 @@ def fitted(table: Table, width: int) -> str:
     return drawn
 
 
-_DROPPED_FIRST = ("CPU cores", "Gbit/s", "CPU s/GB", "server s/GB")  # of the verdict table; else columns go from the right
+# Of the verdict table, by the ends of their names: the chart below has the first. Else columns go from the right.
+_DROPPED_FIRST = (" s/GB", " cores", "Gbit/s")
+_FIGURE = re.compile(r"[\d.]+ (%( \([^)]*\))?|[KMGT]?bit/s|cores|replicates)")
+_NO_BREAK = "\x00"  # in the place of a space that must stay; no report has one
 
 
 def _width(drawn: str) -> int:

@@ -86,7 +86,7 @@ def _open(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointS
     said = labels(point)
     savings = [f"{in_a_sentence(v['name'], said.get(v['name']))} {saving_text(c['saving_percent'])}" for v, c in pairs]
     what = "saving" if len(savings) == 1 else "savings"
-    return f"Inconclusive: {what} of {whose} per GB against {point['baseline']}: {listed(savings)} ({'; '.join(reasons)})."
+    return f"Inconclusive: {what} of {whose} per GB against {point['baseline']}: {'; '.join([listed(savings), *reasons])}."
 
 
 def _none(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointSummary, whose: str) -> str:

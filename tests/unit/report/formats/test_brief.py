@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import pytest
 from support.fake_results import Cost, Result, header, lane
@@ -126,6 +127,20 @@ def test_intervals_that_show_nothing_are_said_to_be_too_wide():
     summary["points"][0]["smallest_saving_percent"] = 412.0
     assert "Some of them are too wide to show any saving." in rendered(summary, 200)
     assert "412" not in rendered(summary, 200)
+
+
+@pytest.mark.parametrize("width", [60, 72, 80, 91])
+def test_a_figure_stays_with_its_unit(width):
+    """No line ends between a number and its per cent sign or interval."""
+    assert not [line for line in rendered(study(), width).splitlines() if re.search(r"[\d.]+( %)?$", line) and "saves" in line]
+
+
+def test_the_chart_replaces_a_column():
+    """In a narrow terminal the table leaves out the CPU per GB, which the bars below it show, before the cores."""
+    text = rendered(study(variants=("a" * 24,)), 80)
+    assert "CPU cores" in text
+    assert "CPU s/GB" not in text
+    assert "CPU seconds per GB of both ends" in text
 
 
 def test_the_title_has_what_all_points_share():
