@@ -43,8 +43,9 @@ from zcload.runner.resume import check_same, extend, read_previous, replicates_o
 from zcload.runner.rounds import run_crossover, run_points, swept_value
 from zcload.server.leftovers import clear as clear_leftovers
 from zcload.store.reader import WINDOWS, Result, StoredRecords
-from zcload.store.writer import Recorder, write_summary
+from zcload.store.writer import Recorder, check_free, write_summary
 
+RESULTS = Path("results")  # where results go without another directory
 VETH_MTU = 1500  # what the kernel gives a veth pair: ETH_DATA_LEN, linux/if_ether.h
 
 
@@ -98,6 +99,8 @@ def run(
     out = [preflight.unavailable(study, point) for point in study.points]
     for each in out:
         preflight.require(study, each, strict)
+    if not resume:
+        check_free(directory or RESULTS)
     # Locked before it is read: what another run appends meanwhile would be measured twice.
     with closing(Recorder.reopen(directory)) if resume and directory else nullcontext() as reopened:
         previous = read_previous(directory) if reopened and directory else None
@@ -128,7 +131,7 @@ def run(
                 for record in ({"kind": "resumed", **session, "cautions": _dicts(found)}, *extended):
                     recorder.write(record)
             else:
-                directory = directory or Path("results") / f"{now:%Y%m%dT%H%M%SZ}-{study.name}"
+                directory = directory or RESULTS / f"{now:%Y%m%dT%H%M%SZ}-{study.name}"
                 recorder = Recorder(directory, _header(study, started, seed, environment, found))
             host, seeds = Host(cores, environment, out), f"{seed}, session {previous.sessions + 1}" if previous else str(seed)
             with ExitStack() as stack:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from zcload.errors import ConfigError, Problem, StudyError, reason_of
+from zcload.errors import ConfigError, Problem, StudyError, os_error, reason_of
 from zcload.linux.locks import holder, lock
 from zcload.linux.whole_file import write_whole
 from zcload.store.codec import encode_line, encode_summary
@@ -110,6 +111,20 @@ class Recorder:
             self._fd = -1
 
 
+def check_free(directory: Path) -> None:
+    """Raise ConfigError, before any time is spent, if *directory* holds a result or cannot be made; a Recorder finds the rest."""
+    if (directory / WINDOWS).exists():
+        raise ConfigError(_taken(directory))
+    there = next(path for path in (directory, *directory.absolute().parents) if os.path.lexists(path))
+    code = 0 if there.is_dir() else errno.ENOTDIR
+    if code or not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(Problem(f"cannot write to {directory}: {reason_of(os_error(code or errno.EACCES))}", key="--out"))
+
+
+def _taken(directory: Path) -> Problem:
+    return Problem(f"{directory} holds a result already", key="--out", remedy="choose another directory")
+
+
 def _written_by_another(directory: Path, pid: int | None) -> Problem:
     who = f"process {pid}" if pid is not None else "a process that cannot be seen from here"
     what = f"is being written by {who}: a result has one writer at a time"
@@ -140,7 +155,7 @@ def _publish(partial: Path, path: Path) -> None:
                 raise FileExistsError from None
             partial.rename(path)
     except FileExistsError:
-        raise ConfigError(Problem(f"{path.parent} holds a result already", key="--out", remedy="choose another directory")) from None
+        raise ConfigError(_taken(path.parent)) from None
 
 
 def write_summary(directory: Path, summary: Mapping[str, object]) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from zcload.errors import Interrupted
+from zcload import api
+from zcload.errors import ConfigError, Interrupted
 from zcload.host.environment import LoadSample
 from zcload.linux import interrupt
 from zcload.runner.quiet import wait_for_quiet
+from zcload.runner.run import run
+from zcload.store.reader import WINDOWS
 
 BUSY = LoadSample(2, 0.93, 0.0, (("python3", 0.91),))
 CALM = LoadSample(2, 0.05, 0.0)
@@ -51,3 +54,15 @@ def test_a_signal_ends_the_wait(monkeypatch):
     monkeypatch.setattr(interrupt, "requested", 2)
     with pytest.raises(Interrupted):
         waited([BUSY, BUSY])
+
+
+def test_a_taken_directory_is_refused_before_the_wait(tmp_path, monkeypatch):
+    """`--out` of a directory that holds a result is refused at once: the wait for a quiet machine comes later."""
+    (tmp_path / WINDOWS).write_text("")
+
+    def wait(*_):
+        pytest.fail("it waited first")
+
+    monkeypatch.setattr("zcload.runner.run.wait_for_quiet", wait)
+    with pytest.raises(ConfigError, match="holds a result already"):
+        run(api.study_of("smoke"), tmp_path, wait=True)

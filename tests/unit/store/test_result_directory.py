@@ -17,7 +17,7 @@ from zcload.errors import ConfigError, StudyError
 from zcload.model.records.lines import SCHEMA
 from zcload.store import reader
 from zcload.store.reader import SUMMARY, WINDOWS, read_records
-from zcload.store.writer import Recorder, write_summary
+from zcload.store.writer import Recorder, check_free, write_summary
 
 
 def small():
@@ -87,6 +87,16 @@ def test_refuses_a_result_that_exists(tmp_path):
     assert (found.what, found.key, found.remedy) == (f"{tmp_path} holds a result already", "--out", "choose another directory")
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == [WINDOWS]
+
+
+def test_a_taken_directory_is_refused_at_once(tmp_path):
+    """Before a run spends any time it refuses a directory with a result, one below a file, and nothing else."""
+    written(tmp_path / "taken", small())
+    (tmp_path / "file").write_text("")
+    assert problem(check_free, tmp_path / "taken").what == f"{tmp_path}/taken holds a result already"
+    assert problem(check_free, tmp_path / "file" / "deep").what == f"cannot write to {tmp_path}/file/deep: not a directory"
+    assert (check_free(tmp_path), check_free(tmp_path / "new" / "one")) == (None, None)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_file_system_without_hard_links(tmp_path, monkeypatch):
