@@ -71,3 +71,16 @@ def sweep(points, names, generations=3, blocks=2):
             result.generation(number, costs, blocks=blocks)
             result.sample(number, **dict.fromkeys(names, (3, 300_000_000, busy, busy)))
     return result.end()
+
+
+def small_files(records):
+    """Return *records* of streams as ones of small files of 1000 bytes."""
+    facts = {"transfer": "per-file", "transfer_size": "1000B", "transfer_bytes": 1000.0, "transfer_sizes": 1}
+    facts |= {"connection": "persistent", "arrivals": "closed", "transfers_per_s": None}
+    for described in records[0]["points"]:
+        described["point"] = {**described["point"], **facts}
+    for record in records:
+        if record["kind"] == "window":
+            count = record["receivers"][0][1][1] - record["receivers"][0][0][1]
+            record["transfers"] = {"sent": [[0, count // 1000]], "until_ns": None, "latency_ns": "", "late_ns": ""}
+    return records

@@ -15,7 +15,7 @@ import subprocess
 
 import pytest
 from support.fake_results import example
-from support.pages import stored, sweep
+from support.pages import small_files, stored, sweep
 from support.paths import ROOT
 
 from zcload.report.charts import draw
@@ -64,8 +64,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def pages():
-    """Return a page of one point and one of a sweep."""
-    return {"point": render([stored(example(everything=False))]), "sweep": render([stored(sweep(4, ("copy", "sendfile", "splice")))])}
+    """Return a page of one point, of a sweep, and of a sweep of small files."""
+    names = ("copy", "sendfile", "splice")
+    return {
+        "point": render([stored(example(everything=False))]),
+        "sweep": render([stored(sweep(4, names))]),
+        "files": render([stored(small_files(sweep(3, names)))]),
+    }
 
 
 def browse(text, folder, *flags):
@@ -119,7 +124,7 @@ def test_every_chart_is_drawn_and_fits(name, width, pages, tmp_path):
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not there: npm install --prefix build/axe axe-core")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["point", "sweep"])
+@pytest.mark.parametrize("name", ["point", "sweep", "files"])
 def test_accessibility(name, scheme, pages, tmp_path):
     """The accessibility check axe finds no fault in the page, light or dark; contrast is among what it has looked at."""
     page = re.sub("<meta http-equiv=.Content-Security-Policy.[^>]*>", "", pages[name])

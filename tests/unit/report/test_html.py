@@ -15,7 +15,8 @@ from zcload.report import html
 from zcload.report.charts import draw
 from zcload.report.html import render
 from zcload.report.tables.overview import tables
-from zcload.report.text.answer import answer
+from zcload.report.text.answer import answer, beside_load
+from zcload.report.text.headline import answer_last
 from zcload.store.reader import Result as Stored
 
 needs_library = pytest.mark.skipif(not draw.available(), reason=f"vl-convert-python is not installed: {draw.REMEDY}")
@@ -231,6 +232,17 @@ def test_a_sweep_begins_with_its_verdicts(monkeypatch):
     assert all(
         cell.startswith(("saves: ", "costs: ", "inconclusive: ", "no difference: ")) for row in found.tables[0]["rows"] for cell in row[1:]
     )
+
+
+def test_a_long_answer_is_led_by_the_short_one():
+    """Where the sentences are folded away, those of the short report stand before them, what spoils the result first."""
+    records = sweep(5, ("copy", "sendfile", "splice", "mmap"))
+    result = stored(records)
+    result.summary["points"][0].update(loaded=True, foreign_share=0.5)
+    page = Page(render([result]))
+    lead = [*beside_load(result.summary), *answer_last(result.summary)]
+    assert len(lead) > 2
+    assert " ".join(" ".join(lead).split()) in " ".join(page.text.split("All of it in ")[0].split())
 
 
 def test_cautions_of_several_points_are_put_together(monkeypatch):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,16 +60,31 @@ _COLOURED = (
 def looks(variants: Mapping[str, str]) -> dict[str, Look]:
     """Return the look of each of *variants*, a mechanism by name: the same colour for a mechanism on every page.
 
-    Neighbours differ in shape as well, and so do variants of one colour, seven at most. Servers share one mechanism: their names decide.
+    Neighbours differ in shape as well, and so do variants of one colour, seven at most. Servers share one mechanism: their names decide,
+    and they leave the colours of the page's mechanisms to these as long as others are free.
     """
     found: dict[str, Look] = {}
+    colours = _colours(dict.fromkeys(_key(*each) for each in variants.items()))
     for i, (name, mechanism) in enumerate(variants.items()):
-        key = name if mechanism == "server" else mechanism
-        number = _COLOURED.index(key) if key in _COLOURED else zlib.crc32(key.encode())
-        colour = COLOURS[number % len(COLOURS)]
+        colour = colours[_key(name, mechanism)]
         shapes = [SHAPES[(i + step) % len(SHAPES)] for step in range(len(SHAPES))]
         taken = {look.shape for look in found.values() if look.colour == colour}
         found[name] = Look(colour, next((shape for shape in shapes if shape not in taken), shapes[0]))
+    return found
+
+
+def _key(name: str, mechanism: str) -> str:
+    return name if mechanism == "server" else mechanism
+
+
+def _colours(keys: Iterable[str]) -> dict[str, str]:
+    """Return a colour for each of *keys*: those that have one of their own first, then the others from what is left."""
+    found: dict[str, str] = {}
+    for key in sorted(keys, key=lambda key: key not in _COLOURED):
+        number = _COLOURED.index(key) if key in _COLOURED else zlib.crc32(key.encode())
+        turned = [COLOURS[(number + step) % len(COLOURS)] for step in range(len(COLOURS))]
+        free = turned if key in _COLOURED else [colour for colour in turned if colour not in found.values()]
+        found[key] = (free or turned)[0]
     return found
 
 

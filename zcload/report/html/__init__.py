@@ -20,8 +20,9 @@ from zcload.report.tables.overview import explained, method, sections, tables
 from zcload.report.tables.table import Table
 from zcload.report.tables.verdicts import verdicts
 from zcload.report.text import glossary
-from zcload.report.text.answer import answer, cautions
+from zcload.report.text.answer import answer, beside_load, cautions
 from zcload.report.text.figures import saving_text
+from zcload.report.text.headline import answer_last
 from zcload.report.text.question import question_of
 from zcload.store.reader import Result
 
@@ -69,6 +70,7 @@ class PageStudy:
     summary: Summary
     anchor: str
     answer: list[str]
+    lead: list[str]
     verdicts: Table | None
     figures: list[PageFigure]
     tables: list[PageTable]
@@ -109,6 +111,7 @@ def _study(result: Result, prefix: str, shares: int) -> PageStudy:
         summary,
         f"{prefix}study",
         sentences,
+        [*beside_load(summary), *answer_last(summary)],
         _verdicts(view),
         figures,
         _headed(_whole(summary, {figure.chart.table.title for figure in figures if figure.chart.table}), f"{prefix}table"),
@@ -156,10 +159,10 @@ def _headed(found: Sequence[Table], anchor: str) -> list[PageTable]:
     return [PageTable(re.split(r"[:(,?]", table.title)[0].strip(), f"{anchor}-{i + 1}", table) for i, table in enumerate(found)]
 
 
-def _scrolls(table: Table) -> bool:
-    """Say whether a table is wider than a small screen: it becomes a tab stop, and says that it scrolls."""
+def _scrolls(table: Table, room: int = _NARROW) -> bool:
+    """Say whether a table is wider than *room* characters, a small screen: it becomes a tab stop, and says that it scrolls."""
     columns = zip(*([table.headers, *table.rows]), strict=False)
-    return sum(max(len(line) for cell in column for line in cell.split("\n")) + 3 for column in columns) > _NARROW
+    return sum(max(len(line) for cell in column for line in cell.split("\n")) + 3 for column in columns) > room
 
 
 def _bytes(table: Table) -> int:

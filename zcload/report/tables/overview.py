@@ -160,7 +160,9 @@ def check(point: Point) -> Table | None:
         [in_a_cell(r["variant"], said), r["metric"], ratio(r["short"]), ratio(r["long"]), "disagree" if r["disagree"] else "agree"]
         for r in found["rows"]
     ]
-    return Table(f"Ratios of short windows and of windows of {found['window_s']:g} s", ["variant", "metric", "short", "long", ""], rows)
+    return Table(
+        f"Ratios of short windows and of windows of {found['window_s']:g} s", ["variant", "metric", "short", "long", "verdict"], rows
+    )
 
 
 def _device(p: Point) -> str:

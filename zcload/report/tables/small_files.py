@@ -89,7 +89,7 @@ def across(summary: Mapping[str, Any]) -> Table | None:
         by_name = {v["name"]: v for v in point["variants"]}
         verdicts = {c["variant"]: c for c in point["comparisons"] if c["metric"] == question.metric}
         rows.append([point["name"], *(_cell(by_name.get(name), verdicts.get(name), question.per_transfer) for name in names)])
-    return Table(f"Small files: {questions[0].whose} CPU microseconds per transfer, and the saving", ["", *names], rows)
+    return Table(f"Small files: {questions[0].whose} CPU microseconds per transfer, and the saving", ["point", *names], rows)
 
 
 def _cell(variant: Mapping[str, Any] | None, comparison: Mapping[str, Any] | None, key: str) -> str:

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 from support.fake_results import Cost, Result, example, header, lane
+from support.pages import small_files
 from support.paths import GOLDEN
 
 from zcload.analysis.summary import summarise
@@ -202,13 +203,7 @@ def test_bars_draw_what_the_summary_says():
 
 def test_small_files_are_charted_in_microseconds():
     """Charts of small files show microseconds per transfer; over several sizes the axis is logarithmic."""
-    records = sweep(points=2)
-    for described in records[0]["points"]:
-        described["point"] = {**described["point"], "transfer": "per-file", "transfer_bytes": 1000.0}
-    for record in records:
-        if record["kind"] == "window":
-            count = record["receivers"][0][1][1] - record["receivers"][0][0][1]
-            record["transfers"] = {"sent": [[0, count // 1000]], "until_ns": None, "latency_ns": "", "late_ns": ""}
+    records = small_files(sweep(points=2))
     charts = {chart.name: chart for chart in all_charts(view(records))}
     (panel,) = charts["cpu-per-gb-1"].panels
     (copy,) = [v for v in panel.spec["layer"][0]["data"]["values"] if v["name"] == "copy"]
@@ -267,6 +262,8 @@ def test_a_colour_belongs_to_a_mechanism():
     alone, beside = looks({"x": "splice"}), looks({"a": "read_send", "b": "sendfile", "x": "splice", "y": "splice"})
     assert alone["x"].colour == beside["x"].colour == beside["y"].colour
     assert len({(look.colour, look.shape) for look in beside.values()}) == 4
+    servers = looks({f"server-{i}": "server" for i in range(4)} | {"read_send": "read_send", "sendfile": "sendfile"})
+    assert len({look.colour for look in servers.values()}) == 6, "a server leaves the colours of mechanisms to them while others are free"
     many = looks({f"splice-{i}": "splice" for i in range(len(SHAPES))})
     assert len({look.shape for look in many.values()}) == len(SHAPES)
 

@@ -98,7 +98,7 @@ def test_one_table_has_the_answer_over_all_sizes():
     """With several points of small files one table has every variant's cost per transfer and verdict at each of them."""
     summary = small_files(saving=(0.5, 0.0, -0.5))
     table = across(summary)
-    assert table.headers == ["", "copy", "sendfile"]
+    assert table.headers == ["point", "copy", "sendfile"]
     assert [row[0] for row in table.rows] == ["transfer_size=0KiB", "transfer_size=1KiB", "transfer_size=2KiB"]
     assert [row[1] for row in table.rows] == ["40.0"] * 3
     assert [row[2].rpartition("% ")[2] for row in table.rows] == ["saves", "no difference", "costs"]
