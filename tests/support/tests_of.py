@@ -48,6 +48,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "unit/sinks/test_sinks.py": ("sinks/*",),
     "unit/store/test_codec.py": ("store/*", "compare/comparison.py", "report/*"),
     "unit/store/test_result_directory.py": ("store/*",),
+    "unit/config/test_environment_values.py": ("config/server_section.py", "model/placeholders.py"),
 }
 
 

@@ -12,18 +12,19 @@ from pydantic import ConfigDict, Field
 from zcload.config.finding import near_miss
 from zcload.config.sections import SINK, VARIANT_NAME, Section, key
 from zcload.config.values import FLAG, Kind, choice, duration, or_word, size, text, whole
-from zcload.model.placeholders import PLACEHOLDERS, unknown
+from zcload.model.placeholders import PLACEHOLDERS, only_placeholders, unknown
 from zcload.model.units import ValueRefused, shown
 
 _KNOWN = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
 _STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL")
 
 
-def _checked(found: str) -> str:
+def _checked(found: str, place: str | None = None) -> str:
+    """Return *found* if all its placeholders are known; *place* stands for the text in the error."""
     for name in unknown(found):
         near = near_miss(name, PLACEHOLDERS)
         remedy = near.replace("'", "'{", 1).replace("'?", "}'?") if near else f"write {{{{{name}}}}} for the literal text {{{name}}}"
-        raise ValueRefused(f"{{{name}}} in {shown(found)} is not a placeholder: expected one of {_KNOWN}", remedy)
+        raise ValueRefused(f"{{{name}}} in {place or shown(found)} is not a placeholder: expected one of {_KNOWN}", remedy)
     return found
 
 
@@ -63,7 +64,38 @@ COMMAND = Kind(
     _parse_command,
     lambda: {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]},
 )
-ENVIRONMENT = _parse_texts("environment variables", r"[^=\x00]{1,255}", "a name without '='")
+_VARIABLE = r"[^=\x00]{1,255}"
+
+
+def _parse_environment(found: object) -> dict[str, str | bool]:
+    """Take names with texts, or with true for a variable of zcload's own. The texts may be secrets: no error shows one."""
+    if not isinstance(found, dict):
+        raise ValueRefused('is not a table of environment variables: expected names and texts, as in { WORKERS = "1" }')
+    for name, value in found.items():
+        if not isinstance(name, str) or not re.fullmatch(_VARIABLE, name):
+            raise ValueRefused(f"{shown(name)} does not name one of the environment variables: expected a name without '='")
+        if value is not True and (not isinstance(value, str) or "\0" in value):
+            raise ValueRefused(
+                f"the value of {shown(name)} is not text: expected text, or true to pass on zcload's own variable",
+                "put it in quotes" if isinstance(value, int) else None,
+            )
+    return {name: value if value is True else _checked(value, f"the value of {shown(name)}") for name, value in found.items()}
+
+
+def _without_values(environment: dict[str, str | bool]) -> dict[str, str | bool]:
+    """Return *environment* as it is stored: names, and texts that are placeholders and nothing else."""
+    return {name: text if isinstance(text, str) and only_placeholders(text) else True for name, text in environment.items()}
+
+
+ENVIRONMENT = Kind(
+    _parse_environment,
+    lambda: {
+        "type": "object",
+        "additionalProperties": {"anyOf": [{"type": "string"}, {"const": True}]},
+        "propertyNames": {"pattern": f"^(?:{_VARIABLE})$"},
+    },
+    _without_values,
+)
 # No path leads out of the server's own directory.
 FILES = _parse_texts("files", r"[A-Za-z0-9_-][A-Za-z0-9_.+-]{0,127}", "a file name without '/', no '.' first")
 _URL_PATH = text("a path on the server", r"/[\x21-\x7e]{0,2047}", "/{name}", expected="text such as '/{name}', without spaces")
@@ -89,7 +121,9 @@ class ServerSection(Section):
     request_size: Annotated[int | None, or_word("auto", or_word("whole", size("4KiB", "2147479552B")), stands_for=0)] = key(
         0, "Bytes requested at a time (a range); 'whole': the whole file; 'auto': 4 MiB, at a rate the workload's chunk."
     )
-    environment: Annotated[dict[str, str], ENVIRONMENT] = key({}, "Environment variables, added to those of zcload.")
+    environment: Annotated[dict[str, str | bool], ENVIRONMENT] = key(
+        {}, "Environment variables, added to those of zcload; true: that of zcload. Results keep the names, not the values."
+    )
     files: Annotated[dict[str, str], FILES] = key({}, "Files that zcload writes into {dir} before the start: name and content.")
     stop_signal: Annotated[str, choice(*_STOP_SIGNALS)] = key("SIGTERM", "Signal that stops the server.")
     grace: Annotated[float, duration("10ms", "10m")] = key(5.0, "Kill the server if it has not ended after this time.")

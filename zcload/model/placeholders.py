@@ -36,6 +36,12 @@ def held(text: str) -> set[str]:
     return {match[2] for match in _WORD.finditer(text) if match[2] in PLACEHOLDERS}
 
 
+def only_placeholders(text: str) -> bool:
+    """Say whether *text* is made of placeholders, joined by ':' or '/' at most: it holds nothing that its writer alone knows."""
+    parts = re.split("[:/]", text)
+    return all(not part or ((match := _WORD.fullmatch(part)) is not None and match[2] in PLACEHOLDERS) for part in parts)
+
+
 def fill(text: str, values: Mapping[str, str]) -> str:
     """Put *values* in for the placeholders of *text*; raises KeyError for a name that has none."""
     return _WORD.sub(lambda match: f"{{{match[1]}}}" if match[1] else values[match[2]], text)

@@ -18,6 +18,7 @@ AA_SUFFIX = "#2"  # the baseline's second lane in an A/A study is "<baseline>#2"
 class Server:
     """A real server under test: a *command* to start it with, or *attach*, the pid of one that runs. Texts may hold placeholders.
 
+    *environment* has variables with their texts, *passed_on* the names of those that zcload must have itself.
     *port* 0 is any free one; *request_bytes* of None asks for whole files, 0 for what suits the point; *files* are written into the
     server's own directory.
     """
@@ -28,7 +29,8 @@ class Server:
     path: str = "/{name}"
     ready_s: float = 10.0
     request_bytes: int | None = 0
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold secrets
+    passed_on: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "SIGTERM"
     grace_s: float = 5.0

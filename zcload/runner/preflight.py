@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -67,9 +69,12 @@ def _resolved(point: Point, cores: Sequence[Core]) -> Point:
 
 
 def check_host(study: Study, cores: tuple[Core, ...]) -> None:
-    """Raise ConfigError if a network, an address, a port, a placement, a cold file or the memory for the made files is unavailable."""
+    """Raise ConfigError if a network, an address, a port, a placement, a cold file, an environment variable
+    or the memory for the made files is unavailable.
+    """
     import random
 
+    _check_environment(study)
     for point in study.points:
         congestion = None if study.serves else choose_congestion(point.congestion)[0]
         with closing(open_network(point)) as network:
@@ -89,6 +94,19 @@ def check_host(study: Study, cores: tuple[Core, ...]) -> None:
     if most is not None and needed > most:
         what = f"{lanes_at_once(study)} lanes at once need {needed} open files, and {most} are allowed"
         raise ConfigError(Problem(what, key="workload.senders", remedy="fewer senders or variants, or a higher hard limit (`ulimit -Hn`)"))
+
+
+def _check_environment(study: Study) -> None:
+    """Raise ConfigError if a server is to get variables from zcload's environment that are not there."""
+    problems = []
+    for variant in study.variants:
+        names = [name for name in variant.server.passed_on if name not in os.environ] if variant.server else []
+        if names:
+            what = f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} not set: results keep names of variables, not values"
+            remedy = f"export {' '.join(f'{shlex.quote(name)}=...' for name in names)}"
+            problems.append(Problem(what, key=f"variant[{variant.name}].environment", remedy=remedy))
+    if problems:
+        raise ConfigError(*problems)
 
 
 def open_files(study: Study) -> int:

@@ -12,6 +12,7 @@ from zcload.errors import MechanismUnavailableError, StudyError, reason_of
 from zcload.linux.certificate import no_openssl
 from zcload.model.placeholders import fill, held
 from zcload.model.study import Server
+from zcload.server.hidden_values import values_to_hide, without_values
 from zcload.server.running import RunningServer
 
 CHECK_S = 10.0  # longest time that a check may take
@@ -75,5 +76,6 @@ def _failed_check(server: Server) -> str | None:
         return None
     lines = done.stdout.decode(errors="replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
+    last = without_values(last, values_to_hide(server, variables))
     how = f"was killed by signal {-done.returncode}" if done.returncode < 0 else f"ended with status {done.returncode}"
     return f"{what} {how}; it said: {last[:200]}"

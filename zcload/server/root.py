@@ -62,8 +62,8 @@ class DocumentRoot:
         self._lock = -1
         try:
             self._lock = make_locked(self.base)
-            # Servers that give up their privileges must find the file too; the name is not to be guessed.
-            self.base.chmod(0o711)
+            # A server that root starts may give up its privileges and must find the file then; the name is not to be guessed.
+            self.base.chmod(0o711 if os.geteuid() == 0 else 0o700)
             self.root.mkdir()
             self.root.chmod(0o755)
             base = self.base
@@ -90,9 +90,7 @@ class DocumentRoot:
         """Make a directory for one start of a server; its supervisor removes it."""
         self._made += 1
         made = self.base / f"server-{self._made}"
-        made.mkdir()
-        # Its files and environment may hold secrets. One that root starts may give up its privileges and must still get at its files.
-        made.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        made.mkdir(0o700)  # its files and what it says may hold secrets
         return made
 
     def cut(self, name: str, size: int) -> Path | None:

@@ -27,6 +27,7 @@ from zcload.linux.sockets import numeric_family
 from zcload.model.placeholders import fill
 from zcload.model.study import Server
 from zcload.server.cgroup import GroupClock
+from zcload.server.hidden_values import values_to_hide, without_values
 from zcload.server.http.connect import Sockets, plain_sockets
 from zcload.server.root import DocumentRoot, session_of
 from zcload.server.session import Session
@@ -63,6 +64,7 @@ class RunningServer:
         self._session: Session | None = None
         self._pidfd = -1  # of a process that was attached to: its number may be given to another one
         self._ready = False  # it has served the file
+        self._values: Mapping[str, str] = {}  # of its environment: no message shows one
 
     @property
     def reaped(self) -> int:
@@ -80,7 +82,9 @@ class RunningServer:
             everything |= self._certify(directory, values["address"])
         for name, text in self.server.files.items():
             (directory / name).write_text(fill(text, everything), encoding="utf-8")
-        environment = {**os.environ, **{name: fill(text, everything) for name, text in self.server.environment.items()}}
+        added = {name: fill(text, everything) for name, text in self.server.environment.items()}
+        environment = {**os.environ, **added}
+        self._values = values_to_hide(self.server, added)
         argv = tuple(fill(word, everything) for word in self.server.command)
         group = f"{root.group}-{directory.name}"
         stop_signal = signal.Signals[self.server.stop_signal]
@@ -203,7 +207,8 @@ class RunningServer:
         except OSError:
             return ""
         said = [line.strip()[:_LINE] for line in lines if line.strip()][-_LAST_LINES:]
-        return "; it said: " + " | ".join("".join(c if c.isprintable() else " " for c in line) for line in said) if said else ""
+        text = " | ".join("".join(c if c.isprintable() else " " for c in line) for line in said)
+        return f"; it said: {without_values(text, self._values)}" if said else ""
 
     def stop(self) -> str | None:
         """End the server, all of it; return what was odd about that, None if nothing was. Harmless when called twice; never raises."""
