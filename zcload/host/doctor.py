@@ -11,6 +11,7 @@ from typing import Any
 
 from zcload.host.environment import LoadSample, Processes, describe, foreign_processes, memory, take_sample
 from zcload.host.topology import HERE, CgroupLimits, Host, cgroup_limits
+from zcload.linux import uring
 from zcload.model.cautions import Caution, caution
 from zcload.model.checks import CHECKS, Level
 from zcload.model.study import Point, Study
@@ -251,6 +252,9 @@ def _memlock(facts: HostFacts) -> Judgement:
 def _io_uring(facts: HostFacts) -> Judgement:
     disabled = facts.environment["io_uring_disabled"]
     texts = {None: "no switch before Linux 6.6", 0: "allowed", 1: "only for CAP_SYS_ADMIN and kernel.io_uring_group", 2: "disabled"}
+    why = uring.why_not(()) if not disabled and facts.host == HERE else None  # a filter refuses what the switch allows
+    if why is not None:
+        return "note", f"refused: {why[0]}"
     return ("note" if disabled else "ok"), texts.get(disabled, str(disabled))
 
 

@@ -159,11 +159,13 @@ def _kib(text: str | None) -> int | None:
 class CgroupLimits:
     """The tightest limits of this process's cgroup and its visible parents; None: no limit, or none that can be seen.
 
-    *cpus* is the CPU quota, *throttled* how often it stopped us so far; *memory_free_bytes* is what is left below *memory_bytes*.
+    *cpus* is the CPU quota, *throttled* in how many of its *periods* it stopped us so far; *memory_free_bytes* is
+    what is left below *memory_bytes*.
     """
 
     cpus: float | None = None
     throttled: int | None = None
+    periods: int | None = None
     memory_bytes: int | None = None
     memory_free_bytes: int | None = None
 
@@ -174,13 +176,14 @@ def cgroup_limits(host: Host = HERE) -> CgroupLimits:
     Files: Documentation/admin-guide/cgroup-v2.rst, Documentation/scheduler/sched-bwc.rst, cgroup-v1/memory.rst. In a container the
     parents outside its cgroup namespace cannot be seen.
     """
-    quotas, limits, room, throttled = [], [], [], []
+    quotas, limits, room, throttled, periods = [], [], [], [], []
     for directory in cgroup_directories(host, "cpu"):
         v1 = [host.text(f"{directory}/cpu.cfs_{part}_us") or "" for part in ("quota", "period")]
         quota, period = host.words(f"{directory}/cpu.max") or v1
         if quota.isdigit() and period.isdigit() and int(period):  # "max" and -1 are no limit
             quotas.append(int(quota) / int(period))
             throttled.append(_stat(host, f"{directory}/cpu.stat", "nr_throttled") or 0)
+            periods.append(_stat(host, f"{directory}/cpu.stat", "nr_periods") or 0)
     for directory in cgroup_directories(host, "memory"):
         limit = _either(host, f"{directory}/memory.max", f"{directory}/memory.limit_in_bytes")
         if limit is None or limit >= UNLIMITED_BYTES:
@@ -191,7 +194,11 @@ def cgroup_limits(host: Host = HERE) -> CgroupLimits:
             idle = _stat(host, f"{directory}/memory.stat", "inactive_file") or 0
             room.append(max(limit - usage + idle, 0))
     return CgroupLimits(
-        min(quotas, default=None), sum(throttled) if throttled else None, min(limits, default=None), min(room, default=None)
+        min(quotas, default=None),
+        sum(throttled) if throttled else None,
+        sum(periods) if periods else None,
+        min(limits, default=None),
+        min(room, default=None),
     )
 
 

@@ -32,6 +32,7 @@ from zcload.linux.memory import PAGE
 from zcload.linux.process import own_usage
 from zcload.linux.sockets import tcp_info
 from zcload.mechanisms import mechanism_of
+from zcload.mechanisms.making import make_mechanism
 from zcload.model.study import Contender, Point
 
 
@@ -65,7 +66,7 @@ def send_file(
     """Carry out the coordinator's orders until it says stop. *index* is the worker's block on the board, *gate* its eventfd."""
     cls = mechanism_of(variant)
     own = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY)  # an open file of its own: read-ahead is kept per open file, not per file
-    mechanism = cls(sock, own, size, variant.chunk if cls.uses_chunk else size, **variant.options)
+    mechanism = make_mechanism(cls, sock, own, size, variant.chunk if cls.uses_chunk else size, variant.options)
     words, base = board.words, board.base(index)
     load = load_of(point)(Means(mechanism, words, board.area(index), size, share, point, variant.chunk, index, transfer_plan))
     if len(mechanism.counts) + len(load.counts) > MAX_COUNTS:

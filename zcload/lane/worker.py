@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from zcload.errors import StudyError, ZcloadError, reason_of
+from zcload.host.process_limits import process_refused
 from zcload.linux import interrupt
 from zcload.linux.process import die_with_parent
 
@@ -160,8 +161,7 @@ def spawn(lane: str, role: str, index: int, body: Body, keep: Iterable[int], cpu
     except OSError as error:
         ours.close()
         theirs.close()
-        what = f"lane {lane}, {role} {index}: the process cannot be started: {reason_of(error)}"
-        raise StudyError(f"{what} (see `ulimit -u` and pids.max of the control group)") from None
+        raise StudyError(f"lane {lane}, {role} {index}: the process cannot be started: {process_refused(error)}") from None
     if not pid:
         _run(body, theirs, None if outlives else coordinator, {*keep, theirs.fileno()}, cpus)
     theirs.close()

@@ -245,7 +245,10 @@ def why_not(operations: Collection[int]) -> tuple[str, str] | None:
 def _refused(error: OSError) -> tuple[str, str]:
     """Say why there is no ring."""
     if error.errno == errno.ENOSYS:
-        return "this kernel has no io_uring that zcload can use, or a seccomp filter hides it", "Linux 5.6 or newer with CONFIG_IO_URING"
+        return (
+            "io_uring_setup fails with ENOSYS: this kernel has no io_uring that zcload can use, or a seccomp filter hides it",
+            "Linux 5.6 or newer with CONFIG_IO_URING",
+        )
     if error.errno in (errno.EPERM, errno.EACCES):
         disabled = _switch()
         if disabled == 2:
@@ -256,12 +259,17 @@ def _refused(error: OSError) -> tuple[str, str]:
                 "CAP_SYS_ADMIN, membership in kernel.io_uring_group, or sysctl -w kernel.io_uring_disabled=0",
             )
         return (
-            "io_uring_setup is not permitted: a seccomp filter, such as the default one of container engines, or a security module",
+            f"io_uring_setup fails with {errno.errorcode[error.errno]}: a seccomp filter, such as the default one of container engines, "
+            "or a security module",
             "allow io_uring_setup, io_uring_enter and io_uring_register in the container's seccomp profile",
         )
     if error.errno == errno.ENOMEM:
-        return "io_uring gets no memory: before Linux 5.12 its rings count as locked memory", "ulimit -l unlimited"
-    return f"io_uring_setup failed: {reason_of(error)}", "see io_uring_setup(2)"
+        # Its rings count as locked memory before Linux 5.12 and again since 6.14, where the kernel allocates them as regions.
+        return (
+            "io_uring_setup fails with ENOMEM: its rings count as locked memory on some kernels, or memory is short",
+            "ulimit -l unlimited",
+        )
+    return f"io_uring_setup fails with {errno.errorcode.get(error.errno or 0, error.errno)}: {reason_of(error)}", "see io_uring_setup(2)"
 
 
 def _switch() -> int | None:

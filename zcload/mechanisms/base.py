@@ -44,7 +44,12 @@ class Copies:
 
 
 class FileEndedEarly(StudyError):
-    """The file is shorter than when the run began: it was truncated."""
+    """A file held fewer bytes than its size said."""
+
+    @classmethod
+    def at(cls, offset: int, size: int) -> FileEndedEarly:
+        """Return the error for a file of *size* bytes that ends at *offset*: why is not known, so what was seen is told."""
+        return cls(f"the file ended at byte {offset}, and its size was {size} when it was opened: its content and its size must not change")
 
 
 class Mechanism:
@@ -71,6 +76,7 @@ class Mechanism:
     unencrypted: ClassVar[str | None] = (
         None  # of one that encrypts: the mechanism that does the same without, which reports compare it with
     )
+    locks_memory: ClassVar[bool] = False  # True: what it sets up counts as locked memory (RLIMIT_MEMLOCK)
     reconnects: ClassVar[bool] = True  # False: it cannot switch to another connection
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
@@ -155,9 +161,7 @@ class Mechanism:
 
     def ended_early(self, offset: int) -> FileEndedEarly:
         """Build the error for a file that ends at *offset*, before its size."""
-        return FileEndedEarly(
-            f"the file ended at byte {offset} of {self.size}: it was truncated during the run; do not change the file while it is sent"
-        )
+        return FileEndedEarly.at(offset, self.size)
 
 
 class ExternalSender(Mechanism):

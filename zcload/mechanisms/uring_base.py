@@ -27,6 +27,7 @@ class Ringed(Mechanism):
 
     calls: ClassVar[tuple[str, ...]] = ("io_uring_enter",)
     overhead = "uring_null"
+    locks_memory = True
     operations: ClassVar[tuple[int, ...]]  # Required: what `send` submits
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:

@@ -191,6 +191,13 @@ _OWN: dict[str, CautionKind] = {
         "lower transfer_rate: now the latencies are those of a queue that grows until the window ends",
         "the lane served under 98 % of the small files that were due in a second: its latencies grow with the window",
     ),
+    "throttled": CautionKind(
+        "problem",
+        "the CPU quota stopped this run in {throttled} of {periods} periods while it measured",
+        "lift cpu.max (or cpu.cfs_quota_us) of the control group",
+        "the control group's CPU quota was used up while windows were open: goodput and latency are those of the quota. "
+        "Looked at before the first window and after the last",
+    ),
     "strangers": CautionKind(
         "note",
         "{count} connections without the run's secret were refused",

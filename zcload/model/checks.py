@@ -151,9 +151,9 @@ CHECKS: dict[str, Check] = {
     ),
     "io_uring": Check(
         title="io_uring",
-        looks_at="kernel.io_uring_disabled",
+        looks_at="kernel.io_uring_disabled, and whether a ring can be made",
         spoils="mechanisms that use io_uring are skipped",
-        remedy="sysctl -w kernel.io_uring_disabled=0",
+        remedy="sysctl -w kernel.io_uring_disabled=0; in a container allow io_uring in its seccomp profile",
         levels=("note",),
     ),
     "ktls": Check(

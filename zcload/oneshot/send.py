@@ -194,7 +194,7 @@ def _digest(fd: int, path: str, size: int, pace: Pace) -> str:
         except OSError as error:
             raise StudyError(f"{path} was sent, but cannot be read again for its digest: {reason_of(error)}") from None
         if not got:
-            raise StudyError(f"{path} was truncated to {offset} of {size} bytes after it was sent")
+            raise StudyError(f"{path} ended at byte {offset} when it was read again, and had {size} bytes when it was sent")
         sha.update(buffer[:got])
         offset += got
         pace.report("digesting the file", offset, size)

@@ -21,6 +21,7 @@ from typing import Literal
 from zcload.errors import ConfigError, StudyError, os_error, reason_of
 from zcload.lane.worker import send_message
 from zcload.mechanisms import FileEndedEarly, Mechanism
+from zcload.mechanisms.making import make_mechanism
 from zcload.oneshot.address import EVERY_ADDRESS, format_address, is_loopback, resolve
 from zcload.oneshot.verification import ANSWER_LIMIT, read_answer
 
@@ -129,7 +130,7 @@ def _deliver(sock: socket.socket, job: Job, sent: memoryview) -> dict[str, objec
 
 def _move(sock: socket.socket, job: Job, sent: memoryview) -> dict[str, int]:
     step = job.chunk if job.mechanism.uses_chunk else _PIECE
-    mechanism = job.mechanism(sock, job.fd, job.size, step)
+    mechanism = make_mechanism(job.mechanism, sock, job.fd, job.size, step, {})
     try:
         send, size, offset, now = mechanism.send, job.size, 0, time.monotonic_ns
         begun = now()
@@ -148,7 +149,7 @@ def _broken(error: OSError, job: Job, sent: memoryview) -> StudyError:
     """Say what went wrong in the middle, and how far it was."""
     size = os.fstat(job.fd).st_size
     if size < job.size and error.errno == errno.EFAULT:  # what a mapping of a file gives that became shorter
-        return FileEndedEarly(f"the file ended at byte {size} of {job.size}: it was truncated during the run")
+        return FileEndedEarly.at(size, job.size)
     far = f"{sent[0]} of {job.size} bytes had been sent"
     gone = error.errno in (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
     # sendfile and splice that had moved something swallow the ETIMEDOUT that stopped them, and the next call gives EPIPE.

@@ -20,6 +20,7 @@ from zcload.lane.small_files.transfer_plan import longest_window_s
 from zcload.linux.descriptors import most_open_files
 from zcload.linux.pagecache import memory_file_system
 from zcload.mechanisms import BUILT_IN, Mechanism, check_transfer, mechanism_of
+from zcload.mechanisms.making import probe_senders
 from zcload.model.cautions import Caution, caution
 from zcload.model.sizes import read_sizes
 from zcload.model.study import Contender, Point, Study
@@ -168,6 +169,8 @@ def _probe(variant: Contender, point: Point) -> MechanismUnavailableError | None
         return MechanismUnavailableError(sink.name, f"it cannot decrypt what {mechanism.name} sends", 'use sink = "recv"')
     if mechanism not in BUILT_IN and variant.server is None:
         _check_contract(mechanism, variant)
+    if variant.server is None and (short := probe_senders(mechanism, point.senders, point.file_size, variant.chunk, variant.options)):
+        return MechanismUnavailableError(mechanism.name, short.reason, short.remedy)
     if point.connection == "fresh" and not mechanism.reconnects:
         return MechanismUnavailableError(mechanism.name, "its connections are set up beforehand", "connection = 'persistent'")
     need = point.senders * (mechanism.private_bytes(point.file_size, variant.chunk) + _PROCESS_BYTES)

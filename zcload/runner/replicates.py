@@ -16,7 +16,8 @@ import sys
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
-from zcload.errors import StudyError, reason_of
+from zcload.errors import StudyError
+from zcload.host.process_limits import process_refused
 from zcload.lane.worker import describe_end
 from zcload.linux import interrupt
 from zcload.model.progress import Progress, Viewer
@@ -102,8 +103,7 @@ class Replicates:
                 process = subprocess.Popen(command, pass_fds=descriptors, stdin=subprocess.DEVNULL, process_group=0)
             except OSError as error:
                 ours.close()
-                what = f"replicate {task.number}: the process cannot be started: {reason_of(error)}"
-                raise StudyError(f"{what} (see `ulimit -u` and pids.max of the control group)") from None
+                raise StudyError(f"replicate {task.number}: the process cannot be started: {process_refused(error)}") from None
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
         connection = Connection(ours.detach())

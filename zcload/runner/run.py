@@ -18,12 +18,12 @@ from zcload.errors import ConfigError, StudyError, ZcloadError
 from zcload.host.doctor import cautions as doctor_cautions
 from zcload.host.doctor import findings
 from zcload.host.environment import describe
-from zcload.host.topology import read_cores
+from zcload.host.topology import CgroupLimits, cgroup_limits, read_cores
 from zcload.lane.connections import choose_congestion
 from zcload.lane.network import address_of
 from zcload.linux import interrupt
 from zcload.linux.descriptors import room_for_files
-from zcload.model.cautions import Caution
+from zcload.model.cautions import Caution, caution
 from zcload.model.progress import Progress, Viewer, nobody
 from zcload.model.records.lines import SCHEMA
 from zcload.model.records.summary import Summary
@@ -133,6 +133,7 @@ def run(
             else:
                 directory = directory or RESULTS / f"{now:%Y%m%dT%H%M%SZ}-{study.name}"
                 recorder = Recorder(directory, _header(study, started, seed, environment, found))
+            quota = cgroup_limits()
             host, seeds = Host(cores, environment, out), f"{seed}, session {previous.sessions + 1}" if previous else str(seed)
             with ExitStack() as stack:
                 try:
@@ -150,6 +151,7 @@ def run(
                     error = caught
                 finally:
                     os.sched_setaffinity(0, affinity)
+                error = _tell_throttling(quota, recorder, error)
                 if previous is None and isinstance(error, ConfigError) and not any(state.generation for state in states):
                     recorder.discard()  # what was asked for cannot be done: there is no result, not even a partial one
                     raise error
@@ -206,6 +208,16 @@ def _header(study: Study, started: str, seed: int, environment: Mapping[str, Any
 
 def _dicts(cautions: Iterable[Caution]) -> list[CautionRecord]:
     return [caution.as_dict() for caution in cautions]
+
+
+def _tell_throttling(before: CgroupLimits, recorder: Recorder, error: ZcloadError | None) -> ZcloadError | None:
+    """Record a caution if the CPU quota of the control group has stopped the run since *before*."""
+    now = cgroup_limits()
+    stopped = (now.throttled or 0) - (before.throttled or 0)
+    if before.throttled is None or now.throttled is None or stopped <= 0:
+        return error
+    found = caution("throttled", throttled=stopped, periods=max(stopped, (now.periods or 0) - (before.periods or 0)))
+    return _store(recorder, {"kind": "caution", **found.as_dict()}, error)
 
 
 def _store(recorder: Recorder, record: dict[str, Any], error: ZcloadError | None) -> ZcloadError | None:

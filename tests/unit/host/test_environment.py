@@ -244,7 +244,7 @@ V1_GROUP = {"/proc/self/cgroup": "5:memory:/m\n4:cpu,cpuacct:/c\n0::/", "/proc/s
                 "/sys/fs/cgroup/a/cpu.max": "50000 100000",
                 "/sys/fs/cgroup/a/cpu.stat": "nr_periods 9\nnr_throttled 5",
             },
-            CgroupLimits(cpus=0.5, throttled=7),
+            CgroupLimits(cpus=0.5, throttled=7, periods=18),
         ),
         (  # pages of files out of use are room
             V2_GROUP
@@ -263,7 +263,7 @@ V1_GROUP = {"/proc/self/cgroup": "5:memory:/m\n4:cpu,cpuacct:/c\n0::/", "/proc/s
                 "/sys/fs/cgroup/memory/m/memory.limit_in_bytes": "4096",
                 "/sys/fs/cgroup/memory/m/memory.usage_in_bytes": "8192",
             },
-            CgroupLimits(cpus=3.0, throttled=0, memory_bytes=4096, memory_free_bytes=0),
+            CgroupLimits(cpus=3.0, throttled=0, periods=0, memory_bytes=4096, memory_free_bytes=0),
         ),
         (
             V1_GROUP

@@ -122,5 +122,5 @@ def test_sends_exact_counts(monkeypatch, pair, source_file):
         assert [mechanism.send(0, 4096), mechanism.send(4096, 4096), mechanism.send(8192, 1808)] == [4096, 4096, 1808]
         assert mechanism.counts == [3]
         assert receiver.recv(10_000, socket.MSG_WAITALL) == file.data
-        with pytest.raises(FileEndedEarly, match="of 10000"):
+        with pytest.raises(FileEndedEarly, match="size was 10000"):
             mechanism.send(10_000, 1)
