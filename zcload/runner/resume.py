@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,13 +26,13 @@ _EXTENDABLE = (TARGET_REACHED, TIME_LIMIT, OUT_OF_TIME)
 
 @dataclass(frozen=True, slots=True)
 class PreviousRun:
-    """What a run left: its *header*, the records of each point by number, how many sessions it had, why the last of them ended.
+    """What a run left: its *header*, how many sessions it had, why the last of them *ended*, how many *replicates* it had begun.
 
-    *max_time_s* is its time limit, which an earlier resumption may have raised.
+    *max_time_s* is its time limit, which an earlier resumption may have raised. Its records stay where they are: see `restore`.
     """
 
     header: Header
-    points: Mapping[int, list[Line]]
+    replicates: int
     sessions: int
     ended: str
     max_time_s: float
@@ -68,21 +67,20 @@ def with_limit(study: Study, max_time_s: float) -> Study:
 
 
 def read_previous(directory: Path) -> PreviousRun:
-    """Read the run in *directory*; raises ConfigError if it holds none."""
+    """Read the run in *directory*, a record at a time; raises ConfigError if it holds none."""
     path = directory / WINDOWS
-    header, last, sessions = read_header(path), None, 1
+    header, last, sessions, replicates = read_header(path), None, 1, 0
     limit_s = first_time_limit(header)
-    points: dict[int, list[Line]] = defaultdict(list)
     for record in each_record(path):
         last = record
         if record["kind"] == "resumed":
             sessions += 1
             limit_s = record.get("max_time_s", limit_s)
-        number = record.get("point")
-        if isinstance(number, int) and record["kind"] not in _EVENTS_ONLY:
-            points[number].append(record)
+        elif record["kind"] == "generation":
+            number = record.get("replicate")
+            replicates = max(replicates, 0 if number is None else 1 + number)
     end = last if last is not None and last["kind"] == "end" else None
-    return PreviousRun(header, points, sessions, end["reason"] if end else "killed", limit_s, bool(end and end["complete"]))
+    return PreviousRun(header, replicates, sessions, end["reason"] if end else "killed", limit_s, bool(end and end["complete"]))
 
 
 def extend(states: Sequence[PointState], max_time_s: float) -> list[dict[str, object]]:
@@ -120,17 +118,33 @@ def check_same(previous: PreviousRun, environment: Mapping[str, object], directo
         )
 
 
-def restore(state: PointState, records: Iterable[Line]) -> None:
-    """Bring *state* to where the *records* of its point, left by an earlier session, ended. Calibration then chooses nothing anew."""
-    events, sorting = Events(), Sorting()
-    spans: dict[int, tuple[int, int]] = {}
-    state.idle = IdleUse()
+def restore(states: Iterable[PointState], records: Iterable[Line]) -> None:
+    """Bring *states* to where the *records* of an earlier session ended, read once. Calibration then chooses nothing anew."""
+    restorations = {state.index: _Restoration(state) for state in states}
+    begun: set[int] = set()
     for record in records:
-        events.take(record)
-        sorting.take(record)
+        number = record.get("point")
+        if isinstance(number, int) and number in restorations and record["kind"] not in _EVENTS_ONLY:
+            restorations[number].take(record)
+            begun.add(number)
+    for number in begun:
+        restorations[number].finish()
+
+
+class _Restoration:
+    """Takes the records of one point and brings its *state* to where they end. Windows are added up, not kept."""
+
+    def __init__(self, state: PointState) -> None:
+        self._state, self._events, self._sorting, self._idle = state, Events(), Sorting(), IdleUse()
+        self._spans: dict[int, tuple[int, int]] = {}
+
+    def take(self, record: Line) -> None:
+        self._events.take(record)
+        self._sorting.take(record)
+        state = self._state
         match record["kind"]:
             case "idle" if record["purpose"] == "measure":
-                state.idle.take(record["machine"])
+                self._idle.take(record["machine"])
             case "block":
                 state.tolerance.blocks += record["purpose"] == "measure"
                 state.tolerance.repeats += record["fate"] == "repeated"
@@ -139,24 +153,23 @@ def restore(state: PointState, records: Iterable[Line]) -> None:
             case "generation":
                 state.generation = max(state.generation, record["generation"] + 1)
             case "window":
-                first, last = spans.get(record["generation"], (record["open_ns"], record["rest_ns"]))
-                spans[record["generation"]] = min(first, record["open_ns"]), max(last, record["rest_ns"])
-    state.digest = next((record["digest"] for record in events.verified), None)
-    for failed in events.failed:
-        state.out[failed["variant"]] = failed["reason"]
-    for stopped in events.stopped:
-        state.stopped = stopped["reason"]
-        if state.stopped.startswith(FAILED):
-            state.failed = state.stopped.removeprefix(FAILED)
-    stop = state.study.stop
-    if events.calibrated:
-        state.chosen = events.calibrated
-        state.study = replace(state.study, stop=replace(stop, window_s=state.chosen["window_s"]))
-    state.spent_s = sum(last - first for first, last in spans.values()) / 1e9
-    state.take_in(sorting.finish(state.idle.cores).used(), stop.replicates if stop.replicates > 1 else stop.min_generations)
+                first, last = self._spans.get(record["generation"], (record["open_ns"], record["rest_ns"]))
+                self._spans[record["generation"]] = min(first, record["open_ns"]), max(last, record["rest_ns"])
 
-
-def replicates_of(previous: PreviousRun) -> int:
-    """Return how many replicates the interrupted run had begun."""
-    numbers = [r.get("replicate") for records in previous.points.values() for r in records if r["kind"] == "generation"]
-    return 1 + max((number for number in numbers if number is not None), default=-1)
+    def finish(self) -> None:
+        state, events = self._state, self._events
+        state.idle = self._idle
+        state.digest = next((record["digest"] for record in events.verified), None)
+        for failed in events.failed:
+            state.out[failed["variant"]] = failed["reason"]
+        for stopped in events.stopped:
+            state.stopped = stopped["reason"]
+            if state.stopped.startswith(FAILED):
+                state.failed = state.stopped.removeprefix(FAILED)
+        stop = state.study.stop
+        if events.calibrated:
+            state.chosen = events.calibrated
+            state.study = replace(state.study, stop=replace(stop, window_s=state.chosen["window_s"]))
+        state.spent_s = sum(last - first for first, last in self._spans.values()) / 1e9
+        least = stop.replicates if stop.replicates > 1 else stop.min_generations
+        state.take_in(self._sorting.finish(state.idle.cores).used(), least)

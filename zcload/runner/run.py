@@ -39,7 +39,7 @@ from zcload.runner.plan import point_name
 from zcload.runner.point_state import PointState, initial_states
 from zcload.runner.quiet import LONGEST_WAIT_S, wait_for_quiet
 from zcload.runner.replicates import Replicates
-from zcload.runner.resume import check_same, extend, read_previous, replicates_of, restore, time_limit, with_limit
+from zcload.runner.resume import check_same, extend, read_previous, restore, time_limit, with_limit
 from zcload.runner.rounds import run_crossover, run_points, swept_value
 from zcload.server.leftovers import clear as clear_leftovers
 from zcload.store.reader import WINDOWS, Result, StoredRecords
@@ -123,9 +123,7 @@ def run(
             if previous and reopened and directory:
                 check_same(previous, environment, directory)
                 recorder, limit_s = reopened, time_limit(study)
-                for state in states:
-                    if previous.points.get(state.index):
-                        restore(state, previous.points[state.index])
+                restore(states, StoredRecords(directory / WINDOWS))
                 extended = extend(states, limit_s) if limit_s > previous.max_time_s else ()
                 session = {"at": started, "after": previous.ended, "max_time_s": limit_s, "environment": environment}
                 for record in ({"kind": "resumed", **session, "cautions": _dicts(found)}, *extended):
@@ -139,7 +137,7 @@ def run(
                 try:
                     measurer: Measurer
                     if study.stop.replicates > 1:
-                        first = replicates_of(previous) if previous else 0
+                        first = previous.replicates if previous else 0
                         measurer = Replicates(study, host, seeds, recorder, view, first)
                     else:
                         stack.enter_context(quiet_collector())

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,9 @@ from zcload.config import load
 from zcload.errors import ConfigError
 from zcload.model.study import Point, Stop, Study, Variant
 from zcload.runner.point_state import PointState
-from zcload.runner.resume import check_same, extend, read_previous
+from zcload.runner.resume import check_same, extend, read_previous, restore
 from zcload.runner.run import run
-from zcload.store.reader import WINDOWS, read_records
+from zcload.store.reader import WINDOWS, StoredRecords, read_records
 from zcload.store.writer import Recorder
 
 CONFIG = """
@@ -43,11 +44,11 @@ window = "20ms"
 """
 
 
-def interrupted(directory, *, complete=None, generations=2):
+def interrupted(directory, *, complete=None, generations=2, blocks=1):
     """Store what a run leaves that was interrupted, or with *complete* one that came to an end."""
     result = Result(header([lane("copy"), lane("sendfile")])).calibrated().verified("copy", "sendfile")
     for number in range(generations):
-        result.generation(number, {"copy": Cost(0.4), "sendfile": Cost(0.2)}, blocks=1)
+        result.generation(number, {"copy": Cost(0.4), "sendfile": Cost(0.2)}, blocks=blocks)
     if complete is not None:
         result.records.append({"kind": "end", "complete": complete, "reason": "done" if complete else "interrupted by SIGINT"})
     first, *others = result.records
@@ -202,10 +203,35 @@ def test_a_run_holds_the_lock_from_its_first_line_on(tmp_path):
 
 @pytest.mark.parametrize(("complete", "ended"), [(None, "killed"), (False, "interrupted by SIGINT")])
 def test_what_an_interrupted_run_left(tmp_path, complete, ended):
-    """The records of its points, why it ended, and how often it had been taken up, are read back."""
+    """Why it ended and how often it had been taken up are read back."""
     left = read_previous(interrupted(tmp_path / "r", complete=complete))
     assert (left.ended, left.sessions, left.header["name"]) == (ended, 1, "example")
-    assert [record["kind"] for record in left.points[0]].count("window") == 8  # warm-ups among them
+
+
+def test_a_resumed_point_is_where_it_ended(tmp_path):
+    """Generations, blocks and ratios of an interrupted run are added up from its file, which is read once and not kept."""
+    directory = interrupted(tmp_path / "r", generations=3)
+    state = PointState(study(), 0, "total_cpu_s_per_gb")
+    restore([state], StoredRecords(directory / WINDOWS))
+    assert (state.generation, state.clusters, state.tolerance.blocks) == (3, 3, 3)
+    assert [round(ratio.estimate, 3) for ratio in state.ratios().values()] == [0.667]  # (0.2 + 0.2) / (0.4 + 0.2)
+
+
+@pytest.mark.slow
+def test_resuming_keeps_no_records(tmp_path):
+    """To resume a run takes under 1 KB for each window, its sums for the interval: a record as it is read takes several times that."""
+    peaks = []
+    for blocks in (200, 1600):
+        directory = interrupted(tmp_path / str(blocks), generations=2, blocks=blocks)
+        state = PointState(study(), 0, "total_cpu_s_per_gb")
+        tracemalloc.start()
+        read_previous(directory)
+        restore([state], StoredRecords(directory / WINDOWS))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert state.tolerance.blocks == 2 * blocks
+    windows = 2 * 2 * (1600 - 200)  # of two lanes in two generations
+    assert (peaks[1] - peaks[0]) / windows < 1000, peaks
 
 
 def test_another_host_is_refused():
@@ -220,7 +246,7 @@ def test_another_host_is_refused():
 def read_previous_of(environment, version=__version__):
     from zcload.runner.resume import PreviousRun
 
-    return PreviousRun({"zcload_version": version, "environment": environment}, {}, 1, "killed", 60.0, False)
+    return PreviousRun({"zcload_version": version, "environment": environment}, 0, 1, "killed", 60.0, False)
 
 
 def test_another_zcload_is_refused():
