@@ -27,7 +27,7 @@ test: environment ## Run the tests that need no long load; ARGS=--rewrite-golden
 test-all: environment ## Run all tests, the slow ones too, as CI does
 	@exec .venv/bin/python .ci/test.py --all $(ARGS)
 
-test-nightly: environment ## Run the generated sets of faults, which take an hour
+test-nightly: environment ## Run the generated sets of faults and altered inputs, which take two hours
 	@exec .venv/bin/python .ci/test.py --nightly $(ARGS)
 
 check: lint ## Everything a change must pass: format, lint, types, all tests

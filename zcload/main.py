@@ -14,12 +14,20 @@ def main() -> None:
     if not sys.platform.startswith("linux"):
         print(f"zcload: error: zcload measures Linux system calls and runs on Linux only; this is {sys.platform}", file=sys.stderr)
         sys.exit(2)
-    from zcload.cli import streams
+    try:
+        from zcload.cli import streams
 
-    streams.install()  # first of all that opens files: none may get the number of a standard stream that is closed
-    from zcload.linux import interrupt
+        streams.install()  # first of all that opens files: none may get the number of a standard stream that is closed
+        from zcload.linux import interrupt
 
-    interrupt.install()
-    from zcload.cli.command_line import run_command_line
+        interrupt.install()
+        from zcload.cli.command_line import run_command_line
 
-    sys.exit(streams.finish(run_command_line()))
+        code = streams.finish(run_command_line())
+    except (MemoryError, ImportError) as error:
+        # So little address space that not even the modules fit, or not the report of that: os._exit needs none.
+        if isinstance(error, ImportError) and "failed to map segment" not in str(error):
+            raise
+        os.write(2, b"zcload: error: not enough memory to start (see `ulimit -v` and the memory limit of the control group)\n")
+        os._exit(1)
+    sys.exit(code)

@@ -1,128 +1,134 @@
-"""Generated faults: a signal to one process of a run, found by its role, in one phase; and what a run must look like after it."""
+"""Generated faults: every study, kind of process, phase and signal that there can be, as frozen records without a clock or a process."""
 
 from __future__ import annotations
 
-import os
+import random
 import signal
-import subprocess
-import sys
-import time
+import zlib
 from dataclasses import dataclass
 
-import psutil
-from support.paths import ROOT, SUPPORT
-from support.processes import MARK, marked, wait_until
+from support.paths import SUPPORT
 
 STUDY = """
 [study]
 name = "faults"
 baseline = "read_send"
-variants = ["read_send", "sendfile"]
+variants = {variants}
 best_chunk = false
+schedule = "{schedule}"
 [workload]
 file_size = "{size}"
 placement = "free"
+{workload}
 [stop]
 max_time = "60s"
 target = "0.01%"
-replicates = 2
+replicates = {replicates}
+min_generations = 2
 window = "20ms"
 """
+# Its first process waits for a child that serves, and takes one along that leaves its session, as daemons do.
 SERVER = """
 [[variant]]
 name = "served"
 kind = "server"
-command = ["sh", "-c", '"$0" "$@" & wait', "{{python}}", "{program}", "{{port}}", "{{root}}"]
+command = ["sh", "-c", 'setsid sleep 700 & "$0" "$@" & wait', "{{python}}", "{program}", "{{port}}", "{{root}}"]
 grace = "300ms"
 """
-# What is found of each role: how a process of it is told from the others by its parent and command.
-ROLES = ("run", "replicate", "worker", "server", "child", "supervisor", "janitor", "maker")
-PHASES = ("making", "measuring")
+# Loads that leave the machine idle most of the time, so that many runs fit side by side.
+PACED = 'rate = "20MB/s"\nchunk = "64KiB"'
+FILES = 'transfer = "per-file"\ntransfer_size = "16KiB"\narrivals = "poisson"\ntransfer_rate = "300/s"\nconnection = "{connection}"'
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of study: its *workload*, how many processes measure it, and which roles of processes it has beside the usual ones."""
+
+    workload: str
+    replicates: int = 2
+    schedule: str = "alternate"
+    more: tuple[str, ...] = ()
+    variants: str = '["read_send", "sendfile"]'
+
+    @property
+    def serves(self):
+        return "server" in self.more
+
+
+KINDS = {
+    "paced": Kind(PACED),
+    "in-process": Kind(PACED, replicates=1),
+    "together": Kind(PACED, schedule="together"),
+    "two-senders": Kind(PACED + "\nsenders = 2\nreceivers = 2"),
+    "fresh": Kind(FILES.format(connection="fresh")),
+    "persistent": Kind(FILES.format(connection="persistent"), replicates=1),
+    "veth": Kind(PACED + '\nnetwork = "veth"', more=("keeper",)),
+    "served": Kind(PACED, more=("server", "child", "supervisor", "janitor", "tracer"), variants='["read_send"]'),
+    "served-in-process": Kind(PACED, replicates=1, more=("server", "child", "supervisor", "janitor"), variants='["read_send"]'),
+}
+MAKING = ("run", "replicate", "maker", "group", "everything")
+MEASURING = ("calibrating", "window", "between")
+# Phases of the run's own process before there is any other, in seconds after its start; "evaluating" and "writing" are stretched.
+EARLY = ("0.02s", "0.1s", "0.3s", "0.6s")
+LATE = ("evaluating", "writing")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGSEGV, signal.SIGSTOP)
-STOPPED_S = 10.0
+DEADLY = (signal.SIGKILL, signal.SIGSEGV)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """*signum* to a process of *role* in *phase*."""
+    """*signum* to a process of *role* in *phase* of a study of *kind*; "group": the run's own process group, "everything": all."""
 
+    kind: str
     role: str
     phase: str
     signum: signal.Signals
 
     def __str__(self):
-        return f"{self.role}-{self.phase}-{self.signum.name}"
+        return f"{self.kind}-{self.role}-{self.phase}-{self.signum.name}"
+
+    @property
+    def seed(self):
+        """A number of this fault's own, for moments that are chosen at random."""
+        return zlib.crc32(str(self).encode())
 
 
-def all_faults():
-    """Return every fault that there can be: makers make, servers and workers measure."""
-    making = {"run", "replicate", "maker"}
-    return [
-        Fault(role, phase, signum)
-        for phase in PHASES
-        for role in ROLES
-        for signum in SIGNALS
-        if (role in making and role != "maker") or (role == "maker") == (phase == "making")
-        if phase == "measuring" or role in making
-    ]
+def config_of(fault):
+    """Return the config of a study that stays in the phase of *fault* for long."""
+    kind = KINDS[fault.kind]
+    size = "4GB" if fault.phase == "making" else "1MiB" if kind.serves else "4MiB"
+    text = STUDY.format(variants=kind.variants, schedule=kind.schedule, size=size, workload=kind.workload, replicates=kind.replicates)
+    return text + SERVER.format(program=SUPPORT / "range_server.py") * kind.serves
 
 
-def start(folder, phase):
-    """Start a run in *folder* that stays in *phase* for long; every process of it carries a mark."""
-    text = STUDY.format(size="4GB" if phase == "making" else "4MiB")
-    if phase == "measuring":
-        text += SERVER.format(program=SUPPORT / "range_server.py")
-    (folder / "study.toml").write_text(text)
-    command = [sys.executable, "-m", "zcload", "run", "study.toml", "--out", "r", "--no-progress", "--no-wait", "--no-html"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), MARK: str(folder)}
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def _phases(kind, role):
+    """Return the phases of a study of *kind* in which there is a process of *role*."""
+    if role == "tracer":
+        return ("tracing",)
+    if role == "maker":
+        return ("making",)
+    phases = MEASURING
+    if role in MAKING:
+        phases = ("making", *phases)
+    if role in ("run", "group", "everything"):
+        phases = (*EARLY, *phases, *LATE)
+    return phases
 
 
-def processes(folder, run_pid):
-    """Return the processes of the run, each under its role."""
-    found = {"run": psutil.Process(run_pid)}
-    ours = marked(folder)
-    for process in ours:
-        try:
-            line, parent = process.cmdline(), process.parent()
-            if parent is None or process.pid == run_pid:
-                continue
-            role = _role(process, line, parent, run_pid)
-        except psutil.Error:
-            continue
-        found.setdefault(role, process)
+def groups():
+    """Return all faults, those of one kind, role and phase together: they differ in the signal."""
+    found = {}
+    for name, kind in KINDS.items():
+        usual = ("run", *(("replicate",) if kind.replicates > 1 else ()), "maker", "sender", "receiver", "group", "everything")
+        for role in (*usual, *kind.more):
+            if role == "sender" and kind.serves:
+                continue  # of the baseline only, which "paced" has too
+            for phase in _phases(kind, role):
+                found[f"{name}-{role}-{phase}"] = [Fault(name, role, phase, signum) for signum in SIGNALS]
     return found
 
 
-def _role(process, line, parent, run_pid):
-    if "range_server" in " ".join(line):
-        return "server" if line[0] == "sh" else "child"
-    if parent.pid == run_pid:
-        return "replicate"
-    leads = os.getsid(process.pid) == process.pid
-    if leads:
-        return "supervisor" if process.children() else "janitor"
-    return "worker"
-
-
-def reached(folder, phase, run_pid):
-    """Say whether the run is in *phase*, well inside it."""
-    there = processes(folder, run_pid)
-    if phase == "making":
-        return "worker" in there
-    path = folder / "r" / "windows.jsonl"
-    return path.exists() and path.read_bytes().count(b'"kind":"window"') > 4 and {"child", "server", "supervisor", "janitor"} <= set(there)
-
-
-def inflict(fault, folder, process):
-    """Send the signal of *fault* to its process once the run is in its phase; end a stopped one's pause; return the pid that got it."""
-    assert wait_until(lambda: process.poll() is not None or reached(folder, fault.phase, process.pid), 90)
-    victim = processes(folder, process.pid)["worker" if fault.role == "maker" else fault.role]
-    victim.send_signal(fault.signum)
-    if fault.signum == signal.SIGSTOP:
-        time.sleep(STOPPED_S)
-        try:
-            victim.send_signal(signal.SIGCONT)
-        except psutil.NoSuchProcess:
-            pass
-    return victim.pid
+def sample(count):
+    """Return *count* faults of all kinds, roles, phases and signals but the stops of ten seconds; the same ones each time."""
+    faults = [fault for each in groups().values() for fault in each if fault.signum != signal.SIGSTOP]
+    return random.Random(count).sample(faults, count)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from zcload.cli.app import app
-from zcload.errors import ConfigError, Problem, ZcloadError
+from zcload.errors import ConfigError, Problem, StudyError, ZcloadError
 
 
 def run_command_line(arguments: Sequence[str] | None = None) -> int:
@@ -18,7 +18,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     except ZcloadError as error:
         return _fail(error)
     except Exception as error:
-        usage = _without_directory(error) or _usage_error(error)
+        usage = _without_directory(error) or _usage_error(error) or _out_of_resource(error)
         if usage is None:
             raise
         return _fail(usage)
@@ -34,6 +34,14 @@ def _without_directory(error: Exception) -> ConfigError | None:
     except FileNotFoundError:
         return ConfigError(Problem("the working directory has been removed", remedy="cd to one that is there"))
     return None
+
+
+def _out_of_resource(error: Exception) -> StudyError | None:
+    """Return what is wrong if *error* comes of a limit; None if it has another cause."""
+    from zcload.host.process_limits import out_of_resource
+
+    what = out_of_resource(error)
+    return None if what is None else StudyError(what)
 
 
 def _usage_error(error: Any) -> ConfigError | None:

@@ -1,8 +1,9 @@
-"""Name the limit that keeps a process from being made: what the system says of it names none."""
+"""Name the limit behind an error that comes of one: too many processes, threads or open files, too little memory."""
 
 from __future__ import annotations
 
 import errno
+import os
 import resource
 
 from zcload.errors import reason_of
@@ -25,6 +26,24 @@ def process_refused(error: OSError, host: Host = HERE) -> str:
     soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
     user = "" if soft == resource.RLIM_INFINITY else f"this user may have {soft}: raise `ulimit -u`, or "
     return f"{reason_of(error)} ({user}see kernel.pid_max and kernel.threads-max)"
+
+
+def out_of_resource(error: BaseException) -> str | None:
+    """Return what to tell of *error* if it comes of a limit of this process or this machine; None if it has another cause."""
+    # A codec that cannot be loaded is said to be unknown.
+    unloaded = isinstance(error, (ImportError, LookupError)) and ("failed to map segment" in str(error) or "unknown encoding" in str(error))
+    if isinstance(error, MemoryError) or unloaded:
+        return f"not enough memory ({_memory_hint()})"
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return f"a thread cannot be started: {process_refused(OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)))}"
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in (errno.ENOMEM, errno.EAGAIN):
+        return process_refused(error)
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return f"{reason_of(error)} (a process may have {soft}, `ulimit -n`; all together fs.file-max)"
+    return None
 
 
 def _memory_hint() -> str:

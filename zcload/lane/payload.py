@@ -176,7 +176,10 @@ def _open_own(path: str, progress: DigestProgress) -> Source:
 def available_memory() -> int:
     """Return the bytes that can be had without swapping, by the machine's account or the control group's, whichever is less."""
     free = cgroup_limits().memory_free_bytes
-    available = psutil.virtual_memory().available
+    try:
+        available = psutil.virtual_memory().available
+    except OSError:  # no /proc/meminfo, as with subset=pid (proc(5)): sysinfo(2) counts less as available, not more
+        available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return available if free is None else min(available, free)
 
 

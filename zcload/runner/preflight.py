@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from zcload.errors import ConfigError, MechanismUnavailableError, Problem
+from zcload.errors import ConfigError, MechanismUnavailableError, Problem, reason_of
+from zcload.host.machine import Machine
 from zcload.host.topology import Core, read_cores
 from zcload.lane.connections import choose_congestion, listen
 from zcload.lane.network import open_network
@@ -75,6 +76,7 @@ def check_host(study: Study, cores: tuple[Core, ...]) -> None:
     """
     import random
 
+    _check_proc()
     _check_environment(study)
     for point in study.points:
         congestion = None if study.serves else choose_congestion(point.congestion)[0]
@@ -95,6 +97,15 @@ def check_host(study: Study, cores: tuple[Core, ...]) -> None:
     if most is not None and needed > most:
         what = f"{lanes_at_once(study)} lanes at once need {needed} open files, and {most} are allowed"
         raise ConfigError(Problem(what, key="workload.senders", remedy="fewer senders or variants, or a higher hard limit (`ulimit -Hn`)"))
+
+
+def _check_proc() -> None:
+    """Raise ConfigError if the machine's counters cannot be read."""
+    try:
+        Machine().close()
+    except OSError as error:
+        what = f"cannot read the CPU time of the machine: /proc/stat: {reason_of(error)}; is /proc mounted with subset=pid?"
+        raise ConfigError(Problem(what, remedy="mount -o remount,subset= /proc, or start the container without ProcSubset=pid")) from None
 
 
 def _check_environment(study: Study) -> None:

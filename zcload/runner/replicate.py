@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from zcload.errors import ConfigError, Interrupted, StudyError, ZcloadError
+from zcload.host.process_limits import out_of_resource
 from zcload.linux import interrupt
 from zcload.linux.descriptors import room_for_files
 from zcload.linux.process import die_with_parent
@@ -65,6 +66,10 @@ def perform(task: Task, emit: Emit, view: Viewer) -> Done:
             measurer.check(task.states)
     except ZcloadError as caught:
         error = caught
+    except (OSError, MemoryError) as caught:
+        if (what := out_of_resource(caught)) is None:
+            raise
+        error = StudyError(what)
     finally:
         if measurer is not None:
             measurer.close()

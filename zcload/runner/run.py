@@ -18,6 +18,7 @@ from zcload.errors import ConfigError, StudyError, ZcloadError
 from zcload.host.doctor import cautions as doctor_cautions
 from zcload.host.doctor import findings
 from zcload.host.environment import describe
+from zcload.host.process_limits import out_of_resource
 from zcload.host.topology import CgroupLimits, cgroup_limits, read_cores
 from zcload.lane.connections import choose_congestion
 from zcload.lane.network import address_of
@@ -147,6 +148,10 @@ def run(
                     _measure(states, measurer, recorder.write, check_windows)
                 except ZcloadError as caught:
                     error = caught
+                except (OSError, MemoryError) as caught:
+                    if (what := out_of_resource(caught)) is None:
+                        raise
+                    error = StudyError(what)
                 finally:
                     os.sched_setaffinity(0, affinity)
                 error = _tell_throttling(quota, recorder, error)

@@ -27,6 +27,7 @@ def header_problems(header: Header) -> Wrong:
         names = [lane["name"] for lane in point["lanes"]]
         yield from _name_problems(f"points[{number}].lanes", names, header["baseline"])
         yield from _network_problems(f"points[{number}].point", point["point"])
+    yield from _config_problems(header["config"])
     crossover = header.get("crossover")
     if crossover is None:
         return
@@ -35,6 +36,13 @@ def header_problems(header: Header) -> Wrong:
         yield "crossover.values", f"holds {len(swept)} values, expected one for each of the {len(header['points'])} points"
     if any(value <= 0 for value in swept) or any(a >= b for a, b in itertools.pairwise(swept)):
         yield "crossover.values", "expected positive values in ascending order"
+
+
+def _config_problems(config: Mapping[str, object]) -> Wrong:
+    """Find sections that are none: reports look into them, and the rest of a config is checked when it is run again."""
+    for section in ("study", "workload", "stop"):
+        if not isinstance(config.get(section, {}), Mapping):
+            yield f"config.{section}", "expected a table"
 
 
 def _network_problems(key: str, point: PointFacts) -> Wrong:
@@ -102,6 +110,7 @@ def summary_problems(summary: Summary) -> Wrong:
         yield "headline", f"expected a metric, for example {next(iter(METRICS))}"
     if not summary["points"]:
         yield "points", "is empty, expected at least one point"
+    yield from _config_problems(summary["config"])
     for number, point in enumerate(summary["points"]):
         for key, what in _point_problems(point):
             yield f"points[{number}].{key}", what
