@@ -33,6 +33,7 @@ WHOLE = {
 _SETTINGS = {
     "chunk": "chunk_bytes",
     "receive_chunk": "receive_chunk_bytes",
+    "receive_buffer_offset": "receive_buffer_offset_bytes",
     "file_size": "file_bytes",
     "rate": "rate_bps",
     "transfer_rate": TRANSFERS_PER_S,

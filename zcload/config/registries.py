@@ -86,3 +86,10 @@ def takes_whole_passes(name: str) -> bool:
     """Return whether the windows of the mechanism called *name* end only where a pass over the file does."""
     found = _class(name)
     return found is not None and found.whole_pass
+
+
+def sinks_with(option: str) -> tuple[str, ...]:
+    """Return the names of the sinks that have the *option*."""
+    from zcload.sinks import SINKS
+
+    return tuple(name for name, sink in SINKS.items() if option in sink.options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from typing import Annotated, Any, TypeVar
 
@@ -101,6 +102,9 @@ class WorkloadSection(Section):
     )
     chunk: Sweep[Annotated[int, CHUNK]] = key("256KiB", "Bytes that a sender moves with one call.")
     receive_chunk: Sweep[Annotated[int, CHUNK]] = key("256KiB", "Bytes that a receiver reads with one call.")
+    receive_buffer_offset: Sweep[Annotated[int, whole(0, mmap.PAGESIZE - 1)]] = key(
+        0, "Where in a page a receiver's buffer begins, in bytes; other than 0 only to learn what that costs."
+    )
     senders: Sweep[Annotated[int, PROCESSES]] = key(1, "Sender processes of a lane, each with one connection.")
     receivers: Sweep[Annotated[int | str, or_word("per-sender", PROCESSES, stands_for="per-sender")]] = key(
         1, "Receiver processes of a lane; 'per-sender': one for each connection."

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from zcload.errors import StudyError
 from zcload.lane.board import BYTES, COUNTS, ITERATIONS, LAST_NS, MAX_MEASURES, MEASURES, Board
 from zcload.lane.worker import send_message
-from zcload.sinks import SINKS, Sink
+from zcload.sinks import SINKS, Sink, new_sink
 from zcload.sinks.recv import payload_reader
 
 if TYPE_CHECKING:
@@ -27,11 +27,12 @@ def receive_file(
     index: int,
     sink: str,
     chunk: int,
+    buffer_offset: int,
     connections: list[tuple[int, socket.socket]],
     expected: dict[int, int],
 ) -> None:
     """Drain *connections* (number and socket) until all have ended. First digest *expected[number]* bytes of each, if it names any."""
-    taker = SINKS[sink](chunk)
+    taker = new_sink(sink, chunk, buffer_offset)
     for _, sock in connections:
         taker.attach(sock)
     if expected:

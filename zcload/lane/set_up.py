@@ -64,7 +64,8 @@ def set_up(
             listener = listeners[r] if listeners else None
 
             def receive(control: Any, r: int = r, own: Any = own, listener: Any = listener) -> None:
-                place: dict[str, Any] = {"board": board, "index": point.senders + r, "sink": variant.sink, "chunk": point.receive_chunk}
+                place: dict[str, Any] = {"board": board, "index": point.senders + r, "sink": variant.sink}
+                place |= {"chunk": point.receive_chunk, "buffer_offset": point.receive_buffer_offset}
                 if plan is not None:
                     receive_files(control, **place, connections=own, transfer_plan=plan, listener=listener, verify=verify)
                 else:

@@ -115,6 +115,7 @@ class Point:
     dir: str | None = None  # None: an unlinked file in memory
     chunk: int = 256 << 10
     receive_chunk: int = 256 << 10
+    receive_buffer_offset: int = 0  # bytes into a page
     senders: int = 1
     receivers: int | Literal["per-sender"] = 1
     sink: str = "recv"

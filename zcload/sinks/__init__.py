@@ -22,4 +22,11 @@ SINKS: dict[str, type[Sink]] = {
     )
 }
 
-__all__ = ["SINKS", "Sink", "Unavailable"]
+
+def new_sink(name: str, chunk: int, buffer_offset: int = 0) -> Sink:
+    """Return the sink *name* for *chunk* bytes a call; its buffer, if it has one of its own, begins *buffer_offset* bytes into a page."""
+    placed = {"buffer_offset": buffer_offset} if buffer_offset and "buffer_offset" in SINKS[name].options else {}
+    return SINKS[name](chunk, **placed)
+
+
+__all__ = ["SINKS", "Sink", "Unavailable", "new_sink"]

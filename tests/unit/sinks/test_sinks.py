@@ -20,12 +20,13 @@ from zcload.errors import StudyError
 from zcload.host.machine import Machine
 from zcload.lane.board import MAX_MEASURES, Board
 from zcload.lane.receiver import publishing
+from zcload.linux.memory import PAGE
 from zcload.linux.sockets import connected_pair
 from zcload.linux.zerocopy_receive import TCP_ZEROCOPY_RECEIVE, Request, SocketMapping
 from zcload.mechanisms import MECHANISMS, Mechanism
 from zcload.report.tables.overview import state
 from zcload.runner.window import measure
-from zcload.sinks import SINKS, Sink, file, splice_file, splice_null, zerocopy_receive
+from zcload.sinks import SINKS, Sink, file, new_sink, splice_file, splice_null, zerocopy_receive
 from zcload.sinks.file import FILE_BYTES, File
 from zcload.sinks.recv import Recv
 from zcload.sinks.splice_file import SpliceFile
@@ -547,3 +548,14 @@ def test_the_report_shows_the_mapped_share_where_there_is_one():
     without = state({"variants": [variant(None), {k: v for k, v in variant(None).items() if k != "receiver_mapped_fraction"}]})
     assert "mapped" not in without.headers
     assert [len(row) for row in without.rows] == [len(without.headers)] * 2
+
+
+@pytest.mark.parametrize("name", SINKS)
+def test_a_buffer_begins_where_the_point_says(name):
+    """A sink that copies to a buffer of its own has it that many bytes into a page; the others take no such place and stay as they are."""
+    taker = new_sink(name, 65536, buffer_offset=16)
+    try:
+        has_one = "buffer_offset" in SINKS[name].options
+        assert (taker.buffer_address is not None and taker.buffer_address % PAGE == 16) == has_one
+    finally:
+        taker.close()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from zcload.config.finding import Finding
+from zcload.config.registries import sinks_with
 from zcload.config.resolved import ConfigTable, Resolved
 from zcload.model.units import shown
 
@@ -21,6 +22,7 @@ def find_workload(config: Resolved) -> Iterator[Finding]:
     if points > MOST_POINTS:
         yield Finding(workload.path, f"the lists make {shown(points)} points: expected at most {MOST_POINTS}")
     yield from _cold(config)
+    yield from _buffer_offset(config)
     if workload.never_holds("network", "veth"):
         yield from _without_effect(workload, _OF_A_VETH_PAIR, "only works with network = 'veth'", "set workload.network to 'veth'")
     if workload.never_holds("transfer", "per-file"):
@@ -35,6 +37,15 @@ def find_workload(config: Resolved) -> Iterator[Finding]:
 def _without_effect(workload: ConfigTable, keys: tuple[str, ...], what: str, remedy: str) -> Iterator[Finding]:
     for key in keys:
         yield from (Finding(found.path, what, remedy) for found in workload.changed(key)[:1])
+
+
+def _buffer_offset(config: Resolved) -> Iterator[Finding]:
+    tables = (config.workload, *(variant for variant in config.variants if "sink" in variant))
+    used = {found.value for table in tables for found in table.values("sink")}
+    with_buffer = sinks_with("buffer_offset")
+    if not used & set(with_buffer):
+        what = f"only works with a sink that has a buffer of its own: {', '.join(with_buffer)}"
+        yield from _without_effect(config.workload, ("receive_buffer_offset",), what, "set workload.sink to one of them")
 
 
 def _cold(config: Resolved) -> Iterator[Finding]:

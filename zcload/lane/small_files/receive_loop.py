@@ -16,7 +16,7 @@ from zcload.lane.receiver import emptying, publishing
 from zcload.lane.small_files.fresh_connections import GREETING, Arrived, FreshConnector
 from zcload.lane.small_files.transfer_plan import TransferPlan
 from zcload.lane.worker import send_message
-from zcload.sinks import SINKS, Sink
+from zcload.sinks import Sink, new_sink
 from zcload.sinks.recv import payload_reader
 
 ANSWER = b"\x06" * 64  # ASCII's "acknowledge", one for each file that has come
@@ -133,6 +133,7 @@ def receive_files(
     index: int,
     sink: str,
     chunk: int,
+    buffer_offset: int,
     connections: list[tuple[int, socket.socket]],
     transfer_plan: TransferPlan,
     listener: socket.socket | None,
@@ -142,7 +143,7 @@ def receive_files(
 
     First digest, with *verify*, the files that each sender sends for that.
     """
-    taker = SINKS[sink](chunk)
+    taker = new_sink(sink, chunk, buffer_offset)
     for _, sock in connections if listener is None else ():
         taker.attach(sock)
     loop: ReceiveLoop = Persistent(connections) if listener is None else Fresh(connections, listener, transfer_plan.connector)

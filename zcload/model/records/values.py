@@ -102,6 +102,7 @@ class PointFacts(Stored):
     rate_bps: Amount | None
     receivers: Count
     receive_chunk_bytes: Count
+    receive_buffer_offset_bytes: NotRequired[Count]  # where in a page the receivers' buffers begin
     sink: str
     placement: str
     cache: Literal["warm", "cold"]

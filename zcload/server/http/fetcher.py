@@ -17,7 +17,7 @@ from zcload.linux.process import own_usage
 from zcload.linux.sockets import tcp_info
 from zcload.server.http.connection import CALLS, SILENCE_S, Connection, give_up_after_silence
 from zcload.server.http.target import Target
-from zcload.sinks import SINKS, Sink
+from zcload.sinks import SINKS, Sink, new_sink
 
 
 def call_names(sink: str) -> tuple[str, ...]:
@@ -29,11 +29,18 @@ class Fetcher:
     """The connections of one receiver and what takes their payload; counts on the board's block *index*."""
 
     def __init__(
-        self, connections: list[tuple[int, socket.socket | None]], target: Target, sink: str, chunk: int, board: Board, index: int
+        self,
+        connections: list[tuple[int, socket.socket | None]],
+        target: Target,
+        sink: str,
+        chunk: int,
+        board: Board,
+        index: int,
+        buffer_offset: int = 0,
     ) -> None:
         self.target, self.words, self.base = target, board.words, board.base(index)
         self.encrypt = _encrypting(target, SINKS[sink]) if target.tls else None
-        self.taker = SINKS[sink](chunk)
+        self.taker = new_sink(sink, chunk, buffer_offset)
         self.counts = [0] * (len(CALLS) + 1)  # of the calls that are not the sink's
         self.iterations = 0  # whole answers
         self.total = 0  # bytes of payload

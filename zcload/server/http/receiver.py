@@ -55,7 +55,7 @@ def fetch_file(
     are that the server closes. Raises StudyError that names connection, request, and what was got and expected.
     """
     words = board.words
-    fetcher = Fetcher(connections, target, sink, chunk, board, index)
+    fetcher = Fetcher(connections, target, sink, chunk, board, index, point.receive_buffer_offset)
     load = None
     try:
         load = load_of(point)(RequestMeans(fetcher, point, index, board.area, transfer_plan, names))
