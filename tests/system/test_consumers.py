@@ -1,4 +1,7 @@
-"""What the exports are for takes them: Prometheus' collectors and its checker, and pandas. Each is skipped where it is not installed."""
+"""The programs that exports are made for take them: Prometheus' collectors and its checker, benchstat and pandas.
+
+Each test is skipped where its program is not installed.
+"""
 
 from __future__ import annotations
 
@@ -126,6 +129,23 @@ def test_promtool_finds_nothing_but_a_unit(exposition):
     assert done.returncode in (0, 3), said  # 3: it has advice on style
     known = re.compile(r"zcload_\w+_gb(_low|_high)? metric names should not contain abbreviated units")
     assert [line for line in said if not known.fullmatch(line)] == []
+
+
+def test_benchstat_takes_its_format(tmp_path, made):
+    """benchstat compares two files without a complaint: a table for each metric, a row for each variant, as many samples as generations."""
+    command = shutil.which("benchstat")
+    if command is None:
+        pytest.skip("benchstat is not installed: go install golang.org/x/perf/cmd/benchstat@latest, with Go's bin directory in PATH")
+    for name in ("before", "after"):
+        (tmp_path / name).write_text(renderer("benchstat")([made]), encoding="utf-8")
+    done = subprocess.run([command, "before", "after"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""
+    metrics = set(re.findall(r"^Unit (\S+)", (tmp_path / "before").read_text(), re.MULTILINE))
+    assert "total_cpu_s_per_gb" in metrics
+    (point,) = made.summary["points"]
+    measured = {v["name"] for v in point["variants"] if v["windows"] and v["moves_payload"]}
+    assert measured <= set(re.findall(r"/variant=([^/\s]+)", done.stdout))
+    assert f"(p=1.000 n={point['generations']})" in done.stdout
 
 
 READ = """

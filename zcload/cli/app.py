@@ -1,40 +1,35 @@
-"""The commands and their options. Bodies import what they need, so that `zcload --help` stays quick."""
+"""The command line: its help, the options before a command, and the commands in the order of the help."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from zcload import __version__
-from zcload.cli import completion
-from zcload.cli.options import (
-    Chunk,
-    Contenders,
-    FailIfUnproven,
-    Full,
-    Mechanism,
-    NoHtml,
-    NoProgress,
-    NoWait,
-    OutDirectory,
-    OutFile,
-    ReportFormat,
-    Results,
-    Seed,
-    Set,
-    SeveralNew,
-    StudyName,
-    SummaryJson,
-    Via,
-)
+from zcload.cli import host_commands, measure_commands, result_commands
+from zcload.cli.options import SeveralNew
+
+EXAMPLES = """\b
+Examples:
+  zcload demo                      the experiment of 2015, in one command
+  zcload run smoke                 a first study, some 10 s
+  zcload run nginx                 does sendfile help nginx?
+  zcload run read_send sendfile --chunk 64KiB --time 20s --save my.toml
+  zcload crossover --sweep chunk read_send sendfile   from which chunk on?
+  zcload receive 0.0.0.0           on one host, and on another:
+  zcload send FILE HOST --via read_send,sendfile --repeat 5
+  zcload compare before --new after --fail-if 'total_cpu_s_per_gb > +10%'
+  zcload report results/NAME --format csv --out figures.csv
+"""
 
 app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Measure what zero-copy saves: CPU and throughput of every way Linux has to move a file into a socket.",
+    epilog=EXAMPLES,
 )
 
 
@@ -54,342 +49,21 @@ def root(
         print(context.get_help())
 
 
-@app.command()
-def run(
-    config: StudyName,
-    mechanisms: Contenders = None,
-    out: OutDirectory = None,
-    set_: Set = None,
-    file: Annotated[str | None, typer.Option(metavar="FILE", help="Send this file instead of one that zcload makes.")] = None,
-    chunk: Chunk = None,
-    senders: Annotated[str | None, typer.Option(metavar="N", help="Use N sender processes in each lane.")] = None,
-    rate: Annotated[str | None, typer.Option(metavar="RATE", help="Offer this load in each lane: 2Gbit/s, max.")] = None,
-    time: Annotated[str | None, typer.Option(help="Measure this long in total, shared equally by the points: 20s, 5m.")] = None,
-    max_time: Annotated[str | None, typer.Option(help="Measure each point this long; the points of a search share it.")] = None,
-    mechanism: Mechanism = None,
-    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the study as a TOML config to FILE, too.")] = None,
-    replicates: Annotated[int | None, typer.Option(metavar="N", help="Measure in at least N fresh processes (stop.replicates).")] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Show the time, memory and CPUs that the study needs, and exit.")] = False,
-    json: SummaryJson = False,
-    no_progress: NoProgress = False,
-    seed: Seed = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail if this host cannot run one of the variants.")] = False,
-    fail_if: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--fail-if",
-            metavar="GATE",
-            help="Exit with 3 if proven against the baseline: 'total_cpu_s_per_gb > -20%' (repeatable).",
-        ),
-    ] = None,
-    fail_if_unproven: FailIfUnproven = False,
-    json_stream: Annotated[
-        bool, typer.Option("--json-stream", help="Print a line of JSON an event on stdout: progress, summary, error.")
-    ] = False,
-    check_windows: Annotated[bool, typer.Option("--check-windows", help="Also measure windows of 2 s and compare.")] = False,
-    full: Full = False,
-    host_name: Annotated[bool, typer.Option("--host-name", help="Store this host's name in the result.")] = False,
-    no_html: NoHtml = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Resume the run in RESULT_DIR; with a longer --max-time measure a finished one further.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the commands of a stored result are executed.")] = False,
-    no_wait: NoWait = False,
-) -> None:
-    """Run a study, print its report and store the result."""
-    from zcload.cli.run import run_study
-
-    workload = {"file": file, "chunk": chunk, "senders": senders, "rate": rate}
-    raise typer.Exit(
-        run_study(
-            [config, *(mechanisms or [])],
-            set_ or [],
-            {
-                **{f"--{key}": (f"workload.{key}", value) for key, value in workload.items() if value is not None},
-                **({"--replicates": ("stop.replicates", str(replicates))} if replicates is not None else {}),
-            },
-            mechanisms=mechanism or [],
-            time=time,
-            max_time=max_time,
-            save_as=save,
-            out=out,
-            plan_only=plan,
-            as_json=json,
-            show_progress=not no_progress,
-            seed=seed,
-            strict=strict,
-            gates=fail_if or [],
-            fail_if_unproven=fail_if_unproven,
-            json_stream=json_stream,
-            check_windows=check_windows,
-            host_name=host_name,
-            page=not no_html,
-            resume=resume,
-            yes=yes,
-            wait=not no_wait,
-            full=full,
-        )
-    )
-
-
-@app.command()
-def crossover(
-    names: Annotated[
-        list[str], typer.Argument(metavar="[A B] [CONFIG]", help="Search with baseline A and contender B, a config, or both.")
-    ],
-    sweep: Annotated[str | None, typer.Option(metavar="KEY", help="Sweep KEY: chunk, file_size, transfer_size, senders or rate.")] = None,
-    low: Annotated[str | None, typer.Option("--from", metavar="VALUE", help="Start at VALUE: 4KiB.")] = None,
-    high: Annotated[str | None, typer.Option("--to", metavar="VALUE", help="End at VALUE: 1MiB.")] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="Stop when the interval's upper end is at most this far above the lower: 50%.")
-    ] = None,
-    time: Annotated[str | None, typer.Option(help="Search at most this long in total: 4m.")] = None,
-    max_time: Annotated[str | None, typer.Option(help="Do the same as --time: the points of a search share it.")] = None,
-    out: OutDirectory = None,
-    set_: Set = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Show the time, memory and CPUs that the search needs, and exit.")] = False,
-    json: SummaryJson = False,
-    no_progress: NoProgress = False,
-    seed: Seed = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail if this host cannot run one of the two.")] = False,
-    no_html: NoHtml = False,
-    no_wait: NoWait = False,
-) -> None:
-    """Find where B starts to beat A: the chunk, file size, number of senders or rate."""
-    from zcload.cli.crossover import crossover_study
-    from zcload.cli.run import carry_out
-
-    options = {"--sweep": sweep, "--from": low, "--to": high, "--precision": precision, "--time": time, "--max-time": max_time}
-    study = crossover_study(names, set_ or [], options)
-    raise typer.Exit(
-        carry_out(
-            study,
-            out=out,
-            plan_only=plan,
-            as_json=json,
-            show_progress=not no_progress,
-            seed=seed,
-            strict=strict,
-            page=not no_html,
-            wait=not no_wait,
-        )
-    )
-
-
-@app.command()
-def demo(
-    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="Send this file [default: make one, 2.4 GB if it fits].")] = None,
-    rounds: Annotated[int, typer.Option(help="Send the file this often with each contender.")] = 5,
-    size: Annotated[str | None, typer.Option(help="Make a file of this size: 2.4GB.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Repeat the random order of another demo.")] = None,
-    no_progress: NoProgress = False,
-) -> None:
-    """Repeat the experiment of 2015: sendall(f.read()) against sendfile, and a fair copy loop."""
-    from zcload.cli.oneshot import run_demo
-
-    run_demo(file, rounds=rounds, size=size, seed=seed, show_progress=not no_progress)
-
-
-@app.command()
-def receive(
-    address: Annotated[
-        str, typer.Argument(metavar="[HOST:PORT]", help="Listen here: 10000, :10000 or 0.0.0.0 (every address of this host).")
-    ] = "127.0.0.1:10000",
-    once: Annotated[bool, typer.Option("--once", help="End after one transfer.")] = False,
-    no_digest: Annotated[bool, typer.Option("--no-digest", help="Count the bytes only, without a second pass to verify them.")] = False,
-    digest_inside: Annotated[
-        bool, typer.Option("--digest-inside", help="Compute the SHA-256 while receiving; it is then part of the time.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one line of JSON a transfer.")] = False,
-) -> None:
-    """Receive raw TCP streams and print bytes, goodput and CPU cost (in 2015: zerocopyserver)."""
-    from zcload.cli.oneshot import run_receive
-
-    run_receive(address, once=once, digest=not no_digest, digest_inside=digest_inside, as_json=json)
-
-
-@app.command()
-def send(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Send this file.")],
-    address: Annotated[
-        str, typer.Argument(metavar="[HOST:PORT]", help="Send to the `zcload receive` at this address [default port: 10000].")
-    ] = "127.0.0.1:10000",
-    via: Via = "sendfile",
-    chunk: Annotated[str, typer.Option(help="Send this much in one call.")] = "256KiB",
-    repeat: Annotated[int, typer.Option(metavar="N", help="Send it N times through each mechanism, in turn, and print the medians.")] = 1,
-    no_digest: Annotated[bool, typer.Option("--no-digest", help="Do not verify the bytes with SHA-256.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Repeat another comparison's random order.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else there.")] = False,
-    no_progress: NoProgress = False,
-) -> None:
-    """Send a file and print bytes, goodput and CPU cost (in 2015: copyclient, zerocopyclient)."""
-    from zcload.cli.oneshot import run_send
-
-    run_send(
-        file,
-        address,
-        via=via,
-        chunk=chunk,
-        digest=not no_digest,
-        repeat=repeat,
-        seed=seed,
-        as_json=json,
-        show_progress=not no_progress,
-    )
-
-
-@app.command()
-def report(
-    results: Results,
-    format: ReportFormat = "table",
-    out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout; for svg and png to this directory.")] = None,
-    chart: Annotated[list[str] | None, typer.Option(help="Write only this chart; with svg and png (repeatable).")] = None,
-    with_: Annotated[
-        list[Path] | None,
-        typer.Option("--with", metavar="FILE", help="Show the output of iperf3 -J or netperf in FILE below the report (repeatable)."),
-    ] = None,
-    full: Full = False,
-    section: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Show only this part of the full report; a wrong NAME lists them (repeatable).")
-    ] = None,
-) -> None:
-    """Render stored results."""
-    from zcload.cli.report import show_report
-
-    show_report(results, format, out, chart or [], with_ or [], full=full, sections=section or [])
-
-
-@app.command(cls=SeveralNew)
-def compare(
-    base: Annotated[list[Path], typer.Argument(metavar="BASE...", autocompletion=completion.results, help="Compare with these results.")],
-    new: Annotated[
-        list[Path] | None, typer.Option("--new", metavar="NEW", autocompletion=completion.results, help="Judge these results.")
-    ] = None,
-    fail_if: Annotated[
-        list[str] | None,
-        typer.Option("--fail-if", metavar="GATE", help="Exit with 3 if proven: 'sendfile: sender_cpu_s_per_gb > +5%' (repeatable)."),
-    ] = None,
-    fail_if_unproven: FailIfUnproven = False,
-    allow: Annotated[list[str] | None, typer.Option("--allow", metavar="KEY", help="Compare even though KEY differs (repeatable).")] = None,
-    run_spread: Annotated[
-        str | None, typer.Option(metavar="PERCENT", help="Assume this spread between runs, with under 3 results a side [default: 2.5%].")
-    ] = None,
-    margin: Annotated[str | None, typer.Option(metavar="PERCENT", help="Treat smaller changes as none [default: the study's].")] = None,
-    format: Annotated[str, typer.Option(help="Write this format: table, markdown or json.")] = "table",
-    full: Annotated[bool, typer.Option("--full", help="Show every metric, what else differs, and how it was compared.")] = False,
-    out: OutFile = None,
-) -> None:
-    """Compare stored results with others, point by point; exit with 3 when a gate trips."""
-    from zcload.cli.compare import run_compare
-
-    run_compare(
-        base,
-        new or [],
-        fail_if=fail_if or [],
-        fail_if_unproven=fail_if_unproven,
-        allowed=allow or [],
-        run_spread=run_spread,
-        margin=margin,
-        format=format,
-        out=out,
-        full=full,
-    )
-
-
-@app.command()
-def history(
-    directory: Annotated[
-        Path, typer.Argument(metavar="[DIR]", autocompletion=completion.directories, help="List the results in DIR and below it.")
-    ] = Path("results"),
-    metric: Annotated[
-        str | None, typer.Option(autocompletion=completion.metrics, help="Show this metric from run to run instead of the list of results.")
-    ] = None,
-    relative: Annotated[bool, typer.Option("--relative", help="Show the metric as a ratio to each run's own baseline.")] = False,
-    by: Annotated[str, typer.Option(help="Group by date (result by result) or kernel (all results of a kernel together).")] = "date",
-    study: Annotated[str | None, typer.Option(help="Show only results of this study.")] = None,
-    point: Annotated[str | None, typer.Option(help="Show only points with this in their name: chunk=64KiB.")] = None,
-    variant: Annotated[str | None, typer.Option(help="Show only this variant.")] = None,
-    format: Annotated[str, typer.Option(help="Write this format: table or json.")] = "table",
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Read all results again.")] = False,
-    out: OutFile = None,
-) -> None:
-    """List the results of a directory, or show a metric from run to run."""
-    from zcload.cli.history import run_history
-
-    run_history(
-        directory,
-        metric=metric,
-        relative=relative,
-        by=by,
-        study=study,
-        point=point,
-        variant=variant,
-        format=format,
-        rebuild=rebuild,
-        out=out,
-    )
-
-
-@app.command()
-def mechanisms(
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """List every mechanism and sink, and whether this host can run it."""
-    from zcload.cli.host import show_mechanisms
-
-    show_mechanisms(json)
-
-
-@app.command()
-def doctor(
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if something disturbs measurements here.")] = False,
-) -> None:
-    """Check this host for what disturbs measurements, and print remedies."""
-    from zcload.cli.host import show_doctor
-
-    show_doctor(json, strict)
-
-
-@app.command()
-def clean(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be removed.")] = False,
-) -> None:
-    """Remove what runs have left that were killed with SIGKILL: files in memory, servers, traces."""
-    from zcload.cli.clean import clean
-
-    clean(dry_run)
-
-
-@app.command()
-def init(
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[NAME]",
-            autocompletion=completion.configs,
-            help="Write this config here, with or without its folder: smoke, nginx [default: smoke].",
-        ),
-    ] = None,
-    list_: Annotated[bool, typer.Option("--list", help="List the shipped configs and exit.")] = False,
-    mechanism: Annotated[
-        Path | None, typer.Option(metavar="FILE.py", help="Write a commented mechanism of your own that runs as it is, for `zcload run`.")
-    ] = None,
-) -> None:
-    """Write a shipped, commented config into this directory, or a mechanism of your own."""
-    from zcload.cli.configs import write_config, write_mechanism
-
-    if mechanism is not None:
-        write_mechanism(mechanism, name, list_)
-    else:
-        write_config(name, list_)
-
-
-@app.command()
-def schema(
-    result: Annotated[bool, typer.Option("--result", help="Print the schema of summary.json instead of the config's.")] = False,
-) -> None:
-    """Print the JSON Schema of the config."""
-    from zcload.cli.configs import show_schema
-
-    show_schema(result)
+# Each with its line in `zcload --help`, which cuts what is longer than 62 characters.
+COMMANDS: dict[Callable[..., None], str] = {
+    measure_commands.run: "Run a study and print its report: a config, or mechanisms",
+    measure_commands.crossover: "Find the chunk, file size or rate from which on B beats A",
+    measure_commands.demo: "Repeat the experiment of 2015, with a fair copy loop",
+    measure_commands.receive: "Receive files over TCP (in 2015: zerocopyserver)",
+    measure_commands.send: "Send a file (in 2015: copyclient, zerocopyclient)",
+    result_commands.report: "Show stored results, or write them as html, csv and others",
+    result_commands.compare: "Compare stored results with others; gates for CI",
+    result_commands.history: "List stored results, or show a metric from run to run",
+    host_commands.mechanisms: "List mechanisms and sinks, and which work on this host",
+    host_commands.doctor: "Check this host for what disturbs measurements",
+    host_commands.clean: "Remove what runs have left that were killed",
+    host_commands.init: "Write a shipped config, or a mechanism of your own",
+    host_commands.schema: "Print the JSON Schema of the config",
+}
+for command, line in COMMANDS.items():
+    app.command(cls=SeveralNew if command is result_commands.compare else None, short_help=line)(command)

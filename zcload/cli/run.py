@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -169,7 +170,7 @@ def carry_out(
         return 0
     points = f"{len(planned.points)} {'values' if study.crossover else 'points'}, " if len(planned.points) > 1 else ""
     usual = f"usually about {human_duration(round(planned.typical_s))}, " if planned.typical_s else ""
-    limit = human_duration(round(planned.total_s))
+    limit = human_duration(math.ceil(planned.total_s))
     print(f"{study.name}: {points}{len(planned.lanes)} lanes, {usual}up to {limit} in all on a quiet machine", file=sys.stderr)
     error: ZcloadError | None = None
     with viewer(show_progress) as live:

@@ -36,6 +36,7 @@ _SHOWN_AS: dict[str, Callable[[Any], str]] = {
 _FILE_BYTES_PER_S = 0.5e9  # a made file is hashed out at about this rate a CPU; an order of magnitude, for the plan only
 _VERIFY_BYTES_PER_S = 0.8e9
 _CALIBRATE_S = 6.0
+_OWN_S = 1.5  # the run's own start, its look at the host, and the evaluation
 _PROCESS_S = 0.5  # a fresh interpreter with zcload imported, for each replicate
 _PAGE_S_PER_POINT, _PAGE_S = 0.7, 8.0  # some 14 drawings of 50 ms each, and no more than report.html draws
 _LEAST_CLUSTERS = 3  # replicates that a point gets whatever its limit: PointState.reason_to_stop wants a spread
@@ -113,7 +114,7 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
     setup = sum(size / _FILE_BYTES_PER_S / 2 for _, size, _ in made) + sum(size / 1.5e9 for size in own)
     setup += sum(measured * p.file_size / _VERIFY_BYTES_PER_S + (_CALIBRATE_S if study.best_chunk else 2.0) for p in study.points)
     setup += sum(extra_s(study, p) for p in study.points)
-    setup += LONGEST_WAIT_S + _PROCESS_S + min(_PAGE_S, _PAGE_S_PER_POINT * len(study.points))  # before and after all points
+    setup += LONGEST_WAIT_S + _OWN_S + min(_PAGE_S, _PAGE_S_PER_POINT * len(study.points))  # before and after all points
     check = sum(CHECK_GENERATIONS * CHECK_BLOCKS * max(CHECK_WINDOW_S, least_window_s(study, p)) * measured for p in study.points)
     private = max(
         sum(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -17,3 +19,21 @@ def test_help_fits_into_80_columns(command):
     shown = CliRunner().invoke(app, [*command, "--help"], terminal_width=80)
     assert shown.exit_code == 0
     assert [line for line in shown.stdout.splitlines() if len(line) > 80] == []
+
+
+def test_the_list_of_commands_cuts_no_line():
+    """Each command has a line in the list that fits into 80 columns whole: what is cut off is what a newcomer looks for."""
+    shown = CliRunner().invoke(app, ["--help"], terminal_width=80).stdout
+    lines = shown.split("Commands:\n")[1].split("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in lines] == list(get_command(app).commands)
+    assert [line for line in lines if line.endswith("...")] == []
+
+
+def test_the_examples_are_commands():
+    """Each example in the help is a command line that zcload parses: its command, its options and their number."""
+    shown = CliRunner().invoke(app, ["--help"], terminal_width=80).stdout
+    examples = [shlex.split(line.strip().split("   ")[0]) for line in shown.split("Examples:")[1].splitlines() if line.strip()]
+    assert len(examples) > 7
+    for program, name, *arguments in examples:
+        assert program == "zcload"
+        get_command(app).commands[name].make_context(name, arguments)
