@@ -32,6 +32,7 @@ def results(tmp_path):
             f"gate '{HEADLINE} > +5%' is not proven to hold by sendfile: 0.0 % (-7.6..+8.2) (the interval straddles the limit)",
         ),
         (["a", "--new", "b", "--run-spread", "0%", "--fail-if", f"{HEADLINE} > +5%", "--fail-if-unproven"], 0, ""),
+        (["a", "b"], 2, "--new: missing: the results to judge (zcload compare a --new b)"),
         (["a", "--fail-if", f"{HEADLINE} > +5%"], 2, "--new: missing: the results to judge (zcload compare BASE... --new NEW...)"),
         (
             ["a", "--new", "b", "--fail-if-unproven"],

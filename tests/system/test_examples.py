@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,3 +44,33 @@ def test_the_workflow_measures_compares_and_reports(tmp_path):
     assert (tmp_path / "compare.md").read_text() in report
     assert "sendfile" in report
     assert summary.read_text().endswith(report)
+
+
+def pip_steps():
+    """Return the workflow's step that installs zcload, and the pip line of the Containerfile."""
+    (line,) = re.findall(r"^RUN (pip install .*?) &&", (ROOT / "examples/Containerfile").read_text(), re.MULTILINE)
+    return [("workflow", steps()["Install"]), ("Containerfile", line)]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("where", "command"), pip_steps(), ids=lambda value: value.split()[0])
+def test_the_pip_steps_install_a_zcload_that_measures(where, command, tmp_path):
+    """In a fresh environment what the examples tell pip to install is a command that measures a study; the image's draws charts, too."""
+    source, environment = tmp_path / "src", tmp_path / "venv"
+    source.mkdir()
+    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    subprocess.run(["tar", "-x", "-C", source], input=archive.stdout, check=True)
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=120)
+    variables = {**os.environ, "PATH": f"{environment}/bin:{os.environ['PATH']}", "ZCLOAD": str(source)}
+
+    def shell(line):
+        done = subprocess.run(["bash", "-e", "-c", line], cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert where == "workflow" or "/src" in command
+    shell(command.replace("/src", str(source)))
+    assert shell("command -v zcload").strip() == f"{environment}/bin/zcload"
+    assert "sendfile" in shell("zcload run smoke --time 2s --no-wait --no-progress --out result")
+    page = (tmp_path / "result/report.html").read_text()
+    assert ("<svg" in page) == (where == "Containerfile")

@@ -689,6 +689,13 @@ def test_an_unreadable_file_is_a_usage_error(file, monkeypatch):
     monkeypatch.undo()
 
 
+@pytest.mark.parametrize(("script", "words"), [("copyclient", "--via slurp_send"), ("zerocopyclient", "--via sendfile --chunk 64KiB")])
+def test_the_scripts_of_2015_are_known_by_name(script, words, file):
+    """Who types the name of a script of 2015 as a mechanism is told what it is called here."""
+    with pytest.raises(ConfigError, match=f"{script}' is not a mechanism .in these words: {words}"):
+        send(str(file(1)), "127.0.0.1:1", via=script)
+
+
 def test_a_mechanism_this_host_lacks(file, monkeypatch):
     """A mechanism that cannot run here is refused with its own reason and remedy."""
     monkeypatch.setattr(MECHANISMS["splice"], "probe", classmethod(lambda cls: Unavailable("the kernel says no", "ask it nicely")))

@@ -34,7 +34,8 @@ def run_compare(
     from zcload.compare.render import FORMATS, as_full_table
 
     if not new:
-        raise ConfigError(Problem("missing: the results to judge", key="--new", remedy="zcload compare BASE... --new NEW..."))
+        words = (*map(str, base[:-1]), "--new", str(base[-1])) if base[1:] else ("BASE...", "--new", "NEW...")
+        raise ConfigError(Problem("missing: the results to judge", key="--new", remedy=f"zcload compare {' '.join(words)}"))
     if format not in FORMATS:
         raise ConfigError(Problem(f"{format!r} is not a format", key="--format", remedy=f"use {', '.join(FORMATS)}"))
     if fail_if_unproven and not fail_if:

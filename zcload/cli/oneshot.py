@@ -114,7 +114,11 @@ def run_send(
     else:
         print(f"{file}: {human_bytes(first[0].bytes)} to {first[0].peer}\n\n{render(found)}", end="", flush=True)
         if digest:
-            print("; ".join(f"{sent.mechanism}: {_verified(sent)}" for sent in first), file=sys.stderr)
+            by_how: dict[str, list[str]] = {}
+            for sent in first:
+                by_how.setdefault(_verified(sent), []).append(sent.mechanism)
+            for how, mechanisms_verified in by_how.items():
+                print(f"SHA-256 for {', '.join(mechanisms_verified)}: {how}", file=sys.stderr)
     if any(sent.ended == "acknowledged" for sents in found.transfers.values() for sent in sents):
         print("the receiver's system has acknowledged every byte; its program has not closed the connection yet", file=sys.stderr)
 

@@ -137,13 +137,20 @@ def open_file(path: str) -> int:
         raise ConfigError(Problem(f"{path}: {reason_of(error)}")) from None
 
 
+SCRIPTS_OF_2015 = {
+    "copyclient": "in these words: --via slurp_send",
+    "zerocopyclient": "in these words: --via sendfile --chunk 64KiB",
+}
+
+
 def _mechanism(name: str) -> type[Mechanism]:
     known = [key for key, mechanism in MECHANISMS.items() if mechanism.moves_payload and not mechanism.encrypts]
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
         encrypts = name in MECHANISMS and MECHANISMS[name].encrypts
         what = "needs a receiver that decrypts" if encrypts else "moves nothing" if name in MECHANISMS else "is not a mechanism"
-        raise ConfigError(Problem(f"{shown(name)} {what}", remedy=f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"))
+        remedy = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
+        raise ConfigError(Problem(f"{shown(name)} {what}", remedy=SCRIPTS_OF_2015.get(name, remedy)))
     missing = MECHANISMS[name].probe()
     if missing is not None:
         raise MechanismUnavailableError(name, missing.reason, missing.remedy)
