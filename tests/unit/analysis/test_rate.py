@@ -183,7 +183,7 @@ def test_the_answer_in_operators_units():
     summary, _ = at_rate({"copy": COPY, "sendfile": SENDFILE})
     first = answer(summary)[0]
     assert re.fullmatch(
-        r"At 16 Gbit/s: copy needs 1\.20 cores at both ends, sendfile 0\.80\d* \(0\.4 of a core less: 0\.3\d*\.\.0\.4\d*\)\.", first
+        r"At 16 Gbit/s: copy needs 1\.20 cores of both ends, sendfile 0\.80\d* \(0\.4 of a core less: 0\.3\d*\.\.0\.4\d*\)\.", first
     ), first
 
 

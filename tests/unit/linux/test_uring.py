@@ -256,7 +256,7 @@ def test_a_file_that_gives_less_breaks_the_link_and_loses_nothing(name, pair, so
     mechanism = available(name)(sender, file.fd, 150_000, 150_000)
     assert mechanism.send(0, 150_000) == 100_003
     assert drained(receiver, 100_003) == file.data
-    with pytest.raises(FileEndedEarly, match="byte 100003 of 150000"):
+    with pytest.raises(FileEndedEarly, match="ended at byte 100003, and its size was 150000"):
         mechanism.send(100_003, 49_997)
     mechanism.drain()
     assert mechanism.completions()["broken_links"] >= 1
