@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import fnmatch
+import os
 import re
 import subprocess
 import sys
@@ -154,7 +155,6 @@ def test_code_that_prints_never_measures():
 
 HELP = """
 import contextlib, io, sys
-sys.argv = ["zcload", "--help"]
 from zcload.main import main
 with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
     main()
@@ -162,9 +162,30 @@ print(*sys.modules)
 """
 
 
-def test_help_imports_next_to_nothing():
-    """`zcload --help` imports no package but typer, no part of zcload that works, and nothing slow of the standard library."""
-    loaded = set(subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True).stdout.split())
+def modules_of_help(columns):
+    """Return the modules that zcload has imported after it has shown its help on a terminal of so many *columns*."""
+    environment = os.environ | {"COLUMNS": columns}
+    done = subprocess.run([sys.executable, "-c", HELP, "--help"], capture_output=True, text=True, check=True, env=environment)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_imports_no_package():
+    """`zcload --help` prints a stored text: not even typer is imported for it."""
+    loaded = modules_of_help("80")
+    assert {module for module in loaded if module.startswith("zcload.")} == {
+        "zcload.main",
+        "zcload.cli",
+        "zcload.cli.streams",
+        "zcload.cli.stored_help",
+        "zcload.model",
+        "zcload.model.printable",
+    }
+    assert not loaded & {"typer", "dataclasses", "pathlib"}
+
+
+def test_help_that_typer_makes_imports_next_to_nothing():
+    """`zcload --help` on a narrow terminal imports no package but typer, no part of zcload that works, nothing slow."""
+    loaded = modules_of_help("60")
     slow = {"asyncio", "concurrent", "hashlib", "json", "multiprocessing", "random", "socket", "statistics", "tomllib"}
     packages = {"psutil", "tabulate", "pydantic", "pydantic_core", "rich", "tree_sitter", "tree_sitter_toml", "ruamel"}
     own = {module for module in loaded if module.startswith("zcload.")}
@@ -183,6 +204,7 @@ def test_help_imports_next_to_nothing():
         "zcload.cli.result_commands",
         "zcload.cli.options",
         "zcload.cli.completion",
+        "zcload.cli.stored_help",
         "zcload.cli.streams",
         "zcload.model",
         "zcload.model.printable",

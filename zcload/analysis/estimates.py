@@ -137,12 +137,17 @@ def difference_to(
 
 def _less_reference(metric: Metric, variant: str, generation: Generation, reference: str) -> dict[float, float]:
     """Return, by block, what the variant's window has more than the reference's of the same group."""
-    found = {}
-    for (block, _), windows in generation.windows.items():
-        a, b = _quotient(metric, windows.get(variant)), _quotient(metric, windows.get(reference))
-        if a is not None and b is not None:
-            found[block] = a - b
-    return found
+    return {block: a - b for block, a, b in _beside(metric, variant, generation, reference) if not math.isnan(a - b)}
+
+
+def _beside(metric: Metric, variant: str, generation: Generation, reference: str) -> list[tuple[float, float, float]]:
+    """Return, by block, the metric of the variant's window and of the reference's of the same group; NaN where there is none."""
+    if variant not in generation.windows or reference not in generation.windows:
+        return []
+    ours, theirs = generation.windows[variant], generation.windows[reference]
+    a, b = (windows.quotients(metric.numerator, metric.denominator) for windows in (ours, theirs))
+    others = theirs.rows
+    return [(place[0], a[row], b[others[place]]) for place, row in ours.rows.items() if place in others]
 
 
 def generation_log_ratio(metric: Metric, variant: str, baseline: str, generation: Generation, reference: str) -> float | None:
@@ -161,19 +166,16 @@ def generation_log_ratio(metric: Metric, variant: str, baseline: str, generation
 
 def _against_reference(metric: Metric, variant: str, generation: Generation, reference: str) -> dict[float, float]:
     """Return, by block, the variant's log-ratio to the reference's window of the same group."""
-    logs = {}
-    for (block, _), windows in generation.windows.items():
-        if variant in windows:
-            a, b = _quotient(metric, windows[variant]), _quotient(metric, windows.get(reference))
-            if a and b and a / b > 0:
-                logs[block] = math.log(a / b)
-    return logs
+    return {block: math.log(a / b) for block, a, b in _beside(metric, variant, generation, reference) if b and a / b > 0}
 
 
 def _generation_level(metric: Metric, variant: str, generation: Generation) -> float | None:
     """Return the log of the variant's own level in one generation (pseudo-median over its windows)."""
-    values = [q for windows in generation.windows.values() if (q := _quotient(metric, windows.get(variant))) and q > 0]
-    return pseudo_median([math.log(value) for value in values]) if values else None
+    if variant not in generation.windows:
+        return None
+    values = generation.windows[variant].quotients(metric.numerator, metric.denominator)
+    logs = [math.log(value) for value in values if value > 0]
+    return pseudo_median(logs) if logs else None
 
 
 def generation_figure(metric: Metric, variant: str, generation: Generation) -> float | None:

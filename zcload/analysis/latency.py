@@ -41,8 +41,8 @@ def quantile(level: float, clusters: Sequence[Sequence[int]], bootstrap: Bootstr
     low, high = bisect_left(pooled, min(own)), bisect_right(pooled, max(own)) - 1
     step = max(1, -(-(high - low) // _CANDIDATES))
     candidates = sorted({*pooled[low : high + 1 : step], pooled[high]})
-    upto = [tuple(bisect_right(cluster, value) for cluster in clusters) for value in candidates]
-    sizes = tuple(len(cluster) for cluster in clusters)
+    upto = [bootstrap.bundled([bisect_right(cluster, value) for cluster in clusters]) for value in candidates]
+    sizes = bootstrap.bundled([len(cluster) for cluster in clusters])
     drawn = []
     for pick in bootstrap.picks:
         total = sum(pick(sizes))
@@ -50,7 +50,7 @@ def quantile(level: float, clusters: Sequence[Sequence[int]], bootstrap: Bootstr
             continue
         needed = rank(level, round(total)) + 1
 
-        def not_beyond(counts: tuple[int, ...]) -> int:
+        def not_beyond(counts: Sequence[float]) -> int:
             return round(sum(pick(counts)))  # noqa: B023 - used at once
 
         drawn.append(candidates[bisect_left(upto, needed, hi=len(upto) - 1, key=not_beyond)])

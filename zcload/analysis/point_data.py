@@ -58,16 +58,19 @@ class Sorting:
     def take(self, record: Line) -> None:
         """Take in the next record."""
         if record["kind"] == "window":
-            self._pending[record["generation"]].append(record)
+            if record["purpose"] == self._purpose:
+                self._pending[record["generation"]].append(record)
         elif record["kind"] == "block":
-            self._judge(record, record["generation"], self._pending.pop(record["generation"], []))
+            if record["purpose"] == self._purpose:
+                self._judge(record, record["generation"], self._pending.pop(record["generation"], []))
         elif record["kind"] == "generation":
             replicate = record.get("replicate")
             if replicate is not None:
                 self._replicates[record["generation"]] = replicate
-        elif record["kind"] == "sample" and record["purpose"] == self._purpose:
-            samples = self._samples[record["generation"]]
-            samples[1 if samples else 0 :] = [record]
+        elif record["kind"] == "sample":
+            if record["purpose"] == self._purpose:
+                samples = self._samples[record["generation"]]
+                samples[1 if samples else 0 :] = [record]
         elif record["kind"] == "counters":
             self._counters[record["generation"]].append(record)
         elif record["kind"] == "reports":
@@ -83,7 +86,7 @@ class Sorting:
 
     def _judge(self, block: Block, number: int, windows: list[Window]) -> None:
         fate = block["fate"]
-        if block["purpose"] != self._purpose or fate == "abandoned":
+        if fate == "abandoned":
             return
         self._data.blocks += 1
         self._data.repeated += fate == "repeated"
@@ -106,10 +109,11 @@ class Sorting:
                 _less_idle(generation, idle_cores)
             counted = [fates[fate] for fate in ("counted", "kept") if fate in fates]
             everything = [*counted, *([fates["repeated"]] if "repeated" in fates else [])]
-            built = {len(parts): self._whole(number, parts) for parts in (counted, everything)}
-            data.generations[number], data.all_blocks[number] = built[len(counted)], built[len(everything)]
+            data.all_blocks[number] = self._whole(number, everything)
+            same = len(counted) == len(everything)
+            data.generations[number] = data.all_blocks[number] if same else self._whole(number, counted)
             if "counted" in fates:
-                data.clean_blocks[number] = self._whole(number, counted[:1]) if len(counted) > 1 else built[len(counted)]
+                data.clean_blocks[number] = self._whole(number, counted[:1]) if len(counted) > 1 else data.generations[number]
         data.measured = len(data.used())
         if self._clusters and self._replicates:
             data.replicates = len({self._replicates[g.number] for g in data.used() if g.number in self._replicates})
@@ -139,9 +143,12 @@ class Sorting:
 
     def _whole(self, number: int, parts: list[Generation]) -> Generation:
         """Return the generation that *parts* make up, with what was sampled and reported of all of it."""
-        whole = Generation(number)
-        for part in parts:
-            whole.merge(part)
+        if parts and len(self._fates[number]) == 1:
+            whole = parts[0]  # all there is: need not be copied
+        else:
+            whole = Generation(number)
+            for part in parts:
+                whole.merge(part)
         add_samples(whole, self._samples[number], self._data.workers)
         add_reports(whole, self._reports[number])
         add_counters(whole, self._counters[number])

@@ -35,7 +35,7 @@ from zcload.model.metrics import (
     SENDER_CPU_S_PER_TRANSFER,
     TRANSFERS_PER_S,
 )
-from zcload.model.records.lines import Header, Line, PlannedPoint
+from zcload.model.records.lines import MEASUREMENT_KINDS, Header, Line, PlannedPoint
 from zcload.model.records.measurements import SenderReport
 from zcload.model.records.summary import (
     ComparisonRecord,
@@ -59,9 +59,11 @@ class SortedRecords:
         self.measured, self.checked = Sorting(), Sorting("check", clusters=False)
 
     def take(self, record: Line) -> None:
-        self.measured.take(record)
-        self.checked.take(record)
-        self.events.take(record)
+        if record["kind"] in MEASUREMENT_KINDS:
+            self.measured.take(record)
+            self.checked.take(record)
+        else:
+            self.events.take(record)
 
 
 class PointAnalysis:
@@ -96,7 +98,7 @@ class PointAnalysis:
         self.per_call = costs_per_call(self.lanes, self.calibrated, list(self.data.all_blocks.values()))
         self.variants = [self._variant(lane) for lane in self.lanes]
         self.observer_share = _observer_share(self.generations)
-        lengths = [w["open_s"] for g in self.generations for lanes in g.windows.values() for w in lanes.values()]
+        lengths = [length for g in self.generations for windows in g.windows.values() for length in windows.column("open_s")]
         self.open_s = [min(lengths), max(lengths)] if lengths else None
         self.cautions = self._cautions()
         # Only figures are left to be told: the points of a study need not all be in memory at once.

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from operator import sub
 
 from zcload.host.machine import busy_s, capacity_s
 from zcload.model.metrics import METRICS
 from zcload.model.records.lines import Line
-from zcload.model.records.measurements import Counters, MachinePair, ProcessCounters, SampleReading, SenderReport, Window, WindowReading
+from zcload.model.records.measurements import (
+    Counters,
+    MachinePair,
+    ProcessCounters,
+    ReadingPair,
+    SampleReading,
+    SenderReport,
+    Window,
+    WindowReading,
+)
 from zcload.model.records.values import Role
 
 PAGE_BYTES = 4096.0  # the unit in which pages are counted, whatever the machine's own are
@@ -18,12 +31,14 @@ _OF_EACH_WINDOW = (
     *dict.fromkeys(name for metric in METRICS.values() if metric.kind == "windows" for name in (metric.numerator, metric.denominator)),
     "open_s",
 )
+_WIDTH = len(_OF_EACH_WINDOW)
 
 Tally = dict[str, float]  # name of a sum (see Metric.numerator, denominator) -> value
 
 _CALLS_AT = 3  # where the system calls of a process begin in its reading
 
 
+@cache
 def call_sum(role: str, at: int) -> str:
     """Return the name of the sum of a role's system calls of the kind that its lane declares at position *at*."""
     return f"{role}_call_{at}"
@@ -32,40 +47,41 @@ def call_sum(role: str, at: int) -> str:
 def window_tally(record: WindowReading, idle_cores: float | None) -> Tally:
     """Return the sums of one window record; *idle_cores* is what the machine uses when idle, None if it is not known."""
     senders, receivers = record["senders"], record["receivers"]
-    sender_ns = [after[0] - before[0] for before, after in senders]
-    receiver_ns = [after[0] - before[0] for before, after in receivers]
-    received = sum(after[1] - before[1] for before, after in receivers)
-    elapsed_s = max(record["last_byte_ns"] - record["open_ns"], 0) / 1e9
-    counted = any(len(after) > _CALLS_AT for _, after in senders)
+    sent, received = _deltas(senders), _deltas(receivers)
+    open_ns, gb = record["open_ns"], received[1] / 1e9
+    elapsed_s = max(record["last_byte_ns"] - open_ns, 0) / 1e9
     tally = {
         "windows": 1.0,
         "elapsed_s": elapsed_s,
-        "open_s": (record["close_ns"] - record["open_ns"]) / 1e9,
-        "span_s": (record["rest_ns"] - record["open_ns"]) / 1e9,
-        "bytes": float(received),
-        "bytes_sent": float(sum(after[1] - before[1] for before, after in senders)),
-        "bits": 8.0 * received,
-        "gb": received / 1e9,
-        "sender_cpu_s": sum(sender_ns) / 1e9,
-        "receiver_cpu_s": sum(receiver_ns) / 1e9,
-        "total_cpu_s": (sum(sender_ns) + sum(receiver_ns)) / 1e9,
-        "receiver_busiest_s": max(receiver_ns, default=0) / 1e9,
-        "sender_iterations": float(sum(after[2] - before[2] for before, after in senders)),
-        "receiver_iterations": float(sum(after[2] - before[2] for before, after in receivers)),
+        "open_s": (record["close_ns"] - open_ns) / 1e9,
+        "span_s": (record["rest_ns"] - open_ns) / 1e9,
+        "bytes": float(received[1]),
+        "bytes_sent": float(sent[1]),
+        "bits": 8.0 * received[1],
+        "gb": gb,
+        "sender_cpu_s": sent[0] / 1e9,
+        "receiver_cpu_s": received[0] / 1e9,
+        "total_cpu_s": (sent[0] + received[0]) / 1e9,
+        "receiver_busiest_s": _busiest_ns(receivers, received) / 1e9,
+        "sender_iterations": float(sent[2]),
+        "receiver_iterations": float(received[2]),
         "observer_cpu_s": record["observer_cpu_ns"] / 1e9,
     }
-    if any(len(after) > _CALLS_AT for _, after in receivers):  # over TLS they are the library's
-        tally["receiver_syscalls"] = float(sum(sum(after[3:]) - sum(before[3:]) for before, after in receivers))
-    if counted:  # a server's tree is one ledger: which of its processes did the work, and with which calls, nobody has counted
-        tally["sender_busiest_s"] = max(sender_ns, default=0) / 1e9
-        tally["sender_syscalls"] = float(sum(sum(after[3:]) - sum(before[3:]) for before, after in senders))
-    for role, pairs in (("sender", senders), ("receiver", receivers)):
-        for at in range(len(pairs[0][0]) - 3 if pairs else 0):
-            tally[call_sum(role, at)] = float(sum(after[3 + at] - before[3 + at] for before, after in pairs))
+    if len(received) > _CALLS_AT:  # over TLS they are the library's
+        tally["receiver_syscalls"] = float(sum(received[_CALLS_AT:]))
+    if (
+        len(sent) > _CALLS_AT
+    ):  # a server's tree is one ledger: which of its processes did the work, and with which calls, nobody has counted
+        tally["sender_busiest_s"] = _busiest_ns(senders, sent) / 1e9
+        tally["sender_syscalls"] = float(sum(sent[_CALLS_AT:]))
+    for at, calls in enumerate(sent[_CALLS_AT:]):
+        tally[call_sum("sender", at)] = float(calls)
+    for at, calls in enumerate(received[_CALLS_AT:]):
+        tally[call_sum("receiver", at)] = float(calls)
     for name, measured in record.get("receiver_measures", {}).items():
         tally[f"receiver_{name}"] = float(sum(after - before for before, after in measured))
     if "transfers" in record:
-        tally |= _transfer_sums(record, tally["elapsed_s"])
+        tally |= _transfer_sums(record, elapsed_s)
     if record.get("was_cold") is not None:
         tally["cold_windows"] = 1.0
         tally["not_cold_windows"] = float(not record["was_cold"])
@@ -73,10 +89,25 @@ def window_tally(record: WindowReading, idle_cores: float | None) -> Tally:
         before, after = record["machine"]
         tally["machine_cpu_s"] = busy_s(before, after) - idle_cores * (after[0] - before[0]) / 1e9
         tally["machine_wall_s"] = (after[0] - before[0]) / 1e9
-        tally["machine_gb"], tally["machine_elapsed_s"] = tally["gb"], elapsed_s
+        tally["machine_gb"], tally["machine_elapsed_s"] = gb, elapsed_s
         if "transfers" in tally:
             tally["machine_transfers"] = tally["transfers"]
     return tally
+
+
+def _deltas(pairs: Sequence[ReadingPair]) -> list[int]:
+    """Return by how much each counter of a role has grown, over all its processes; all have the same counters."""
+    if len(pairs) == 1:
+        before, after = pairs[0]
+        return list(map(sub, after, before))
+    if not pairs:
+        return [0] * _CALLS_AT
+    return [sum(counter) for counter in zip(*(map(sub, after, before) for before, after in pairs), strict=True)]
+
+
+def _busiest_ns(pairs: Sequence[ReadingPair], deltas: Sequence[int]) -> int:
+    """Return the CPU time of the process of a role that used most, given the *deltas* of all of them together."""
+    return deltas[0] if len(pairs) == 1 else max((after[0] - before[0] for before, after in pairs), default=0)
 
 
 def _transfer_sums(record: WindowReading, elapsed_s: float) -> Tally:
@@ -112,12 +143,46 @@ class Pacing:
 _BLOCKS_APART = 1_000_000  # more than a generation has blocks: keeps those of several apart in one cluster
 
 
+class LaneWindows:
+    """The windows of one variant in a generation: *rows* gives the row of each by (block, group), a column holds one sum of all of them.
+
+    A dictionary of floats for each of a million windows would be a gigabyte; rows of one array are a fifth of it.
+    """
+
+    __slots__ = ("_values", "rows")
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[float, int], int] = {}
+        self._values = array("d")
+
+    def add(self, place: tuple[float, int], tally: Tally) -> None:
+        """Take in the window at *place*; the second one there replaces the first."""
+        self._put(place, array("d", [tally.get(name, math.nan) for name in _OF_EACH_WINDOW]))
+
+    def merge(self, other: LaneWindows, offset: int) -> None:
+        """Take in the windows of another part, whose blocks count from *offset*."""
+        for (block, group), row in other.rows.items():
+            self._put((block + offset, group), other._values[row * _WIDTH : (row + 1) * _WIDTH])
+
+    def _put(self, place: tuple[float, int], values: array[float]) -> None:
+        row = self.rows.setdefault(place, len(self.rows))
+        self._values[row * _WIDTH : (row + 1) * _WIDTH] = values
+
+    def column(self, name: str) -> Sequence[float]:
+        """Return the sum *name* of every window, in rows; NaN where a window has none."""
+        return self._values[_OF_EACH_WINDOW.index(name) :: _WIDTH]
+
+    def quotients(self, numerator: str, denominator: str) -> list[float]:
+        """Return one sum over the other of every window, in rows; NaN where there is none."""
+        return [a / b if b else math.nan for a, b in zip(self.column(numerator), self.column(denominator), strict=True)]
+
+
 @dataclass(slots=True)
 class Generation:
-    """What one generation of a point gave, or all of one replicate: windows by (block, group) and variant, sums by variant."""
+    """What one generation of a point gave, or all of one replicate: windows and sums by variant."""
 
     number: int
-    windows: dict[tuple[float, int], dict[str, Tally]] = field(default_factory=lambda: defaultdict(dict))
+    windows: dict[str, LaneWindows] = field(default_factory=lambda: defaultdict(LaneWindows))
     sums: dict[str, Tally] = field(default_factory=lambda: defaultdict(lambda: defaultdict(float)))
     latencies: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # by variant: the windows' values, packed
     lateness: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -125,14 +190,11 @@ class Generation:
 
     def groups_of(self, lane: str) -> int:
         """Return in how many groups the variant called *lane* had a lane."""
-        return len({group for (_, group), lanes in self.windows.items() if lane in lanes})
+        return len({group for _, group in self.windows[lane].rows}) if lane in self.windows else 0
 
     def add(self, record: Window, tally: Tally, block: float | None = None) -> None:
         """Take in a window that counts, as one of *block* or of its own. The baseline has one window in each group of a block."""
-        # Of 100,000 windows every sum of each would be 200 MB; single windows are asked for no more than these.
-        self.windows[record["block"] if block is None else block, record["group"]][record["lane"]] = {
-            name: tally[name] for name in _OF_EACH_WINDOW if name in tally
-        }
+        self.windows[record["lane"]].add((record["block"] if block is None else block, record["group"]), tally)
         total = self.sums[record["lane"]]
         for name, value in tally.items():
             total[name] += value
@@ -149,8 +211,8 @@ class Generation:
     def merge(self, other: Generation, *, apart: bool = False) -> None:
         """Take in the windows and sums of another part of the same generation; *apart*: of another generation, whose blocks are others."""
         offset = other.number * _BLOCKS_APART if apart else 0
-        for (block, group), windows in other.windows.items():
-            self.windows[block + offset, group].update(windows)
+        for lane, windows in other.windows.items():
+            self.windows[lane].merge(windows, offset)
         for lane, total in other.sums.items():
             for name, value in total.items():
                 self.sums[lane][name] += value

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from zcload.errors import ConfigError, Problem
 from zcload.model.records import values
+from zcload.model.records.lines import MEASUREMENT_KINDS, Header, Line
 from zcload.model.records.lines import SCHEMA as WINDOWS_SCHEMA
-from zcload.model.records.lines import Header, Line
 from zcload.model.records.summary import SCHEMA as SUMMARY_SCHEMA
 from zcload.model.records.summary import Summary
 from zcload.store.consistency import Wrong, header_problems, line_problems, summary_problems
+from zcload.store.quick_lines import quick_line
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
 
-_SUMMED = frozenset(("window", "block", "sample", "sampler", "generation", "reports", "counters"))  # never printed as they are
 _MOST_PROBLEMS = 5  # of a line or a file that are told: a file of another program has thousands
 _MOST_SHOWN = 40  # characters of what was found
 
@@ -56,12 +56,12 @@ def decode_line(data: bytes, path: Path, number: int, points: int) -> Line | Non
 
     Raises ConfigError.
     """
-    record = _validated(data, path, number)
+    record = quick_line(data) or _validated(data, path, number)
     if record is None:
         return None
     _refuse(line_problems(record, points), path, number)
     # pydantic makes 1.0 of a 1 where a number is asked for; what ends up in a summary is to stay as it was written.
-    return record if record["kind"] in _SUMMED else cast(Line, _parse(data, path, number))
+    return record if record["kind"] in MEASUREMENT_KINDS else cast(Line, _parse(data, path, number))
 
 
 def decode_summary(data: bytes, path: Path) -> Summary:
@@ -98,9 +98,9 @@ def _validated(data: bytes, path: Path, number: int) -> Line | None:
 
 def _refuse(wrong: Wrong, path: Path, line: int | None) -> None:
     """Raise ConfigError if anything is *wrong*."""
-    problems = [Problem(what, key=key, file=str(path), line=line) for key, what in wrong]
-    if problems:
-        raise ConfigError(*problems[:_MOST_PROBLEMS])
+    found = list(wrong)
+    if found:
+        raise ConfigError(*(Problem(what, key=key, file=str(path), line=line) for key, what in found[:_MOST_PROBLEMS]))
 
 
 @cache

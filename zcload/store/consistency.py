@@ -79,8 +79,7 @@ def _window_problems(window: Window) -> Wrong:
 
 
 def _alike(pairs: Sequence[Sequence[Reading]]) -> bool:
-    length = len(pairs[0][0]) if pairs else 0
-    return all(len(before) == length == len(after) for before, after in pairs)
+    return len({len(reading) for pair in pairs for reading in pair}) < 2
 
 
 def _machine_problems(readings: Sequence[MachineReading]) -> Wrong:

@@ -146,7 +146,10 @@ def test_contaminated_blocks():
     assert (data.blocks, data.repeated, data.kept_contaminated) == (5, 1, 1)
     assert cpu == [pytest.approx([0.04, 0.10]), pytest.approx([0.12, 0.10])]
     assert data.clean_blocks[1].sums["sendfile"]["sender_cpu_s"] == pytest.approx(0.02)
-    assert [len(found[0].windows) for found in (data.generations, data.all_blocks)] == [2, 3]  # a block keeps its number when repeated
+    assert [len(found[0].windows["sendfile"].rows) for found in (data.generations, data.all_blocks)] == [
+        2,
+        3,
+    ]  # a block keeps its number when repeated
 
 
 # Pairs.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
 
 import pytest
 from hypothesis import example, given
@@ -229,6 +230,17 @@ def test_bootstrap_draws_whole_clusters():
     assert len(sums) == 200
     assert set(sums) <= possible
     assert len(set(sums)) == len(possible)
+
+
+def test_bootstrap_bundles_thousands_of_clusters():
+    """Sums over thousands of clusters are drawn in bundles of neighbours: the interval of a mean is the one that theory gives."""
+    rng = random.Random(1)
+    values = [rng.gauss(10.0, 1.0) for _ in range(3000)]
+    bootstrap = Bootstrap(len(values))
+    assert len(bootstrap.bundled(values)) == 500
+    found = bootstrap.interval(statistics.fmean(values), [total / len(values) for total in bootstrap.sums(values)])
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 / math.sqrt(len(values)), rel=0.15)
+    assert found.low < 10.0 < found.high
 
 
 def test_bootstrap_draws_are_the_same_for_all_figures():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from zcload.cli import stored_help
 from zcload.cli.app import app
 
 
@@ -37,3 +39,13 @@ def test_the_examples_are_commands():
     for program, name, *arguments in examples:
         assert program == "zcload"
         get_command(app).commands[name].make_context(name, arguments)
+
+
+def test_the_stored_help_is_what_typer_says(golden, monkeypatch):
+    """`zcload --help` prints the text that typer makes of the commands today, on a terminal of 80 columns or more."""
+    for columns in ("80", "200"):
+        monkeypatch.setenv("COLUMNS", columns)
+        golden(Path(stored_help.FILE), CliRunner().invoke(app, ["--help"], prog_name="zcload").stdout)
+        assert stored_help.stored_help() == Path(stored_help.FILE).read_text(encoding="utf-8")
+    monkeypatch.setenv("COLUMNS", "60")
+    assert stored_help.stored_help() is None  # typer breaks the lines

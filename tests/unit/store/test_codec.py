@@ -16,6 +16,8 @@ from zcload.compare.comparison import compare
 from zcload.compare.render import as_table
 from zcload.errors import ConfigError, ZcloadError
 from zcload.report import renderer
+from zcload.store.codec import line_adapter
+from zcload.store.quick_lines import quick_line
 from zcload.store.reader import Result
 
 FORMATS = ("table", "markdown", "csv", "json", "benchstat", "bencher", "github-action-benchmark", "openmetrics", "csv-windows")
@@ -108,7 +110,7 @@ def test_damaged_windows_are_used_or_refused(tmp_path_factory, data):
     number = data.draw(st.sampled_from([0, *range(len(RECORDS))]))
     lines = [*RECORDS[:number], data.draw(damaged(RECORDS[number])), *RECORDS[number + 1 :]]
     folder = tmp_path_factory.mktemp("damaged")
-    (folder / "windows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "windows.jsonl").write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
     use(folder)
 
 
@@ -120,7 +122,7 @@ def test_damaged_windows_are_used_or_refused(tmp_path_factory, data):
         (lambda window: window["senders"][0][1].__setitem__(0, None), "senders[0][1][0]: found null, expected a valid integer"),
         (lambda window: window["senders"][0][1].append(1), "senders: expected readings of the same length"),
         (lambda window: window.update(point=7), "point: found 7, expected less than 1: the header has so many points"),
-        (lambda window: window.update(fate="\ud800"), "not a line of a zcload result: unexpected end of hex escape"),
+        (lambda window: window.update(lane="\ud800"), "not a line of a zcload result: unexpected end of hex escape"),
         (lambda window: window.update(order=2**80), "order: found 1208925819614629174706176, expected less than or equal to"),
     ],
 )
@@ -130,16 +132,40 @@ def test_a_damaged_line_is_refused_with_its_place(tmp_path, change, message):
     number = next(n for n, line in enumerate(lines) if line["kind"] == "window")
     change(lines[number])
     path = tmp_path / "windows.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
     with pytest.raises(ConfigError) as caught:
         Result.load(path)
     assert str(caught.value).startswith(f"{path}:{number + 1}: {message}")
 
 
+def packed(line):
+    return json.dumps(line, separators=(",", ":")).encode()
+
+
+def test_lines_of_a_run_are_decoded_the_quick_way():
+    """What a run writes most often is decoded by msgspec, to the same values as by pydantic; the rest is left to it."""
+    kinds = {"window", "block", "sample", "reports"}
+    many = [line for line in RECORDS if line["kind"] in kinds]
+    assert {line["kind"] for line in many} == kinds
+    assert [quick_line(packed(line)) for line in many] == [line_adapter().validate_json(packed(line)) for line in many]
+    assert quick_line(json.dumps(many[0]).encode()) is None
+    assert quick_line(packed(RECORDS[0])) is None
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_the_quick_way_accepts_nothing_that_the_other_refuses(data):
+    """A damaged line is left to pydantic, which names the fault, unless pydantic would take it with the same values."""
+    line = data.draw(damaged(data.draw(st.sampled_from([line for line in RECORDS if line["kind"] != "header"]))))
+    found = quick_line(packed(line))
+    if found is not None:
+        assert found == line_adapter().validate_json(packed(line))
+
+
 def test_kinds_and_keys_of_a_later_version_are_no_error(tmp_path):
     """A line of a kind that is not known is passed over, and a key that is not known is kept."""
     lines = [RECORDS[0] | {"later": 1}, {"kind": "later", "point": 0, "what": [1]}, *RECORDS[1:]]
-    (tmp_path / "windows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "windows.jsonl").write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
     found = list(Result.load(tmp_path).records)
     assert found[0]["later"] == 1
     assert len(found) == len(RECORDS)

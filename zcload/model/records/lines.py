@@ -206,3 +206,4 @@ Event = (
 )  # few: kept
 Measurement = GenerationLine | Window | Block | Sample | SamplerCost | Counters | Reports  # many: summed up as they come
 Line = Header | Event | Measurement
+MEASUREMENT_KINDS = frozenset(("generation", "window", "block", "sample", "sampler", "counters", "reports"))

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 
 class Stored(TypedDict):
-    """The base of every stored object. Keys may be added in later versions, so a reader keeps those that it does not know."""
+    """The base of every stored object. Keys may be added in later versions, so a reader accepts those that it does not know."""
 
 
 # Bounds that no measurement reaches, and within which sums, squares and products of stored numbers stay finite.

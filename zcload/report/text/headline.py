@@ -39,16 +39,17 @@ def answer_last(summary: Summary) -> list[str]:
 def _of_point(summary: Summary, point: PointSummary) -> list[str]:
     question = question_of(summary, point)
     groups: dict[str, list[tuple[VariantRecord, ComparisonRecord]]] = {}
+    gone: list[VariantRecord] = []
     for variant in contenders(point):
         c = comparison_of(point, variant["name"], question.metric)
         if variant["status"] != "ok" and (c is None or c["verdict"] is None):
-            groups.setdefault("gone", []).append((variant, c or point["comparisons"][0]))
+            gone.append(variant)
         elif c is not None:
             groups.setdefault(c["verdict"] or "none", []).append((variant, c))
     where = f"At {point['name']}, " if point["name"] else ""
     said = [write(groups[verdict], point, f"{question.whose} CPU") for verdict, write in _SENTENCES.items() if verdict in groups]
     lines = [where + (line[0].lower() + line[1:] if where and line.startswith(_OPENINGS) else line) for line in said]
-    lines += [f"{v['name']} was {v['status']}: {v['reason']}." for v, _ in groups.get("gone", ())]
+    lines += [f"{v['name']} was {v['status']}: {v['reason']}." for v in gone]
     lines += encryption.sentences(point)
     return lines or [f"{where}there was nothing to compare with {point['baseline']}."]
 
