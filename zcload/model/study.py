@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from zcload.errors import Problem
+from zcload.model.cluster import Cluster
 
 PER_SENDER = "per-sender"
 SERVER = "server"  # what stands for the mechanism of a server under test: which one it is, only the server knows
@@ -190,6 +191,7 @@ class Study:
     best_chunk: bool = True
     crossover: Crossover | None = None
     swept: tuple[str, ...] = ()  # the workload keys that were lists, in the config's order
+    cluster: Cluster | None = None  # None: one machine, this one
     config: Mapping[str, Any] = field(default_factory=dict)  # effective values as text that a config file accepts
     too_short: Problem | None = field(default=None, compare=False)  # what is wrong with the time limit: refused before measuring
 
