@@ -21,7 +21,7 @@ LOCK = ROOT / "requirements.lock"
 HEADER = "# What zcload needs to run, to be tested and to be built. Written by `make lock`, not by hand.\n"
 SERVERS_LOCK = ROOT / ".ci" / "servers.lock"
 SERVERS_HEADER = "# The Python servers that the presets are tested with. Written by `make lock`, not by hand.\n"
-EXTRAS = ("report", "dev")
+EXTRAS = ("report", "cluster", "dev")
 SERVERS = ("aiohttp", "granian", "gunicorn", "starlette", "uvicorn")
 # All that a line may be. Anything else, an address or a path above all, is refused.
 LINE = re.compile(

@@ -12,9 +12,11 @@ import typer
 
 from zcload.cli.options import (
     Chunk,
+    ClusterAddress,
     Contenders,
     FailIfUnproven,
     Full,
+    Insecure,
     Mechanism,
     NoHtml,
     NoProgress,
@@ -42,6 +44,8 @@ def run(
     mechanism: Mechanism = None,
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the study as a TOML config to FILE, too.")] = None,
     replicates: Annotated[int | None, typer.Option(metavar="N", help="Measure in at least N fresh processes (stop.replicates).")] = None,
+    cluster: ClusterAddress = None,
+    insecure: Insecure = False,
     plan: Annotated[bool, typer.Option("--plan", help="Show the time, memory and CPUs that the study needs, and exit.")] = False,
     json: SummaryJson = False,
     no_progress: NoProgress = False,
@@ -80,6 +84,8 @@ def run(
             {
                 **{f"--{key}": (f"workload.{key}", value) for key, value in workload.items() if value is not None},
                 **({"--replicates": ("stop.replicates", str(replicates))} if replicates is not None else {}),
+                **({"--cluster": ("cluster.scheduler", cluster)} if cluster is not None else {}),
+                **({"--insecure": ("cluster.insecure", "true")} if insecure else {}),
             },
             mechanisms=mechanism or [],
             time=time,

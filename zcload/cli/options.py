@@ -26,8 +26,13 @@ Mechanism = Annotated[
     list[str] | None, typer.Option(metavar="FILE.py:Class", help="Also compare this mechanism of your own (repeatable); see zcload init.")
 ]
 Chunk = Annotated[str | None, typer.Option("--chunk", metavar="SIZE", help="Send this much in one call: 64KiB.")]
-
-
+ClusterAddress = Annotated[
+    str | None,
+    typer.Option("--cluster", metavar="ADDRESS", help="Run on the hosts of this Dask scheduler: tls://10.0.0.1:8786."),
+]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", help="Accept a scheduler without encryption: whoever reaches it can run programs on every host.")
+]
 FailIfUnproven = Annotated[bool, typer.Option("--fail-if-unproven", help="Exit with 3 too if a gate can be proven neither way.")]
 StudyName = Annotated[
     str,

@@ -9,6 +9,7 @@ from typing import Any
 
 from zcload.config.check import check
 from zcload.config.checks.time_check import find_short_limit
+from zcload.config.cluster_section import as_cluster
 from zcload.config.crossover import as_search, with_values
 from zcload.config.finding import Finding, Path, dotted
 from zcload.config.overrides import ORIGIN, Overlaid, overlay
@@ -118,6 +119,7 @@ def _resolve(config: Config, given: Mapping[str, Any]) -> Study:
         aa=config.study.aa,
         # Of small files a chunk is mostly all: there is no best one to look for.
         best_chunk=config.study.best_chunk and any(point.transfer == "stream" for point in points),
+        cluster=None if config.cluster is None else as_cluster(config.cluster),
         swept=swept,
         config=written,
     )

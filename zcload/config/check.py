@@ -59,6 +59,7 @@ def _at(tree: Any, path: Path) -> Any:
 _EXAMPLES: dict[Path, str] = {
     ("study",): "add [study] with the keys name and baseline",
     ("study", "name"): "as in name = 'heavy'",
+    ("cluster", "scheduler"): "as in scheduler = 'tls://10.0.0.1:8786', or --cluster ADDRESS",
     ("study", "baseline"): "the name of the variant that the others are compared with",
 }
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zcload.config.cluster_section import ClusterSection
 from zcload.config.crossover import CrossoverSection
 from zcload.config.finding import Path
 from zcload.config.root import is_server
@@ -150,6 +151,7 @@ class Resolved:
         self.workload = ConfigTable(WorkloadSection, tree.get("workload", {}), ("workload",))
         self.stop = ConfigTable(StopSection, tree.get("stop", {}), ("stop",))
         self.crossover = ConfigTable(CrossoverSection, tree["crossover"], ("crossover",)) if "crossover" in tree else None
+        self.cluster = ConfigTable(ClusterSection, tree["cluster"], ("cluster",)) if "cluster" in tree else None
         written = tree.get("variant", [])
         self.has_variant_list = isinstance(written, list)
         self.variants = tuple(

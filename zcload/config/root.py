@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
+from zcload.config.cluster_section import ClusterSection
 from zcload.config.crossover import CrossoverSection
 from zcload.config.registries import mechanism_names, mechanism_options
 from zcload.config.sections import Section, StopSection, StudySection, VariantSection, WorkloadSection, key
@@ -38,6 +39,7 @@ class Config(Section):
     )
     stop: StopSection = Field(default_factory=StopSection, description="When a point has been measured enough.")
     crossover: CrossoverSection | None = key(None, "Where does a contender start to beat the baseline? Left out: an ordinary study.")
+    cluster: ClusterSection | None = key(None, "The hosts of a study that runs on several. Left out: one machine.")
     variant: list[
         Annotated[
             Annotated[VariantSection, Tag(MECHANISM_TAG)] | Annotated[ServerSection, Tag(SERVER_TAG)],
@@ -47,7 +49,8 @@ class Config(Section):
 
     def tree(self) -> dict[str, Any]:
         """Return the whole config as text that a config file accepts, every workload value in a list."""
-        dumped = self.model_dump(exclude={"variant", *(() if self.crossover else ("crossover",))})
+        absent = (name for name in ("crossover", "cluster") if getattr(self, name) is None)
+        dumped = self.model_dump(exclude={"variant", *absent})
         return dumped | {"variant": [variant.model_dump(exclude_unset=True) for variant in self.variant]}
 
 
@@ -56,6 +59,7 @@ KEYS: dict[tuple[str | int, ...], tuple[str, ...]] = {
     ("study",): tuple(StudySection.model_fields),
     ("workload",): tuple(WorkloadSection.model_fields),
     ("crossover",): tuple(CrossoverSection.model_fields),
+    ("cluster",): tuple(ClusterSection.model_fields),
     ("stop",): tuple(StopSection.model_fields),
     ("variant",): tuple(VariantSection.model_fields),
 }

@@ -247,13 +247,13 @@ def _parse_address(found: object) -> str:
     except ValueError:
         bare = re.fullmatch(r"\[(.+)\]|([^:]+):[0-9]+", found)
         # A last label of digits alone is a mistyped IPv4 address: no top-level domain is a number (RFC 3696, 2).
-        if not re.fullmatch(_HOST_NAME, found) or found.rpartition(".")[2].isdigit():
+        if not re.fullmatch(HOST_NAME, found) or found.rpartition(".")[2].isdigit():
             raise ValueRefused(refused, f"'{bare[1] or bare[2]}', and put the port into workload.port" if bare else None) from None
     return found
 
 
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_HOST_NAME = rf"{_LABEL}(?:\.{_LABEL})*"
+HOST_NAME = rf"{_LABEL}(?:\.{_LABEL})*"
 
 ADDRESS = Kind(_parse_address, lambda: {"type": "string", "minLength": 1, "maxLength": 253, "examples": ["127.0.0.1", "::1"]})
 

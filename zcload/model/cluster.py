@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import urlsplit
 
 from zcload.errors import ConfigError, Problem
 
+DEFAULT_PORT = 8786  # of a Dask scheduler
+KEYS_DIRECTORY = "zcload-keys"  # where `zcload cluster keys` writes, and where a config that names no TLS files looks
+
 Pattern = Literal["pairs", "fan-in", "fan-out", "mesh"]
-Swap = Literal["auto", "never"]
+Swap = Literal["auto", "always", "never"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +25,17 @@ class HostChoice:
     resource: str | None = None
     count: int = 0
 
+    def __str__(self) -> str:
+        return ", ".join(self.names) if self.resource is None else f"{self.resource}={self.count or 'all'}"
+
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """The hosts of a study.
 
     *scheduler* is the engine's address, such as "tls://10.0.0.1:8786". *address* picks each host's data network: an interface such as
-    "eth1" or a subnet such as "10.7.0.0/16"; None: the address by which the engine knows the host. *control* is the address of this host
+    "eth1" or a subnet such as "10.7.0.0/16"; None: the address by which the engine knows the host. *addresses* says so for single hosts,
+    by name. *control* is the address of this host
     to which agents connect back; None: the one from which the scheduler is reached. The three files are PEM, for TLS.
     """
 
@@ -34,12 +44,22 @@ class Cluster:
     receivers: HostChoice = HostChoice(resource="receiver")
     pattern: Pattern = "pairs"
     address: str | None = None
+    addresses: Mapping[str, str] = field(default_factory=dict)
     control: str | None = None
     swap: Swap = "auto"
     ca: str | None = None
     certificate: str | None = None
     key: str | None = None
     insecure: bool = False  # a scheduler off loopback may be without TLS
+
+    @property
+    def encrypted(self) -> bool:
+        """Say whether the scheduler is reached over TLS."""
+        return self.scheduler.startswith("tls:")
+
+    def network_of(self, host: str) -> str | None:
+        """Return the interface or subnet of *host*'s payload; None: the address by which the engine knows it."""
+        return self.addresses.get(host, self.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +95,16 @@ def links_of(pattern: Pattern, senders: tuple[str, ...], receivers: tuple[str, .
         host = own.sender if own else senders[0]
         raise ConfigError(Problem(f"host {host} would send to itself", key="cluster.receivers", remedy="name another host"))
     return links
+
+
+def scheduler_host(address: str) -> str:
+    """Return the host in the *address* of a scheduler, "tls://HOST:PORT"."""
+    return urlsplit(address).hostname or ""
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether *host* is this machine by its number or name alone: nothing is looked up."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

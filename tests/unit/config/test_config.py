@@ -221,7 +221,7 @@ def test_the_last_override_of_a_key_wins():
         ("workload.chnk=64KiB", "workload.chnk: unknown key (did you mean 'chunk'?)"),
         ("study.baseline=splice", "study.baseline: 'splice' is not the name of a variant: expected one of 'read_send', 'v'"),
         ("chunk=64KiB", "chunk: unknown key (did you mean 'workload.chunk'?)"),
-        ("what.ever=1", "what: unknown key: expected one of study, workload, stop, crossover, variant"),
+        ("what.ever=1", "what: unknown key: expected one of study, workload, stop, crossover, cluster, variant"),
         ("study.name.x=1", "study.name.x: 'study.name' is not a section"),
         (
             "variant.splicf.chunk=1MiB",

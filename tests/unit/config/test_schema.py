@@ -49,7 +49,7 @@ def accepts(tree: object) -> bool:
 def test_the_schema_takes_what_zcload_takes():
     """Every valid config, as written and in its effective form, satisfies the JSON Schema, which is itself valid."""
     jsonschema.Draft202012Validator.check_schema(config.json_schema())
-    for study in (config.loads(SMALLEST), config.loads(FULL)):
+    for study in (config.loads(SMALLEST), config.loads(FULL), config.loads(SMALLEST + '[cluster]\nscheduler = "tls://lab:8786"\n')):
         assert accepts(study.config)
     assert accepts({"study": {"name": "s", "baseline": "splice", "variants": ["splice"]}, "workload": {"chunk": ["1MiB"]}})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zcload.config.checks.cluster_checks import find_cluster
 from zcload.config.checks.crossover_checks import find_crossover
 from zcload.config.checks.rate_checks import find_slow_rates
 from zcload.config.checks.server_checks import find_servers
@@ -11,7 +12,7 @@ from zcload.config.checks.workload_checks import find_workload
 from zcload.config.finding import Finding
 from zcload.config.resolved import Resolved
 
-CHECKS = (find_variants, find_servers, find_sinks_below_tls, find_slow_rates, find_crossover, find_workload)
+CHECKS = (find_variants, find_servers, find_sinks_below_tls, find_slow_rates, find_crossover, find_workload, find_cluster)
 
 
 def find_across(config: Resolved) -> list[Finding]:
