@@ -169,13 +169,23 @@ def lane_of(source_file):
     lanes = []
 
     def bring_up(
-        mechanism="sendfile", file=None, *, verify=True, placement=None, options=None, start=True, name=None, own_chunk=None, **point
+        mechanism="sendfile",
+        file=None,
+        *,
+        verify=True,
+        placement=None,
+        options=None,
+        start=True,
+        name=None,
+        own_chunk=None,
+        header=None,
+        **point,
     ):
         file = file or source_file(1 << 20)
         point = Point(file_size=file.size, **{"chunk": 65536, "placement": "free", **point})
         everywhere = frozenset(os.sched_getaffinity(0))
         free = Placement((everywhere,) * point.senders, (everywhere,) * point.receiver_count, everywhere)
-        variant = Variant(name or mechanism, mechanism, own_chunk, options=options or {})
+        variant = Variant(name or mechanism, mechanism, own_chunk, options=options or {}, header=header)
         lane = set_up(variant.at(point), point, fd=file.fd, size=file.size, placement=placement or free, congestion=None, verify=verify)
         lanes.append(lane)
         if start and verify:

@@ -209,6 +209,8 @@ class PointAnalysis:
             "metrics": metrics,
             "bill": cost_breakdown(lane, self.described["point"]["network"], self.generations, self.bootstrap, said_truth, mapped),
         }
+        if header := lane.get("header"):
+            found["header"] = header
         if unencrypted := lane.get("unencrypted"):
             found["unencrypted"] = unencrypted
         if events.traced:

@@ -271,6 +271,10 @@ def add_reports(generation: Generation, reports: Mapping[str, list[SenderReport]
         total = generation.sums[lane]
         total["reported_gb"] += moved
         total["retransmits"] += sum(report["tcp_info"].get("total_retrans", 0) for report in senders)
+        for report in senders:
+            if transfers := report.get("transfers"):
+                total["reported_transfers"] += transfers
+                total["segments"] += report["tcp_info"].get("data_segs_out", 0)
         counters = [report["completions"] for report in senders if "completions" in report["completions"]]
         if counters:
             total["completed_gb"] += moved

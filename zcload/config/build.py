@@ -127,7 +127,7 @@ def _resolve(config: Config, given: Mapping[str, Any]) -> Study:
 
 def _variant(section: VariantSection | ServerSection) -> Variant:
     if isinstance(section, VariantSection):
-        return Variant(section.name, section.mechanism, section.chunk, section.sink, dict(section.model_extra or {}))
+        return Variant(section.name, section.mechanism, section.chunk, section.sink, dict(section.model_extra or {}), header=section.header)
     server = Server(
         command=tuple(section.command),
         attach=section.attach,
@@ -159,5 +159,5 @@ def _point(values: dict[str, Any]) -> Point:
     if point.network != "veth":
         point = replace(point, mtu=None, offloads=True)
     if point.transfer == "stream":
-        return replace(point, transfer_size=None, connection="persistent", arrivals="closed", transfers_per_s=None)
+        return replace(point, transfer_size=None, connection="persistent", header_bytes=0, arrivals="closed", transfers_per_s=None)
     return replace(point, rate_bps=None, transfers_per_s=None if point.arrivals == "closed" else point.transfers_per_s)

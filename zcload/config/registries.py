@@ -76,6 +76,12 @@ def moves_payload(name: str) -> bool:
     return found is None or found.moves_payload
 
 
+def header_ways(name: str) -> tuple[str, ...]:
+    """Return how the mechanism called *name* can send a header before a file; all ways for a name that is not registered."""
+    found = _class(name)
+    return found.headers if found else ("writev", "more", "cork", "plain")
+
+
 def encrypts(name: str) -> bool:
     """Return whether the receivers of the mechanism called *name* must decrypt."""
     found = _class(name)

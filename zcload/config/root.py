@@ -80,7 +80,7 @@ def describe() -> dict[str, Any]:
     server["oneOf"] = [{"required": ["command"]}, {"required": ["attach", "port"]}]
     for name in ("attach", "sink", "over", "install"):
         del server["properties"][name]["default"]
-    for name in ("chunk", "sink"):
+    for name in ("chunk", "sink", "header"):
         del variant["properties"][name]["default"]  # unset is not a value that a config can have
     owners: dict[str, list[str]] = {}
     for mechanism in mechanism_names():

@@ -135,6 +135,9 @@ class WorkloadSection(Section):
         "'persistent': all files of a sender go over one connection; 'fresh': a new one for each, as HTTP/1.0 does. "
         "For transfer = 'per-file' only.",
     )
+    header_bytes: Sweep[Annotated[int, whole(0, 65536)]] = key(
+        0, "Bytes of a header that goes before each file, as a server's does; 0: none. For transfer = 'per-file' only."
+    )
     arrivals: Sweep[Annotated[str, choice("closed", "constant", "poisson")]] = key(
         "closed",
         "'closed': a sender begins the next file when the receiver has acknowledged the last; 'constant' and 'poisson': files "
@@ -200,3 +203,8 @@ class VariantSection(Section):
     )
     chunk: Annotated[int | None, CHUNK] = key(None, "Instead of the workload's chunk.")
     sink: Annotated[str | None, SINK] = key(None, "Instead of the workload's sink.")
+    header: Annotated[str | None, choice("writev", "more", "cork", "plain")] = key(
+        None,
+        "How the header of header_bytes goes before a file. 'writev': in one call with its first bytes; 'more': send with MSG_MORE; "
+        "'cork': between two settings of TCP_CORK; 'plain': send, without a hint that more follows. Left out: the mechanism's usual way.",
+    )

@@ -26,6 +26,7 @@ from zcload.lane.loads.load import Means, SenderLoad, Share
 from zcload.lane.loads.paced import Paced
 from zcload.lane.loads.small_files import Transfers
 from zcload.lane.loads.stream import Stream
+from zcload.lane.small_files.header import way_of
 from zcload.lane.small_files.transfer_plan import TransferPlan
 from zcload.lane.worker import send_message
 from zcload.linux.memory import PAGE
@@ -68,7 +69,8 @@ def send_file(
     own = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY)  # an open file of its own: read-ahead is kept per open file, not per file
     mechanism = make_mechanism(cls, sock, own, size, variant.chunk if cls.uses_chunk else size, variant.options)
     words, base = board.words, board.base(index)
-    load = load_of(point)(Means(mechanism, words, board.area(index), size, share, point, variant.chunk, index, transfer_plan))
+    means = Means(mechanism, words, board.area(index), size, share, point, variant.chunk, index, transfer_plan, way_of(variant))
+    load = load_of(point)(means)
     if len(mechanism.counts) + len(load.counts) > MAX_COUNTS:
         raise AssertionError(f"{cls.name} declares more kinds of calls than the board has words for")
     send_message(control, ready=True)
@@ -87,6 +89,8 @@ def send_file(
                 **own_usage(),
                 tcp_info=tcp_info(sock),
                 bytes=load.sent if cls.moves_payload else 0,
+                # Only where *sock* is what they went over: TCP_INFO counts by connection.
+                transfers=load.transfers if cls.moves_payload and transfer_plan and transfer_plan.connector is None else None,
                 completions=mechanism.completions(),
                 buffer_page_offset=None if mechanism.buffer_address is None else mechanism.buffer_address % PAGE,
             )

@@ -12,6 +12,7 @@ _FIELDS = {  # of struct tcp_info (linux/tcp.h, which only ever grows at its end
     "rtt_us": ("=I", 68),
     "snd_cwnd": ("=I", 80),
     "total_retrans": ("=I", 100),
+    "segs_out": ("=I", 136),
     "data_segs_out": ("=I", 156),
     "busy_time_us": ("=Q", 168),
     "rwnd_limited_us": ("=Q", 176),

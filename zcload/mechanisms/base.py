@@ -79,6 +79,9 @@ class Mechanism:
     locks_memory: ClassVar[bool] = False  # True: what it sets up counts as locked memory (RLIMIT_MEMLOCK)
     reconnects: ClassVar[bool] = True  # False: it cannot switch to another connection
 
+    # How a header can go before a small file, the usual way first: "writev" calls `send_with_header`; the others are the load's.
+    headers: ClassVar[tuple[str, ...]] = ("more", "cork", "plain")
+
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
         """Take *sock* (connected, blocking), *fd* (the file, opened for this sender alone), its *size* and the *chunk*, in bytes."""
         self.sock = sock
@@ -101,6 +104,19 @@ class Mechanism:
         Return the bytes accepted, 1..count. Raise OSError as the system calls do, FileEndedEarly when the file is shorter.
         """
         raise NotImplementedError
+
+    def send_with_header(self, header: bytes, offset: int, count: int) -> int:
+        """Optional, for "writev" in `headers`. Do what `send` does, with *header* before the first byte in one call."""
+        raise NotImplementedError
+
+    def gather(self, kind: int, header: bytes, body: memoryview) -> int:
+        """Send *header* and *body* with one sendmsg, counted as a call of *kind*; return the bytes of *body* accepted, at least 1."""
+        self.counts[kind] += 1
+        sent = self.sock.sendmsg((header, body)) - len(header)
+        while sent < 1:  # a full socket or a signal
+            self.counts[kind] += 1
+            sent += self.sock.send(header[sent:] if sent else body)
+        return sent
 
     @classmethod
     def probe(cls) -> Unavailable | None:

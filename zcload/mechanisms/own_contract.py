@@ -18,7 +18,7 @@ from zcload.model.study import SERVER
 from zcload.model.units import ValueRefused, shown
 
 _NAME = r"[a-z][a-z0-9_]{0,47}"
-_VARIANT_KEYS = ("name", "mechanism", "chunk", "sink", "kind")  # keys that every variant has
+_VARIANT_KEYS = ("name", "mechanism", "chunk", "sink", "kind", "header")  # keys that every variant has
 
 
 def check_class(cls: object, taken: Container[str]) -> type[Mechanism]:

@@ -19,6 +19,7 @@ class ReadSend(Mechanism):
     copies = Copies(2, 2)
     calls = ("preadv", "send")
     options = BUFFER_OFFSET
+    headers = ("writev", "more", "cork", "plain")
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int, *, buffer_offset: int = 0) -> None:
         super().__init__(sock, fd, size, chunk)
@@ -33,3 +34,10 @@ class ReadSend(Mechanism):
         self.counts[1] += 1
         # A short send (a signal, a full socket) is returned to the loop, which calls again for the rest.
         return self.sock.send(view if got == count else view[:got])
+
+    def send_with_header(self, header: bytes, offset: int, count: int) -> int:
+        got = os.preadv(self.fd, (self._view[:count],), offset)
+        self.counts[0] += 1
+        if not got:
+            raise self.ended_early(offset)
+        return self.gather(1, header, self._view[:got])

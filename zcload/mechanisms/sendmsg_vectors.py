@@ -21,6 +21,7 @@ class SendmsgVectors(KeptMapping):
     summary = "sendmsg of 64 KiB parts of a kept mapping: one copy, one call a chunk"
     copies = Copies(1, 1)
     calls = ("sendmsg",)
+    headers = ("writev", "more", "cork", "plain")
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
         super().__init__(sock, fd, size, chunk)
@@ -33,6 +34,13 @@ class SendmsgVectors(KeptMapping):
         self.counts[0] += 1
         try:
             return self.sock.sendmsg(self._parts)
+        except OSError as error:
+            raise self._explained(error) from None
+
+    def send_with_header(self, header: bytes, offset: int, count: int) -> int:
+        self._release()
+        try:
+            return self.gather(0, header, self._cut(offset, count))
         except OSError as error:
             raise self._explained(error) from None
 

@@ -30,6 +30,7 @@ class TlsSend(Mechanism):
     calls = ("preadv", "write")
     options = BUFFER_OFFSET
     encrypts, unencrypted = True, "read_send"
+    headers = ("plain", "cork")  # SSLSocket.send takes no flags: a header is a record of its own
     reconnects = False  # a new connection would need a handshake between both ends
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int, *, buffer_offset: int = 0) -> None:

@@ -50,6 +50,7 @@ TOTAL_CPU_S_PER_TRANSFER: Final = "total_cpu_s_per_transfer"
 SYSTEM_CPU_S_PER_TRANSFER: Final = "system_cpu_s_per_transfer"
 SENDER_SYSCALLS_PER_TRANSFER: Final = "sender_syscalls_per_transfer"
 RECEIVER_SYSCALLS_PER_TRANSFER: Final = "receiver_syscalls_per_transfer"
+SENDER_SEGMENTS_PER_TRANSFER: Final = "sender_segments_per_transfer"
 
 TICK_MINIMUM = 20  # fewer ticks than this are no figure: one more or less would change it by over 5 %
 
@@ -73,6 +74,7 @@ class Metric:
 
 # Why a metric may be missing.
 NO_TRANSFERS = "a stream has no transfers to count"
+NO_SEGMENTS = "a stream, or fresh connections, or a server: TCP_INFO is read of zcload's own connections that stay"
 NO_MACHINE_TRANSFERS = "a stream, or no machine ledger"
 NO_MACHINE = "no machine ledger: lanes ran together, or no payload was moved"
 NO_READS = "the kernel does not count what a process has the disk read"
@@ -173,6 +175,9 @@ METRICS: dict[str, Metric] = {
                "system calls counted in the senders' loop / transfers", missing=NO_TRANSFERS, uncounted=NO_SERVER_CALLS),
         Metric(RECEIVER_SYSCALLS_PER_TRANSFER, "receiver system calls", "1", "none", "sums", "receiver_syscalls", "transfers",
                "system calls counted in the receivers' loop / transfers", missing=NO_TRANSFERS, uncounted=NO_TLS_CALLS),
+        Metric(SENDER_SEGMENTS_PER_TRANSFER, "sender segments", "1", "none", "sums", "segments", "reported_transfers",
+               "TCP segments with data that the senders sent (TCP_INFO, data_segs_out) / transfers, of all of a generation",
+               missing=NO_SEGMENTS),
     )
 }  # fmt: skip
 

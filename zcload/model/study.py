@@ -61,6 +61,7 @@ class Variant:
     aa: bool = False
     server: Server | None = None
     over: str | None = None
+    header: str | None = None  # how a header goes before a small file: one of the mechanism's ways; None: its first
 
     def at(self, point: Point) -> Contender:
         """Return the variant at *point*: the one place where what it leaves open becomes the point's."""
@@ -75,6 +76,7 @@ class Variant:
             aa=self.aa,
             server=self.server,
             over=self.over,
+            header=self.header,
         )
 
 
@@ -94,6 +96,7 @@ class Contender:
     aa: bool
     server: Server | None
     over: str | None
+    header: str | None = None
 
 
 PlacementKey = Literal["auto", "spread", "same", "free"]  # as in a config; a study that runs has no "auto" left
@@ -126,6 +129,7 @@ class Point:
     transfer: Literal["stream", "per-file"] = "stream"
     transfer_size: Sizes | None = None  # None: streams have no size
     connection: Literal["persistent", "fresh"] = "persistent"
+    header_bytes: int = 0  # of what goes before each small file; 0: nothing
     arrivals: Literal["closed", "constant", "poisson"] = "closed"
     transfers_per_s: float | None = None  # of the whole lane; None: as many as a closed loop makes
     network: Literal["loopback", "veth"] = "loopback"

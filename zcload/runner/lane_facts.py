@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from zcload.lane.call_kinds import receiver_calls, sender_calls
+from zcload.lane.small_files.header import way_of
 from zcload.mechanisms import mechanism_of
 from zcload.model.study import Contender, Point
 from zcload.server.http.receiver import receiver_calls as served_calls
@@ -32,6 +33,7 @@ def lane_facts(variant: Contender, point: Point) -> dict[str, Any]:
         "moves_payload": mechanism.moves_payload,
         "overhead": mechanism.overhead,
         "unencrypted": mechanism.unencrypted,
+        "header": way_of(variant) if point.header_bytes and variant.server is None else None,
         "calls": {
             "sender": list(sender_calls(variant, point)),
             "receiver": list(served_calls(sink.name, point, tls) if variant.server is not None else receiver_calls(variant, point)),

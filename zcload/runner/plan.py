@@ -49,7 +49,7 @@ def _idle_keys(point: Point) -> tuple[str, ...]:
     """Return the keys that mean nothing at *point*."""
     keys: tuple[str, ...] = () if point.network == "veth" else ("mtu", "offloads")
     if point.transfer == "stream":
-        return (*keys, "transfer_size", "connection", "arrivals", "transfer_rate")
+        return (*keys, "transfer_size", "connection", "header_bytes", "arrivals", "transfer_rate")
     return (*keys, "rate") if point.arrivals != "closed" else (*keys, "rate", "transfer_rate")
 
 

@@ -229,7 +229,7 @@ def test_the_last_override_of_a_key_wins():
         ),
         (
             "variant.v.port=1",
-            "variant[v].port: cannot differ between variants: expected one of name, kind, mechanism, chunk, sink",
+            "variant[v].port: cannot differ between variants: expected one of name, kind, mechanism, chunk, sink, header",
         ),
         ("workload.chunk", "'workload.chunk' is not an override: expected key=value, as in workload.chunk=64KiB"),
         ("=1", "'=1' is not an override: expected key=value, as in workload.chunk=64KiB"),

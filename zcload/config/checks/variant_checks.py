@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from zcload.config.finding import Finding, Path, near_miss
-from zcload.config.registries import mechanism_options, moves_payload
+from zcload.config.registries import header_ways, mechanism_options, moves_payload
 from zcload.config.resolved import Resolved
 from zcload.config.root import KEYS
 from zcload.config.server_section import SERVER_KEYS
@@ -25,6 +25,7 @@ def find_variants(config: Resolved) -> Iterator[Finding]:
     yield from _duplicate_names(config)
     yield from _baseline(config)
     yield from _variant_keys(config)
+    yield from _headers(config)
 
 
 def _no_variants(config: Resolved) -> Iterator[Finding]:
@@ -71,6 +72,23 @@ def _variant_keys(config: Resolved) -> Iterator[Finding]:
                 yield from _option(variant.at(key), value, options[key])
             elif key not in KEYS[("variant",)]:
                 yield _unknown(variant.path, key, (*KEYS[("variant",)], *options))
+
+
+def _headers(config: Resolved) -> Iterator[Finding]:
+    """Find ways of sending a header where there is none, and those that a mechanism does not have."""
+    for variant in config.variants:
+        if variant in config.servers or "header" not in variant:
+            continue
+        mechanism, way = variant.text("mechanism"), variant.text("header")
+        ways = header_ways(mechanism) if mechanism else ()
+        without = config.workload.is_known("header_bytes") and not config.workload.changed("header_bytes")
+        if without or config.workload.never_holds("transfer", "per-file"):
+            yield Finding(
+                variant.at("header"), "there is no header to send", "set workload.transfer = 'per-file' and workload.header_bytes"
+            )
+        elif mechanism and way is not None and variant.is_known("header") and way not in ways:
+            what = f"{shown(mechanism)} cannot send a header with {shown(way)}: expected {' or '.join(map(repr, ways)) or 'no header'}"
+            yield Finding(variant.at("header"), what)
 
 
 def _unknown(path: Path, key: object, allowed: tuple[str, ...]) -> Finding:

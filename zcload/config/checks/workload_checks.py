@@ -11,7 +11,7 @@ from zcload.config.resolved import ConfigTable, Resolved
 from zcload.model.units import shown
 
 MOST_POINTS = 10_000  # at one second each a run of hours: more is a slip in a list
-_OF_SMALL_FILES = ("transfer_size", "connection", "arrivals", "transfer_rate")
+_OF_SMALL_FILES = ("transfer_size", "connection", "header_bytes", "arrivals", "transfer_rate")
 _OF_A_VETH_PAIR = ("mtu", "offloads")
 
 

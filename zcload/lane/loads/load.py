@@ -78,6 +78,7 @@ class Means:
     chunk: int  # of the lane, in bytes; the mechanism's own is the whole file where it has no use for one
     index: int  # of the sender in its lane, from 0
     transfer_plan: TransferPlan | None = None  # of transfers; None for streams
+    header: str | None = None  # how a header goes before each transfer, where there is one
 
 
 class SenderLoad(Load):

@@ -14,6 +14,8 @@ import time
 from zcload.lane.board import GATE, OPENED_NS, UNTIL_NS
 from zcload.lane.loads.load import Means, SenderLoad
 from zcload.lane.small_files.arrivals import LEAD_NS
+from zcload.lane.small_files.header import CALLS as HEADER_CALLS
+from zcload.lane.small_files.header import HeaderSender, header_of
 from zcload.linux.process import wake_on_time
 from zcload.model.study import Point
 
@@ -29,7 +31,7 @@ class Transfers(SenderLoad):
         super().__init__(means)
         assert means.transfer_plan is not None
         transfer_plan, mechanism = means.transfer_plan, means.mechanism
-        self.counts = [0] * len(CALLS)
+        self.counts = [0] * len(self.calls(means.point))
         self._transfer_plan, self._mechanism = transfer_plan, mechanism
         self._sock = mechanism.sock  # the persistent connection
         self._waits = transfer_plan.closed and mechanism.moves_payload  # what moves nothing is not answered
@@ -38,6 +40,12 @@ class Transfers(SenderLoad):
         self._at = transfer_plan.start(means.index)
         self._due, self._begun = transfer_plan.log.due(means.index), transfer_plan.log.begun(means.index)
         self._connector = transfer_plan.connector if mechanism.moves_payload else None
+        header = header_of(means.point.header_bytes) if means.header else b""  # what moves nothing has no way to send one
+        self._header_bytes = len(header)
+        self._gathered = header if means.header == "writev" else b""  # what goes in one call with the first bytes of a file
+        self._header: HeaderSender | None = None
+        if header and means.header and not self._gathered:
+            self._header = HeaderSender(header, means.header, self.counts, len(CALLS))
         self._schedule = None
         if not transfer_plan.closed:
             self._schedule = transfer_plan.schedule(means.index)
@@ -45,7 +53,7 @@ class Transfers(SenderLoad):
 
     @classmethod
     def calls(cls, point: Point) -> tuple[str, ...]:
-        return CALLS
+        return CALLS + HEADER_CALLS if point.header_bytes else CALLS
 
     def verify(self) -> dict[int, str]:
         for _ in range(self._transfer_plan.verified):
@@ -95,17 +103,27 @@ class Transfers(SenderLoad):
             sock = self._sock
         fd = os.open(self._path, os.O_RDONLY)
         send, step = mechanism.send, mechanism.chunk
+        header = self._header
+        if header is not None:
+            header.send(sock)
         mechanism.begin(fd, offset, left)
+        if self._gathered:
+            moved = mechanism.send_with_header(self._gathered, offset, step if left > step else left)
+            self.iterations += 1
+            offset += moved
+            left -= moved
         while left:
             moved = send(offset, step if left > step else left)
             self.iterations += 1
             offset += moved
             left -= moved
         mechanism.end()
+        if header is not None:
+            header.end(sock)
         os.close(fd)
         counts[OPEN] += 1
         counts[CLOSE] += 1
-        self.sent += self._sizes[at]
+        self.sent += self._header_bytes + self._sizes[at]
         self.transfers += 1
         self._at = at + 1 if at + 1 < len(self._sizes) else 0
         if self._waits:

@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from zcload.errors import StudyError
 from zcload.lane.board import BYTES, COUNTS, ITERATIONS, LAST_NS, MAX_COUNTS, STRANGERS, TRANSFERS, Board
 from zcload.lane.connections import MOST_SILENT
 from zcload.lane.receiver import emptying, publishing
 from zcload.lane.small_files.fresh_connections import GREETING, Arrived, FreshConnector
+from zcload.lane.small_files.header import header_of
 from zcload.lane.small_files.transfer_plan import TransferPlan
 from zcload.lane.worker import send_message
 from zcload.sinks import Sink, new_sink
@@ -32,7 +34,8 @@ class IncomingFile:
     def __init__(self, transfer_plan: TransferPlan, sock: socket.socket, sender: int, transfer: int) -> None:
         self._sizes = transfer_plan.catalogue.sizes
         self._at = (transfer_plan.start(sender) + transfer) % len(self._sizes)
-        self._left = self._sizes[self._at]
+        self._header = transfer_plan.point.header_bytes
+        self._left = self._header + self._sizes[self._at]
         self._done, self._slots = transfer_plan.log.done(sender), transfer_plan.log.capacity
         self.sock, self.sender, self.transfer = sock, sender, transfer
 
@@ -44,13 +47,13 @@ class IncomingFile:
             self.transfer += 1
             whole += 1
             self._at = self._at + 1 if self._at + 1 < len(self._sizes) else 0
-            left += self._sizes[self._at]
+            left += self._header + self._sizes[self._at]
         self._left = left
         return whole
 
 
 class DigestedFile(IncomingFile):
-    """The same in verification: the digest of every file goes into *digests*, by sender and number."""
+    """The same in verification: the digest of every file goes into *digests*, by sender and number, and every header is compared."""
 
     def __init__(
         self, transfer_plan: TransferPlan, sock: socket.socket, sender: int, transfer: int, reader: Sink, digests: Digests
@@ -58,13 +61,18 @@ class DigestedFile(IncomingFile):
         super().__init__(transfer_plan, sock, sender, transfer)
         self._reader, self._digests = reader, digests[sender]
         self._hash = hashlib.sha256()
+        self._expected = header_of(self._header)
 
     def take(self, got: int, now_ns: int) -> int:
         payload, whole = self._reader.payload[:got], 0
         while payload:
-            part = payload[: self._left]
+            head = self._left - self._sizes[self._at]  # what is to come of the header
+            part = payload[: head if head > 0 else self._left]
             payload = payload[len(part) :]
-            self._hash.update(part)
+            if head <= 0:
+                self._hash.update(part)
+            elif part != self._expected[-head:][: len(part)]:
+                raise StudyError(f"the header of file {self.transfer} of sender {self.sender} did not arrive as it was sent")
             number = self.transfer
             if super().take(len(part), now_ns):
                 self._digests[number] = self._hash.digest()

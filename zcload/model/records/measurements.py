@@ -199,6 +199,7 @@ class SenderReport(WorkerReport):
 
     completions: dict[str, Count]
     bytes: NotRequired[Count]
+    transfers: NotRequired[Count | None]  # small files that went over the connection of *tcp_info*; null: none did
     buffer_page_offset: NotRequired[Count | None]  # where in a page its buffer or kept mapping begins; null: it has none
 
 

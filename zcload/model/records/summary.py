@@ -233,6 +233,7 @@ class VariantRecord(Stored):
     aa: bool
     moves_payload: bool
     best_chunk: bool
+    header: NotRequired[str]  # how it sends the header before a small file
     unencrypted: NotRequired[str]  # of one that encrypts: the mechanism that does the same without encryption
     windows: Count
     status: Status

@@ -88,6 +88,7 @@ class LaneFacts(Stored):
     moves_payload: bool
     over: NotRequired[str | None]  # of a server: the variant whose work it does
     overhead: NotRequired[str | None]  # the mechanism that shows what zcload's own code costs in it
+    header: NotRequired[str | None]  # how it sends a header before a small file, where there is one
     unencrypted: NotRequired[str | None]  # of one that encrypts: the mechanism that does the same without encryption
     calls: NotRequired[CallNames]
     copies: NotRequired[DocumentedSides]
@@ -111,6 +112,7 @@ class PointFacts(Stored):
     transfer_bytes: NotRequired[Amount | None]  # on average
     transfer_sizes: NotRequired[Count | None]  # how many
     connection: NotRequired[str | None]
+    header_bytes: NotRequired[Count | None]  # before each small file; null: none
     arrivals: NotRequired[str | None]
     transfers_per_s: NotRequired[Amount | None]
     network: Literal["loopback", "veth"]

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zcload.model.metrics import CPU_S_PER_TRANSFER, SYSCALLS_PER_TRANSFER, SYSTEM_CPU_S_PER_GB, TRANSFERS_PER_S
+from zcload.model.metrics import (
+    CPU_S_PER_TRANSFER,
+    SENDER_SEGMENTS_PER_TRANSFER,
+    SYSCALLS_PER_TRANSFER,
+    SYSTEM_CPU_S_PER_GB,
+    TRANSFERS_PER_S,
+)
 from zcload.model.units import format_frequency, human_bytes
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import NONE, percent, significant, with_error
@@ -27,12 +33,15 @@ def per_transfer(point: Point) -> Table | None:
         return None
     said, verdicts = labels(point), {c["variant"]: c["verdict"] for c in point["comparisons"] if c["headline"]}
     keys = [(TRANSFERS_PER_S, 1.0), *((key, _US) for key in CPU_S_PER_TRANSFER.values())]
+    counted = bool(point["point"].get("header_bytes"))  # packets tell ways to send a header apart
     rows = []
     for v in point["variants"]:
         if not v["windows"]:
             continue
         figures = [with_error(v["metrics"][key], scale) if key in v["metrics"] else NONE for key, scale in keys]
         calls = [with_error(v["metrics"][key]) for key in SYSCALLS_PER_TRANSFER.values()]
+        if counted:
+            calls.append(_plain(v["metrics"][SENDER_SEGMENTS_PER_TRANSFER]["estimate"]))
         rows.append([in_a_cell(v["name"], said), *figures, *calls, verdicts.get(v["name"]) or NONE])
     headers = [
         "variant",
@@ -43,9 +52,14 @@ def per_transfer(point: Point) -> Table | None:
         "machine us",
         "sender calls",
         "receiver calls",
+        *(["packets"] if counted else []),
         "verdict",
     ]
     return Table("CPU microseconds and system calls per transfer (± half-width of the 95 % interval)", headers, rows)
+
+
+def _plain(value: float | None) -> str:
+    return NONE if value is None else significant(value)
 
 
 def latencies(point: Point) -> Table | None:
@@ -131,6 +145,9 @@ def facts(point: Point) -> Sequence[str]:
     }[p["arrivals"]]
     sizes = f"{p['transfer_size']} ({human_bytes(p['transfer_bytes'])} on average)" if p["transfer_sizes"] > 1 else p["transfer_size"]
     lines = [f"small files of {sizes} over {p['connection']} connections, {when}; TCP_NODELAY"]
+    if p.get("header_bytes"):
+        ways = ", ".join(f"{v['name']}: {v['header']}" for v in point["variants"] if v.get("header"))
+        lines.append(f"a header of {p['header_bytes']} bytes goes before each file ({ways}); packets are segments with data per transfer")
     if point.get("loop_s_per_transfer"):
         lines.append(f"opening, closing and the loop cost {significant(point['loop_s_per_transfer'] * _US)} us a transfer by themselves")
     return lines
