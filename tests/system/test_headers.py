@@ -45,7 +45,7 @@ CALLS = {
 
 @pytest.mark.parametrize(("name", "way"), CALLS)
 def test_calls_and_packets_are_those_of_the_way(name, way, lane_of):
-    """Each way makes its calls once a file, and only "plain" sends a packet for the header and another for the file."""
+    """Each way makes its calls once a file, and only "plain" sends packets for the header alone."""
     available(MECHANISMS[name])
     lane = lane_of(name, header=way, **SMALL)
     record = measure(lane, 0.02, Machine())
@@ -57,7 +57,10 @@ def test_calls_and_packets_are_those_of_the_way(name, way, lane_of):
     (report,) = lane.report()
     assert report["transfers"] == lane.board.words[lane.board.base(0) + TRANSFERS]
     packets = report["tcp_info"]["data_segs_out"] - 1  # the greeting
-    assert packets == (2 if way == "plain" else 1) * report["transfers"]
+    if way == "plain":  # two, but the kernel may hold a header back while the last packet is on its way (tcp_autocorking, ip-sysctl.rst)
+        assert report["transfers"] < packets <= 2 * report["transfers"]
+    else:
+        assert packets == report["transfers"]
     assert report["tcp_info"]["segs_out"] >= packets
 
 
