@@ -31,6 +31,13 @@ def main() -> None:
         from zcload.cli.command_line import run_command_line
 
         code = streams.finish(run_command_line())
+    except OSError as error:
+        import errno
+
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        os.write(2, b"zcload: error: cannot start: too many open files (see `ulimit -n` and fs.file-max)\n")
+        os._exit(1)
     except (MemoryError, ImportError) as error:
         # So little address space that not even the modules fit, or not the report of that: os._exit needs none.
         if isinstance(error, ImportError) and "failed to map segment" not in str(error):

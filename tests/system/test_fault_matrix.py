@@ -6,8 +6,10 @@ import os
 import signal
 
 import pytest
+from support import refusals
 from support.fault_runs import problems_of
 from support.faults import Fault, groups, sample
+from support.refusals import CALLS, Refusal, all_problems, all_refusals
 
 SIDE_BY_SIDE = 3 * (os.cpu_count() or 1)  # the runs sleep most of the time
 # One fault of each kind of process that a run cannot do without, and of each that it can.
@@ -41,6 +43,23 @@ def test_a_sample_of_all_faults(tmp_path):
 def test_every_fault(name, tmp_path):
     """Every kind of study, process, phase and signal, SIGSTOP for ten seconds among them, keeps the same promises."""
     assert problems_of(groups()[name], tmp_path, SIDE_BY_SIDE) == []
+
+
+@pytest.mark.slow
+@pytest.mark.serial
+@pytest.mark.timeout(400)
+def test_a_sample_of_refusals(tmp_path):
+    """Calls of a run that the system answers with an error end it in one line that tells the cause, or change nothing."""
+    assert all_problems([Refusal("os.pipe2", 1, "EMFILE"), *refusals.sample(20)], tmp_path, SIDE_BY_SIDE) == []
+
+
+@pytest.mark.nightly
+@pytest.mark.serial
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("name", CALLS)
+def test_every_refusal(name, tmp_path):
+    """The same for each kind of call, error and number of the call."""
+    assert all_problems([each for each in all_refusals() if each.name == name], tmp_path, SIDE_BY_SIDE) == []
 
 
 def test_the_matrix_is_large():

@@ -128,6 +128,7 @@ def test_a_second_signal_exits_at_once(tmp_path):
         process.communicate()
 
 
+FEW = (0, 1, 2, 5, 20, 100)  # of the imports in which a signal comes; nightly all of the first hundred
 # A signal in the import of the module with this number, counted from where the command's own code begins.
 EARLY = """
 import _signal, os, sys
@@ -151,7 +152,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 5, 20, 100])
+@pytest.mark.parametrize("number", [*FEW, *(pytest.param(number, marks=pytest.mark.nightly) for number in range(100) if number not in FEW)])
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_among_the_first_imports_ends_quietly(number, signum, tmp_path):
     """From the first import on a signal ends the command with the shells' code, and nothing is printed."""

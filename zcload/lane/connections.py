@@ -170,11 +170,11 @@ def _meet(listener: socket.socket, portion: dict[socket.socket, bytes], secret: 
 def _accept(listener: socket.socket, greetings: dict[socket.socket, bytes], selector: selectors.BaseSelector) -> int:
     """Accept the connections that wait; their greetings show which are ours. Return how many had to leave that said nothing for longest."""
     refused = 0
-    while True:
+    for _ in range(MOST_SILENT):  # then the others are looked at again: connections may come faster than they are accepted
         try:
             accepted, _ = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
-            return refused
+            break
         if len(greetings) >= MOST_SILENT:
             oldest = next(iter(greetings))
             del greetings[oldest]
@@ -184,6 +184,7 @@ def _accept(listener: socket.socket, greetings: dict[socket.socket, bytes], sele
         accepted.setblocking(False)
         greetings[accepted] = b""
         selector.register(accepted, selectors.EVENT_READ)
+    return refused
 
 
 def _listen_to(sock: socket.socket, greetings: dict[socket.socket, bytes], secret: bytes) -> int | None:

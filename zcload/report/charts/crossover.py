@@ -38,7 +38,7 @@ MARKED = "The upright band is the interval of the crossing, the line in it the e
 def chart(view: View) -> Iterator[Chart]:
     """Yield the chart of a search; nothing for another study."""
     found = view.summary.get("crossing")
-    if not found:
+    if not found or found["contender"] not in view.looks:  # no search, or one that was ended before it measured anything
         return
     marks = _marks(view, found)
     if marks:

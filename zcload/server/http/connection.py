@@ -107,7 +107,7 @@ class Connection:
 
     def _take(self, data: bytes) -> bytes:
         """Give *data* to the part of the answer it belongs to; return the payload in it."""
-        if self._kind is None:
+        while self._kind is None:  # a server may say any number of interim answers first
             found = self._reader.feed(data)
             if found is None:
                 return b""
@@ -115,7 +115,9 @@ class Connection:
             if head.interim:
                 if head.status == 101:
                     raise AnswerError("status 101: it wants to change the protocol")
-                return self._take(data) if data else b""
+                if not data:
+                    return b""
+                continue
             self._waited = True
             self._kind = self.target.check(head, *self.span)
             self._open_after = head.stays_open and self._kind != "close"

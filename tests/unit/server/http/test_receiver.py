@@ -165,6 +165,12 @@ def interim(exchange):
     return good(exchange)
 
 
+def many_interim(exchange):
+    """Say thousands of interim answers, and a long one first, after which many are read at once."""
+    exchange.send(b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 60_000 + b"\r\n\r\n" + 5_000 * b"HTTP/1.1 100 Continue\r\n\r\n")
+    return good(exchange)
+
+
 def in_drips(exchange):
     """Send the head in pieces of a few bytes, the last together with the body."""
     raw = exchange.head()
@@ -385,6 +391,7 @@ def ignoring_ranges(exchange):
         (until_close, {"ranges": True, "keep_alive": False, "version": "HTTP/1.0", "framing": "close"}),
         (ignoring_ranges, {"ranges": False, "keep_alive": True}),
         (interim, {"ranges": True}),
+        (many_interim, {"ranges": True}),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
