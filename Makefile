@@ -8,11 +8,11 @@ export PYTHON
 unexport PIP_USER PIP_TARGET PIP_PREFIX PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-bare test test-all test-nightly check lint format man lock clean environment
+.PHONY: help bench bench-bare bench-peers test test-all test-nightly check lint format man lock clean environment
 
 help: ## Show this list
 	@echo 'make TARGET, where TARGET is'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 	@echo 'Variables: CONFIG=FILE (bench), ARGS="..." (passed on to zcload run or pytest), PYTHON=INTERPRETER (3.11 or newer)'
 
 bench: environment ## Run the study in configs/heavy.toml and print its report
@@ -20,6 +20,9 @@ bench: environment ## Run the study in configs/heavy.toml and print its report
 
 bench-bare: environment ## Compare zcload's windows with a sender and receiver in C (ARGS="--rounds 20 --sink discard")
 	@exec .venv/bin/python benchmarks/bare/side_by_side.py $(ARGS)
+
+bench-peers: environment ## Compare zcload's windows with iperf3 (ARGS="--write docs/performance.md")
+	@exec .venv/bin/python benchmarks/peers/side_by_side.py $(ARGS)
 
 test: environment ## Run the tests that need no long load; ARGS=--rewrite-golden: write golden files anew
 	@exec .venv/bin/python .ci/test.py $(ARGS)

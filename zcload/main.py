@@ -18,13 +18,12 @@ def main() -> None:
         from zcload.cli import streams
 
         streams.install()  # first of all that opens files: none may get the number of a standard stream that is closed
-        if sys.argv[1:] in ([], ["-h"], ["--help"]):
-            from zcload.cli.stored_help import stored_help
+        from zcload.cli.stored_help import stored_answer
 
-            text = stored_help()
-            if text is not None:
-                print(text, end="")
-                sys.exit(streams.finish(0))
+        answer = stored_answer(sys.argv[1:])
+        if answer is not None:
+            print(answer, end="")
+            sys.exit(streams.finish(0))
         from zcload.linux import interrupt
 
         interrupt.install()

@@ -1,9 +1,19 @@
 """The text of `zcload --help`, stored so that printing it imports nothing else. A test compares it with what typer says."""
 
 import os
+from collections.abc import Sequence
+
+from zcload import __version__
 
 COLUMNS = 80  # of the terminal, from which on the text is the same: typer breaks its lines no later
 FILE = os.path.join(os.path.dirname(__file__), "help.txt")
+
+
+def stored_answer(arguments: Sequence[str]) -> str | None:
+    """Return what zcload prints for *arguments* that ask for its help or version alone; None for all others."""
+    if arguments == ["--version"]:
+        return f"zcload {__version__}\n"
+    return stored_help() if arguments in ([], ["-h"], ["--help"]) else None
 
 
 def stored_help() -> str | None:

@@ -49,3 +49,5 @@ def test_the_stored_help_is_what_typer_says(golden, monkeypatch):
         assert stored_help.stored_help() == Path(stored_help.FILE).read_text(encoding="utf-8")
     monkeypatch.setenv("COLUMNS", "60")
     assert stored_help.stored_help() is None  # typer breaks the lines
+    assert stored_help.stored_answer(["--version"]) == CliRunner().invoke(app, ["--version"]).stdout
+    assert stored_help.stored_answer(["run", "--help"]) is None
