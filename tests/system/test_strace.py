@@ -201,9 +201,9 @@ def test_the_boards_bytes_are_what_the_calls_moved(case, traced):
 
 # What moves the payload of a mechanism that counts no calls, what brings it into user space, and what its event loop waits with.
 UNCOUNTED = {
-    ("asyncio_sendfile", "asyncio"): ("sendfile", None, "epoll_wait"),
-    ("asyncio_write", "asyncio"): ("send", "pread", "epoll_wait"),
-    ("asyncio_write", "uvloop"): ("write", "pread", "epoll_wait"),
+    ("asyncio_sendfile", "asyncio"): ({"sendfile"}, None, "epoll_wait"),
+    ("asyncio_write", "asyncio"): ({"send", "sendmsg"}, "pread", "epoll_wait"),
+    ("asyncio_write", "uvloop"): ({"write", "writev"}, "pread", "epoll_wait"),
 }
 
 
@@ -217,15 +217,21 @@ def test_what_cannot_be_counted_is_not(name, loop, traced):
     """A mechanism in an event loop reports no calls; the calls that move its payload are known, and the bytes are what they moved."""
     run = traced(name=name, options={"loop": loop})
     moves, reads, waits = UNCOUNTED[name, loop]
+    waited = moved = 0
     for sender in range(2):
         for window, traced_calls in enumerate(run.windows(sender)):
-            calls = [call for call in traced_calls if not (call.name == "write" and "eventfd" in call.arguments.split(", ")[0])]
+            # An event loop wakes itself over descriptors of its own; what several writes left behind goes in one sendmsg or writev.
+            calls = [call for call in traced_calls if call.name not in ("read", "write") or "socket:" in call.arguments.split(", ")[0]]
             made = Counter(call.name for call in calls)
-            assert made[waits] > 0
-            assert not {"sendfile", "send", "write", "sendmsg", "splice", "read", "pread", "preadv"} & set(made) - {moves, reads}
+            waited += made[waits]
+            assert not {"sendfile", "send", "write", "sendmsg", "splice", "read", "pread", "preadv"} & set(made) - {*moves, reads}
             before, after = run.told["records"][window]["senders"][sender]
             assert len(after) == 3
-            assert after[1] - before[1] == sum(max(call.result, 0) for call in calls if call.name == moves)
+            in_window = sum(max(call.result, 0) for call in calls if call.name in moves)
+            assert after[1] - before[1] == in_window
+            moved += in_window
+    assert waited > 0
+    assert moved > 0
 
 
 @pytest.mark.parametrize("name", ["sendfile", "splice"])
