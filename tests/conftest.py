@@ -9,7 +9,7 @@ import random
 import signal
 import socket
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 import pytest
@@ -184,7 +184,8 @@ def lane_of(source_file):
         file = file or source_file(1 << 20)
         point = Point(file_size=file.size, **{"chunk": 65536, "placement": "free", **point})
         everywhere = frozenset(os.sched_getaffinity(0))
-        free = Placement((everywhere,) * point.senders, (everywhere,) * point.receiver_count, everywhere)
+        free = Placement(*((everywhere,) * count for count in (point.senders, point.receiver_count)), everywhere)
+        free = replace(free, relays=(everywhere,) * point.relays)
         variant = Variant(name or mechanism, mechanism, own_chunk, options=options or {}, header=header)
         lane = set_up(variant.at(point), point, fd=file.fd, size=file.size, placement=placement or free, congestion=None, verify=verify)
         lanes.append(lane)

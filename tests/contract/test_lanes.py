@@ -1,4 +1,4 @@
-"""The contract of a lane: what zcload/lane/contract.py promises holds for mechanisms' and for servers' lanes alike, with real processes."""
+"""The contract of a lane: what zcload/lane/contract.py promises holds for lanes of mechanisms, servers and relays, with real processes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,12 @@ from zcload.runner.window import LaneFailed, measure
 pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("leaks")]
 
 SIZE = 300_000
-KINDS = ("mechanism", "server")
-ROLES = [("mechanism", "senders"), ("mechanism", "receivers"), ("server", "receivers")]
+FILE_KINDS = ("mechanism", "server")  # what sends small files
+KINDS = (*FILE_KINDS, "relay")
+ROLES = [
+    *(("mechanism", "senders"), ("mechanism", "receivers"), ("server", "receivers")),
+    *(("relay", "senders"), ("relay", "relays"), ("relay", "receivers")),
+]
 MEMBERS = sorted({name for name in {*vars(Lane), *Lane.__annotations__} if not name.startswith("_")})
 
 
@@ -39,7 +43,8 @@ def bring_up(lane_of, source_file):
                 lane = serve(start=start, **point)
             else:
                 file = source_file(SIZE)
-                lane = lane_of(file=file, verify=not start, start=start, name="m", **point)
+                relay = {"mechanism": "relay_splice", "origin": "read_send"} if kind == "relay" else {}
+                lane = lane_of(file=file, verify=not start, start=start, name="m", **relay, **point)
             make.data = (bytes(range(251)) * (SIZE // 251 + 1))[:SIZE] if kind == "server" else file.data
             if start:
                 wait_for_rest(lane)
@@ -137,10 +142,12 @@ def test_a_reading_has_a_row_for_each_process_observed(kind, bring_up):
     assert len(reading.receivers) == len(lane.observed_receivers) == len(lane.workers.receivers) == 2
     assert all(len(tally) == 2 + len(lane.receiver_calls) for tally in reading.receivers)
     assert all(min(tally[:3]) > 0 for tally in reading.receivers)
+    assert len(reading.relays) == len(lane.observed_relays) == len(lane.workers.relays) == (3 if kind == "relay" else 0)
+    assert sum(tally[0] for tally in reading.relays) in (0, lane.received())
     assert reading.last_byte_ns <= time.monotonic_ns()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FILE_KINDS)
 @pytest.mark.parametrize("arrivals", ["closed", "poisson"])
 def test_small_files_are_counted_on_both_ends(kind, arrivals, bring_up):
     """Where small files are sent, as many arrive as were sent, each with a latency of its own."""
@@ -257,7 +264,7 @@ def test_orders_that_move_nothing_are_counted_where_no_receiver_wakes(kind, brin
     wait_for_rest(lane)
     assert lane.received() == received
     assert lane.gate.number == number + forgot + 1
-    assert lane.gate.silent - silent == (lane.gate.number - number if kind == "mechanism" else 0)
+    assert lane.gate.silent - silent == (0 if kind == "server" else lane.gate.number - number)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -281,7 +288,8 @@ def test_the_sampler_takes_either_lane(kind, bring_up):
     second = sampler.sample()["lanes"][lane.name]
     assert second["bytes"] == lane.received() > first["bytes"]
     assert second["orders"] == first["orders"] + 1
-    assert all(second[role]["cpu_ns"] > first[role]["cpu_ns"] for role in ("senders", "receivers"))
+    roles = ("senders", "receivers", *(("relays",) if kind == "relay" else ()))
+    assert all(second[role]["cpu_ns"] > first[role]["cpu_ns"] for role in roles)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -24,7 +24,7 @@ import zcload
 from zcload import config
 from zcload.cli.app import app
 from zcload.host.environment import describe
-from zcload.mechanisms import MECHANISMS
+from zcload.mechanisms import MECHANISMS, RELAYS
 from zcload.model.cautions import CAUTIONS, WORST_FIRST
 from zcload.model.checks import CHECKS
 from zcload.model.metrics import METRICS
@@ -237,7 +237,7 @@ def summary_keys(schema: dict) -> set[str]:
 
 COMMANDS = {f"zcload {command.name or command.callback.__name__}" for command in app.registered_commands}
 DESCRIBED = {
-    "mechanisms": set(MECHANISMS),
+    "mechanisms": {*MECHANISMS, *RELAYS},
     "sinks": set(SINKS),
     "metrics": set(METRICS),
     "cautions": {code.partition(":")[0] for code in CAUTIONS},

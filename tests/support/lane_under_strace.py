@@ -14,6 +14,7 @@ from zcload.lane.placement import Placement
 from zcload.lane.sender import shares
 from zcload.lane.set_up import set_up
 from zcload.linux import descriptors
+from zcload.mechanisms import RELAYS
 from zcload.model.study import Point, Variant
 from zcload.runner.window import measure
 
@@ -38,11 +39,17 @@ def mark(name):
 
 senders = asked["senders"]
 point = Point(
-    file_size=asked["size"], chunk=asked["chunk"], senders=senders, sink=asked["sink"], placement="free", rate_bps=asked["rate_bps"]
+    file_size=asked["size"],
+    chunk=asked["chunk"],
+    senders=senders,
+    sink=asked["sink"],
+    placement="free",
+    rate_bps=asked["rate_bps"],
+    origin="sendfile" if asked["mechanism"] in RELAYS else None,
 )
 source = open_source(point, lambda what, fraction: None)
 everywhere = frozenset(os.sched_getaffinity(0))
-placement = Placement((everywhere,) * senders, (everywhere,), everywhere)
+placement = Placement((everywhere,) * senders, (everywhere,), everywhere, relays=(everywhere,) * point.relays)
 variant = Variant("v", asked["mechanism"], options=asked["options"])
 lane = set_up(variant.at(point), point, fd=source.fd, size=source.size, placement=placement, congestion=None, verify=asked["verify"])
 if asked["verify"]:
@@ -61,10 +68,12 @@ told = {
     "coordinator": os.getpid(),
     "senders": [worker.pid for worker in lane.workers.senders],
     "receivers": [worker.pid for worker in lane.workers.receivers],
+    "relays": [worker.pid for worker in lane.workers.relays],
     "observed": [process.clock for process in (*lane.observed_senders, *lane.observed_receivers)],
     "gates": list(lane.gate.fds),  # tear_down forgets them
     "sender_calls": lane.sender_calls,
     "receiver_calls": lane.receiver_calls,
+    "relay_calls": lane.relay_calls,
     "records": records,
 }
 lane.report()

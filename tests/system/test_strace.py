@@ -17,7 +17,7 @@ import pytest
 from support.paths import SUPPORT
 
 import zcload
-from zcload.mechanisms import MECHANISMS
+from zcload.mechanisms import MECHANISMS, RELAYS, mechanism_called
 from zcload.sinks import SINKS
 
 SCRIPT = SUPPORT / "lane_under_strace.py"
@@ -124,13 +124,13 @@ def traced(tmp_path_factory):
     def run(case=None, *, name=None, options=None, senders=2, sink="recv", raw=(), rate_bps=None):
         mechanism, options, pipe = CASES[case] if name is None else (name, options or {}, "")
         key = (mechanism, tuple(options.items()), pipe, senders, sink, raw, rate_bps)
-        why = MECHANISMS[mechanism].probe() or MECHANISMS[mechanism].probe_options(options)
+        why = mechanism_called(mechanism).probe() or mechanism_called(mechanism).probe_options(options)
         why = strace_refuses() or (f"{mechanism}: {why.reason} ({why.remedy})" if why else None)
         if why:
             pytest.skip(why)
         if key not in runs:
             folder = tmp_path_factory.mktemp("strace")
-            verify = MECHANISMS[mechanism].moves_payload
+            verify = mechanism_called(mechanism).moves_payload
             asked = {"mechanism": mechanism, "options": options, "pipe": pipe, "senders": senders, "sink": sink, "rate_bps": rate_bps}
             asked |= {"size": FILE_SIZE, "chunk": CHUNK, "verify": verify}
             command = ["strace", "-ff", "-y", "-s", "16", "-e", "signal=none", "-o", str(folder / "log")]
@@ -363,6 +363,46 @@ def test_discard_copies_nothing(traced):
     taken = [call for call in calls[ready + 1 :] if call.name == "recv"]
     assert taken
     assert all("MSG_TRUNC" in call.arguments for call in taken)
+
+
+# Relays.
+
+
+@pytest.mark.parametrize("name", RELAYS)
+def test_relays_make_only_their_calls(name, traced):
+    """From being ready to the end of its stream a relay makes the calls that it declares, no others, and the board counts them exactly."""
+    run = traced(name=name)
+    for relay, pid in enumerate(run.told["relays"]):
+        calls = run.calls[pid]
+        (ready,) = (i for i, call in enumerate(calls) if call.name == "send" and "ready" in call.arguments)
+        end = next(i for i, call in enumerate(calls) if call.name == RELAYS[name].calls[0] and call.result == 0)
+        made = Counter(call.name for call in calls[ready + 1 : end])
+        final = run.told["records"][-1]["relays"][relay][1]
+        assert dict(zip(run.told["relay_calls"], final[3:], strict=True)) == made
+        assert set(made) == set(RELAYS[name].calls)
+        assert all(f", {CHUNK}, " in call.arguments for call in calls[ready + 1 : end] if call.name == "recv")
+
+
+def test_a_splicing_relay_moves_every_byte_through_its_pipe_and_none_through_its_memory(traced):
+    """What relay_splice takes off one socket goes into a pipe and from there into the other, all of it before it takes more."""
+    run = traced(name="relay_splice")
+    for relay, pid in enumerate(run.told["relays"]):
+        calls = [call for call in run.calls[pid] if call.name == "splice"]
+        inside = taken = 0
+        for call in calls:
+            source, _, target, *_ = call.arguments.split(", ")
+            if "pipe:" in source:
+                assert "socket:" in target
+                inside -= call.result
+                assert inside >= 0
+            else:
+                assert inside == 0
+                assert "socket:" in source
+                assert "pipe:" in target
+                inside += call.result
+                taken += call.result
+        assert inside == 0
+        assert taken >= run.told["records"][-1]["relays"][relay][1][1] > FILE_SIZE // 2
 
 
 # The coordinator.

@@ -13,7 +13,7 @@ _BUSY = 0.90
 
 
 def bottleneck(tally: Tally | None, cpus: Sequence[int], reports: Sequence[SenderReport], rate_reached: bool | None = None) -> Bottleneck:
-    """Judge a variant by its sums, by how many *cpus* senders, receivers and both together could use, and by TCP_INFO.
+    """Judge a variant by its sums, by how many *cpus* senders, receivers and all workers could use, and by TCP_INFO.
 
     A role is busy by its busiest process or, where several processes share CPUs, by the share of those CPUs that it used.
     A lane that moves all that it is asked for is held back by nothing but its rate, however busy. Shares of TCP_INFO's busy time
@@ -28,12 +28,15 @@ def bottleneck(tally: Tally | None, cpus: Sequence[int], reports: Sequence[Sende
             "receiver_busy": max(tally["receiver_busiest_s"], tally["receiver_cpu_s"] / cpus[1]) / span,
             "cpu_busy": tally["total_cpu_s"] / cpus[2] / span,
         }
+    if busy["cpu_busy"] is not None and "relay_busiest_s" in tally:
+        busy["relay_busy"] = tally["relay_busiest_s"] / span  # of a relay that shares its CPU: the CPU's share says it
     infos = [report["tcp_info"] for report in reports]
     queued = sum(info.get("busy_time_us", 0) for info in infos)
     limited = {
         name: sum(info.get(f"{name}_us", 0) for info in infos) / queued if queued else None for name in ("rwnd_limited", "sndbuf_limited")
     }
     verdicts = (
+        ("relay CPU", busy.get("relay_busy"), _BUSY),
         ("sender CPU", busy["sender_busy"], _BUSY),
         ("receiver CPU", busy["receiver_busy"], _BUSY),
         ("CPU", busy["cpu_busy"], _BUSY),

@@ -177,9 +177,9 @@ def _comparison_cautions(where: str, c: Comparison) -> list[Caution]:
 def _clock_cautions(where: str, data: PointData) -> list[Caution]:
     """Hold psutil's CPU times against the exact clocks, per lane: each process and generation may be off by a tick."""
     found: list[Caution] = []
-    for lane, (senders, receivers) in data.workers.items():
+    for lane, (senders, receivers, relays) in data.workers.items():
         processes = max([senders, *(said["processes"] for said in data.servers.get(lane, ()))])
-        for role, count in (("sender", processes), ("receiver", receivers)):
+        for role, count in (("sender", processes), ("receiver", receivers), ("relay", relays)):
             held = [g for g in data.used() if lane in g.sums]
             exact = sum(g.sums[lane].get(f"{role}_clock_s", 0.0) for g in held)
             ticked = sum(g.sums[lane].get(f"{role}_psutil_s", 0.0) for g in held)

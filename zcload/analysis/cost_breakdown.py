@@ -11,7 +11,7 @@ from zcload.model.metrics import Metric
 from zcload.model.records.summary import CopiesRecord, CostBreakdown, MetricRecord, ZeroCopyCheck
 from zcload.model.records.values import DocumentedCopies, LaneFacts, Role
 
-ROLES = ("sender", "receiver")
+ROLES = ("sender", "receiver", "relay")
 NOT_OBSERVABLE = "not observable"
 
 
@@ -24,7 +24,7 @@ def cost_breakdown(
     mapped_fraction: float | None,
 ) -> CostBreakdown:
     """Return the bill of *lane*: what `lane_facts` says of it, with what was counted and what the kernel reported."""
-    return {
+    found: CostBreakdown = {
         "calls_per_gb": {
             "sender": _calls(lane, "sender", generations, bootstrap),
             "receiver": _calls(lane, "receiver", generations, bootstrap),
@@ -34,12 +34,16 @@ def cost_breakdown(
             "receiver": _copies(lane, "receiver", network, *_unmapped(mapped_fraction)),
         },
     }
+    if "relay" in lane.get("calls", {}):
+        found["calls_per_gb"]["relay"] = _calls(lane, "relay", generations, bootstrap)
+        found["copies"]["relay"] = _copies(lane, "relay", network, None, NOT_OBSERVABLE)
+    return found
 
 
 def _calls(lane: LaneFacts, role: Role, generations: Sequence[Generation], bootstrap: Bootstrap) -> dict[str, MetricRecord]:
     """Return by kind how many system calls the role made per GB; empty for results of versions that did not name the kinds."""
     found: dict[str, MetricRecord] = {}
-    names = lane["calls"][role] if "calls" in lane else []
+    names = lane["calls"].get(role, []) if "calls" in lane else []
     for at, kind in enumerate(names):
         metric = Metric(f"{role}_{kind}_calls_per_gb", f"{role} {kind}", "1/GB", "none", "sums", call_sum(role, at), "gb", "")
         found[kind] = metric_record(metric, lane["name"], generations, bootstrap)
@@ -60,7 +64,7 @@ def _copies(lane: LaneFacts, role: Role, network: str, observed: float | None, b
 
 def _documented(lane: LaneFacts, role: Role) -> DocumentedCopies | None:
     copies = lane.get("copies")
-    return copies[role] if copies else None
+    return copies.get(role) if copies else None
 
 
 def _late(lane: LaneFacts, truth: ZeroCopyCheck) -> tuple[float | None, str]:

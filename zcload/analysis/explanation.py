@@ -22,7 +22,7 @@ from zcload.model.metrics import (
 from zcload.model.records.summary import Cause, ComparisonRecord, CopiesRecord, Explanation, MetricRecord, Side, VariantRecord
 from zcload.model.records.values import IntervalRecord, KnownInterval, Role
 
-ROLES: tuple[Role, ...] = ("sender", "receiver")
+ROLES: tuple[Role, ...] = ("relay", "sender", "receiver")
 LEAST_CHANGE = 0.1  # of the baseline's system calls: fewer are no reason for anything that could be measured
 MANY_PER_GB = 5000.0  # switches: more than one for every 200 kB
 LEAST_OWN = 0.01  # of the baseline's sender CPU
@@ -54,7 +54,10 @@ def _cancel(sides: Sequence[Side]) -> bool:
 
 def _side(role: Role, ours: VariantRecord, theirs: VariantRecord, metrics: Mapping[str, ComparisonRecord]) -> Side | None:
     """Return the effect on one side's CPU and its causes; None where the interval shows no effect."""
-    saving = metrics[CPU_S_PER_GB[role]]["saving_percent"]
+    compared = metrics.get(CPU_S_PER_GB[role])  # results of older versions know of no relays
+    if compared is None:
+        return None
+    saving = compared["saving_percent"]
     better = _sign(saving)
     if not better:
         return None
@@ -71,7 +74,7 @@ def _sign(saving: IntervalRecord) -> int:
 
 
 def _documented(variant: VariantRecord, role: Role) -> CopiesRecord | None:
-    return variant["bill"]["copies"][role]
+    return variant["bill"]["copies"].get(role)
 
 
 def _copies(role: Role, better: int, ours: VariantRecord, theirs: VariantRecord) -> Iterator[Cause]:

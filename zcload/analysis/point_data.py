@@ -30,11 +30,12 @@ class PointData:
     foreign_share: float | None = None  # of the machine's CPUs: what others used in the blocks that count, on average
     windows: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     reports: dict[str, list[SenderReport]] = field(default_factory=lambda: defaultdict(list))
-    workers: dict[str, tuple[int, int]] = field(default_factory=dict)
+    workers: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # senders, receivers, relays
     servers: dict[str, list[ServerReport]] = field(default_factory=lambda: defaultdict(list))  # what was reported of real servers
     measured: int = 0  # generations that hold at least one block
     replicates: int = 0  # the fresh processes that measured them; 0: the run's own process did
-    cpus: tuple[int, ...] = ()  # how many CPUs senders, receivers and both together may use
+    cpus: tuple[int, ...] = ()  # how many CPUs senders, receivers and all workers together may use
+    relays: tuple[int, ...] = ()  # of a lane: how many relays, the CPUs that they may use, and how many of these no other worker may
 
     def used(self) -> list[Generation]:
         """Return the generations that hold at least one block, in order."""
@@ -79,7 +80,8 @@ class Sorting:
     def _take_reports(self, record: Reports) -> None:
         self._data.reports[record["lane"]].extend(record["senders"])
         self._reports[record["generation"]].setdefault(record["lane"], []).extend(record["senders"])
-        self._data.workers[record["lane"]] = (record["workers"][0], record["workers"][1])
+        self._data.relays = tuple(record.get("relays", ()))
+        self._data.workers[record["lane"]] = (record["workers"][0], record["workers"][1], self._data.relays[0] if self._data.relays else 0)
         self._data.cpus = tuple(record["cpus"])
         if "server" in record:
             self._data.servers[record["lane"]].append(record["server"])

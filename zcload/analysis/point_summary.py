@@ -24,6 +24,7 @@ from zcload.analysis.explanation import reasons
 from zcload.analysis.latency import describe as describe_latency
 from zcload.analysis.own_cost import LOOP, cost_per_call, costs_per_call, own_cost, receiver_own_cost
 from zcload.analysis.point_data import Sorting
+from zcload.analysis.relays import relay_part
 from zcload.analysis.servers import server_cautions, server_facts
 from zcload.analysis.stats import Bootstrap
 from zcload.analysis.tally import Generation
@@ -104,6 +105,7 @@ class PointAnalysis:
         # Only figures are left to be told: the points of a study need not all be in memory at once.
         self.measured, self.replicates = self.data.measured, self.data.replicates
         self.foreign_share = self.data.foreign_share
+        self.relays = self.data.relays
         self.counted = (self.data.blocks, self.data.repeated, self.data.kept_contaminated)
         del self.data, self.generations, self.bootstrap
 
@@ -281,6 +283,7 @@ class PointAnalysis:
             "best_chunk": calibrated.get("best_chunk") if calibrated else None,
             "smallest_saving_percent": smallest_saving_percent(self._of_contenders_left(), self.margin),
             "stopped": self.stopped,
+            **relay_part(self.described["point"], self.relays),
             "variants": self.variants,
             "comparisons": comparisons,
             "comparisons_best_chunk": self._best_records(),

@@ -36,7 +36,8 @@ def summarise(records: Iterable[Line]) -> Summary:
         number = record.get("point", OF_THE_RUN)
         by_point[number if isinstance(number, int) else OF_THE_RUN].take(record)
     serves = any(lane["mechanism"] == SERVER for point in header["points"] for lane in point["lanes"])
-    key = headline(header["environment"].get("irq_time_accounting"), header["schedule"], serves)
+    relays = any("origin" in point["point"] for point in header["points"])
+    key = headline(header["environment"].get("irq_time_accounting"), header["schedule"], serves, relays)
     run = by_point[OF_THE_RUN].events
     complete = bool(run.end and run.end["complete"])
     cautions = [Caution(c["code"], c["message"], c["remedy"]) for c in header["cautions"]]

@@ -46,7 +46,7 @@ def call_sum(role: str, at: int) -> str:
 
 def window_tally(record: WindowReading, idle_cores: float | None) -> Tally:
     """Return the sums of one window record; *idle_cores* is what the machine uses when idle, None if it is not known."""
-    senders, receivers = record["senders"], record["receivers"]
+    senders, receivers, relays = record["senders"], record["receivers"], record.get("relays")
     sent, received = _deltas(senders), _deltas(receivers)
     open_ns, gb = record["open_ns"], received[1] / 1e9
     elapsed_s = max(record["last_byte_ns"] - open_ns, 0) / 1e9
@@ -78,6 +78,14 @@ def window_tally(record: WindowReading, idle_cores: float | None) -> Tally:
         tally[call_sum("sender", at)] = float(calls)
     for at, calls in enumerate(received[_CALLS_AT:]):
         tally[call_sum("receiver", at)] = float(calls)
+    if relays:
+        relayed = _deltas(relays)
+        tally |= {"relay_gb": gb, "relay_elapsed_s": elapsed_s, "relay_cpu_s": relayed[0] / 1e9}
+        tally["total_cpu_s"] = (sent[0] + received[0] + relayed[0]) / 1e9
+        tally["relay_busiest_s"] = _busiest_ns(relays, relayed) / 1e9
+        tally["relay_syscalls"] = float(sum(relayed[_CALLS_AT:]))
+        for at, calls in enumerate(relayed[_CALLS_AT:]):
+            tally[call_sum("relay", at)] = float(calls)
     for name, measured in record.get("receiver_measures", {}).items():
         tally[f"receiver_{name}"] = float(sum(after - before for before, after in measured))
     if "transfers" in record:
@@ -223,11 +231,11 @@ class Generation:
                 mine[lane].extend(texts)
 
 
-def add_samples(generation: Generation, samples: Sequence[SampleReading], workers: Mapping[str, tuple[int, int]]) -> None:
+def add_samples(generation: Generation, samples: Sequence[SampleReading], workers: Mapping[str, tuple[int, int, int]]) -> None:
     """Add to each variant's sums what psutil saw between the generation's first and last sample.
 
-    *workers* gives each lane's (senders, receivers). Every order given in between cost each sender one switch at the gate and
-    each receiver one wait for the next: those are the gate's own and are taken off. A lane is parked between its windows, so
+    *workers* gives each lane's (senders, receivers, relays). Every order given in between cost each sender one switch at the gate and
+    each receiver and relay one wait for the next: those are the gate's own and are taken off. A lane is parked between its windows, so
     all the rest belongs to them.
     """
     if len(samples) < 2:
@@ -244,6 +252,9 @@ def add_samples(generation: Generation, samples: Sequence[SampleReading], worker
         # A receiver does not wake for an order that moves nothing.
         _add_counters(total, "sender", a["senders"], b["senders"], workers[lane][0] * orders)
         _add_counters(total, "receiver", a["receivers"], b["receivers"], workers[lane][1] * (orders - silent))
+        if "relays" in a and "relays" in b:
+            total["relay_sampled_gb"] += (b["bytes"] - a["bytes"]) / 1e9
+            _add_counters(total, "relay", a["relays"], b["relays"], workers[lane][2] * (orders - silent))
         if "read_bytes" in a["senders"] and "read_bytes" in b["senders"]:
             total["sender_read_bytes"] += b["senders"]["read_bytes"] - a["senders"]["read_bytes"]
             total["read_gb"] += (b["bytes"] - a["bytes"]) / 1e9

@@ -47,10 +47,10 @@ def configs(incomplete: str) -> list[str]:
 
 def mechanisms(incomplete: str) -> list[str]:
     """Return the mechanisms that begin so; after a comma, as in `--via A,B`, the last of them is completed."""
-    from zcload.mechanisms import MECHANISMS
+    from zcload.config.registries import mechanism_names
 
     done, comma, last = incomplete.rpartition(",")
-    return [f"{done}{comma}{name}" for name in MECHANISMS if name.startswith(last)]
+    return [f"{done}{comma}{name}" for name in mechanism_names() if name.startswith(last)]
 
 
 def formats(incomplete: str) -> list[str]:

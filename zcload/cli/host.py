@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 def show_mechanisms(as_json: bool) -> None:
     """List mechanisms and sinks, and whether this host can run them."""
@@ -9,10 +11,14 @@ def show_mechanisms(as_json: bool) -> None:
 
     from tabulate import tabulate
 
-    from zcload.mechanisms import MECHANISMS, REFUSED, Unavailable
-    from zcload.sinks import SINKS
+    from zcload.mechanisms import MECHANISMS, REFUSED, RELAYS, Mechanism, Unavailable
+    from zcload.sinks import SINKS, Sink
 
-    parts = (("mechanisms", "Mechanisms (senders)", MECHANISMS), ("sinks", "Sinks (receivers)", SINKS))
+    parts: tuple[tuple[str, str, Mapping[str, type[Mechanism] | type[Sink]]], ...] = (
+        ("mechanisms", "Mechanisms (senders)", MECHANISMS),
+        ("relays", "Relays (between sender and receiver)", RELAYS),
+        ("sinks", "Sinks (receivers)", SINKS),
+    )
     found = {part: {name: (cls.summary, cls.probe()) for name, cls in registry.items()} for part, _, registry in parts}
     found["mechanisms"] |= {
         name: ("refused: it breaks the contract of a mechanism", Unavailable(broken.what, broken.remedy))

@@ -36,7 +36,7 @@ def show_plan(study: Study, check_windows: bool, as_json: bool) -> None:
     preflight.check_host(study, cores)
     planned = plan(study, check_windows)
     first = study.points[0]
-    placement = place(first.placement, first.senders, first.receiver_count, cores, random.Random(0))
+    placement = place(first.placement, first.senders, first.receiver_count, cores, random.Random(0), first.relays)
     unavailable = preflight.unavailable(study, first)
 
     if as_json:
@@ -46,6 +46,7 @@ def show_plan(study: Study, check_windows: bool, as_json: bool) -> None:
             "cpus": {
                 "senders": sorted(frozenset().union(*placement.senders)),
                 "receivers": sorted(frozenset().union(*placement.receivers)),
+                **({"relays": sorted(frozenset().union(*placement.relays))} if placement.relays else {}),
                 "coordinator": sorted(placement.coordinator),
                 "drawn_anew": first.placement != "free",
             },

@@ -21,13 +21,13 @@ def locate(name: str) -> Path | None:
 
     Raises ConfigError for a name that is none of these.
     """
+    from zcload.config.registries import mechanism_names
     from zcload.config.shipped import closest_shipped, find_shipped
-    from zcload.mechanisms import MECHANISMS
 
     path = Path(name).expanduser()
     if path.exists():
         return path
-    if name in MECHANISMS:
+    if name in mechanism_names():
         return None
     _check_refused(name)
     shipped = find_shipped(name)
@@ -49,17 +49,17 @@ def _check_refused(name: str) -> None:
 def _closest_mechanism(name: str) -> str | None:
     import difflib
 
-    from zcload.mechanisms import MECHANISMS
+    from zcload.config.registries import mechanism_names
 
-    return next(iter(difflib.get_close_matches(name, MECHANISMS, n=1)), None)
+    return next(iter(difflib.get_close_matches(name, mechanism_names(), n=1)), None)
 
 
 def mechanisms_tree(names: Sequence[str]) -> dict[str, Any]:
     """Return the config of a study of mechanisms, the first of which is the baseline; raises ConfigError for an unknown name."""
-    from zcload.mechanisms import MECHANISMS
+    from zcload.config.registries import mechanism_names
 
     for name in names:
-        if name not in MECHANISMS:
+        if name not in mechanism_names():
             _check_refused(name)
             near = _closest_mechanism(name)
             what = "is a config: give one config, or names of mechanisms" if near is None and locate(name) else "is not a mechanism"

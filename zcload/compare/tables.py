@@ -9,11 +9,19 @@ from zcload.analysis.stats import Interval
 from zcload.compare.change import ENOUGH
 from zcload.compare.comparison import FEW, Comparison, Row
 from zcload.compare.gates import Judged
-from zcload.model.metrics import GOODPUT_BPS, METRICS, RECEIVER_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
+from zcload.model.metrics import (
+    GOODPUT_BPS,
+    METRICS,
+    RECEIVER_CPU_S_PER_GB,
+    RELAY_CPU_S_PER_GB,
+    SENDER_CPU_S_PER_GB,
+    SYSTEM_CPU_S_PER_GB,
+    TOTAL_CPU_S_PER_GB,
+)
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import NONE, percent, significant
 
-_SHOWN = (TOTAL_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, RECEIVER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB, GOODPUT_BPS)
+_SHOWN = (RELAY_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, RECEIVER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB, GOODPUT_BPS)
 _SCALE = {GOODPUT_BPS: (1e-9, "Gbit/s")}
 _STATES = {"tripped": "TRIPPED", "unproven": "not proven", "passed": "passed"}
 

@@ -13,6 +13,7 @@ from zcload.config.cluster_section import as_cluster
 from zcload.config.crossover import as_search, with_values
 from zcload.config.finding import Finding, Path, dotted
 from zcload.config.overrides import ORIGIN, Overlaid, overlay
+from zcload.config.registries import relay_names
 from zcload.config.resolved import Resolved
 from zcload.config.root import Config
 from zcload.config.sections import VariantSection
@@ -95,6 +96,8 @@ def _resolve(config: Config, given: Mapping[str, Any]) -> Study:
     variants = [Variant(name, name) for name in config.study.variants] + [_variant(section) for section in config.variant]
     if any(variant.server for variant in variants):  # a foreign server's sockets are not ours to set, so no lane's are set
         values["socket_buffer"], written["workload"]["socket_buffer"] = [None], "auto"
+    if not any(variant.mechanism in relay_names() for variant in variants):
+        values["origin"] = [None]  # no relay for it to send to
     if "placement" not in given:  # the default must not be an error on a host with one CPU
         values["placement"], written["workload"]["placement"] = ["auto"], "auto"
     # Loopback has no MTU of its own and a stream no arrivals: where those are swept over veth or files, its points come once.

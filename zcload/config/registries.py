@@ -13,10 +13,24 @@ if TYPE_CHECKING:
 
 
 def mechanism_names() -> tuple[str, ...]:
-    """Return the names that `mechanism` and `study.variants` take."""
-    from zcload.mechanisms import MECHANISMS
+    """Return the names that `mechanism` and `study.variants` take: mechanisms, then relays."""
+    from zcload.mechanisms import MECHANISMS, RELAYS
 
-    return tuple(MECHANISMS)
+    return (*MECHANISMS, *RELAYS)
+
+
+def relay_names() -> tuple[str, ...]:
+    """Return the mechanisms that pass on what another sends."""
+    from zcload.mechanisms import RELAYS
+
+    return tuple(RELAYS)
+
+
+def origin_names() -> tuple[str, ...]:
+    """Return the names that `origin` takes: the mechanisms that may send to a relay."""
+    from zcload.mechanisms import origin_names
+
+    return origin_names()
 
 
 def file_form() -> str:
@@ -28,10 +42,9 @@ def file_form() -> str:
 
 def with_absolute_path(name: str) -> str:
     """Return "FILE.py:Class" with the file's absolute path, once it is loaded; raises ValueRefused if it breaks the contract."""
-    from zcload.mechanisms import MECHANISMS
     from zcload.mechanisms.own_file import load_file
 
-    return load_file(name, MECHANISMS)[0]
+    return load_file(name, mechanism_names())[0]
 
 
 def refusal(name: str) -> ValueRefused | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from zcload.config.registries import mechanism_names, sink_names
+from zcload.config.registries import mechanism_names, origin_names, sink_names
 from zcload.config.values import (
     ADDRESS,
     FLAG,
@@ -46,6 +46,7 @@ VARIANT_NAME = text(
 MECHANISM = mechanism(mechanism_names, files=False)
 MECHANISM_OR_FILE = mechanism(mechanism_names, files=True)
 SINK = registered("sink", sink_names)
+ORIGIN = registered("mechanism", origin_names)
 _PATH = text(
     "a path", r"[^\x00]{1,4095}", "auto", "/srv/video.bin", expected="text such as '/srv/video.bin'"
 )  # PATH_MAX is 4096 with the final zero
@@ -110,6 +111,9 @@ class WorkloadSection(Section):
         1, "Receiver processes of a lane; 'per-sender': one for each connection."
     )
     sink: Sweep[Annotated[str, SINK]] = key("recv", "How a receiver takes bytes off its sockets.")
+    origin: Sweep[Annotated[str, ORIGIN]] = key(
+        "sendfile", "How the senders of a relay move the file, the same in all lanes. For relays (relay_read_send, relay_splice) only."
+    )
     placement: Sweep[Annotated[str, choice("auto", "spread", "same", "free")]] = key(
         "spread",
         "CPUs of senders and receivers. 'spread': distinct cores; 'same': one CPU for both; 'free': the scheduler's choice; "

@@ -6,7 +6,7 @@ MechanismLane and ServerLane implement it, both made of the same pieces: `Gate`,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from zcload.errors import StudyError
@@ -26,8 +26,8 @@ Identity = tuple[str | None, str | None]  # ETag and Last-Modified of a served f
 class Reading:
     """The counters of a lane at one rest, all since it was set up.
 
-    *senders* and *receivers* hold [bytes, iterations, system calls by kind...] of each process whose CPU time is read, in the order
-    of `Lane.observed`; *transfers* how many small files each sender has sent and each receiver has taken.
+    *senders*, *receivers* and *relays* hold [bytes, iterations, system calls by kind...] of each process whose CPU time is read, in the
+    order of `observed`; *transfers* how many small files each sender has sent and each receiver has taken.
     """
 
     senders: list[list[int]]
@@ -36,6 +36,7 @@ class Reading:
     measured: list[list[int]]  # what each receiver's sink measures, in the order of `Lane.measures`
     areas: list[list[int]]  # what the load has written into each of its areas
     transfers: tuple[list[int], list[int]]
+    relays: list[list[int]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -121,6 +122,10 @@ class Lane(Protocol):
     def observed_receivers(self) -> Sequence[Observed]:
         """What the receivers' CPU time is read from."""
 
+    @property
+    def observed_relays(self) -> Sequence[Observed]:
+        """What the relays' CPU time is read from; most lanes have none."""
+
     # What it has done.
 
     def sent(self) -> int:
@@ -130,7 +135,7 @@ class Lane(Protocol):
         """Return the payload bytes received since set-up."""
 
     def all_arrived(self) -> bool:
-        """Return whether all bytes and small files that were sent have been received, as of the last park."""
+        """Return whether all bytes and small files that were sent have been passed on and received, as of the last park."""
 
     def read(self) -> Reading:
         """Return its counters; they belong together only while the lane is at rest."""
@@ -166,3 +171,8 @@ class Lane(Protocol):
 
     def tear_down(self) -> None:
         """End every process and give everything back; harmless when called twice, never raises because of a worker."""
+
+
+def observed(lane: Lane) -> list[Observed]:
+    """Return all processes of *lane* whose CPU time is read: senders, then receivers, then relays."""
+    return [*lane.observed_senders, *lane.observed_receivers, *lane.observed_relays]

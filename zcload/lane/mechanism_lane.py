@@ -1,4 +1,7 @@
-"""A lane whose senders move the file through one of zcload's mechanisms: they wait at the gate, and the receivers take what comes."""
+"""A lane whose senders move the file through one of zcload's mechanisms: they wait at the gate, and the receivers take what comes.
+
+Where relays are compared they stand between the two, and the senders' mechanism is the point's origin.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from zcload.host.cache import FileCache
 from zcload.host.process import Observed
 from zcload.lane.board import FORGET, REPORT, STRANGERS, TRANSFERS, Board, Counters
 from zcload.lane.call_kinds import receiver_calls, sender_calls
-from zcload.lane.contract import Identity, Reading, RestCounts
+from zcload.lane.contract import Identity, Reading, RestCounts, observed
 from zcload.lane.gate import Gate
 from zcload.lane.loads.load import Load
 from zcload.lane.placement import Placement
@@ -29,6 +32,7 @@ class MechanismLane:
     """A variant at a point, running: the senders' and receivers' processes and what they share with the coordinator."""
 
     variant: Contender
+    sending: Contender  # what the senders run: the variant, or what sends to its relays
     point: Point
     placement: Placement
     board: Board
@@ -37,6 +41,7 @@ class MechanismLane:
     transfer_plan: TransferPlan | None = None
     observed_senders: list[Observed] = field(default_factory=list)
     observed_receivers: list[Observed] = field(default_factory=list)
+    observed_relays: list[Observed] = field(default_factory=list)
     cache: FileCache | None = None
     odd: str | None = None
     rests: RestCounts = field(default_factory=RestCounts)
@@ -44,12 +49,14 @@ class MechanismLane:
     gate: Gate = field(init=False)
     _sending: Counters = field(init=False)
     _receiving: Counters = field(init=False)
+    _relaying: Counters = field(init=False)
 
     def __post_init__(self) -> None:
-        senders, receivers = self.point.senders, self.point.receiver_count
+        senders, receivers, relays = self.point.senders, self.point.receiver_count, self.point.relays
         self.workers, self.gate = WorkerGroup("sender"), Gate(self.board)
         self._sending = Counters(self.board, range(senders))
         self._receiving = Counters(self.board, range(senders, senders + receivers))
+        self._relaying = Counters(self.board, range(senders + receivers, senders + receivers + relays))
 
     @property
     def name(self) -> str:
@@ -57,7 +64,7 @@ class MechanismLane:
 
     @property
     def _mechanism(self) -> type[Mechanism]:
-        return mechanism_of(self.variant)
+        return mechanism_of(self.sending)
 
     @property
     def load(self) -> type[Load]:
@@ -65,11 +72,16 @@ class MechanismLane:
 
     @property
     def sender_calls(self) -> tuple[str, ...]:
-        return sender_calls(self.variant, self.point)
+        return sender_calls(self.sending, self.point)
 
     @property
     def receiver_calls(self) -> tuple[str, ...]:
         return receiver_calls(self.variant, self.point)
+
+    @property
+    def relay_calls(self) -> tuple[str, ...]:
+        """The kinds of system calls that relays count; none where there are none."""
+        return mechanism_of(self.variant).calls if self.point.relays else ()
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -77,7 +89,7 @@ class MechanismLane:
 
     @property
     def burst_bytes(self) -> int:
-        return self.variant.burst_bytes
+        return self.sending.burst_bytes
 
     @property
     def identity(self) -> Identity | None:
@@ -96,7 +108,7 @@ class MechanismLane:
         return self._receiving.bytes()
 
     def all_arrived(self) -> bool:
-        if self.sent() != self.received():
+        if self.sent() != self.received() or (self.point.relays and self.sent() != self._relaying.bytes()):
             return False
         if self.transfer_plan is None or not self._mechanism.moves_payload:
             return True
@@ -110,6 +122,7 @@ class MechanismLane:
             measured=self._receiving.measured(len(self.measures)),
             areas=self.board.areas(),
             transfers=(self._sending.each(TRANSFERS), self._receiving.each(TRANSFERS)),
+            relays=self._relaying.tallies(len(self.relay_calls)),
         )
 
     def late_unauthenticated(self) -> int:
@@ -145,7 +158,7 @@ class MechanismLane:
     def tear_down(self) -> None:
         self.gate.stop()
         self.workers.end()
-        for process in (*self.observed_senders, *self.observed_receivers):
+        for process in observed(self):
             process.close()
         self.gate.release()
         self.board.close()

@@ -1,4 +1,4 @@
-"""Choose the CPUs of senders, receivers and the coordinator: a pure function of topology, worker counts and a seed.
+"""Choose the CPUs of senders, receivers, relays and the coordinator: a pure function of topology, worker counts and a seed.
 
 Placement changes the answer twofold, so it is decided here and recorded, never left to chance: the same seed gives the same CPUs.
 """
@@ -21,17 +21,18 @@ CpuSet = frozenset[int]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The CPU set of each sender, of each receiver and of the coordinator, with what is wrong about them."""
+    """The CPU set of each sender, of each receiver, of the coordinator and of each relay, with what is wrong about them."""
 
     senders: tuple[CpuSet, ...]
     receivers: tuple[CpuSet, ...]
     coordinator: CpuSet
     cautions: tuple[Caution, ...] = ()
+    relays: tuple[CpuSet, ...] = ()
 
     @property
     def workers(self) -> tuple[CpuSet, ...]:
-        """The CPU set of each sender, then of each receiver."""
-        return self.senders + self.receivers
+        """The CPU set of each sender, then of each receiver, then of each relay."""
+        return self.senders + self.receivers + self.relays
 
 
 def choose_placement(placement: PlacementKey, cores: Iterable[Core]) -> Literal["spread", "same", "free"]:
@@ -41,30 +42,32 @@ def choose_placement(placement: PlacementKey, cores: Iterable[Core]) -> Literal[
     return "spread" if len(_cpus(cores)) > 1 else "same"
 
 
-def place(placement: PlacementKey, senders: int, receivers: int, cores: Iterable[Core], rng: random.Random) -> Placement:
-    """Return the CPU sets for *senders* and *receivers* (counts, 1 or more) on the allowed *cores*.
+def place(placement: PlacementKey, senders: int, receivers: int, cores: Iterable[Core], rng: random.Random, relays: int = 0) -> Placement:
+    """Return the CPU sets for *senders*, *receivers* (counts, 1 or more) and *relays* (0 or more) on the allowed *cores*.
 
-    `spread` gives every worker a physical core of its own where there are enough, `same` puts all workers on one CPU, `free` leaves
-    every worker all allowed CPUs, `auto` is what `choose_placement` makes of it. Raises ConfigError if `spread` finds only one CPU.
+    `spread` gives every worker a physical core of its own where there are enough; where there are not, no relay shares a core with a
+    sender or receiver, since the relay is what is compared. `same` puts all workers on one CPU, `free` leaves every worker all allowed
+    CPUs, `auto` is what `choose_placement` makes of it. Raises ConfigError if `spread` finds only one CPU.
     """
     ordered = sorted(cores, key=lambda core: core.cpus)
     match choose_placement(placement, ordered):
         case "spread":
-            return _spread(senders, receivers, ordered, rng)
+            return _spread(senders, receivers, relays, ordered, rng)
         case "same":
-            return _same(senders, receivers, ordered, rng)
+            return _same(senders, receivers, relays, ordered, rng)
         case "free":
             everywhere = _cpus(ordered)
-            return Placement((everywhere,) * senders, (everywhere,) * receivers, everywhere)
+            return Placement((everywhere,) * senders, (everywhere,) * receivers, everywhere, relays=(everywhere,) * relays)
 
 
-def _same(senders: int, receivers: int, cores: Sequence[Core], rng: random.Random) -> Placement:
+def _same(senders: int, receivers: int, relays: int, cores: Sequence[Core], rng: random.Random) -> Placement:
     cpu = rng.choice(sorted(_cpus(cores)))
     others = _cpus(core for core in cores if cpu not in core.cpus)
-    return Placement((CpuSet({cpu}),) * senders, (CpuSet({cpu}),) * receivers, others or _cpus(cores))
+    one = (CpuSet({cpu}),)
+    return Placement(one * senders, one * receivers, others or _cpus(cores), relays=one * relays)
 
 
-def _spread(senders: int, receivers: int, cores: Sequence[Core], rng: random.Random) -> Placement:
+def _spread(senders: int, receivers: int, relays: int, cores: Sequence[Core], rng: random.Random) -> Placement:
     everywhere = _cpus(cores)
     if len(everywhere) < 2:
         only = ", ".join(map(str, everywhere)) or "none"
@@ -73,18 +76,24 @@ def _spread(senders: int, receivers: int, cores: Sequence[Core], rng: random.Ran
     if len(cores) == 1:
         # One core's hardware threads are then all there is to spread over.
         cores = [replace(cores[0], cpus=(cpu,)) for cpu in cores[0].cpus]
-    workers = senders + receivers
+    workers = senders + receivers + relays
     if len(cores) >= workers:
         used, coordinator = _pick(cores, workers)
-        sender_cores = senders
+        relay_cores, sender_cores = relays, senders
     else:
         used, coordinator = list(cores), everywhere
-        sender_cores = min(max(round(len(used) * senders / workers), 1), len(used) - 1)
+        relay_cores = min(max(round(len(used) * relays / workers), 1), len(used) - 1) if relays else 0
+        left = len(used) - relay_cores
+        sender_cores = min(max(round(left * senders / (senders + receivers)), 1), left - 1)
     # Only the roles are shuffled, not which cores take part: fast and slow cores of a hybrid CPU would else make generations differ.
     rng.shuffle(used)
-    sender_sets = _deal(senders, used[:sender_cores])
-    receiver_sets = _deal(receivers, used[sender_cores:])
-    return Placement(sender_sets, receiver_sets, coordinator, _smt_cautions(_union(sender_sets + receiver_sets), cores))
+    relay_sets, used = _deal(relays, used[:relay_cores]), used[relay_cores:]
+    if sender_cores:
+        sender_sets, receiver_sets = _deal(senders, used[:sender_cores]), _deal(receivers, used[sender_cores:])
+    else:  # beside the relays there is one core left, which both ends share
+        sender_sets, receiver_sets = _deal(senders, used), _deal(receivers, used)
+    together = sender_sets + receiver_sets + relay_sets
+    return Placement(sender_sets, receiver_sets, coordinator, _smt_cautions(_union(together), cores), relay_sets)
 
 
 def _pick(cores: Sequence[Core], workers: int) -> tuple[list[Core], CpuSet]:

@@ -1,8 +1,9 @@
 """The rule that says when a lane is at rest, and the readings taken then.
 
-A lane is at rest when every sender has parked for this order, as many bytes have been received as were sent, every thread of
-every process is blocked, and two readings of every CPU clock half a millisecond apart are equal. Then no work of the window is
-left anywhere: acknowledgements, completions and the receivers' share are inside, and the clocks are exact.
+A lane is at rest when every sender has parked for this order, as many bytes have been received (and passed on, where there are
+relays) as were sent, every thread of every process is blocked, and two readings of every CPU clock half a millisecond apart are
+equal. Then no work of the window is left anywhere: acknowledgements, completions and the receivers' share are inside, and the
+clocks are exact.
 
 A process that is not ours may never be still: servers have timers of their own. A lane with such a one has patience for a time, and then
 is taken for at rest once nothing moves; how often is counted.
@@ -14,7 +15,7 @@ import math
 import time
 
 from zcload.errors import StudyError
-from zcload.lane.contract import Lane
+from zcload.lane.contract import Lane, observed
 from zcload.lane.verification import describe_state
 from zcload.linux import interrupt
 from zcload.model.timing import longest_transfer_s
@@ -27,20 +28,20 @@ SPIN = 10  # how many times as long it may use CPU time without moving a byte, a
 
 
 def clocks(lane: Lane) -> list[int]:
-    """Read the CPU clock (ns) of every process of the lane, senders first; raises StudyError if one has ended."""
+    """Read the CPU clock (ns) of every process of the lane, in the order of `observed`; raises StudyError if one has ended."""
     try:
-        return [process.cpu_ns() for process in (*lane.observed_senders, *lane.observed_receivers)]
+        return [process.cpu_ns() for process in observed(lane)]
     except OSError:
         raise lane.failure() or StudyError(f"lane {lane.name}: a process of it has ended") from None
 
 
 def _blocked(lane: Lane) -> bool:
     """Return whether every thread of every process is blocked; raises OSError if one has ended."""
-    return all(process.blocked() for process in (*lane.observed_senders, *lane.observed_receivers))
+    return all(process.blocked() for process in observed(lane))
 
 
 def wait_for_rest(lane: Lane, stall_s: float = STALL_S) -> list[int]:
-    """Wait until *lane* is at rest and return its CPU clocks there (ns, senders first).
+    """Wait until *lane* is at rest and return its CPU clocks there (ns, in the order of `observed`).
 
     Raises StudyError naming the cause if a worker fails or nothing moves for *stall_s*, Interrupted on a signal.
     """

@@ -48,6 +48,8 @@ class Sampler:
             seen["bytes"] += lane.received()
             seen["senders"].update(self._sum(number, "senders", lane.observed_senders))
             seen["receivers"].update(self._sum(number, "receivers", lane.observed_receivers))
+            if lane.observed_relays:
+                seen.setdefault("relays", Counter()).update(self._sum(number, "relays", lane.observed_relays))
         times = psutil.cpu_times()
         machine = {name: getattr(times, name, 0.0) for name in ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")}
         self.taken += 1

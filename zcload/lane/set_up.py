@@ -15,12 +15,13 @@ from zcload.lane.mechanism_lane import MechanismLane
 from zcload.lane.network import Network
 from zcload.lane.placement import Placement
 from zcload.lane.receiver import receive_file
+from zcload.lane.relay import relay_bytes
 from zcload.lane.sender import load_of, send_file, shares
 from zcload.lane.small_files.receive_loop import receive_files
 from zcload.lane.small_files.transfer_plan import TransferPlan, plan_transfers
 from zcload.lane.worker import spawn
-from zcload.mechanisms import mechanism_of
-from zcload.model.study import Contender, Point
+from zcload.mechanisms import RELAYS, mechanism_of
+from zcload.model.study import Contender, Point, origin_of
 
 
 def set_up(
@@ -39,28 +40,35 @@ def set_up(
 
     *seed* is that of random arrivals. Raises StudyError, ConfigError.
     """
+    if variant.mechanism not in RELAYS:  # what measures the senders' loop by itself has no relay, whatever its point
+        point = replace(point, origin=None)
     receivers, parts = point.receiver_count, shares(size, point.senders)
-    board = Board(point.senders + receivers, *load_of(point).areas(point))
+    board = Board(point.senders + receivers + point.relays, *load_of(point).areas(point))
+    sending = origin_of(variant, point) if point.relays else variant
     connections = connect(point, point.senders, congestion, network)
+    onward = connections  # what the receivers take from
     plan: TransferPlan | None = None
     listeners: list[socket.socket] = []
     lane: MechanismLane | None = None
     try:
+        if point.relays:
+            onward = connect(point, point.relays, congestion, network)
         if point.transfer == "per-file":
             plan, listeners = plan_transfers(point, size, congestion, network, seed)
-        connections = _prepared(variant, connections)
+        connections = _prepared(sending, connections)
         lane = MechanismLane(
             variant,
+            sending,
             point,
             placement,
             board=board,
             parts=tuple((part.start, part.end) for part in parts),
-            unauthenticated=connections.unauthenticated,
+            unauthenticated=connections.unauthenticated + (onward.unauthenticated if point.relays else 0),
             transfer_plan=plan,
         )
         verify = verify and mechanism_of(variant).moves_payload
         for r in range(receivers):
-            own = [(c, connections.servers[c]) for c in range(r, point.senders, receivers)]
+            own = [(c, onward.servers[c]) for c in range(r, point.senders, receivers)]
             listener = listeners[r] if listeners else None
 
             def receive(control: Any, r: int = r, own: Any = own, listener: Any = listener) -> None:
@@ -78,12 +86,21 @@ def set_up(
             gate, sock = lane.gate.add(), connections.clients[s]
 
             def send(control: Any, s: int = s, sock: Any = sock, gate: int = gate) -> None:
-                place: dict[str, Any] = {"board": board, "index": s, "variant": variant, "point": point, "gate": gate}
+                place: dict[str, Any] = {"board": board, "index": s, "variant": sending, "point": point, "gate": gate}
                 send_file(control, **place, size=size, share=parts[s], sock=sock, fd=fd, transfer_plan=plan)
 
             lane.workers.senders.append(spawn(variant.name, "sender", s, send, [sock.fileno(), fd, gate], placement.senders[s]))
+        for c in range(point.relays):
+            source, out = connections.servers[c], onward.clients[c]
+
+            def relay(control: Any, c: int = c, source: socket.socket = source, out: socket.socket = out) -> None:
+                relay_bytes(control, board=board, index=point.senders + receivers + c, variant=variant, source=source, sock=out)
+
+            keep = [source.fileno(), out.fileno()]
+            lane.workers.relays.append(spawn(variant.name, "relay", c, relay, keep, placement.relays[c]))
         lane.observed_senders = [ObservedProcess(worker.pid) for worker in lane.workers.senders]
         lane.observed_receivers = [ObservedProcess(worker.pid) for worker in lane.workers.receivers]
+        lane.observed_relays = [ObservedProcess(worker.pid) for worker in lane.workers.relays]
         return lane
     except BaseException as error:
         if lane is not None:
@@ -93,6 +110,7 @@ def set_up(
         raise
     finally:
         connections.close()
+        onward.close()
         for listener in listeners:
             listener.close()
 

@@ -16,15 +16,16 @@ _END_S = 1.0  # for the workers of a lane to end by themselves
 
 @dataclass(slots=True)
 class WorkerGroup:
-    """The *senders* and *receivers* of a lane; those of the role *gated* wait at its gate and carry out its orders."""
+    """The *senders*, *receivers* and *relays* of a lane; those of the role *gated* wait at its gate and carry out its orders."""
 
     gated_role: Literal["sender", "receiver"]
     senders: list[Worker] = field(default_factory=list)
     receivers: list[Worker] = field(default_factory=list)
+    relays: list[Worker] = field(default_factory=list)
 
     @property
     def members(self) -> list[Worker]:
-        return [*self.senders, *self.receivers]
+        return [*self.senders, *self.receivers, *self.relays]
 
     @property
     def gated(self) -> list[Worker]:
@@ -70,3 +71,4 @@ class WorkerGroup:
             worker.end()
         self.senders.clear()
         self.receivers.clear()
+        self.relays.clear()

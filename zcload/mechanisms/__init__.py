@@ -15,6 +15,9 @@ from zcload.mechanisms.null import Null
 from zcload.mechanisms.own_contract import check_transfer
 from zcload.mechanisms.own_file import installed, is_file_form, load_file
 from zcload.mechanisms.read_send import ReadSend
+from zcload.mechanisms.relay import Relay
+from zcload.mechanisms.relay_read_send import RelayReadSend
+from zcload.mechanisms.relay_splice import RelaySplice
 from zcload.mechanisms.sendfile import Sendfile
 from zcload.mechanisms.sendmsg_vectors import SendmsgVectors
 from zcload.mechanisms.slurp_send import SlurpSend
@@ -57,21 +60,30 @@ MECHANISMS: dict[str, type[Mechanism]] = {
     )
 }
 
-BUILT_IN = frozenset(MECHANISMS.values())
+# What passes bytes on from one connection to another, in a process between sender and receiver.
+RELAYS: dict[str, type[Relay]] = {relay.name: relay for relay in (RelayReadSend, RelaySplice)}
 
-_installed, REFUSED = installed(MECHANISMS)  # REFUSED: mechanisms of installed packages that break the contract, with the rule they break
+BUILT_IN = frozenset[type[Mechanism]]({*MECHANISMS.values(), *RELAYS.values()})
+
+_installed, REFUSED = installed(
+    {*MECHANISMS, *RELAYS}
+)  # REFUSED: mechanisms of installed packages that break the contract, with the rule they break
 MECHANISMS.update(_installed)
 
 __all__ = [
     "BUILT_IN",
     "MECHANISMS",
     "REFUSED",
+    "RELAYS",
     "FileEndedEarly",
     "Mechanism",
+    "Relay",
     "Unavailable",
     "check_transfer",
     "mechanism_called",
     "mechanism_of",
+    "origin_names",
+    "relay_of",
 ]
 
 
@@ -80,9 +92,29 @@ def mechanism_called(name: str) -> type[Mechanism]:
 
     Raises KeyError for a name that is not registered, ValueRefused for a file's class that breaks the contract.
     """
-    return load_file(name, MECHANISMS)[1] if is_file_form(name) else MECHANISMS[name]
+    if is_file_form(name):
+        return load_file(name, {*MECHANISMS, *RELAYS})[1]
+    return RELAYS[name] if name in RELAYS else MECHANISMS[name]
 
 
 def mechanism_of(variant: Variant | Contender) -> type[Mechanism]:
     """Return the class that declares how *variant* moves the file."""
     return ExternalSender if variant.server is not None else mechanism_called(variant.mechanism)
+
+
+def relay_of(variant: Variant | Contender) -> type[Relay]:
+    """Return the class that passes the bytes of *variant* on; raises KeyError where nothing does."""
+    return RELAYS[variant.mechanism]
+
+
+def origin_names() -> tuple[str, ...]:
+    """Return the mechanisms that may send to a relay: those that need nothing of the other end and whose sends nothing is told of."""
+    return tuple(
+        name
+        for name, cls in MECHANISMS.items()
+        if cls in BUILT_IN
+        and cls.moves_payload
+        and not cls.encrypts
+        and cls.completions is Mechanism.completions
+        and cls.prepare.__func__ is Mechanism.prepare.__func__  # type: ignore[attr-defined]
+    )

@@ -15,24 +15,32 @@ SENDER_CPU_S_PER_GB: Final = "sender_cpu_s_per_gb"
 RECEIVER_CPU_S_PER_GB: Final = "receiver_cpu_s_per_gb"
 TOTAL_CPU_S_PER_GB: Final = "total_cpu_s_per_gb"
 SYSTEM_CPU_S_PER_GB: Final = "system_cpu_s_per_gb"
+RELAY_CPU_S_PER_GB: Final = "relay_cpu_s_per_gb"
 SENDER_CPU_CORES: Final = "sender_cpu_cores"
 RECEIVER_CPU_CORES: Final = "receiver_cpu_cores"
+RELAY_CPU_CORES: Final = "relay_cpu_cores"
 TOTAL_CPU_CORES: Final = "total_cpu_cores"
 SYSTEM_CPU_CORES: Final = "system_cpu_cores"
 SENDER_USER_S_PER_GB: Final = "sender_user_s_per_gb"
 SENDER_SYSTEM_S_PER_GB: Final = "sender_system_s_per_gb"
 RECEIVER_USER_S_PER_GB: Final = "receiver_user_s_per_gb"
 RECEIVER_SYSTEM_S_PER_GB: Final = "receiver_system_s_per_gb"
+RELAY_USER_S_PER_GB: Final = "relay_user_s_per_gb"
+RELAY_SYSTEM_S_PER_GB: Final = "relay_system_s_per_gb"
 SENDER_VOLUNTARY_SWITCHES_PER_GB: Final = "sender_voluntary_switches_per_gb"
 SENDER_INVOLUNTARY_SWITCHES_PER_GB: Final = "sender_involuntary_switches_per_gb"
 RECEIVER_VOLUNTARY_SWITCHES_PER_GB: Final = "receiver_voluntary_switches_per_gb"
 RECEIVER_INVOLUNTARY_SWITCHES_PER_GB: Final = "receiver_involuntary_switches_per_gb"
+RELAY_VOLUNTARY_SWITCHES_PER_GB: Final = "relay_voluntary_switches_per_gb"
+RELAY_INVOLUNTARY_SWITCHES_PER_GB: Final = "relay_involuntary_switches_per_gb"
 SENDER_SYSCALLS_PER_GB: Final = "sender_syscalls_per_gb"
 RECEIVER_SYSCALLS_PER_GB: Final = "receiver_syscalls_per_gb"
+RELAY_SYSCALLS_PER_GB: Final = "relay_syscalls_per_gb"
 SENDER_MINOR_FAULTS_PER_GB: Final = "sender_minor_faults_per_gb"
 SENDER_MAJOR_FAULTS_PER_GB: Final = "sender_major_faults_per_gb"
 RECEIVER_MINOR_FAULTS_PER_GB: Final = "receiver_minor_faults_per_gb"
 RECEIVER_MAJOR_FAULTS_PER_GB: Final = "receiver_major_faults_per_gb"
+RELAY_MINOR_FAULTS_PER_GB: Final = "relay_minor_faults_per_gb"
 SENDER_COMPLETIONS_PER_GB: Final = "sender_completions_per_gb"
 SENDER_PINNED_PAGES_PER_GB: Final = "sender_pinned_pages_per_gb"
 SENDER_RETRANSMITS_PER_GB: Final = "sender_retransmits_per_gb"
@@ -83,6 +91,7 @@ NO_REPORTS = "no sender reported what it sent: a server does not, nor does a run
 NO_SAMPLES = "no sample was taken at rest, or no payload was moved"
 NO_PERF = "perf did not count it here: see how it was measured"
 NO_SERVER_CALLS = "nobody counts the system calls of a server or of an event loop"
+NO_RELAY = "no relay is between sender and receiver"
 NO_TLS_CALLS = "nobody counts the system calls of the TLS library"
 
 METRICS: dict[str, Metric] = {
@@ -95,7 +104,9 @@ METRICS: dict[str, Metric] = {
         Metric(RECEIVER_CPU_S_PER_GB, "receiver CPU", "s/GB", "lower", "windows", "receiver_cpu_s", "gb",
                "CPU clocks of the receiver processes / 10^9 bytes received"),
         Metric(TOTAL_CPU_S_PER_GB, "both ends' CPU", "s/GB", "lower", "windows", "total_cpu_s", "gb",
-               "CPU clocks of senders and receivers / 10^9 bytes received"),
+               "CPU clocks of senders, receivers and relays / 10^9 bytes received"),
+        Metric(RELAY_CPU_S_PER_GB, "relay CPU", "s/GB", "lower", "windows", "relay_cpu_s", "relay_gb",
+               "CPU clocks of the relay processes / 10^9 bytes received", missing=NO_RELAY),
         Metric(SYSTEM_CPU_S_PER_GB, "machine CPU", "s/GB", "lower", "sums", "machine_cpu_s", "machine_gb",
                "(CPUs x wall - idle - iowait, less the idle machine's) / 10^9 bytes received", missing=NO_MACHINE),
         Metric(SENDER_CPU_CORES, "sender cores", "cores", "none", "windows", "sender_cpu_s", "elapsed_s",
@@ -103,7 +114,9 @@ METRICS: dict[str, Metric] = {
         Metric(RECEIVER_CPU_CORES, "receiver cores", "cores", "none", "windows", "receiver_cpu_s", "elapsed_s",
                "CPU clocks of the receiver processes / (last byte - gate opening)"),
         Metric(TOTAL_CPU_CORES, "both ends' cores", "cores", "none", "windows", "total_cpu_s", "elapsed_s",
-               "CPU clocks of senders and receivers / (last byte - gate opening)"),
+               "CPU clocks of senders, receivers and relays / (last byte - gate opening)"),
+        Metric(RELAY_CPU_CORES, "relay cores", "cores", "none", "windows", "relay_cpu_s", "relay_elapsed_s",
+               "CPU clocks of the relay processes / (last byte - gate opening)", missing=NO_RELAY),
         Metric(SYSTEM_CPU_CORES, "machine cores", "cores", "none", "sums", "machine_cpu_s", "machine_elapsed_s",
                "(CPUs x wall - idle - iowait, less the idle machine's) / (last byte - gate opening)", missing=NO_MACHINE),
         Metric(SENDER_USER_S_PER_GB, "sender user CPU", "s/GB", "lower", "sums", "sender_user_s", "sampled_gb",
@@ -114,6 +127,10 @@ METRICS: dict[str, Metric] = {
                "psutil cpu_times().user of the receivers / 10^9 bytes; split by the tick", ticks=True, missing=NO_SAMPLES),
         Metric(RECEIVER_SYSTEM_S_PER_GB, "receiver system CPU", "s/GB", "lower", "sums", "receiver_system_s", "sampled_gb",
                "psutil cpu_times().system of the receivers / 10^9 bytes; split by the tick", ticks=True, missing=NO_SAMPLES),
+        Metric(RELAY_USER_S_PER_GB, "relay user CPU", "s/GB", "lower", "sums", "relay_user_s", "relay_sampled_gb",
+               "psutil cpu_times().user of the relays / 10^9 bytes; split by the tick", ticks=True, missing=NO_RELAY),
+        Metric(RELAY_SYSTEM_S_PER_GB, "relay system CPU", "s/GB", "lower", "sums", "relay_system_s", "relay_sampled_gb",
+               "psutil cpu_times().system of the relays / 10^9 bytes; split by the tick", ticks=True, missing=NO_RELAY),
         Metric(SENDER_VOLUNTARY_SWITCHES_PER_GB, "sender voluntary switches", "1/GB", "none", "sums", "sender_voluntary", "sampled_gb",
                "voluntary context switches of all sender threads, less the gate's own / 10^9 bytes", missing=NO_SAMPLES),
         Metric(SENDER_INVOLUNTARY_SWITCHES_PER_GB, "sender involuntary switches", "1/GB", "none", "sums", "sender_involuntary",
@@ -125,10 +142,17 @@ METRICS: dict[str, Metric] = {
         Metric(RECEIVER_INVOLUNTARY_SWITCHES_PER_GB, "receiver involuntary switches", "1/GB", "none", "sums", "receiver_involuntary",
                "sampled_gb",
                "involuntary context switches of all receiver threads / 10^9 bytes", missing=NO_SAMPLES),
+        Metric(RELAY_VOLUNTARY_SWITCHES_PER_GB, "relay voluntary switches", "1/GB", "none", "sums", "relay_voluntary", "relay_sampled_gb",
+               "voluntary context switches of all relay threads, less the gate's own / 10^9 bytes", missing=NO_RELAY),
+        Metric(RELAY_INVOLUNTARY_SWITCHES_PER_GB, "relay involuntary switches", "1/GB", "none", "sums", "relay_involuntary",
+               "relay_sampled_gb",
+               "involuntary context switches of all relay threads / 10^9 bytes", missing=NO_RELAY),
         Metric(SENDER_SYSCALLS_PER_GB, "sender system calls", "1/GB", "none", "sums", "sender_syscalls", "gb",
                "system calls counted in the senders' loop / 10^9 bytes", uncounted=NO_SERVER_CALLS),
         Metric(RECEIVER_SYSCALLS_PER_GB, "receiver system calls", "1/GB", "none", "sums", "receiver_syscalls", "gb",
                "system calls counted in the receivers' loop / 10^9 bytes", uncounted=NO_TLS_CALLS),
+        Metric(RELAY_SYSCALLS_PER_GB, "relay system calls", "1/GB", "none", "sums", "relay_syscalls", "relay_gb",
+               "system calls counted in the relays' loop / 10^9 bytes", missing=NO_RELAY),
         Metric(SENDER_MINOR_FAULTS_PER_GB, "sender minor faults", "1/GB", "none", "sums", "sender_minor_faults", "sampled_gb",
                "page faults of the senders served without a read / 10^9 bytes", missing=NO_SAMPLES),
         Metric(SENDER_MAJOR_FAULTS_PER_GB, "sender major faults", "1/GB", "none", "sums", "sender_major_faults", "sampled_gb",
@@ -137,6 +161,8 @@ METRICS: dict[str, Metric] = {
                "page faults of the receivers served without a read / 10^9 bytes", missing=NO_SAMPLES),
         Metric(RECEIVER_MAJOR_FAULTS_PER_GB, "receiver major faults", "1/GB", "none", "sums", "receiver_major_faults", "sampled_gb",
                "page faults of the receivers that waited for a read / 10^9 bytes", missing=NO_SAMPLES),
+        Metric(RELAY_MINOR_FAULTS_PER_GB, "relay minor faults", "1/GB", "none", "sums", "relay_minor_faults", "relay_sampled_gb",
+               "page faults of the relays served without a read / 10^9 bytes", missing=NO_RELAY),
         Metric(SENDER_COMPLETIONS_PER_GB, "completions", "1/GB", "none", "sums", "completions", "completed_gb",
                "zero-copy sends that the kernel has completed / 10^9 bytes sent in all of a generation", missing=NO_COMPLETIONS),
         Metric(SENDER_PINNED_PAGES_PER_GB, "pages pinned", "1/GB", "none", "sums", "pinned_pages", "completed_gb",
@@ -206,11 +232,19 @@ FIRST_METRICS = (
 )
 
 # By role, where a figure of either side is asked for.
-CPU_S_PER_GB = {"sender": SENDER_CPU_S_PER_GB, "receiver": RECEIVER_CPU_S_PER_GB}
-SYSCALLS_PER_GB = {"sender": SENDER_SYSCALLS_PER_GB, "receiver": RECEIVER_SYSCALLS_PER_GB}
-MINOR_FAULTS_PER_GB = {"sender": SENDER_MINOR_FAULTS_PER_GB, "receiver": RECEIVER_MINOR_FAULTS_PER_GB}
-VOLUNTARY_SWITCHES_PER_GB = {"sender": SENDER_VOLUNTARY_SWITCHES_PER_GB, "receiver": RECEIVER_VOLUNTARY_SWITCHES_PER_GB}
-INVOLUNTARY_SWITCHES_PER_GB = {"sender": SENDER_INVOLUNTARY_SWITCHES_PER_GB, "receiver": RECEIVER_INVOLUNTARY_SWITCHES_PER_GB}
+CPU_S_PER_GB = {"sender": SENDER_CPU_S_PER_GB, "receiver": RECEIVER_CPU_S_PER_GB, "relay": RELAY_CPU_S_PER_GB}
+SYSCALLS_PER_GB = {"sender": SENDER_SYSCALLS_PER_GB, "receiver": RECEIVER_SYSCALLS_PER_GB, "relay": RELAY_SYSCALLS_PER_GB}
+MINOR_FAULTS_PER_GB = {"sender": SENDER_MINOR_FAULTS_PER_GB, "receiver": RECEIVER_MINOR_FAULTS_PER_GB, "relay": RELAY_MINOR_FAULTS_PER_GB}
+VOLUNTARY_SWITCHES_PER_GB = {
+    "sender": SENDER_VOLUNTARY_SWITCHES_PER_GB,
+    "receiver": RECEIVER_VOLUNTARY_SWITCHES_PER_GB,
+    "relay": RELAY_VOLUNTARY_SWITCHES_PER_GB,
+}
+INVOLUNTARY_SWITCHES_PER_GB = {
+    "sender": SENDER_INVOLUNTARY_SWITCHES_PER_GB,
+    "receiver": RECEIVER_INVOLUNTARY_SWITCHES_PER_GB,
+    "relay": RELAY_INVOLUNTARY_SWITCHES_PER_GB,
+}
 SYSCALLS_PER_TRANSFER = {"sender": SENDER_SYSCALLS_PER_TRANSFER, "receiver": RECEIVER_SYSCALLS_PER_TRANSFER}
 CPU_S_PER_TRANSFER = {
     "sender": SENDER_CPU_S_PER_TRANSFER,
@@ -220,12 +254,14 @@ CPU_S_PER_TRANSFER = {
 }
 
 
-def headline(irq_time_accounting: str | None, schedule: str, serves: bool = False) -> str:
+def headline(irq_time_accounting: str | None, schedule: str, serves: bool = False, relays: bool = False) -> str:
     """Return the key of the headline metric: both ends' CPU, or the machine's where the kernel accounts interrupts apart from processes.
 
-    Of a study that *serves*, the server's own CPU: the other end is zcload's receiver, which is not what one asks about.
-    Lanes that run together share the machine, so then there is no machine ledger to take.
+    Of a study that *serves*, the server's own CPU: the other end is zcload's receiver, which is not what one asks about. Of *relays*
+    their own: both ends do the same in all lanes. Lanes that run together share the machine, so then there is no machine ledger to take.
     """
     if serves:
         return SENDER_CPU_S_PER_GB
-    return SYSTEM_CPU_S_PER_GB if irq_time_accounting == "yes" and schedule != "together" else TOTAL_CPU_S_PER_GB
+    if irq_time_accounting == "yes" and schedule != "together":
+        return SYSTEM_CPU_S_PER_GB
+    return RELAY_CPU_S_PER_GB if relays else TOTAL_CPU_S_PER_GB

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from zcload.errors import Problem
@@ -99,6 +99,13 @@ class Contender:
     header: str | None = None
 
 
+def origin_of(relay: Contender, point: Point) -> Contender:
+    """Return what sends to *relay* at *point*: the same in all lanes, whatever the relay's own chunk and options; raises ValueError."""
+    if point.origin is None:
+        raise ValueError("nothing sends to a relay at this point")
+    return replace(relay, mechanism=point.origin, chunk=point.chunk, burst_bytes=point.chunk, options={})
+
+
 PlacementKey = Literal["auto", "spread", "same", "free"]  # as in a config; a study that runs has no "auto" left
 
 
@@ -123,6 +130,7 @@ class Point:
     senders: int = 1
     receivers: int | Literal["per-sender"] = 1
     sink: str = "recv"
+    origin: str | None = None  # the mechanism that sends to relays; None: no relay is between senders and receivers
     placement: PlacementKey = "auto"
     cache: Literal["warm", "cold"] = "warm"
     rate_bps: float | None = None  # None: max
@@ -144,6 +152,11 @@ class Point:
     def paced(self) -> bool:
         """Say whether the senders of a stream keep to a rate."""
         return self.rate_bps is not None and self.transfer == "stream"
+
+    @property
+    def relays(self) -> int:
+        """How many relay processes a lane has at this point: one for each connection, or none."""
+        return self.senders if self.origin else 0
 
     @property
     def receiver_count(self) -> int:
@@ -203,6 +216,11 @@ class Study:
     def serves(self) -> bool:
         """Say whether a real server is among the variants: its sockets are not zcload's to set, so those of all lanes are left alone."""
         return any(variant.server is not None for variant in self.variants)
+
+    @property
+    def relays(self) -> bool:
+        """Say whether relays are compared: then all variants are relays."""
+        return any(point.origin is not None for point in self.points)
 
     def contenders(self, point: Point) -> tuple[Contender, ...]:
         """Return the variants at *point*."""

@@ -72,7 +72,7 @@ def run_block(
                 windows = measure_together(order, open_s, machine) if together else []
                 for position, lane in enumerate(order):
                     window = windows[position] if together else measure(lane, open_s, machine)
-                    used_ns += sum(b[0] - a[0] for a, b in (*window["senders"], *window["receivers"]))
+                    used_ns += sum(b[0] - a[0] for a, b in (*window["senders"], *window["receivers"], *window.get("relays", ())))
                     record({"kind": "window", **label, "attempt": attempt, "group": number, **window})
                     between()
                     interrupt.check()

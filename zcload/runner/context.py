@@ -105,7 +105,8 @@ class PointContext:
 
     def roles(self) -> Placement:
         """Draw the CPU roles of a generation and move the coordinator out of the way."""
-        placement = place(self.point.placement, self.point.senders, self.point.receiver_count, self.cores, self.rng)
+        point = self.point
+        placement = place(point.placement, point.senders, point.receiver_count, self.cores, self.rng, point.relays)
         for found in placement.cautions:
             self.record_caution(found)
         os.sched_setaffinity(0, placement.coordinator)
@@ -230,6 +231,13 @@ def _quoted(text: str | None) -> str:
 
 
 def cpus_of(placement: Placement) -> list[int]:
-    """Return how many CPUs the senders, the receivers, and both together may use."""
-    senders, receivers = frozenset().union(*placement.senders), frozenset().union(*placement.receivers)
-    return [len(senders), len(receivers), len(senders | receivers)]
+    """Return how many CPUs the senders, the receivers, and all workers together may use."""
+    return [len(frozenset().union(*sets)) for sets in (placement.senders, placement.receivers, placement.workers)]
+
+
+def relay_facts(placement: Placement) -> dict[str, Any]:
+    """Return {"relays": how many relays a lane has, the CPUs that they may use, and how many of these no other worker may}, or nothing."""
+    if not placement.relays:
+        return {}
+    own = frozenset().union(*placement.relays)
+    return {"relays": [len(placement.relays), len(own), len(own.difference(*placement.senders, *placement.receivers))]}

@@ -7,8 +7,8 @@ from typing import Any
 
 from zcload.lane.call_kinds import receiver_calls, sender_calls
 from zcload.lane.small_files.header import way_of
-from zcload.mechanisms import mechanism_of
-from zcload.model.study import Contender, Point
+from zcload.mechanisms import mechanism_called, mechanism_of
+from zcload.model.study import Contender, Point, origin_of
 from zcload.server.http.receiver import receiver_calls as served_calls
 from zcload.sinks import SINKS
 
@@ -22,6 +22,13 @@ def lane_facts(variant: Contender, point: Point) -> dict[str, Any]:
     tls = variant.server.tls if variant.server is not None else mechanism.encrypts
     # What is said of a sink's copies is so of a plain socket; the decryption is one pass more.
     copies = {"sender": mechanism.copies, "receiver": None if tls else sink.copies}
+    calls = {
+        "sender": list(sender_calls(origin_of(variant, point) if point.origin else variant, point)),
+        "receiver": list(served_calls(sink.name, point, tls) if variant.server is not None else receiver_calls(variant, point)),
+    }
+    if point.origin:
+        copies |= {"sender": mechanism_called(point.origin).copies, "relay": mechanism.copies}
+        calls["relay"] = list(mechanism.calls)
     return {
         "name": variant.name,
         "mechanism": mechanism.name,
@@ -34,9 +41,6 @@ def lane_facts(variant: Contender, point: Point) -> dict[str, Any]:
         "overhead": mechanism.overhead,
         "unencrypted": mechanism.unencrypted,
         "header": way_of(variant) if point.header_bytes and variant.server is None else None,
-        "calls": {
-            "sender": list(sender_calls(variant, point)),
-            "receiver": list(served_calls(sink.name, point, tls) if variant.server is not None else receiver_calls(variant, point)),
-        },
+        "calls": calls,
         "copies": {role: asdict(found) if found else None for role, found in copies.items()},
     }

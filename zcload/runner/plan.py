@@ -8,7 +8,7 @@ from typing import Any
 
 from zcload.analysis.crossover_search import COARSE
 from zcload.lane.payload import required_memory
-from zcload.mechanisms import mechanism_of
+from zcload.mechanisms import mechanism_called, mechanism_of
 from zcload.model.sizes import format_sizes
 from zcload.model.study import Point, Study
 from zcload.model.timing import FEWEST_GENERATIONS, generation_s, lanes_measured, least_window_s, shortest_window_s
@@ -120,6 +120,7 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
         sum(
             p.senders * mechanism_of(v).private_bytes(p.file_size, v.chunk)
             + p.receiver_count * SINKS[v.sink].private_bytes(p.receive_chunk)
+            + (p.senders * mechanism_called(p.origin).private_bytes(p.file_size, p.chunk) if p.origin else 0)
             for v in (*study.contenders(p), *[study.variant(study.baseline).at(p)] * (running - len(study.variants)))
         )
         for p in study.points
@@ -133,7 +134,7 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
         check_s=check if check_windows else 0.0,
         memory_bytes=sum({(p.file, p.file_size, p.dir): required_memory(p) for p in study.points}.values()) + private,
         disk_bytes=sum(size for _, size, folder in made if folder is not None),
-        processes=running * max(p.senders + p.receiver_count for p in study.points),
+        processes=running * max(p.senders + p.receiver_count + p.relays for p in study.points),
         typical_s=min(search.max_time_s, _search_s(study, setup)) if search else None,
     )
 

@@ -19,7 +19,7 @@ from zcload.model.study import Contender
 from zcload.model.timing import CONTENDERS_PER_GROUP, LEAST_BLOCKS, SHORTEST_S, least_window_s, probe_window_s
 from zcload.runner import calibrate, pacing_cost, perf_window
 from zcload.runner.block import groups_of, run_block
-from zcload.runner.context import PointContext, PointFailed, cpus_of
+from zcload.runner.context import PointContext, PointFailed, cpus_of, relay_facts
 from zcload.runner.lane_facts import lane_facts
 from zcload.runner.point_state import FAILED, PointState
 from zcload.runner.window import LaneFailed
@@ -239,6 +239,7 @@ class PointRun:
                     "workers": [len(lane.workers.senders), len(lane.workers.receivers)],
                     "cpus": cpus_of(lane.placement),
                     "senders": lane.report(),
+                    **relay_facts(lane.placement),
                     **lane.facts(),
                 }
             )

@@ -141,6 +141,6 @@ class PointState:
 def initial_states(study: Study, environment: Mapping[str, Any], out: Sequence[Mapping[str, Any]]) -> list[PointState]:
     """Return the states of the points of *study* before anything is done; *out* has the variants that this host cannot run, by point."""
     irq_time = environment.get("irq_time_accounting")
-    key = headline(irq_time, study.schedule, study.serves)
+    key = headline(irq_time, study.schedule, study.serves, study.relays)
     reasons = [{name: str(why) for name, why in each.items()} for each in out]
     return [PointState(study, index, key, irq_time == "yes", reasons[index]) for index in range(len(study.points))]

@@ -20,7 +20,7 @@ from zcload.lane.placement import choose_placement, place
 from zcload.lane.small_files.transfer_plan import longest_window_s
 from zcload.linux.descriptors import most_open_files
 from zcload.linux.pagecache import memory_file_system
-from zcload.mechanisms import BUILT_IN, Mechanism, check_transfer, mechanism_of
+from zcload.mechanisms import BUILT_IN, Mechanism, check_transfer, mechanism_called, mechanism_of
 from zcload.mechanisms.making import probe_senders
 from zcload.model.cautions import Caution, caution
 from zcload.model.sizes import read_sizes
@@ -85,7 +85,7 @@ def check_host(study: Study, cores: tuple[Core, ...]) -> None:
             for variant in study.variants:
                 if variant.server is not None:
                     check_port(variant.server, network)
-        place(point.placement, point.senders, point.receiver_count, cores, random.Random(0))
+        place(point.placement, point.senders, point.receiver_count, cores, random.Random(0), point.relays)
         _check_arrivals(study, point)
         _check_cold(point)
     check_room(study.points)
@@ -124,10 +124,12 @@ def _check_environment(study: Study) -> None:
 def open_files(study: Study) -> int:
     """Return how many descriptors the coordinator needs at most, generously counted.
 
-    A sender has a control socket, a gate and a /proc file, a receiver all but the gate, and while a lane is set up both ends
+    A sender has a control socket, a gate and a /proc file, a receiver or relay all but the gate, and while a lane is set up both ends
     of each of its connections are the coordinator's.
     """
-    most = max((3 * p.senders + 2 * p.receiver_count) * lanes_at_once(study) + 2 * p.senders for p in study.points)
+    most = max(
+        (3 * p.senders + 2 * p.receiver_count + 2 * p.relays) * lanes_at_once(study) + 2 * (p.senders + p.relays) for p in study.points
+    )
     return most + _OWN_FILES
 
 
@@ -173,7 +175,9 @@ def _probe(variant: Contender, point: Point) -> MechanismUnavailableError | None
     mechanism, sink = mechanism_of(variant), SINKS[variant.sink]
     if variant.server is not None and (absent := missing(variant.name, variant.server)) is not None:
         return absent
-    for name, why in ((mechanism.name, mechanism.probe() or mechanism.probe_options(variant.options)), (sink.name, sink.probe())):
+    origin = [mechanism_called(point.origin)] if point.origin else []
+    probed = [(mechanism.name, mechanism.probe() or mechanism.probe_options(variant.options)), (sink.name, sink.probe())]
+    for name, why in [*probed, *((each.name, each.probe()) for each in origin)]:
         if why is not None:
             return MechanismUnavailableError(name, why.reason, why.remedy)
     if mechanism.encrypts and not sink.takes_tls:
@@ -186,6 +190,7 @@ def _probe(variant: Contender, point: Point) -> MechanismUnavailableError | None
         return MechanismUnavailableError(mechanism.name, "its connections are set up beforehand", "connection = 'persistent'")
     need = point.senders * (mechanism.private_bytes(point.file_size, variant.chunk) + _PROCESS_BYTES)
     need += point.receiver_count * (sink.private_bytes(point.receive_chunk) + _PROCESS_BYTES)
+    need += sum(point.senders * (each.private_bytes(point.file_size, point.chunk) + _PROCESS_BYTES) for each in origin)
     room = available_memory() - MEMORY_RESERVE - required_memory(point)
     if need > room:
         return MechanismUnavailableError(

@@ -61,6 +61,7 @@ def measure_together(lanes: Sequence[Lane], open_s: float, machine: Machine) -> 
             "rest_ns": at_rest[i][1],
             "senders": _pair(before[i].senders, after[i].senders),
             "receivers": _pair(before[i].receivers, after[i].receivers),
+            **({"relays": _pair(before[i].relays, after[i].relays)} if after[i].relays else {}),
             "machine": [machine_before, machine_after] if len(lanes) == 1 else None,
             "observer_cpu_ns": observer // len(lanes),
             **_measures(lane.measures, before[i].board, after[i].board),
@@ -101,13 +102,14 @@ def _check(lane: Lane) -> None:
 class _Reading:
     """What the *board* and the CPU clocks of a lane's processes say at a rest."""
 
-    __slots__ = ("board", "receivers", "senders")
+    __slots__ = ("board", "receivers", "relays", "senders")
 
     def __init__(self, lane: Lane, cpu_ns: Sequence[int]) -> None:
         self.board = board = lane.read()
-        count = len(board.senders)
-        self.senders = [[cpu, *tally] for cpu, tally in zip(cpu_ns[:count], board.senders, strict=True)]
-        self.receivers = [[cpu, *tally] for cpu, tally in zip(cpu_ns[count:], board.receivers, strict=True)]
+        clocks = iter(cpu_ns)  # in the order of `observed`
+        self.senders, self.receivers, self.relays = (
+            [[next(clocks), *tally] for tally in tallies] for tallies in (board.senders, board.receivers, board.relays)
+        )
 
 
 def _pair(before: list[list[int]], after: list[list[int]]) -> list[list[list[int]]]:

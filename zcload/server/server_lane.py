@@ -16,7 +16,7 @@ from zcload.errors import StudyError, reason_of
 from zcload.host.cache import FileCache
 from zcload.host.process import Observed, ObservedProcess
 from zcload.lane.board import REPORT, TRANSFERS, Board, Counters
-from zcload.lane.contract import Identity, Reading, RestCounts
+from zcload.lane.contract import Identity, Reading, RestCounts, observed
 from zcload.lane.gate import Gate
 from zcload.lane.loads.load import Load
 from zcload.lane.network import Network
@@ -62,6 +62,7 @@ class ServerLane:
     rests: RestCounts = field(default_factory=RestCounts)
     observed_senders: list[Observed] = field(init=False)
     observed_receivers: list[Observed] = field(default_factory=list)
+    observed_relays: tuple[Observed, ...] = ()  # none: a server serves its receivers itself
     parts: tuple[tuple[int, int], ...] = field(init=False)
     receiver_calls: tuple[str, ...] = field(init=False)
     workers: WorkerGroup = field(init=False)
@@ -225,7 +226,7 @@ class ServerLane:
         """End the receivers, then the server."""
         self.gate.stop()
         self.workers.end()
-        for process in (*self.observed_senders, *self.observed_receivers):
+        for process in observed(self):
             process.close()
         self.gate.release()
         self.board.close()

@@ -69,7 +69,7 @@ def line_problems(line: Line, points: int) -> Wrong:
 
 
 def _window_problems(window: Window) -> Wrong:
-    for role, pairs in (("senders", window["senders"]), ("receivers", window["receivers"])):
+    for role, pairs in (("senders", window["senders"]), ("receivers", window["receivers"]), ("relays", window.get("relays", []))):
         if not _alike(pairs):
             yield role, "expected readings of the same length: one number for each kind of system call"
     if window["machine"] is not None:

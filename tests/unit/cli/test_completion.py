@@ -10,14 +10,14 @@ import pytest
 
 from zcload.cli import completion
 from zcload.config.shipped import shipped_configs
-from zcload.mechanisms import MECHANISMS
+from zcload.mechanisms import MECHANISMS, RELAYS
 from zcload.model.metrics import METRICS
 from zcload.report import FORMATS
 
 
 def test_every_name_is_completed():
     """Nothing typed completes to every mechanism, config, format and metric."""
-    assert completion.mechanisms("") == list(MECHANISMS)
+    assert completion.mechanisms("") == [*MECHANISMS, *RELAYS]
     assert completion.configs("") == list(shipped_configs())
     assert set(FORMATS) < set(completion.formats(""))
     assert completion.metrics("") == list(METRICS)

@@ -42,7 +42,7 @@ def flat(count, threads=1, per_cache=64, per_node=64):
 
 
 def workers_of(placement: Placement):
-    return [*placement.senders, *placement.receivers]
+    return list(placement.workers)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,21 @@ def test_spread_gives_each_worker_a_core_of_its_own(cores, senders, receivers, s
     assert placed.coordinator
     assert spare == all(placed.coordinator.isdisjoint(core.cpus) for core in used)
     assert placed.cautions == ()
+
+
+@pytest.mark.parametrize("count", range(2, 9))
+@pytest.mark.parametrize(("senders", "receivers", "relays"), [(1, 1, 1), (4, 2, 4), (9, 1, 9)])
+def test_no_relay_shares_a_core_with_an_end(count, senders, receivers, relays):
+    """Spread gives relays cores that no sender or receiver has, however few there are; the other placements are as without them."""
+    placed = place("spread", senders, receivers, flat(count), random.Random(count), relays)
+    assert (len(placed.senders), len(placed.receivers), len(placed.relays)) == (senders, receivers, relays)
+    ends = frozenset().union(*placed.senders, *placed.receivers)
+    assert frozenset().union(*placed.relays).isdisjoint(ends)
+    if count >= senders + receivers + relays:
+        assert len(set(workers_of(placed))) == senders + receivers + relays
+    same = place("same", senders, receivers, flat(count), random.Random(1), relays)
+    assert len(set(same.workers)) == 1
+    assert set(place("free", senders, receivers, flat(count), random.Random(1), relays).workers) == {frozenset(range(count))}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from zcload.config.checks.cluster_checks import find_cluster
 from zcload.config.checks.crossover_checks import find_crossover
 from zcload.config.checks.rate_checks import find_slow_rates
+from zcload.config.checks.relay_checks import find_relays
 from zcload.config.checks.server_checks import find_servers
 from zcload.config.checks.tls_checks import find_sinks_below_tls
 from zcload.config.checks.variant_checks import find_variants
@@ -12,7 +13,7 @@ from zcload.config.checks.workload_checks import find_workload
 from zcload.config.finding import Finding
 from zcload.config.resolved import Resolved
 
-CHECKS = (find_variants, find_servers, find_sinks_below_tls, find_slow_rates, find_crossover, find_workload, find_cluster)
+CHECKS = (find_variants, find_servers, find_relays, find_sinks_below_tls, find_slow_rates, find_crossover, find_workload, find_cluster)
 
 
 def find_across(config: Resolved) -> list[Finding]:

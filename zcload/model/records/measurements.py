@@ -74,6 +74,7 @@ class WindowReading(Stored):
     rest_ns: Int
     senders: list[ReadingPair]
     receivers: list[ReadingPair]
+    relays: NotRequired[list[ReadingPair]]
     machine: MachinePair | None
     observer_cpu_ns: Int  # the coordinator's own CPU time in the window
     receiver_measures: NotRequired[dict[str, list[Pair]]]
@@ -142,6 +143,7 @@ class SampledLane(Stored):
     bytes: Count
     senders: ProcessCounters
     receivers: ProcessCounters
+    relays: NotRequired[ProcessCounters]
     silent: NotRequired[Int]
 
 
@@ -229,7 +231,10 @@ class ServerReport(Stored):
 
 
 class Reports(OfPoint):
-    """What a lane's workers report at the end of a generation. *workers*: senders, receivers; *cpus*: of each role and of both."""
+    """What a lane's workers report at the end of a generation. *workers*: senders, receivers; *cpus*: of each role, and of all workers.
+
+    *relays*: how many there are, the CPUs that they may use, and how many of these no other worker may use.
+    """
 
     kind: Literal["reports"]
     generation: Count
@@ -237,5 +242,6 @@ class Reports(OfPoint):
     workers: Annotated[list[Count], Len(2, 2)]
     cpus: Annotated[list[Count], Len(3, 3)]
     senders: list[SenderReport]
+    relays: NotRequired[Annotated[list[Count], Len(3, 3)]]
     server: NotRequired[ServerReport]
     receivers: NotRequired[list[WorkerReport]]

@@ -26,6 +26,7 @@ from zcload.model.records.values import (
     PacingCost,
     PerfFacts,
     PointFacts,
+    RelayFacts,
     Role,
     Schedule,
     Stored,
@@ -108,6 +109,7 @@ class CallsPerGb(Stored):
 
     sender: dict[str, MetricRecord]
     receiver: dict[str, MetricRecord]
+    relay: NotRequired[dict[str, MetricRecord]]
 
 
 class CopiesOfSides(Stored):
@@ -115,6 +117,7 @@ class CopiesOfSides(Stored):
 
     sender: CopiesRecord | None
     receiver: CopiesRecord | None
+    relay: NotRequired[CopiesRecord | None]
 
 
 class CostBreakdown(Stored):
@@ -147,6 +150,7 @@ class Bottleneck(Stored):
     verdict: str
     sender_busy: Number | None
     receiver_busy: Number | None
+    relay_busy: NotRequired[Number | None]
     cpu_busy: Number | None
     rwnd_limited: Number | None
     sndbuf_limited: Number | None
@@ -331,6 +335,7 @@ class PointSummary(Stored):
     best_chunk: BestChunk | None
     smallest_saving_percent: Number | None
     stopped: str | None
+    relay: NotRequired[RelayFacts]
     variants: list[VariantRecord]
     comparisons: list[ComparisonRecord]
     comparisons_best_chunk: list[ComparisonRecord]

@@ -21,7 +21,7 @@ Number = Annotated[float, Ge(-LARGEST_FLOAT), Le(LARGEST_FLOAT)]
 Amount = Annotated[float, Ge(0.0), Le(LARGEST_FLOAT)]  # a number that is never negative
 Positive = Annotated[float, Ge(1e-12), Le(LARGEST_FLOAT)]
 
-Role = Literal["sender", "receiver"]
+Role = Literal["sender", "receiver", "relay"]
 Schedule = Literal["alternate", "together"]
 
 SweptKey = Literal["chunk", "file_size", "transfer_size", "senders", "rate"]  # what a crossover may be looked for along
@@ -67,6 +67,7 @@ class DocumentedSides(Stored):
 
     sender: DocumentedCopies | None
     receiver: DocumentedCopies | None
+    relay: NotRequired[DocumentedCopies | None]
 
 
 class CallNames(Stored):
@@ -74,6 +75,7 @@ class CallNames(Stored):
 
     sender: list[str]
     receiver: list[str]
+    relay: NotRequired[list[str]]
 
 
 class LaneFacts(Stored):
@@ -105,6 +107,7 @@ class PointFacts(Stored):
     receive_chunk_bytes: Count
     receive_buffer_offset_bytes: NotRequired[Count]  # where in a page the receivers' buffers begin
     sink: str
+    origin: NotRequired[str]  # the mechanism that sends to the relays; missing where there are none
     placement: str
     cache: Literal["warm", "cold"]
     transfer: str
@@ -123,6 +126,15 @@ class PointFacts(Stored):
     congestion: str | None
     file: str
     dir: str
+
+
+class RelayFacts(Stored):
+    """The relays of a point's lanes: what sends to them, how many a lane has, their CPUs, and how many of these no other worker may use."""
+
+    origin: str
+    count: Count
+    cpus: Count
+    own_cpus: Count
 
 
 class DeviceFacts(Stored):

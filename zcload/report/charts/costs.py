@@ -27,9 +27,11 @@ from zcload.report.text.figures import significant
 ROW_PX = 26
 PLOT_PX = 250
 NOTE = (
-    "CPU {what}: the dark part of a bar is the sender's, the light part the receiver's, the rule across its end the 95 % interval of both "
+    "CPU {what}: the dark part of a bar is {dark}, the light part {light}, the rule across its end the 95 % interval of {sum} "
     "together. Shorter is cheaper."
 )
+ENDS = {"dark": "the sender's", "light": "the receiver's", "sum": "both"}
+WITH_A_RELAY = {"dark": "the relay's", "light": "the sender's and the receiver's", "sum": "all three"}
 WHAT = {"s/GB": "seconds for 10^9 bytes received", "us/transfer": "microseconds for each file that was sent"}
 
 
@@ -42,18 +44,19 @@ def chart(view: View, point: Point) -> Iterator[Chart]:
     per_file = demand.unit != "s/GB"
     table = per_transfer(point) if per_file else costs(point)
     title = "CPU per transfer" if per_file else "CPU per GB"
-    yield Chart("cpu-per-gb", title, NOTE.format(what=WHAT[demand.unit]), (Panel("", _panel(rows, demand)),), table)
+    parts = WITH_A_RELAY if "relay" in point else ENDS
+    yield Chart("cpu-per-gb", title, NOTE.format(what=WHAT[demand.unit], **parts), (Panel("", _panel(rows, demand)),), table)
 
 
 def _row(view: View, variant: Any, demand: Demand) -> dict[str, Any] | None:
     """Return a variant's bar, figures in the chart's unit; None where an end has no figure."""
-    keys = dict(demand.ledgers)
-    sender, receiver, both = (figure(variant, keys[ledger]) for ledger in ("sender", "receiver", "both ends"))
-    if not sender or not receiver or not both:
+    found = [(ledger, figure(variant, key)) for ledger, key in demand.ledgers if ledger != "machine"]
+    if not all(each for _, each in found):
         return None
+    *parts, both = (each for _, each in found if each)
     total = both["estimate"] * demand.scale
-    share = sender["estimate"] / ((sender["estimate"] + receiver["estimate"]) or 1.0)
-    words = ", ".join(f"{ledger} {interval(found, demand.scale)}" for ledger, found in zip(keys, (sender, receiver, both), strict=False))
+    share = parts[0]["estimate"] / (sum(part["estimate"] for part in parts) or 1.0)
+    words = ", ".join(f"{ledger} {interval(each, demand.scale)}" for ledger, each in found)
     return {
         "name": variant["name"],
         "colour": view.looks[variant["name"]].colour,

@@ -7,7 +7,7 @@ from typing import Any
 
 from zcload.model.metrics import GOODPUT_BPS, RECEIVER_CPU_CORES, SENDER_CPU_CORES, TOTAL_CPU_CORES
 from zcload.report.charts.parts import WIDTH, Chart, Panel, beside, beyond, layer, literal, points, quantitative, spec, top, within
-from zcload.report.charts.view import LEDGERS, Variant, View, drawn, figure, interval
+from zcload.report.charts.view import Variant, View, drawn, figure, interval, ledgers_of
 from zcload.report.tables.table import Table
 
 HEIGHT = 200
@@ -19,7 +19,8 @@ NOTE = (
 
 def chart(view: View) -> Iterator[Chart]:
     """Yield the curve, if anything has both figures."""
-    found = {ledger: values(view, ledger, key) for ledger, _, key in LEDGERS if key}
+    ledgers = ledgers_of([point for _, point in view.points])
+    found = {ledger: values(view, ledger, key) for ledger, _, key in ledgers if key}
     panels = tuple(Panel(ledger, _panel(marks, view)) for ledger, marks in found.items() if marks)
     if panels:
         yield Chart("curve", "CPU cores against goodput", NOTE, panels, _table(view))
@@ -85,17 +86,18 @@ def _panel(marks: list[dict[str, Any]], view: View) -> Any:
 
 
 def _table(view: View) -> Table:
+    ledgers = [(ledger, key) for ledger, _, key in ledgers_of([point for _, point in view.points]) if key]
     rows = [
         [
             variant["name"],
             *([view.labels[step]] if view.several else []),
             interval(figure(variant, GOODPUT_BPS), 1e-9),
-            *(interval(cores(variant, key)) for _, _, key in LEDGERS if key),
+            *(interval(cores(variant, key)) for _, key in ledgers),
         ]
         for step, (_, point) in enumerate(view.points)
         for variant in drawn(point)
         if not variant["aa"]
     ]
     rows.sort(key=lambda row: list(view.looks).index(row[0]))
-    headers = ["variant", *([view.swept] if view.several else []), "Gbit/s", *(f"{ledger} cores" for ledger, _, key in LEDGERS if key)]
+    headers = ["variant", *([view.swept] if view.several else []), "Gbit/s", *(f"{ledger} cores" for ledger, _ in ledgers)]
     return Table("CPU cores and goodput, with 95 % intervals", headers, rows)

@@ -54,6 +54,7 @@ class Look:
 _COLOURED = (
     *("read_send", "sendfile", "splice", "mmap_send", "msg_zerocopy", "slurp_send", "uring_send_zc"),
     *("uring_read_send", "socket_sendfile", "uring_splice", "copyfileobj", "msg_zerocopy_buffer", "sendmsg_vectors", "uring_send_zc_fixed"),
+    *("relay_read_send", "relay_splice"),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zcload.model.metrics import RECEIVER_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
+from zcload.model.metrics import RECEIVER_CPU_S_PER_GB, RELAY_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, SYSTEM_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
 from zcload.report.charts.parts import (
     BAND,
     INK,
@@ -29,6 +29,7 @@ from zcload.report.text.question import question_of
 ROW_PX = 26
 PLOT_PX = 150
 LEDGERS = (
+    ("relay", RELAY_CPU_S_PER_GB),
     ("both ends", TOTAL_CPU_S_PER_GB),
     ("machine", SYSTEM_CPU_S_PER_GB),
     ("sender", SENDER_CPU_S_PER_GB),

@@ -77,7 +77,7 @@ def read_raw(records: Iterable[Record]) -> dict[str, PointRaw]:
 def _cost(window: Record) -> float | None:
     """Return a window's CPU seconds of both ends per GB received; None where nothing was received."""
     moved = sum(after[1] - before[1] for before, after in window["receivers"])
-    spent = sum(after[0] - before[0] for role in ("senders", "receivers") for before, after in window[role])
+    spent = sum(after[0] - before[0] for role in ("senders", "receivers", "relays") for before, after in window.get(role, ()))
     return spent / moved if moved else None  # ns per byte are s per GB
 
 

@@ -10,6 +10,8 @@ from zcload.model.metrics import (
     RECEIVER_CPU_CORES,
     RECEIVER_CPU_S_PER_GB,
     RECEIVER_CPU_S_PER_TRANSFER,
+    RELAY_CPU_CORES,
+    RELAY_CPU_S_PER_GB,
     SENDER_CPU_CORES,
     SENDER_CPU_S_PER_GB,
     SENDER_CPU_S_PER_TRANSFER,
@@ -27,13 +29,15 @@ from zcload.report.text.figures import NONE, significant
 Point = PointSummary
 Variant = VariantRecord
 
-LEDGERS = (
+LEDGERS: tuple[tuple[str, str, str | None], ...] = (
     ("sender", SENDER_CPU_S_PER_GB, SENDER_CPU_CORES),
     ("receiver", RECEIVER_CPU_S_PER_GB, RECEIVER_CPU_CORES),
     ("both ends", TOTAL_CPU_S_PER_GB, TOTAL_CPU_CORES),
     ("machine", SYSTEM_CPU_S_PER_GB, None),
 )
 
+
+_OF_THREE = {"both ends": "all three"}  # what the sum of a lane is called that has a relay
 
 LEDGERS_PER_FILE = (
     ("sender", SENDER_CPU_S_PER_TRANSFER),
@@ -52,11 +56,18 @@ class Demand:
     scale: float
 
 
+def ledgers_of(points: Sequence[Point]) -> tuple[tuple[str, str, str | None], ...]:
+    """Return the ledgers of *points*, each with the metrics of its CPU per GB and of its cores: of relays their own comes first."""
+    if any("relay" in point for point in points):
+        return (("relay", RELAY_CPU_S_PER_GB, RELAY_CPU_CORES), *((_OF_THREE.get(each[0], each[0]), *each[1:]) for each in LEDGERS))
+    return LEDGERS
+
+
 def demand_of(points: Sequence[Point]) -> Demand:
     """Return CPU microseconds per transfer where all *points* are of small files, else CPU seconds per GB."""
     if all(point["point"].get("transfer_bytes") for point in points):
         return Demand(LEDGERS_PER_FILE, "us/transfer", 1e6)
-    return Demand(tuple((ledger, key) for ledger, key, _ in LEDGERS), "s/GB", 1.0)
+    return Demand(tuple((ledger, key) for ledger, key, _ in ledgers_of(points)), "s/GB", 1.0)
 
 
 @dataclass(frozen=True, slots=True)

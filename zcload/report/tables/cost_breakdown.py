@@ -16,6 +16,10 @@ from zcload.model.metrics import (
     RECEIVER_MINOR_FAULTS_PER_GB,
     RECEIVER_SYSCALLS_PER_GB,
     RECEIVER_VOLUNTARY_SWITCHES_PER_GB,
+    RELAY_INVOLUNTARY_SWITCHES_PER_GB,
+    RELAY_MINOR_FAULTS_PER_GB,
+    RELAY_SYSCALLS_PER_GB,
+    RELAY_VOLUNTARY_SWITCHES_PER_GB,
     SENDER_COMPLETIONS_PER_GB,
     SENDER_CYCLES_PER_BYTE,
     SENDER_INSTRUCTIONS_PER_BYTE,
@@ -48,6 +52,10 @@ ALWAYS = (
     ("receiver faults", RECEIVER_MINOR_FAULTS_PER_GB),
 )
 WHERE_THERE_ARE_ANY = (
+    ("relay calls", RELAY_SYSCALLS_PER_GB),
+    ("relay vol.", RELAY_VOLUNTARY_SWITCHES_PER_GB),
+    ("relay invol.", RELAY_INVOLUNTARY_SWITCHES_PER_GB),
+    ("relay faults", RELAY_MINOR_FAULTS_PER_GB),
     ("sender major faults", SENDER_MAJOR_FAULTS_PER_GB),
     ("receiver major faults", RECEIVER_MAJOR_FAULTS_PER_GB),
     ("bytes read", SENDER_READ_BYTES_PER_GB),
@@ -166,12 +174,16 @@ def perf(point: Point) -> list[str]:
 
 def calls_by_kind(point: Point) -> Table | None:
     """The system calls of each variant, by kind."""
-    said, unit, rows = labels(point), unit_of(point), []
+    said, unit, rows, roles = labels(point), unit_of(point), [], _roles(point)
     for v in measured(point):
         calls = v.get("bill", {}).get("calls_per_gb", {})
         if any(calls.values()):
-            rows.append([in_a_cell(v["name"], said), *(_kinds(calls[role], unit) for role in ("sender", "receiver"))])
-    return Table(f"System calls per {unit.name}, by kind", ["variant", "sender", "receiver"], rows) if rows else None
+            rows.append([in_a_cell(v["name"], said), *(_kinds(calls.get(role, {}), unit) for role in roles)])
+    return Table(f"System calls per {unit.name}, by kind", ["variant", *roles], rows) if rows else None
+
+
+def _roles(point: Point) -> tuple[str, ...]:
+    return ("relay", "sender", "receiver") if "relay" in point else ("sender", "receiver")
 
 
 def _kinds(calls: Mapping[str, Mapping[str, Any]], unit: Unit) -> str:
@@ -183,14 +195,14 @@ def copies(point: Point) -> Table | None:
 
     Servers have no row: the report says what moved their payload, and of their receivers' sink what it says for the others.
     """
-    said, rows = labels(point), []
+    said, rows, roles = labels(point), [], _roles(point)
     for v in measured(point):
         found = v.get("bill", {}).get("copies", {})
-        if not found.get("sender"):
+        if not found.get(roles[0]):
             continue
-        cells = [cell for role in ("sender", "receiver") for cell in _told(found[role])]
-        rows.append([in_a_cell(v["name"], said), *cells, str(found["sender"]["card"])])
-    headers = ["variant", "sender, documented", "observed", "receiver, documented", "observed", "sender, to a network card"]
+        cells = [cell for role in roles for cell in _told(found.get(role))]
+        rows.append([in_a_cell(v["name"], said), *cells, str(found[roles[0]]["card"])])
+    headers = ["variant", *(title for role in roles for title in (f"{role}, documented", "observed")), f"{roles[0]}, to a network card"]
     keep = [at for at, title in enumerate(headers) if title != "observed" or any(row[at] not in (NONE, NOT_OBSERVABLE) for row in rows)]
     title = "Copies of the payload by the CPU"
     title += "" if len(keep) == len(headers) else " (observed only where the kernel told of them)"

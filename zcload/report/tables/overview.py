@@ -10,11 +10,14 @@ from zcload.model.metrics import (
     GOODPUT_BPS,
     RECEIVER_CPU_CORES,
     RECEIVER_CPU_S_PER_GB,
+    RELAY_CPU_CORES,
+    RELAY_CPU_S_PER_GB,
     SENDER_CPU_CORES,
     SENDER_CPU_S_PER_GB,
     SYSTEM_CPU_S_PER_GB,
     TOTAL_CPU_S_PER_GB,
 )
+from zcload.model.records.values import RelayFacts
 from zcload.model.units import counted, format_size, human_bytes
 from zcload.report.imported.table import imported
 from zcload.report.tables import crossover, servers
@@ -75,18 +78,21 @@ def _metric(variant: Mapping[str, Any], key: str, scale: float = 1.0) -> str:
 
 def costs(point: Point) -> Table:
     """CPU and throughput of each variant."""
-    headers = ["variant", "Gbit/s", "sender", "receiver", "both ends", "machine", "sender cores", "receiver cores"]
-    keys = [
-        (GOODPUT_BPS, 1e-9),
-        (SENDER_CPU_S_PER_GB, 1),
-        (RECEIVER_CPU_S_PER_GB, 1),
-        (TOTAL_CPU_S_PER_GB, 1),
-        (SYSTEM_CPU_S_PER_GB, 1),
-        (SENDER_CPU_CORES, 1),
-        (RECEIVER_CPU_CORES, 1),
+    relay = "relay" in point
+    columns = [
+        ("Gbit/s", GOODPUT_BPS, 1e-9),
+        *([("relay", RELAY_CPU_S_PER_GB, 1.0)] if relay else []),
+        ("sender", SENDER_CPU_S_PER_GB, 1.0),
+        ("receiver", RECEIVER_CPU_S_PER_GB, 1.0),
+        ("all three" if relay else "both ends", TOTAL_CPU_S_PER_GB, 1.0),
+        ("machine", SYSTEM_CPU_S_PER_GB, 1.0),
+        *([("relay cores", RELAY_CPU_CORES, 1.0)] if relay else []),
+        ("sender cores", SENDER_CPU_CORES, 1.0),
+        ("receiver cores", RECEIVER_CPU_CORES, 1.0),
     ]
     said = labels(point)
-    rows = [[in_a_cell(v["name"], said), *(_metric(v, key, scale) for key, scale in keys)] for v in measured(point)]
+    rows = [[in_a_cell(v["name"], said), *(_metric(v, key, scale) for _, key, scale in columns)] for v in measured(point)]
+    headers = ["variant", *(title for title, _, _ in columns)]
     return Table("CPU seconds per GB, goodput and cores (± half-width of the 95 % interval)", headers, rows)
 
 
@@ -101,6 +107,8 @@ def comparisons(point: Point, key: str) -> Table | None:
     if key == "comparisons_best_chunk" and baseline == point["baseline"]:
         return None  # the same comparisons again
     rows, said = [], labels(point)
+    relay = "relay" in point
+    sides = [*([RELAY_CPU_S_PER_GB] if relay else []), SENDER_CPU_S_PER_GB, RECEIVER_CPU_S_PER_GB]
     for name, by_metric in found.items():
         if by_metric[TOTAL_CPU_S_PER_GB]["ratio"]["estimate"] is None:
             continue
@@ -108,14 +116,15 @@ def comparisons(point: Point, key: str) -> Table | None:
         rows.append(
             [
                 f"{name} (A/A)" if headline["aa"] else in_a_cell(name, said),
-                *(saving_text(by_metric[k]["saving_percent"]) for k in (SENDER_CPU_S_PER_GB, RECEIVER_CPU_S_PER_GB)),
+                *(saving_text(by_metric[k]["saving_percent"]) for k in sides),
                 saving_text(by_metric[TOTAL_CPU_S_PER_GB]["saving_percent"]),
                 saving_text(by_metric[SYSTEM_CPU_S_PER_GB]["saving_percent"]),
                 change_text(by_metric[GOODPUT_BPS]["saving_percent"]),
                 _agreement(headline["ratio"]) if headline["aa"] else headline["verdict"] or NONE,
             ]
         )
-    headers = ["variant", "sender", "receiver", "both ends", "machine", "goodput", "verdict"]
+    headers = ["variant", *(["relay", "sender", "receiver", "all three"] if relay else ["sender", "receiver", "both ends"])]
+    headers += ["machine", "goodput", "verdict"]
     best = " (its best chunk)" if key == "comparisons_best_chunk" else ""
     return Table(f"Savings of CPU per GB against {baseline}{best}, with 95 % intervals", headers, rows)
 
@@ -175,6 +184,14 @@ def _placement(summary: Mapping[str, Any], taken: str) -> str:
     return f"{taken} (auto)" if asked == "auto" or (isinstance(asked, list) and "auto" in asked and taken not in asked) else taken
 
 
+def _relay(found: RelayFacts) -> str:
+    """Say what sends to the relays of a lane, and which CPUs they have."""
+    own, cpus = found["own_cpus"], found["cpus"]
+    shared = "" if own == cpus else ", all shared with senders and receivers" if not own else f", {cpus - own} shared with other workers"
+    where = f"{counted(cpus, 'CPU')}{shared or ' that no other worker uses'}"
+    return f"{counted(found['count'], 'relay')} between senders and receivers, on {where}; the senders use {found['origin']}"
+
+
 def method(summary: Mapping[str, Any], point: Point) -> list[str]:
     """Say how a point was measured, a fact or two a line."""
     p, env = point["point"], summary["environment"]
@@ -185,6 +202,8 @@ def method(summary: Mapping[str, Any], point: Point) -> list[str]:
         f"receive chunk {format_size(p['receive_chunk_bytes'])}, file {human_bytes(p['file_bytes'])} ({p['cache']})",
         f"{p['network']} {p['address']}{_device(p)}, socket buffers {buffers}, congestion control {p['congestion']}",
     ]
+    if "relay" in point:
+        lines.append(_relay(point["relay"]))
     if point["generations"]:
         low, high = point["window_open_s"]
         lines.append(

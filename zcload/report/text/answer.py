@@ -7,7 +7,7 @@ from typing import Any
 
 from zcload.analysis.zerocopy_check import ALL_PLAIN, all_plain
 from zcload.model.cautions import WORST_FIRST, level_of
-from zcload.model.metrics import GOODPUT_BPS, SENDER_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
+from zcload.model.metrics import GOODPUT_BPS, RELAY_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
 from zcload.model.records.summary import PointSummary, Summary
 from zcload.model.units import format_size
 from zcload.report.tables import crossover, servers
@@ -120,7 +120,10 @@ def effect(saving: Mapping[str, Any], what: str = "") -> str:
 
 
 def _alone(comparisons: Sequence[Comparison], c: Comparison) -> str:
-    """Say what the sender saves alone, or of a server, whose own CPU is *c*, what both ends save together."""
+    """Say what the sender saves alone, or of a server or relay, whose own CPU is *c*, what all of a lane's processes save together."""
+    if c["metric"] == RELAY_CPU_S_PER_GB:
+        together = _other(comparisons, c, TOTAL_CPU_S_PER_GB)
+        return f"; sender, relay and receiver together: {effect(together['saving_percent'])}" if c["verdict"] and together else ""
     server = c["metric"] == SENDER_CPU_S_PER_GB
     other = _other(comparisons, c, TOTAL_CPU_S_PER_GB if server else SENDER_CPU_S_PER_GB)
     if c["verdict"] is None or other is None:

@@ -10,6 +10,7 @@ WORDS = {
     "baseline": "The variant that the others are compared with.",
     "sender": "The process that sends the file; of a server study, the server with all its processes.",
     "receiver": "The process that takes the bytes off the socket; zcload's own, in server studies too.",
+    "relay": "The process between sender and receiver that passes the bytes on, as a proxy does.",
     "lane": "One variant set up and running: its senders, its receivers and their connections.",
     "generation": "One setting-up of all lanes, from start to end. What is luck of memory or sockets differs from one to the next.",
     "replicate": "The generations of one fresh process with a fresh file. Intervals over replicates hold for another run on this machine.",

@@ -8,6 +8,8 @@ from typing import Any
 
 from zcload.model.metrics import (
     CPU_S_PER_TRANSFER,
+    RELAY_CPU_CORES,
+    RELAY_CPU_S_PER_GB,
     SENDER_CPU_CORES,
     SENDER_CPU_S_PER_GB,
     SYSTEM_CPU_CORES,
@@ -37,6 +39,7 @@ _QUESTIONS = {
     SYSTEM_CPU_S_PER_GB: Question(
         SYSTEM_CPU_S_PER_GB, "the machine's", "of the machine", "machine", SYSTEM_CPU_CORES, TOTAL_CPU_S_PER_TRANSFER
     ),
+    RELAY_CPU_S_PER_GB: Question(RELAY_CPU_S_PER_GB, "the relay's", "of the relay", "relay", RELAY_CPU_CORES, TOTAL_CPU_S_PER_TRANSFER),
     SENDER_CPU_S_PER_GB: Question(
         SENDER_CPU_S_PER_GB, "the server's", "of the server", "server", SENDER_CPU_CORES, CPU_S_PER_TRANSFER["sender"]
     ),
