@@ -22,7 +22,7 @@ HEADER = "# What zcload needs to run, to be tested and to be built. Written by `
 SERVERS_LOCK = ROOT / ".ci" / "servers.lock"
 SERVERS_HEADER = "# The Python servers that the presets are tested with. Written by `make lock`, not by hand.\n"
 EXTRAS = ("report", "cluster", "dev")
-SERVERS = ("aiohttp", "granian", "gunicorn", "starlette", "uvicorn")
+SERVERS = ("aiohttp", "fastapi", "flask", "granian", "gunicorn", "starlette", "uvicorn")
 # All that a line may be. Anything else, an address or a path above all, is refused.
 LINE = re.compile(
     r"#[ \w`.,]*"

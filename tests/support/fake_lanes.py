@@ -69,7 +69,7 @@ class Lane:
 
     unauthenticated = burst_bytes = 0
     odd, parts = None, ()
-    observed_senders = observed_receivers = ()
+    observed_senders = observed_receivers = observed_relays = ()
 
     identity = None
 

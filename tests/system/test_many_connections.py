@@ -35,7 +35,7 @@ command = ["nginx", "-p", "{dir}", "-e", "stderr", "-c", "{dir}/nginx.conf"]
 "nginx.conf" = \"\"\"
 user {user} {group}; daemon off; worker_processes 1; pid {dir}/nginx.pid; events { worker_connections 2000; }
 http { access_log off; keepalive_timeout 1h; client_body_temp_path {dir}/1; proxy_temp_path {dir}/2; fastcgi_temp_path {dir}/3;
-       uwsgi_temp_path {dir}/4; scgi_temp_path {dir}/5; sendfile on; server { listen {address}:{port} backlog=1024; root {root}; } }
+       uwsgi_temp_path {dir}/4; scgi_temp_path {dir}/5; sendfile on; server { listen {host}:{port} backlog=1024; root {root}; } }
 \"\"\"
 """
 

@@ -156,7 +156,7 @@ NGINX = """
 user {user} {group}; daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log stderr; events {}
 http { access_log off; client_body_temp_path {dir}/1; proxy_temp_path {dir}/2; fastcgi_temp_path {dir}/3; uwsgi_temp_path {dir}/4;
        scgi_temp_path {dir}/5; sendfile on; ssl_certificate {certificate}; ssl_certificate_key {key};
-       server { listen {address}:{port} ssl; root {root}; } }
+       server { listen {host}:{port} ssl; root {root}; } }
 """
 
 

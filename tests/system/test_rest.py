@@ -162,6 +162,7 @@ def fake_lane(*processes, parked=lambda: True, sent=lambda: 100, received=lambda
         rests=RestCounts(),
         observed_senders=list(processes) or [FakeProcess()],
         observed_receivers=[],
+        observed_relays=[],
         workers=WorkerGroup("sender"),
         gate=SimpleNamespace(parked=parked),
         sent=sent,
@@ -357,7 +358,7 @@ def threaded():
 def test_the_sampler_sums_over_all_threads(threaded):
     """A sample has the switches of all threads of a process, not only the main one's, and the CPU time of all."""
     gate = SimpleNamespace(number=1, silent=0)
-    lane = SimpleNamespace(name="v", gate=gate, received=lambda: 0, observed_senders=[threaded], observed_receivers=[])
+    lane = SimpleNamespace(name="v", gate=gate, received=lambda: 0, observed_senders=[threaded], observed_receivers=[], observed_relays=[])
     sample = Sampler([{lane.name: lane}]).sample()["lanes"]["v"]["senders"]
     assert (sample["voluntary"], sample["involuntary"]) == switches(threaded.pid)
     assert sample["voluntary"] >= psutil.Process(threaded.pid).num_ctx_switches().voluntary + 3 * 40

@@ -12,6 +12,8 @@ import pytest
 from support.paths import ROOT
 
 from zcload import config
+from zcload.errors import ConfigError
+from zcload.runner.run import run
 
 PRESETS = sorted(ROOT.glob("configs/servers/*.toml"))
 SERVERS = ROOT / ".venv-servers" / "bin"  # .ci/run makes it from .ci/servers.lock
@@ -26,7 +28,9 @@ def programs(path):
 # What moves the payload in each, as its own code says: the presets' comments and docs/servers.md tell users so.
 MOVED = {
     **dict.fromkeys(["nginx-on", "nginx-on-128k", "nginx-aio", "nginx-http", "caddy", "caddy-1-cpu", "gunicorn", "aiohttp"], "sendfile"),
-    **dict.fromkeys(["http.server", "uvicorn", "before", "after"], "read + sendto"),
+    **dict.fromkeys(["http.server", "uvicorn", "before", "after", "fastapi", "starlette-static"], "read + sendto"),
+    "flask-whole": "sendfile",
+    "flask-ranges": "read + sendto",
     "granian": "read + writev",
     **dict.fromkeys(["nginx-off", "nginx-http-off"], "pread64 + writev"),
     "nginx-https": "pread64 + write",
@@ -38,6 +42,12 @@ def test_presets_say_how_to_get_their_programs(path):
     """Every server of a preset but those of the template names what installs it."""
     assert programs(path)
     assert all(server.get("install") for server in programs(path).values()) or path.stem == "yours"
+
+
+@pytest.mark.parametrize("path", [*PRESETS, ROOT / "docs" / "servers.md"], ids=lambda path: path.name)
+def test_no_preset_writes_an_address_before_a_port(path):
+    """Where a port follows the address it is {host}, which has the brackets of an IPv6 address, in every preset and in the docs."""
+    assert "{address}:" not in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -97,3 +107,44 @@ def test_presets_run_with_the_real_programs(path, tmp_path):
 def checked(server):
     """Say whether the packages that a server's check asks for are there: python3 alone is not enough for a server written in it."""
     return not server.get("check") or not subprocess.run(server["check"], env={**os.environ, "PATH": PATH}, capture_output=True).returncode
+
+
+LINKS_ARE_NOT_FOUND = """
+import functools, http.server, os, sys
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def send_head(self):
+        return self.send_error(404) if os.path.islink(self.translate_path(self.path)) else super().send_head()
+
+http.server.HTTPServer(("{address}", {port}), functools.partial(Handler, directory="{root}")).serve_forever()
+"""
+
+
+@pytest.mark.serial
+@pytest.mark.usefixtures("leaks")
+def test_a_link_that_a_server_does_not_follow_is_told(tmp_path):
+    """A 404 for a file of the user's names the symbolic link that stands for it in the root, where it leads, and what helps."""
+    file = tmp_path / "my file.bin"
+    file.write_bytes(bytes(300_000))
+    study = config.loads(
+        "[study]\nname = 'links'\nbaseline = 'read_send'\nvariants = ['read_send', 'sendfile']\nbest_chunk = false\n"
+        f"[workload]\nfile = '{file}'\n[stop]\nmax_time = '1s'\ntarget = '90%'\nmin_generations = 2\nreplicates = 1\n"
+        "[[variant]]\nname = 'strict'\nkind = 'server'\ncommand = ['{python}', '{dir}/app.py']\n"
+        f'[variant.files]\n"app.py" = """{LINKS_ARE_NOT_FOUND}"""\n'
+    )
+    summary = run(study, tmp_path / "result").result.summary
+    (strict,) = (v for v in summary["points"][0]["variants"] if v["name"] == "strict")
+    assert strict["status"] == "failed"
+    assert f"is a symbolic link to {file}" in strict["reason"]
+    assert "follow_symlink=True" in strict["reason"]
+
+
+def test_an_ipv6_address_before_a_port_needs_brackets():
+    """With an IPv6 address {address}:{port} in a server's texts is an error that says what to write."""
+    text = (
+        "[study]\nname = 'v6'\nbaseline = 'read_send'\nvariants = ['read_send']\n[workload]\naddress = '::1'\n"
+        "[[variant]]\nname = 's'\nkind = 'server'\ncommand = ['gunicorn', '--bind', '{address}:{port}']\n"
+    )
+    with pytest.raises(ConfigError, match=r"\{host\}:\{port\}"):
+        config.loads(text)
+    config.loads(text.replace("{address}:", "{host}:"))

@@ -405,7 +405,7 @@ command = ["nginx", "-p", "{dir}", "-c", "{dir}/nginx.conf"]
 "nginx.conf" = \"\"\"
 user {user} {group}; daemon off; worker_processes 2; pid {dir}/nginx.pid; error_log stderr; events {}
 http { access_log off; client_body_temp_path {dir}/1; proxy_temp_path {dir}/2; fastcgi_temp_path {dir}/3; uwsgi_temp_path {dir}/4;
-       scgi_temp_path {dir}/5; sendfile on; server { listen {address}:{port}; root {root}; } }
+       scgi_temp_path {dir}/5; sendfile on; server { listen {host}:{port}; root {root}; } }
 \"\"\"
 [[variant]]
 name = "dies"

@@ -39,9 +39,12 @@ class WorkerGroup:
         return message
 
     def ready(self) -> None:
-        """Wait until every worker is; raises StudyError."""
+        """Wait until every worker is; raises StudyError that names the cause, not who saw a connection break."""
         for worker in self.members:
-            self.expect(worker, "ready", "setting up")
+            try:
+                self.expect(worker, "ready", "setting up")
+            except StudyError as error:
+                raise ((self.failure() if error.consequence else None) or error) from None
 
     def failure(self) -> StudyError | None:
         """Return what is wrong with a worker, None while all is well: the cause, not another worker's broken connection.

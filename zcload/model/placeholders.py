@@ -12,6 +12,7 @@ from collections.abc import Mapping
 PLACEHOLDERS: dict[str, str] = {
     "port": "the port to listen on",
     "address": "the address to listen on",
+    "host": "the same where a port follows it, as in {host}:{port}: an IPv6 address in brackets",
     "root": "the directory that holds the file, and nothing else",
     "file": "the file's path",
     "name": "the file's name in root",

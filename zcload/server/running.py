@@ -291,6 +291,11 @@ def free_port(address: str, sockets: Sockets = plain_sockets) -> int:
         return int(sock.getsockname()[1])
 
 
+def bracketed(address: str) -> str:
+    """Return *address* as it stands before a port: an IPv6 address in brackets (RFC 3986, 3.2.2)."""
+    return f"[{address}]" if ":" in address else address
+
+
 def values_of(address: str, path: str, name: str) -> dict[str, str]:
     """Return what the placeholders stand for that are the same for every server."""
     try:
@@ -298,4 +303,13 @@ def values_of(address: str, path: str, name: str) -> dict[str, str]:
     except KeyError:  # a container's user may have no name
         user, group = str(os.getuid()), str(os.getgid())
     root = os.path.dirname(path)
-    return {"address": address, "root": root, "file": path, "name": name, "user": user, "group": group, "python": sys.executable}
+    return {
+        "address": address,
+        "host": bracketed(address),
+        "root": root,
+        "file": path,
+        "name": name,
+        "user": user,
+        "group": group,
+        "python": sys.executable,
+    }

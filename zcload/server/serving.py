@@ -10,17 +10,17 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from zcload.errors import ConfigError, Problem, reason_of
+from zcload.errors import ConfigError, Problem, StudyError, reason_of
 from zcload.lane.network import Network, family_of
 from zcload.lane.placement import Placement
 from zcload.lane.small_files.transfer_plan import TransferPlan
 from zcload.model.placeholders import fill
 from zcload.model.study import Contender, Point, Server
-from zcload.server.http.probe import probe
+from zcload.server.http.probe import NotFoundError, probe
 from zcload.server.http.target import Target
 from zcload.server.ownership import check_owner
 from zcload.server.root import ServedFile, name_of
-from zcload.server.running import RunningServer, free_port, values_of
+from zcload.server.running import RunningServer, bracketed, free_port, values_of
 from zcload.server.tree import ObservedTree
 
 _MARK = "\0"  # where the name of a file stands in a path: no path has one of its own
@@ -119,18 +119,31 @@ class _Starter:
         if plan is not None and served.files is not None:
             name, size = name_of(served.files, 0), plan.catalogue.sizes[0]
             wanted = size
-        found = probe(
-            address,
-            port,
-            host=f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
-            path=quote(os.fsencode(name)).join(paths),
-            size=size,
-            bytes_per_request=wanted,
-            connections=self.point.senders,
-            tls=running.trust,
-            sockets=partial(self.network.sockets, "receiver"),
-        )
+        try:
+            found = probe(
+                address,
+                port,
+                host=f"{bracketed(address)}:{port}",
+                path=quote(os.fsencode(name)).join(paths),
+                size=size,
+                bytes_per_request=wanted,
+                connections=self.point.senders,
+                tls=running.trust,
+                sockets=partial(self.network.sockets, "receiver"),
+            )
+        except NotFoundError as error:
+            raise StudyError(f"{error}{_about_the_link(served)}") from None
         return found if plan is None else replace(found, ranges=False)
+
+
+def _about_the_link(served: ServedFile) -> str:
+    """Say where the file that was not found is a symbolic link, which a server may refuse to follow without a word; else nothing."""
+    if not os.path.islink(served.path):
+        return ""
+    return (
+        f"; {served.path} is a symbolic link to {os.readlink(served.path)}, and some servers do not follow links: "
+        "have it follow them (StaticFiles of Starlette: follow_symlink=True), or leave workload.file out, and zcload makes a file in {root}"
+    )
 
 
 def check_port(server: Server, network: Network) -> None:

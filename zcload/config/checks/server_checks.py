@@ -19,6 +19,7 @@ def find_servers(config: Resolved) -> Iterator[Finding]:
         yield from _started_or_attached(server, config.workload)
         for name in sorted(set().union(*map(held, _texts(server.written.get("check")))) - {"python"}):
             yield Finding(server.at("check"), f"{{{name}}} has no value before the server starts", "only {python} works here")
+        yield from _brackets(server, config.workload)
         yield from _tls(server)
         yield from _over(server, config)
     if config.servers:
@@ -52,6 +53,14 @@ def _started_or_attached(server: ConfigTable, workload: ConfigTable) -> Iterator
     if workload.holds("file", None) and workload.holds("dir", None):
         what = "a running server cannot read a file that zcload makes in memory"
         yield Finding(server.at("attach"), what, "set workload.file to the file that it serves")
+
+
+def _brackets(server: ConfigTable, workload: ConfigTable) -> Iterator[Finding]:
+    """Find an IPv6 address that would stand before a port without its brackets."""
+    if any(":" in found.value for found in workload.values("address")):
+        for key in _WITH_PLACEHOLDERS:
+            if any("{address}:{port}" in text for text in _texts(server.written.get(key))):
+                yield Finding(server.at(key), "an IPv6 address before a port needs brackets", "{host}:{port} instead of {address}:{port}")
 
 
 def _tls(server: ConfigTable) -> Iterator[Finding]:

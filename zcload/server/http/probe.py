@@ -17,6 +17,13 @@ _PATH = re.compile(r"/[!-~]*")  # what may stand in a request line: RFC 9112, 3.
 _HOST = re.compile(r"[!-~]+")
 
 
+NOT_FOUND = 404
+
+
+class NotFoundError(StudyError):
+    """The server has no file at the path that it was asked for."""
+
+
 def probe(
     address: str,
     port: int,
@@ -52,7 +59,8 @@ def probe(
     except MalformedError as error:
         raise StudyError(f"{what}: got {error}") from None
     except AnswerError as error:
-        raise StudyError(f"{what}: answered with {error}") from None
+        kind_of = NotFoundError if head.status == NOT_FOUND else StudyError
+        raise kind_of(f"{what}: answered with {error}") from None
     except TimeoutError:
         raise StudyError(f"{what}: no answer for {SILENCE_S:.0f} s") from None
     except OSError as error:
