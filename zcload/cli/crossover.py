@@ -9,6 +9,7 @@ from zcload.cli.study_names import COMMAND_LINE, locate
 from zcload.config.overrides import Override
 from zcload.errors import ConfigError, Problem
 from zcload.model.study import Study
+from zcload.model.units import ValueRefused
 
 _KEYS = {
     "--sweep": "sweep",
@@ -34,7 +35,12 @@ def crossover_study(names: Sequence[str], overrides: Sequence[str], options: dic
         )
     pair = names[:2] if len(names) > 1 else ()
     config = names[0] if len(names) == 1 else names[2] if len(names) == 3 else None
-    tree: dict[str, Any] = dict(_tree_of(config)) if config else {"study": {"name": "crossover", "variants": list(dict.fromkeys(pair))}}
+    tree: dict[str, Any] = dict(_tree_of(config)) if config else {"study": {"name": "crossover"}}
+    if not config:
+        called = {name: _called(name) for name in dict.fromkeys(pair)}
+        pair = [called[name] for name in pair]
+        tree["study"]["variants"] = [name for name, own in called.items() if name == own]
+        tree["variant"] = [{"name": own, "mechanism": name} for name, own in called.items() if name != own]
     given = {_KEYS[option]: value for option, value in options.items() if value is not None}
     section = {**_table(tree, "crossover"), **{key: read_value(value) for key, value in given.items()}}
     if pair:
@@ -53,6 +59,19 @@ def crossover_study(names: Sequence[str], overrides: Sequence[str], options: dic
     tree |= {"crossover": section, "workload": workload}
     by_option = [Override.of(option, f"crossover.{_KEYS[option]}", value) for option, value in options.items() if value is not None]
     return from_tree(tree, config or COMMAND_LINE, [*by_option, *overrides])
+
+
+def _called(name: str) -> str:
+    """Return what the variant of the mechanism *name* is called: a class in a file by its own name; raises ConfigError."""
+    from zcload.mechanisms import mechanism_called
+    from zcload.mechanisms.own_file import is_file_form
+
+    if not is_file_form(name):
+        return name
+    try:
+        return mechanism_called(name).name
+    except ValueRefused as refused:
+        raise ConfigError(Problem(refused.what, remedy=refused.remedy)) from None
 
 
 def _tree_of(config: str) -> dict[str, Any]:

@@ -5,18 +5,23 @@ The built-in ones are held to the same rules by zcload's tests. Each broken rule
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import select
+import signal
 import traceback
 from collections.abc import Container, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from zcload.errors import ZcloadError, reason_of
+from zcload.linux import interrupt
 from zcload.mechanisms.base import MOST_CALLS, Copies, Mechanism
 from zcload.mechanisms.probe_transfer import DATA, transfer
 from zcload.model.study import SERVER
 from zcload.model.units import ValueRefused, shown
 
+CHECK_LIMIT_S = 10.0  # three chunks over loopback take a moment, whatever the machine does beside
 _NAME = r"[a-z][a-z0-9_]{0,47}"
 _VARIANT_KEYS = ("name", "mechanism", "chunk", "sink", "kind", "header")  # keys that every variant has
 
@@ -52,8 +57,56 @@ def check_class(cls: object, taken: Container[str]) -> type[Mechanism]:
     return cls
 
 
-def check_transfer(cls: type[Mechanism], options: Mapping[str, Any]) -> None:
-    """Move a few pages over loopback through *cls* with *options*; raises ValueRefused with the rule that it broke on the way."""
+def check_transfer(cls: type[Mechanism], options: Mapping[str, Any], limit_s: float = CHECK_LIMIT_S) -> None:
+    """Move a few pages over loopback through *cls* with *options*; raises ValueRefused with the rule that it broke on the way.
+
+    A process of its own does it, for at most *limit_s*: code of others may hang, or crash.
+    """
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        _check_and_tell(cls, options, writer)
+    os.close(writer)
+    try:
+        in_time = select.select([reader], [], [], limit_s)[0]
+        if not in_time:
+            os.kill(pid, signal.SIGKILL)
+        told = os.read(reader, 1 << 16) if in_time else b""
+    finally:
+        os.close(reader)
+        _, status = os.waitpid(pid, 0)
+    if not in_time:
+        what = f"a test transfer of {len(DATA)} bytes through {cls.__name__} did not end within {limit_s:g} s"
+        raise ValueRefused(what, "return from send() once the socket has accepted bytes, and from drain() once they are gone")
+    if not told:
+        ended = os.waitstatus_to_exitcode(status)
+        how = f"was killed by {signal.Signals(-ended).name}" if ended < 0 else f"ended with status {ended}"
+        raise ValueRefused(f"a test transfer through {cls.__name__} {how}", "call no code that ends the process")
+    refused = json.loads(told)
+    if refused is not None:
+        raise ValueRefused(*refused)
+
+
+def _check_and_tell(cls: type[Mechanism], options: Mapping[str, Any], writer: int) -> NoReturn:
+    """Be the process that checks: write what was refused, null if nothing was, and end."""
+    code = 1
+    try:
+        interrupt.forget_in_child()
+        refused = None
+        try:
+            _check(cls, options)
+        except ValueRefused as broken:
+            refused = (broken.what, broken.remedy)
+        except MemoryError:
+            refused = ("there is too little memory for a test transfer", None)
+        os.write(writer, json.dumps(refused).encode()[: 1 << 16])
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _check(cls: type[Mechanism], options: Mapping[str, Any]) -> None:
+    """Move the pages and judge each call; raises ValueRefused."""
     who, before = cls.__name__, 0
 
     def judge(mechanism: Mechanism, moved: object, count: int) -> None:

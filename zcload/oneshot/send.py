@@ -16,11 +16,12 @@ from zcload.lane.payload import MEMORY_RESERVE, available_memory
 from zcload.lane.worker import spawn
 from zcload.linux import interrupt
 from zcload.linux.memory import page_aligned
-from zcload.mechanisms import MECHANISMS, Mechanism
+from zcload.mechanisms import MECHANISMS, Mechanism, check_transfer, mechanism_called
 from zcload.mechanisms.base import MAX_COUNT
+from zcload.mechanisms.own_file import is_file_form
 from zcload.model.progress import Viewer, nobody
 from zcload.model.regular_file import check_size
-from zcload.model.units import human_bytes, shown
+from zcload.model.units import ValueRefused, human_bytes, shown
 from zcload.oneshot.address import DEFAULT_ADDRESS, format_address, parse_address
 from zcload.oneshot.progress_pace import Pace
 from zcload.oneshot.sender_process import Job, TransferEnd, stream
@@ -144,6 +145,13 @@ SCRIPTS_OF_2015 = {
 
 
 def _mechanism(name: str) -> type[Mechanism]:
+    if is_file_form(name):
+        try:
+            own = mechanism_called(name)
+            check_transfer(own, {})
+        except ValueRefused as refused:
+            raise ConfigError(Problem(refused.what, key="--via", remedy=refused.remedy)) from None
+        return own
     known = [key for key, mechanism in MECHANISMS.items() if mechanism.moves_payload and not mechanism.encrypts]
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import zcload
 from zcload import config
 from zcload.cli.command_line import run_command_line
+from zcload.cli.crossover import crossover_study
 from zcload.errors import ConfigError
 from zcload.mechanisms import MECHANISMS, mechanism_called, mechanism_of
 from zcload.mechanisms.base import MOST_CALLS
@@ -27,6 +29,7 @@ EXAMPLE = ROOT / "examples" / "wrapped-sendfile"
 
 GOOD = """
 import os
+import re
 from zcload.mechanisms.base import Mechanism
 
 class MySend(Mechanism):
@@ -268,3 +271,33 @@ def test_a_broken_package_disturbs_no_other(tmp_path):
         assert refused.returncode == 2
         assert what in refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+# What others' code may do in a test transfer beside breaking a rule, and what the refusal says of it.
+MISBEHAVES = [
+    ("return self.sock.send(data)", "import time; time.sleep(60)", "did not end within 0.3 s"),
+    ("return self.sock.send(data)", "self.sock.recv(1)", "did not end within 0.3 s"),
+    ("return self.sock.send(data)", "os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
+    ("return self.sock.send(data)", "os._exit(3)", "ended with status 3"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "what"), MISBEHAVES, ids=[what for _, _, what in MISBEHAVES])
+def test_a_send_that_hangs_or_crashes_is_refused_in_time(old, new, what, tmp_path):
+    """A `send` that sleeps, waits for bytes that never come, aborts or exits ends the check only, with the limit or the end named."""
+    cls = mechanism_called(written(tmp_path / "own.py", changed(old, new)))
+    with pytest.raises(ValueRefused, match=re.escape(what)):
+        check_transfer(cls, {}, limit_s=0.3)
+
+
+def test_crossover_and_send_take_a_class_in_a_file(tmp_path, capsys, monkeypatch):
+    """`zcload crossover A FILE:Class` searches with it under its own name; both commands name the rule that a broken one breaks."""
+    own = written(tmp_path / "own.py", GOOD)
+    study = crossover_study(["read_send", own], [], {"--sweep": "chunk"})
+    assert [(v.name, v.mechanism) for v in study.variants] == [("read_send", "read_send"), ("my_send", own)]
+    assert study.crossover.contender == "my_send"
+    broken = written(tmp_path / "broken.py", changed("def send(", "def sent("))
+    (tmp_path / "file").write_bytes(b"x")
+    for command in (["crossover", "read_send", broken, "--sweep", "chunk"], ["send", str(tmp_path / "file"), "--via", broken]):
+        assert run_command_line(command) == 2
+        assert "MySend has no `send`" in capsys.readouterr().err
