@@ -1,7 +1,8 @@
-"""The examples for CI: the shell commands of the workflow run as they stand there, only with less time to measure."""
+"""The examples: the shell commands of the CI workflow as they stand there, with less time to measure, and the package that pip installs."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -74,3 +75,27 @@ def test_the_pip_steps_install_a_zcload_that_measures(where, command, tmp_path):
     assert "sendfile" in shell("zcload run smoke --time 2s --no-wait --no-progress --out result")
     page = (tmp_path / "result/report.html").read_text()
     assert ("<svg" in page) == (where == "Containerfile")
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(400)
+def test_the_example_package_runs_from_a_fresh_environment(tmp_path):
+    """Installed by pip into a new environment, its mechanism is listed, verified and measured beside the built-in one."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    home = tmp_path / "fresh"
+
+    def run(*command):
+        done = subprocess.run([*map(str, command)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run(sys.executable, "-m", "venv", home)
+    run(home / "bin" / "python", "-m", "pip", "install", "-qq", ROOT, ROOT / "examples" / "wrapped-sendfile")
+    listed = json.loads(run(home / "bin" / "zcload", "mechanisms", "--json"))["mechanisms"]
+    assert {"wrapped_sendfile": True}.items() <= {each["name"]: each["runs"] for each in listed}.items()
+    options = ["--no-wait", "--no-html", "--json", "--set", "workload.file_size=16MiB", "--set", "stop.target=90%"]
+    told = run(home / "bin" / "zcload", "run", "sendfile", "wrapped_sendfile", "--max-time", "4s", *options)
+    variants = {v["name"]: v for v in json.loads(told)["points"][0]["variants"]}
+    for name in ("sendfile", "wrapped_sendfile"):
+        assert (variants[name]["status"], variants[name]["verified"]) == ("ok", True)
+        assert variants[name]["metrics"]["sender_syscalls_per_gb"]["estimate"] == pytest.approx(1e9 / (256 << 10), rel=0.05)
