@@ -10,11 +10,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import psutil
 import pytest
 from support.paths import ROOT
 
+from zcload import config
 from zcload.errors import ConfigError, StudyError
 from zcload.lane import veth_keeper
 from zcload.lane.connections import connect
@@ -234,3 +237,53 @@ def test_settings_are_read_where_they_can_be_set(tmp_path):
         (tmp_path / name).write_text("1\n")
         (tmp_path / name).chmod(mode)
     assert veth_keeper.read_settings(tmp_path) == {"ipv4/tcp_rmem": "1\n", "core/optmem_max": "1\n"}
+
+
+def sent_by(net):
+    """Return the bytes and packets that the sender's end of a veth pair has sent, as /proc/net/dev of its namespace says."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            net.enter("sender")
+            os.write(writer, Path("/proc/self/net/dev").read_bytes())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader) as lines:
+        (row,) = (line.partition(":")[2].split() for line in lines if veth_keeper.DEVICES["sender"] in line)
+    os.waitpid(pid, 0)
+    return int(row[8]), int(row[9])
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_larger_packets_cross_the_pair_whole(address, network):
+    """With gso_max_size the kernel says that it took it, for both families, and packets beyond 64 KiB are sent; else none are."""
+    sizes = {}
+    for asked in (None, 400_000):
+        net = network(gso_max_size=asked, address=address)
+        accepted = asked or 65_536
+        for end in ("sender", "receiver"):
+            assert (net.facts[end]["gso_max_bytes"], net.facts[end]["gso_ipv4_max_bytes"]) == (accepted, accepted)
+        net.doors()
+        connections = connect(veth(gso_max_size=asked, address=address, socket_buffer=4 << 20), 1, None, net)
+        before = sent_by(net)
+        taker = threading.Thread(target=lambda sock=connections.servers[0]: [None for _ in iter(lambda: sock.recv(1 << 20), b"")])
+        taker.start()
+        connections.clients[0].sendall(bytes(32 << 20))
+        connections.clients[0].shutdown(socket.SHUT_WR)
+        taker.join(20)
+        sent, packets = (after - start for after, start in zip(sent_by(net), before, strict=True))
+        connections.close()
+        sizes[asked] = sent / packets
+    assert sizes[None] < 70_000 < 100_000 < sizes[400_000]
+
+
+def test_the_largest_packet_of_loopback_is_the_hosts():
+    """gso_max_size without veth is an error that says so: zcload changes no device of the host."""
+    text = "[study]\nname = 'x'\nbaseline = 'read_send'\nvariants = ['read_send', 'sendfile']\n[workload]\ngso_max_size = '192KiB'\n"
+    with pytest.raises(ConfigError, match=r"workload\.gso_max_size: only works with network = 'veth'"):
+        config.loads(text)
+    (point,) = config.loads(text + "network = 'veth'\n").points
+    assert veth_recipe(point).gso_max == 192 << 10

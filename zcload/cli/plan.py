@@ -19,7 +19,8 @@ def _network(point: Point) -> str:
 
     if point.network != "veth":
         return f"{point.network} {point.address}"
-    return f"veth {address_of(point)}, MTU {point.mtu or 'auto'}, offloads {'on' if point.offloads else 'off'}"
+    largest = point.gso_max_size or "auto"
+    return f"veth {address_of(point)}, MTU {point.mtu or 'auto'}, offloads {'on' if point.offloads else 'off'}, gso_max_size {largest}"
 
 
 def show_plan(study: Study, check_windows: bool, as_json: bool) -> None:

@@ -160,7 +160,7 @@ def _with_second_lane(variants: list[Variant], baseline: str) -> Iterator[Varian
 def _point(values: dict[str, Any]) -> Point:
     point = Point(rate_bps=values.pop("rate"), transfers_per_s=values.pop("transfer_rate"), **values)
     if point.network != "veth":
-        point = replace(point, mtu=None, offloads=True)
+        point = replace(point, mtu=None, offloads=True, gso_max_size=None)
     if point.transfer == "stream":
         return replace(point, transfer_size=None, connection="persistent", header_bytes=0, arrivals="closed", transfers_per_s=None)
     return replace(point, rate_bps=None, transfers_per_s=None if point.arrivals == "closed" else point.transfers_per_s)

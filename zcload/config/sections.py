@@ -160,6 +160,11 @@ class WorkloadSection(Section):
     offloads: Sweep[Annotated[bool, FLAG]] = key(
         True, "false: TSO, GSO and GRO of the veth pair are off, so that each packet is one MTU at most. For network = 'veth' only."
     )
+    gso_max_size: Sweep[Annotated[int | None, or_word("auto", size("4KiB", "524280B"))]] = key(
+        "auto",
+        "Largest packet before segmentation, of the veth pair; above 64 KiB it is BIG TCP (Linux 6.3 for IPv4, 5.19 for IPv6); 'auto': the "
+        "kernel's, 64 KiB. For network = 'veth' only: loopback's would be the whole host's, and zcload does not change it.",
+    )
     address: Sweep[Annotated[str, ADDRESS]] = key(
         "127.0.0.1",
         "Address at which the receivers listen: an IP address or a host name. Over veth a loopback address means one that zcload picks.",

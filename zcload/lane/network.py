@@ -164,7 +164,7 @@ def veth_recipe(point: Point) -> Recipe:
         raise ConfigError(Problem(what, key="workload.mtu", remedy=f"{IPV6_LEAST_MTU} B or more, or an IPv4 address"))
     sender = ipaddress.ip_address(receiver.packed[:-1] + bytes([receiver.packed[-1] ^ 1]))
     addresses = dict(zip(ROLES, (str(receiver), str(sender)), strict=True))
-    return Recipe(addresses, receiver.max_prefixlen - 1, point.mtu, point.offloads)
+    return Recipe(addresses, receiver.max_prefixlen - 1, point.mtu, point.offloads, point.gso_max_size)
 
 
 # A switch that forbids user namespaces, the values that do, and the remedy.

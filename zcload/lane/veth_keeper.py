@@ -34,12 +34,16 @@ Settings = dict[str, str]  # a path below /proc/sys/net, and what is in it
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A veth pair to be made: the address of either end (by role), their common *prefix* length, *mtu* (None: the kernel's)."""
+    """A veth pair to be made: the address of either end (by role), their common *prefix* length, *mtu* and *gso_max* in bytes.
+
+    None of these two is the kernel's own.
+    """
 
     addresses: dict[str, str]
     prefix: int
     mtu: int | None
     offloads: bool
+    gso_max: int | None = None
 
 
 def keep(control: socket.socket, recipe: Recipe, coordinator: int) -> None:
@@ -110,10 +114,13 @@ def _furnish(namespaces: dict[str, int], recipe: Recipe, home: Settings) -> dict
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             if not recipe.offloads:
                 ethtool.switch_off(sock, device)
+            if recipe.gso_max is not None:
+                netlink.set_largest_segment(device, recipe.gso_max)
             netlink.add_address(device, recipe.addresses[role], recipe.prefix)
             for name in ("lo", device):
                 netlink.take_up(name)
-            found[role] = {"mtu_bytes": ethtool.mtu(sock, device), "offloads": ethtool.offloads(sock, device)}
+            sizes = netlink.largest_segments(device)
+            found[role] = {"mtu_bytes": ethtool.mtu(sock, device), "offloads": ethtool.offloads(sock, device), **sizes}
     return {**found, "settings_copied": sorted(copied), "settings_differ": sorted(differ)}
 
 

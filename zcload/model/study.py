@@ -143,6 +143,7 @@ class Point:
     network: Literal["loopback", "veth"] = "loopback"
     mtu: int | None = None  # of the veth pair in bytes; None: the kernel's default
     offloads: bool = True  # of the veth pair: segmentation left to the device
+    gso_max_size: int | None = None  # of the veth pair: the largest packet in bytes before segmentation; None: the kernel's default
     address: str = "127.0.0.1"
     port: int = 0
     socket_buffer: int | None = 1 << 20  # None: the kernel tunes it

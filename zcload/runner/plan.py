@@ -32,6 +32,7 @@ _SHOWN_AS: dict[str, Callable[[Any], str]] = {
     "transfer_size": format_sizes,
     "transfer_rate": format_frequency,
     "offloads": _word,
+    "gso_max_size": format_size,
 }
 _FILE_BYTES_PER_S = 0.5e9  # a made file is hashed out at about this rate a CPU; an order of magnitude, for the plan only
 _VERIFY_BYTES_PER_S = 0.8e9
@@ -47,7 +48,7 @@ _FIELDS = {"rate": "rate_bps", "transfer_rate": "transfers_per_s"}  # of a point
 
 def _idle_keys(point: Point) -> tuple[str, ...]:
     """Return the keys that mean nothing at *point*."""
-    keys: tuple[str, ...] = () if point.network == "veth" else ("mtu", "offloads")
+    keys: tuple[str, ...] = () if point.network == "veth" else ("mtu", "offloads", "gso_max_size")
     if point.transfer == "stream":
         return (*keys, "transfer_size", "connection", "header_bytes", "arrivals", "transfer_rate")
     return (*keys, "rate") if point.arrivals != "closed" else (*keys, "rate", "transfer_rate")

@@ -57,7 +57,7 @@ class StudyResources:
         index = state.index
         point = self.study.points[index]
         source = self._source(index)
-        wires = (point.network, point.address, point.mtu, point.offloads)
+        wires = (point.network, point.address, point.mtu, point.offloads, point.gso_max_size)
         if wires not in self._networks:
             self._networks[wires] = open_network(point)
         context = PointContext(

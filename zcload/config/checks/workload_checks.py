@@ -12,7 +12,7 @@ from zcload.model.units import shown
 
 MOST_POINTS = 10_000  # at one second each a run of hours: more is a slip in a list
 _OF_SMALL_FILES = ("transfer_size", "connection", "header_bytes", "arrivals", "transfer_rate")
-_OF_A_VETH_PAIR = ("mtu", "offloads")
+_OF_A_VETH_PAIR = ("mtu", "offloads", "gso_max_size")
 
 
 def find_workload(config: Resolved) -> Iterator[Finding]:

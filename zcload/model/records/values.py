@@ -121,6 +121,7 @@ class PointFacts(Stored):
     network: Literal["loopback", "veth"]
     mtu_bytes: NotRequired[Count | None]  # of a veth pair
     offloads: NotRequired[bool | None]
+    gso_max_bytes: NotRequired[Count | None]  # asked for of a veth pair; null: the kernel's default
     address: str
     socket_buffer_bytes: Count | None
     congestion: str | None
@@ -138,10 +139,12 @@ class RelayFacts(Stored):
 
 
 class DeviceFacts(Stored):
-    """One end of a veth pair, read back from the kernel: its MTU, and which offloads are on."""
+    """One end of a veth pair, read back from the kernel: its MTU, which offloads are on, the largest packets of IPv6 and of IPv4."""
 
     mtu_bytes: Count
     offloads: dict[str, bool]
+    gso_max_bytes: NotRequired[Count | None]
+    gso_ipv4_max_bytes: NotRequired[Count | None]
 
 
 class NetworkFacts(Stored):

@@ -178,6 +178,16 @@ def _device(p: Point) -> str:
     return f", MTU {p['mtu_bytes']} B, offloads {'on' if p['offloads'] else 'off'}" if p["network"] == "veth" else ""
 
 
+def _largest_packets(point: Point) -> list[str]:
+    """Say which largest packets the kernel took where others than its own were asked for."""
+    asked, network = point["point"].get("gso_max_bytes"), point.get("network")
+    if not asked or not network:
+        return []
+    device = network["sender"]
+    shown = (format_size(size) if (size := device.get(key)) else "unknown" for key in ("gso_ipv4_max_bytes", "gso_max_bytes"))
+    return ["gso_max_size {} asked for; the kernel took {} for IPv4 and {} for IPv6".format(format_size(asked), *shown)]
+
+
 def _placement(summary: Mapping[str, Any], taken: str) -> str:
     """Return which placement was *taken*, and whether the config left the choice to zcload."""
     asked = summary["config"].get("workload", {}).get("placement")
@@ -202,6 +212,7 @@ def method(summary: Mapping[str, Any], point: Point) -> list[str]:
         f"receive chunk {format_size(p['receive_chunk_bytes'])}, file {human_bytes(p['file_bytes'])} ({p['cache']})",
         f"{p['network']} {p['address']}{_device(p)}, socket buffers {buffers}, congestion control {p['congestion']}",
     ]
+    lines += _largest_packets(point)
     if "relay" in point:
         lines.append(_relay(point["relay"]))
     if point["generations"]:
