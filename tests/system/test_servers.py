@@ -16,6 +16,7 @@ from pathlib import Path
 import jsonschema
 import psutil
 import pytest
+from support.evil_names import FILE_NAMES
 from support.server_lanes import WHOLE, server_lanes
 
 from zcload.errors import StudyError
@@ -129,22 +130,8 @@ time.sleep(60)
 """
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "my file.bin",
-        "größe.bin",
-        "100%.bin",
-        "a#b.bin",
-        "a?b=c.bin",
-        "%41.bin",
-        "[x]&+;'\"\\.bin",
-        "line\nend",
-        # Not one that is no UTF-8: http.server itself answers 404 to %FF, because it decodes the path as UTF-8.
-        "\x1b[2J",
-        "~",
-    ],
-)
+# Not one that is no UTF-8: http.server itself answers 404 to %FF, because it decodes the path as UTF-8.
+@pytest.mark.parametrize("name", FILE_NAMES)
 def test_a_file_of_any_name_is_served(name):
     """The name of the file is percent-encoded in the path that is asked for, whatever characters it has, and its size comes back."""
     with server_lanes(20_001, name) as bring_up:
