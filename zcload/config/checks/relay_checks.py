@@ -27,6 +27,8 @@ def find_relays(config: Resolved) -> Iterator[Finding]:
             yield Finding(config.workload.at("origin"), "only works with relays: nothing sends to one here", remedy)
         return
     relay = shown(named[0].name)
+    if config.cluster is not None:
+        yield Finding(config.cluster.path, f"a cluster has senders and receivers only: {relay} needs a relay between them", "leave it out")
     for server in config.servers:
         what = f"a server sends the file itself: it cannot be compared with {relay}, which passes on what another sends"
         yield Finding(server.at("name"), what, "a study of its own for servers")
