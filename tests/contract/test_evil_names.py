@@ -45,8 +45,8 @@ def test_a_config_refuses_control_characters_in_one_line(name):
 
 def test_a_tilde_is_the_home_directory_only_where_a_path_begins(monkeypatch):
     """`~` and `~/file` lead to the home directory, as in a shell; a `~` further on is a character like any other."""
-    monkeypatch.setenv("HOME", "/home/somebody")
-    for written, meant in (("~/a.bin", "/home/somebody/a.bin"), ("~", "/home/somebody"), ("/srv/~", "/srv/~"), ("a~b", "a~b")):
+    monkeypatch.setenv("HOME", "/srv/somebody")
+    for written, meant in (("~/a.bin", "/srv/somebody/a.bin"), ("~", "/srv/somebody"), ("/srv/~", "/srv/~"), ("a~b", "a~b")):
         assert config.loads(write_toml(study(written))).points[0].file == meant
         assert os.path.expanduser(written) == meant
 
