@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from zcload import __version__
 
 COLUMNS = 80  # of the terminal, from which on the text is the same: typer breaks its lines no later
+COMPLETION = "_ZCLOAD_COMPLETE"  # the variable by which typer's completion scripts ask
 FILE = os.path.join(os.path.dirname(__file__), "help.txt")
 
 
 def stored_answer(arguments: Sequence[str]) -> str | None:
     """Return what zcload prints for *arguments* that ask for its help or version alone; None for all others."""
+    if COMPLETION in os.environ:  # the shell asks for completions, without arguments
+        return None
     if arguments == ["--version"]:
         return f"zcload {__version__}\n"
     return stored_help() if arguments in ([], ["-h"], ["--help"]) else None
