@@ -22,12 +22,20 @@ def man_page() -> str:
     lines += [".SH SYNOPSIS", r".B zcload", r"\fICOMMAND\fR [\fIARGUMENT\fR]... [\fIOPTION\fR]...", ".SH DESCRIPTION", _text(root.help)]
     lines += [".SH OPTIONS", *_parameters(root)]
     lines.append(".SH COMMANDS")
-    for name, command in root.commands.items():
+    for name, command in commands_of(root):
         arguments = " ".join(rf"\fI{_text(p.metavar)}\fR" for p in command.params if p.param_type_name == "argument")
         lines += [rf".SS zcload {name} {arguments}".rstrip(), _text(command.help), *_parameters(command)]
     for title, text in SECTIONS.items():
         lines += [f".SH {title}", text]
     return "\n".join(lines) + "\n"
+
+
+def commands_of(group: Any) -> list[tuple[str, Any]]:
+    """Return the commands of *group* with their names; of a group below it "GROUP COMMAND"."""
+    found = []
+    for name, command in group.commands.items():
+        found += [(f"{name} {below}", each) for below, each in commands_of(command)] if hasattr(command, "commands") else [(name, command)]
+    return found
 
 
 SECTIONS = {

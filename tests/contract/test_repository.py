@@ -198,6 +198,7 @@ def test_help_that_typer_makes_imports_next_to_nothing():
         "zcload.linux.interrupt",
         "zcload.cli",
         "zcload.cli.app",
+        "zcload.cli.cluster_app",
         "zcload.cli.command_line",
         "zcload.cli.host_commands",
         "zcload.cli.measure_commands",

@@ -31,7 +31,7 @@ class DaskCluster:
     def start_scheduler(self, *options: str) -> None:
         """Start the scheduler and wait until it listens."""
         host, _, port = self.address.rpartition(":")
-        self._start("scheduler", "scheduler", "--host", host, "--port", port, "--no-show", *options)
+        self._start("scheduler", "scheduler", "--host", host, "--port", port, *options)
         self._wait_for("scheduler", "Scheduler at:")
 
     def start_worker(self, name: str, *options: str, **environment: str) -> None:

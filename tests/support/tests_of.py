@@ -21,6 +21,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "simulation/test_crossover_rates.py": ("analysis/crossover*.py",),
     "simulation/test_interval_rates.py": ("analysis/stats.py", "analysis/estimates.py"),
     "system/test_command_line.py": ("cli/*", "main.py", "__main__.py"),
+    "system/test_cluster_command.py": ("cli/cluster*.py",),
     "system/test_dask_engine.py": ("cluster/agent_task.py", "cluster/quiet.py"),
     "system/test_demo.py": ("oneshot/demo/*",),
     "system/test_http_pacing.py": ("server/http/loads/*", "server/http/due_queue.py"),

@@ -9,6 +9,7 @@ import typer
 
 from zcload import __version__
 from zcload.cli import host_commands, measure_commands, result_commands
+from zcload.cli.cluster_app import cluster_app
 from zcload.cli.options import SeveralNew
 
 EXAMPLES = """\b
@@ -67,3 +68,4 @@ COMMANDS: dict[Callable[..., None], str] = {
 }
 for command, line in COMMANDS.items():
     app.command(cls=SeveralNew if command is result_commands.compare else None, short_help=line)(command)
+app.add_typer(cluster_app, name="cluster", short_help="Prepare and end the hosts of a study on several")

@@ -43,6 +43,9 @@ def stored_commands(path: Path) -> Iterator[tuple[str, str]]:
     if not (path.is_dir() or path.name in (SUMMARY, WINDOWS)) or not stored.exists():
         return
     config: Mapping[str, Any] = read_header(stored)["config"]
+    cluster = config.get("cluster")
+    if isinstance(cluster, Mapping):  # a client unpickles what its scheduler answers
+        yield "cluster", one_line(f"whatever the scheduler {cluster.get('scheduler')} answers")
     variants = config.get("variant")
     for variant in variants if isinstance(variants, list) else ():
         if not isinstance(variant, Mapping):

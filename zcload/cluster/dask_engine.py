@@ -66,7 +66,7 @@ class DaskEngine:
     def start_agent(self, host: str, arguments: Sequence[str], environment: Mapping[str, str], deadline_s: float) -> int:
         address = next((address for address, worker in self._workers().items() if str(worker["name"]) == host), None)
         if address is None:  # Dask itself would let the task wait for such a worker for ever
-            raise StudyError(f"host {host}: no worker of this name is attached to {self._scheduler} (`zcload cluster check` lists them)")
+            raise StudyError(f"host {host}: no worker of this name is attached to {self._scheduler}")
         self._check_version(host, address)
         from zcload.cluster.agent_task import run_agent
 

@@ -65,6 +65,14 @@ def test_each_way_to_name_a_result_is_one(planted, name):
     assert len(list(stored_commands(planted[0].parent / name))) == 3
 
 
+def test_a_stored_scheduler_is_asked_about(tmp_path):
+    """A result of a cluster names its scheduler: whoever attaches to a scheduler executes what that answers."""
+    first = header([lane("copy"), lane("sendfile")])
+    first["config"] = {**first["config"], "cluster": {"scheduler": "tls://203.0.113.9:8786"}}
+    Recorder(tmp_path / "r", first).close()
+    assert ("cluster", "whatever the scheduler tls://203.0.113.9:8786 answers") in stored_commands(tmp_path / "r")
+
+
 def test_what_executes_nothing_is_not_asked_about(tmp_path, capsys):
     """A result of zcload's own mechanisms, and a config, run without a question."""
     first = header([lane("copy"), lane("sendfile")])

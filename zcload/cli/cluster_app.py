@@ -1,0 +1,36 @@
+"""`zcload cluster`: its commands and their options. Bodies import what they need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zcload.cli.options import Insecure, Set
+
+cluster_app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Prepare the hosts of a study that runs on several (docs/cluster.md)."
+)
+ClusterName = Annotated[
+    str, typer.Argument(metavar="CONFIG|ADDRESS", help="A config with a section [cluster], or a scheduler: tls://10.0.0.1:8786.")
+]
+
+
+@cluster_app.command()
+def keys(
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Write the three files here.")] = Path("zcload-keys"),
+    days: Annotated[int, typer.Option(min=1, max=825, help="Let the certificates expire after this many days.")] = 30,
+) -> None:
+    """Make a CA, a certificate and a key for a cluster on trial."""
+    from zcload.cli.cluster import write_keys
+
+    write_keys(directory, days)
+
+
+@cluster_app.command()
+def down(name: ClusterName, set_: Set = None, insecure: Insecure = False) -> None:
+    """End the scheduler and all its workers."""
+    from zcload.cli.cluster import take_down
+
+    take_down(name, set_ or [], insecure=insecure)
