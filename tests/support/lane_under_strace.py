@@ -20,7 +20,7 @@ from zcload.runner.window import measure
 
 asked = json.loads(sys.argv[1])
 # The look after the workers that a slow way to rest has is not of interest here, and everything is slow under strace.
-rest._LOOK_AFTER_WORKERS_S = 60.0
+rest.LOOK_AFTER_WORKERS_S = 60.0
 
 if asked.get("pipe") == "refused":
 

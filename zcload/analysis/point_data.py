@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from zcload.analysis.cluster import HostTallies
 from zcload.analysis.tally import Generation, add_counters, add_reports, add_samples, window_tally
 from zcload.model.records.lines import Line
-from zcload.model.records.measurements import Block, Counters, Reports, Sample, SenderReport, ServerReport, Window
+from zcload.model.records.measurements import Block, Counters, LinkWorkers, Reports, Sample, SenderReport, ServerReport, Window
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class PointData:
     servers: dict[str, list[ServerReport]] = field(default_factory=lambda: defaultdict(list))  # what was reported of real servers
     measured: int = 0  # generations that hold at least one block
     replicates: int = 0  # the fresh processes that measured them; 0: the run's own process did
+    hosts: dict[str, HostTallies] = field(default_factory=lambda: defaultdict(HostTallies))  # by lane, of a run on several
     cpus: tuple[int, ...] = ()  # how many CPUs senders, receivers and all workers together may use
     relays: tuple[int, ...] = ()  # of a lane: how many relays, the CPUs that they may use, and how many of these no other worker may
 
@@ -48,6 +50,7 @@ class Sorting:
     def __init__(self, purpose: str = "measure", *, clusters: bool = True) -> None:
         self._purpose, self._clusters = purpose, clusters
         self._replicates: dict[int, int] = {}  # by generation, where a fresh process measured it
+        self._links: dict[int, list[LinkWorkers]] = {}  # by generation
         self._data = PointData()
         self._foreign: list[float] = []  # of each block that counts
         self._pending: dict[int, list[Window]] = defaultdict(list)  # windows of blocks that are not over
@@ -65,6 +68,7 @@ class Sorting:
             if record["purpose"] == self._purpose:
                 self._judge(record, record["generation"], self._pending.pop(record["generation"], []))
         elif record["kind"] == "generation":
+            self._links[record["generation"]] = record.get("links", [])
             replicate = record.get("replicate")
             if replicate is not None:
                 self._replicates[record["generation"]] = replicate
@@ -98,6 +102,8 @@ class Sorting:
         generation = self._fates[number].setdefault(fate, Generation(number))
         for window in windows:
             self._data.windows[window["lane"]] += 1
+            if fate != "repeated" and "hosts" in window:
+                self._data.hosts[window["lane"]].add(window, self._links.get(number, []))
             tally = window_tally(window, 0.0)  # what the idle machine uses is known at the end
             # A repeated block shares its number with its repetition: keep both, under keys that differ.
             generation.add(window, tally, window["block"] + (0.001 * (1 + window["attempt"]) if fate == "repeated" else 0))

@@ -9,6 +9,7 @@ from typing import cast
 from zcload.analysis import rate
 from zcload.analysis.bottleneck import bottleneck
 from zcload.analysis.caution_rules import arrivals_missed, point_cautions
+from zcload.analysis.cluster import edge_cautions, edge_part, edges
 from zcload.analysis.comparisons import (
     Comparison,
     aa_outside,
@@ -101,6 +102,7 @@ class PointAnalysis:
         self.observer_share = _observer_share(self.generations)
         lengths = [length for g in self.generations for windows in g.windows.values() for length in windows.column("open_s")]
         self.open_s = [min(lengths), max(lengths)] if lengths else None
+        self.edges = edges(list(self.data.hosts.values()))
         self.cautions = self._cautions()
         # Only figures are left to be told: the points of a study need not all be in memory at once.
         self.measured, self.replicates = self.data.measured, self.data.replicates
@@ -217,6 +219,8 @@ class PointAnalysis:
             found["unencrypted"] = unencrypted
         if events.traced:
             found["traced"] = events.traced[-1]["trace"]
+        if name in self.data.hosts:
+            found["hosts"], found["links"] = self.data.hosts[name].host_records(), self.data.hosts[name].link_records()
         return found
 
     def _latency(self, name: str) -> Latency | None:
@@ -237,6 +241,7 @@ class PointAnalysis:
             found.append(caution("loaded", self.where, cores=(self.data.foreign_share or 0.0) * cpus, cpus=cpus))
         found += point_cautions(self.where, self.data, self.comparisons, self.variants, self.observer_share, missed, self.margin)
         found += server_cautions(self.where, self.variants)
+        found += edge_cautions(self.where, self.edges)
         if failed:
             found.append(caution("point_failed", self.where, reason=stopped))
         found += arrivals_missed(self.where, self.described["point"].get(TRANSFERS_PER_S), self.variants)
@@ -284,6 +289,7 @@ class PointAnalysis:
             "smallest_saving_percent": smallest_saving_percent(self._of_contenders_left(), self.margin),
             "stopped": self.stopped,
             **relay_part(self.described["point"], self.relays),
+            **edge_part(self.edges),
             "variants": self.variants,
             "comparisons": comparisons,
             "comparisons_best_chunk": self._best_records(),

@@ -71,7 +71,7 @@ def summarise(records: Iterable[Line]) -> Summary:
     if not complete:
         reason = run.end["reason"] if run.end else "the run was killed"
         cautions.insert(0, caution("partial", reason=reason))
-    return {
+    summary: Summary = {
         "schema": SCHEMA,
         "name": header["name"],
         "zcload_version": header["zcload_version"],
@@ -91,6 +91,9 @@ def summarise(records: Iterable[Line]) -> Summary:
         "points": [point.record() for point in points],
         "crossing": crossing,
     }
+    if "cluster" in header:
+        summary["cluster"] = header["cluster"]
+    return summary
 
 
 def _stopped(points: Sequence[PointAnalysis]) -> str | None:

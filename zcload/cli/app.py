@@ -69,3 +69,4 @@ COMMANDS: dict[Callable[..., None], str] = {
 for command, line in COMMANDS.items():
     app.command(cls=SeveralNew if command is result_commands.compare else None, short_help=line)(command)
 app.add_typer(cluster_app, name="cluster", short_help="Prepare and end the hosts of a study on several")
+app.command("_agent", hidden=True)(host_commands.agent)

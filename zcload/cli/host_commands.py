@@ -71,3 +71,15 @@ def schema(
     from zcload.cli.configs import show_schema
 
     show_schema(result)
+
+
+def agent(
+    coordinator: Annotated[str, typer.Option()],
+    port: Annotated[int, typer.Option()],
+    host: Annotated[str, typer.Option()],
+    deadline: Annotated[int, typer.Option()],
+) -> None:
+    """Measure on this host for a coordinator. `zcload run` on a cluster starts it."""
+    from zcload.cluster.agent import Errand, run_agent
+
+    raise typer.Exit(run_agent(Errand(coordinator, port, host, deadline)))

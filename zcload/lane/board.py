@@ -95,8 +95,8 @@ class Counters:
         return sum(words[base + BYTES] for base in self._bases)
 
     def last_byte_ns(self) -> int:
-        """Return when one of them last took bytes (CLOCK_MONOTONIC)."""
-        return max(self.each(LAST_NS))
+        """Return when one of them last took bytes (CLOCK_MONOTONIC); 0 where there is none."""
+        return max(self.each(LAST_NS), default=0)
 
     def tallies(self, kinds: int) -> list[list[int]]:
         """Return [bytes, iterations, *kinds* of system calls...] of each."""

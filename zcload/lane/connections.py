@@ -11,6 +11,7 @@ import selectors
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zcload.errors import ConfigError, Problem, StudyError, os_error, reason_of
@@ -103,7 +104,7 @@ def connect(point: Point, count: int, congestion: str | None, network: Network |
                 client.setblocking(False)
                 client.connect_ex(where)  # in progress: what became of it shows when it is writable
                 portion[client] = _GREETING.pack(secret, number)
-            unauthenticated += _meet(listener, portion, secret, servers)
+            unauthenticated += _meet(listener, portion, secret, servers, len(servers) + len(portion))
         for client in clients:
             client.setblocking(True)
         return Connections(tuple(clients), tuple(servers[number] for number in range(count)), unauthenticated)
@@ -119,14 +120,50 @@ def connect(point: Point, count: int, congestion: str | None, network: Network |
         listener.close()
 
 
-def _meet(listener: socket.socket, portion: dict[socket.socket, bytes], secret: bytes, servers: dict[int, socket.socket]) -> int:
-    """Finish the connections of *portion* (client: its greeting), add their authenticated ends to *servers*; return how many others came.
+def accept(listener: socket.socket, secret: bytes, count: int) -> tuple[dict[int, socket.socket], int]:
+    """Accept *count* connections that another host makes with `reach`; return them by number, and how many others came.
+
+    Raises StudyError, Interrupted. The listener stays open.
+    """
+    servers: dict[int, socket.socket] = {}
+    try:
+        return servers, _meet(listener, {}, secret, servers, count)
+    except BaseException:
+        for sock in servers.values():
+            sock.close()
+        raise
+
+
+def reach(address: str, port: int, numbers: Sequence[int], secret: bytes, point: Point, congestion: str | None) -> list[socket.socket]:
+    """Make the connections *numbers* to another host that accepts them; raises StudyError that names the address, OSError."""
+    family, made = family_of(address), []
+    try:
+        for number in numbers:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            made.append(sock)
+            prepare(sock, point, congestion)
+            sock.settimeout(_TIMEOUT_S)
+            sock.connect((address, port))
+            sock.sendall(_GREETING.pack(secret, number))
+            sock.settimeout(None)
+    except OSError as error:
+        for sock in made:
+            sock.close()
+        raise StudyError(f"cannot connect to {address} port {port}: {reason_of(error)}") from None
+    return made
+
+
+def _meet(
+    listener: socket.socket, portion: dict[socket.socket, bytes], secret: bytes, servers: dict[int, socket.socket], wanted: int
+) -> int:
+    """Finish the connections of *portion* (client: its greeting), add authenticated ends to *servers* until there are *wanted*.
+
+    Return how many others came.
 
     Connecting, accepting and listening to greetings go on at the same time, so that others can neither fill the listener's
     queue nor hold anybody up by saying nothing.
     """
     unauthenticated = 0
-    wanted = len(servers) + len(portion)
     deadline = time.monotonic() + _TIMEOUT_S
     greetings: dict[socket.socket, bytes] = {}
     listener.setblocking(False)

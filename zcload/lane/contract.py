@@ -47,18 +47,8 @@ class RestCounts:
     loose: int = 0
 
 
-class Lane(Protocol):
-    """A variant that runs at a point.
-
-    `ready` or `verify` comes first. Then windows, any number: `gate.open`, `gate.close`, the wait for rest, `read`; a window's bytes are
-    the difference of two readings. Between windows the lane may `report`. `tear_down` is allowed at any time, and again.
-    """
-
-    cache: FileCache | None  # of the file, where windows must see to its state; set by the runner
-    unauthenticated: int  # connections without the secret that came while the lane was set up
-    odd: str | None  # what was unusual about its end
-
-    # What it is.
+class PlacedLane(Protocol):
+    """A variant that runs at a point, wherever its workers are: on this host, or on several."""
 
     @property
     def name(self) -> str:
@@ -70,7 +60,28 @@ class Lane(Protocol):
 
     @property
     def placement(self) -> Placement:
-        """The CPUs of its workers."""
+        """The CPUs of its workers, each by the numbers of its host."""
+
+    @property
+    def burst_bytes(self) -> int:
+        """How many bytes it moves after one wake-up at a rate."""
+
+    def tear_down(self) -> None:
+        """End every process and give everything back; harmless when called twice, never raises because of a worker."""
+
+
+class Lane(PlacedLane, Protocol):
+    """A variant that runs at a point, with all its workers on this host.
+
+    `ready` or `verify` comes first. Then windows, any number: `gate.open`, `gate.close`, the wait for rest, `read`; a window's bytes are
+    the difference of two readings. Between windows the lane may `report`. `tear_down` is allowed at any time, and again.
+    """
+
+    cache: FileCache | None  # of the file, where windows must see to its state; set by the runner
+    unauthenticated: int  # connections without the secret that came while the lane was set up
+    odd: str | None  # what was unusual about its end
+
+    # What it is.
 
     @property
     def identity(self) -> Identity | None:
@@ -91,10 +102,6 @@ class Lane(Protocol):
     @property
     def measures(self) -> tuple[str, ...]:
         """The names of what its sink measures, most often none."""
-
-    @property
-    def burst_bytes(self) -> int:
-        """How many bytes it moves after one wake-up at a rate."""
 
     @property
     def patience_s(self) -> float | None:
@@ -168,9 +175,6 @@ class Lane(Protocol):
 
     def traced(self) -> dict[str, Any] | None:
         """Return which system calls moved a short transfer; None where they are known. Raises StudyError, Interrupted."""
-
-    def tear_down(self) -> None:
-        """End every process and give everything back; harmless when called twice, never raises because of a worker."""
 
 
 def observed(lane: Lane) -> list[Observed]:

@@ -52,7 +52,7 @@ class MechanismLane:
     _relaying: Counters = field(init=False)
 
     def __post_init__(self) -> None:
-        senders, receivers, relays = self.point.senders, self.point.receiver_count, self.point.relays
+        senders, receivers, relays = len(self.placement.senders), len(self.placement.receivers), len(self.placement.relays)
         self.workers, self.gate = WorkerGroup("sender"), Gate(self.board)
         self._sending = Counters(self.board, range(senders))
         self._receiving = Counters(self.board, range(senders, senders + receivers))

@@ -43,7 +43,7 @@ def choose_placement(placement: PlacementKey, cores: Iterable[Core]) -> Literal[
 
 
 def place(placement: PlacementKey, senders: int, receivers: int, cores: Iterable[Core], rng: random.Random, relays: int = 0) -> Placement:
-    """Return the CPU sets for *senders*, *receivers* (counts, 1 or more) and *relays* (0 or more) on the allowed *cores*.
+    """Return the CPU sets for *senders*, *receivers* and *relays* (counts) on the allowed *cores*; where hosts differ by role, some are 0.
 
     `spread` gives every worker a physical core of its own where there are enough; where there are not, no relay shares a core with a
     sender or receiver, since the relay is what is compared. `same` puts all workers on one CPU, `free` leaves every worker all allowed
@@ -69,7 +69,7 @@ def _same(senders: int, receivers: int, relays: int, cores: Sequence[Core], rng:
 
 def _spread(senders: int, receivers: int, relays: int, cores: Sequence[Core], rng: random.Random) -> Placement:
     everywhere = _cpus(cores)
-    if len(everywhere) < 2:
+    if len(everywhere) < 2 and senders and receivers:
         only = ", ".join(map(str, everywhere)) or "none"
         what = f'placement "spread" needs two CPUs, and this process may use only one (CPU {only})'
         raise ConfigError(Problem(what, key="workload.placement", remedy='set placement = "auto", "same" or "free", or allow more CPUs'))
@@ -84,7 +84,7 @@ def _spread(senders: int, receivers: int, relays: int, cores: Sequence[Core], rn
         used, coordinator = list(cores), everywhere
         relay_cores = min(max(round(len(used) * relays / workers), 1), len(used) - 1) if relays else 0
         left = len(used) - relay_cores
-        sender_cores = min(max(round(left * senders / (senders + receivers)), 1), left - 1)
+        sender_cores = min(max(round(left * senders / (senders + receivers)), bool(senders)), left - bool(receivers))
     # Only the roles are shuffled, not which cores take part: fast and slow cores of a hybrid CPU would else make generations differ.
     rng.shuffle(used)
     relay_sets, used = _deal(relays, used[:relay_cores]), used[relay_cores:]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 from zcload.errors import StudyError
 from zcload.lane.contract import Lane, observed
@@ -21,8 +22,8 @@ from zcload.linux import interrupt
 from zcload.model.timing import longest_transfer_s
 
 _APART_S = 0.0005
-_LOOK_S = 0.001  # between looks while the lane still moves: each costs the coordinator a wake-up on a CPU it shares
-_LOOK_AFTER_WORKERS_S = 0.05
+LOOK_S = 0.001  # between looks while the lane still moves: each costs the coordinator a wake-up on a CPU it shares
+LOOK_AFTER_WORKERS_S = 0.05
 STALL_S = 10.0  # how long a lane on its way to rest may neither move a byte nor use CPU time
 SPIN = 10  # how many times as long it may use CPU time without moving a byte, as one that reads a large file does
 
@@ -40,12 +41,12 @@ def _blocked(lane: Lane) -> bool:
     return all(process.blocked() for process in observed(lane))
 
 
-def wait_for_rest(lane: Lane, stall_s: float = STALL_S) -> list[int]:
-    """Wait until *lane* is at rest and return its CPU clocks there (ns, in the order of `observed`).
+def wait_for_rest(lane: Lane, stall_s: float = STALL_S, look: Callable[[], None] = interrupt.check) -> list[int]:
+    """Wait until *lane* is at rest, calling *look* meanwhile, and return its CPU clocks there (ns, in the order of `observed`).
 
     Raises StudyError naming the cause if a worker fails or nothing moves for *stall_s*, Interrupted on a signal.
     """
-    look_at = time.monotonic() + _LOOK_AFTER_WORKERS_S
+    look_at = time.monotonic() + LOOK_AFTER_WORKERS_S
     bytes_seen, cpu_seen = -1, -1
     moved_at = busy_at = time.monotonic()
     patience_s, still_since = lane.patience_s, None
@@ -69,12 +70,12 @@ def wait_for_rest(lane: Lane, stall_s: float = STALL_S) -> list[int]:
             except (OSError, IndexError):
                 raise lane.failure() or StudyError(f"lane {lane.name}: a process of it has ended") from None
         else:
-            interrupt.pause(_LOOK_S)
-        interrupt.check()
+            interrupt.pause(LOOK_S)
+        look()
         now = time.monotonic()
         if now < look_at:
             continue
-        look_at = now + _LOOK_AFTER_WORKERS_S
+        look_at = now + LOOK_AFTER_WORKERS_S
         error = lane.failure()
         if error is not None:
             raise error

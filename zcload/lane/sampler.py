@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
@@ -16,6 +16,22 @@ from zcload.host.process import Observed, ObservedProcess
 from zcload.lane.contract import Lane
 
 MIN_INTERVAL_NS = 100_000_000
+
+
+class Samples(Protocol):
+    """Takes samples of lanes that are at rest."""
+
+    taken: int
+
+    @property
+    def cost_ns(self) -> int:
+        """The CPU time that sampling has taken."""
+
+    def due(self) -> bool:
+        """Say whether the last sample is old enough for another."""
+
+    def sample(self) -> dict[str, Any]:
+        """Take a sample now; see `Sampler.sample`."""
 
 
 class Sampler:

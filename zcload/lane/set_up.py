@@ -11,6 +11,7 @@ from zcload.errors import StudyError, reason_of
 from zcload.host.process import ObservedProcess
 from zcload.lane.board import Board
 from zcload.lane.connections import Connections, connect
+from zcload.lane.loads.load import Share
 from zcload.lane.mechanism_lane import MechanismLane
 from zcload.lane.network import Network
 from zcload.lane.placement import Placement
@@ -69,27 +70,10 @@ def set_up(
         verify = verify and mechanism_of(variant).moves_payload
         for r in range(receivers):
             own = [(c, onward.servers[c]) for c in range(r, point.senders, receivers)]
-            listener = listeners[r] if listeners else None
-
-            def receive(control: Any, r: int = r, own: Any = own, listener: Any = listener) -> None:
-                place: dict[str, Any] = {"board": board, "index": point.senders + r, "sink": variant.sink}
-                place |= {"chunk": point.receive_chunk, "buffer_offset": point.receive_buffer_offset}
-                if plan is not None:
-                    receive_files(control, **place, connections=own, transfer_plan=plan, listener=listener, verify=verify)
-                else:
-                    expected = {c: parts[c].end - parts[c].start for c, _ in own} if verify else {}
-                    receive_file(control, **place, connections=own, expected=expected)
-
-            keep = [sock.fileno() for _, sock in own] + ([listener.fileno()] if listener else [])
-            lane.workers.receivers.append(spawn(variant.name, "receiver", r, receive, keep, placement.receivers[r]))
-        for s in range(point.senders):
-            gate, sock = lane.gate.add(), connections.clients[s]
-
-            def send(control: Any, s: int = s, sock: Any = sock, gate: int = gate) -> None:
-                place: dict[str, Any] = {"board": board, "index": s, "variant": sending, "point": point, "gate": gate}
-                send_file(control, **place, size=size, share=parts[s], sock=sock, fd=fd, transfer_plan=plan)
-
-            lane.workers.senders.append(spawn(variant.name, "sender", s, send, [sock.fileno(), fd, gate], placement.senders[s]))
+            expected = {c: parts[c].end - parts[c].start for c, _ in own} if verify else {}
+            fork_receiver(lane, own, expected, listeners[r] if listeners else None)
+        for sock, part in zip(connections.clients, parts, strict=True):
+            fork_sender(lane, sock, part, fd, size)
         for c in range(point.relays):
             source, out = connections.servers[c], onward.clients[c]
 
@@ -98,8 +82,6 @@ def set_up(
 
             keep = [source.fileno(), out.fileno()]
             lane.workers.relays.append(spawn(variant.name, "relay", c, relay, keep, placement.relays[c]))
-        lane.observed_senders = [ObservedProcess(worker.pid) for worker in lane.workers.senders]
-        lane.observed_receivers = [ObservedProcess(worker.pid) for worker in lane.workers.receivers]
         lane.observed_relays = [ObservedProcess(worker.pid) for worker in lane.workers.relays]
         return lane
     except BaseException as error:
@@ -113,6 +95,43 @@ def set_up(
         onward.close()
         for listener in listeners:
             listener.close()
+
+
+def fork_receiver(
+    lane: MechanismLane, own: list[tuple[int, socket.socket]], expected: dict[int, int], listener: socket.socket | None = None
+) -> None:
+    """Fork the next receiver of *lane*, which drains its *own* connections (number and socket).
+
+    It first digests *expected[number]* bytes of each, if that names any. Raises StudyError, OSError.
+    """
+    variant, point, board, plan = lane.variant, lane.point, lane.board, lane.transfer_plan
+    number = len(lane.workers.receivers)
+    place: dict[str, Any] = {"board": board, "index": len(lane.placement.senders) + number, "sink": variant.sink}
+    place |= {"chunk": point.receive_chunk, "buffer_offset": point.receive_buffer_offset}
+
+    def receive(control: socket.socket) -> None:
+        if plan is not None:
+            receive_files(control, **place, connections=own, transfer_plan=plan, listener=listener, verify=bool(expected))
+        else:
+            receive_file(control, **place, connections=own, expected=expected)
+
+    keep = [sock.fileno() for _, sock in own] + ([listener.fileno()] if listener else [])
+    worker = spawn(variant.name, "receiver", number, receive, keep, lane.placement.receivers[number])
+    lane.workers.receivers.append(worker)
+    lane.observed_receivers.append(ObservedProcess(worker.pid))
+
+
+def fork_sender(lane: MechanismLane, sock: socket.socket, share: Share, fd: int, size: int) -> None:
+    """Fork the next sender of *lane*: it sends the *size* bytes of *fd* over *sock*, from its *share* on. Raises StudyError, OSError."""
+    number, gate = len(lane.workers.senders), lane.gate.add()
+
+    def send(control: socket.socket) -> None:
+        place: dict[str, Any] = {"board": lane.board, "index": number, "variant": lane.sending, "point": lane.point, "gate": gate}
+        send_file(control, **place, size=size, share=share, sock=sock, fd=fd, transfer_plan=lane.transfer_plan)
+
+    worker = spawn(lane.variant.name, "sender", number, send, [sock.fileno(), fd, gate], lane.placement.senders[number])
+    lane.workers.senders.append(worker)
+    lane.observed_senders.append(ObservedProcess(worker.pid))
 
 
 def _prepared(variant: Contender, connections: Connections) -> Connections:

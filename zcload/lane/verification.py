@@ -19,27 +19,38 @@ def verify(lane: Lane, expected: Sequence[str], timeout_s: float) -> None:
 
     *timeout_s* is how long no byte may arrive.
     """
+    plan = lane.transfer_plan
+    found = move_once(lane, timeout_s, sum(end - start for start, end in lane.parts) if plan is None else sum(plan.catalogue.sizes))
+    wrong = [number for number, digest in enumerate(expected) if found.get(number) != digest]
+    if wrong:
+        raise StudyError(wrong_digest(lane.name, wrong[0], found.get(wrong[0]), expected[wrong[0]]))
+
+
+def wrong_digest(lane: str, connection: int | str, found: str | None, expected: str) -> str:
+    """Say that what arrived on a *connection* of *lane* is wrong: SHA-256 *found* instead of *expected*."""
+    what = f"lane {lane}: what arrived on connection {connection} is not what the file holds"
+    return f"{what} (SHA-256 {(found or 'missing')[:16]}..., expected {expected[:16]}...)"
+
+
+def move_once(lane: Lane, timeout_s: float, size: int) -> dict[int, str]:
+    """Have the gated workers move what verification compares, *size* bytes in all; return the SHA-256 of each connection of the receivers.
+
+    Raises StudyError, Interrupted.
+    """
     workers = lane.workers
     for worker in workers.gated:
         workers.expect(worker, "ready", "setting up")
     lane.gate.order(VERIFY)
-    plan = lane.transfer_plan
-    most_s = longest_transfer_s(sum(end - start for start, end in lane.parts) if plan is None else sum(plan.catalogue.sizes))
-    last = time.monotonic() + most_s
+    last = time.monotonic() + longest_transfer_s(size)
     found: dict[int, str] = {}
     for worker in workers.receivers:
         digests = _receive_while_moving(lane, worker, timeout_s, last).get("digests")
         if not isinstance(digests, dict):
             raise StudyError(f"{worker}: said no digests while verifying")
         found |= {int(number): digest for number, digest in digests.items()}
-    wrong = [number for number, digest in enumerate(expected) if found.get(number) != digest]
-    if wrong:
-        raise StudyError(
-            f"lane {lane.name}: what arrived on connection {wrong[0]} is not what the file holds"
-            f" (SHA-256 {found.get(wrong[0], 'missing')[:16]}..., expected {expected[wrong[0]][:16]}...)"
-        )
     for worker in workers.receivers:
         workers.expect(worker, "ready", "after verification")
+    return found
 
 
 def _receive_while_moving(lane: Lane, worker: Worker, timeout_s: float, last: float) -> dict[str, Any]:

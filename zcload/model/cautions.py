@@ -96,6 +96,18 @@ _OWN: dict[str, CautionKind] = {
         "raise RLIMIT_MEMLOCK (ulimit -l) and net.core.optmem_max",
         "",
     ),
+    "not_quiet": CautionKind(
+        "caution",
+        "{who} used {percent:.1f} % of a core on a measured host while gates were open",
+        "give it a CPU that no worker has, or start the engine with the settings of docs/cluster.md",
+        "on one host of several, the agent or the engine used more than 1 % of a core in windows",
+    ),
+    "engine_not_quiet": CautionKind(
+        "caution",
+        "the cluster's engine, {engine}, uses the CPUs of the measured hosts: {reasons}",
+        "start its scheduler and workers with the settings of docs/cluster.md",
+        "the engine's processes wake up on the measured hosts more often than they need to; what they used is in the ledger of each host",
+    ),
     "fallback": CautionKind(
         "caution",
         "{variant}: {percent:.1f} % of the bytes were sent as plain copies: no more memory could be pinned for them",

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zcload.cluster.bench import Bench, Watch
 from zcload.host.machine import TICKS_PER_S, Machine, busy_s, capacity_s, irq_s, steal_s
-from zcload.lane.contract import Lane
+from zcload.lane.contract import PlacedLane
 from zcload.linux import interrupt
+from zcload.model.records.measurements import WindowReading
 from zcload.model.timing import CONTENDERS_PER_GROUP
 from zcload.runner.window import measure, measure_together
 
@@ -46,12 +48,12 @@ def groups_of(contenders: Sequence[str], rng: random.Random) -> list[list[str]]:
 
 
 def run_block(
-    groups: Sequence[dict[str, Lane]],
+    groups: Sequence[dict[str, PlacedLane]],
     *,
     label: dict[str, Any],
     open_s: float,
     together: bool,
-    machine: Machine,
+    machine: Machine | Bench,
     rng: random.Random,
     record: Emit,
     tolerance: Tolerance | None,
@@ -64,22 +66,21 @@ def run_block(
     """
     attempt = 0
     while True:
-        start, own = machine.read().as_list(), time.process_time_ns()
-        used_ns = 0
+        watch, measured = machine.watch() if isinstance(machine, Bench) else MachineWatch(machine), list[WindowReading]()
         try:
             for number in rng.sample(range(len(groups)), len(groups)):
                 order = rng.sample(list(groups[number].values()), len(groups[number]))
                 windows = measure_together(order, open_s, machine) if together else []
                 for position, lane in enumerate(order):
                     window = windows[position] if together else measure(lane, open_s, machine)
-                    used_ns += sum(b[0] - a[0] for a, b in (*window["senders"], *window["receivers"], *window.get("relays", ())))
+                    measured.append(window)
                     record({"kind": "window", **label, "attempt": attempt, "group": number, **window})
                     between()
                     interrupt.check()
         except BaseException:
             record({"kind": "block", **label, "attempt": attempt, "fate": "abandoned"})
             raise
-        verdict = _judge(start, machine.read().as_list(), used_ns + time.process_time_ns() - own, tolerance)
+        verdict = _judge(watch, measured, tolerance)
         fate = "counted"
         if tolerance is not None:
             tolerance.blocks += 1
@@ -92,15 +93,32 @@ def run_block(
         attempt += 1
 
 
-def _judge(before: list[int], after: list[int], ours_ns: int, tolerance: Tolerance | None) -> dict[str, float]:
-    """Return the share of the machine's CPU time that was neither ours nor idle (steal included), its bound, and the steal."""
-    capacity = capacity_s(before, after)
-    foreign = busy_s(before, after) - ours_ns / 1e9
-    if tolerance is not None and tolerance.interrupts_apart:
-        foreign -= irq_s(before, after)
+class MachineWatch:
+    """This machine from one instant on."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine, self._start, self._own = machine, machine.read().as_list(), time.process_time_ns()
+
+    def shares(self, windows: Iterable[WindowReading], interrupts_apart: bool) -> tuple[float, float, float]:
+        """Return the share of the machine's CPU time that others used, the share of steal, and how many CPU seconds it had.
+
+        What the workers of *windows* and this process used is not others'.
+        """
+        now = self._machine.read().as_list()
+        used_ns = sum(b[0] - a[0] for window in windows for a, b in (*window["senders"], *window["receivers"], *window.get("relays", ())))
+        foreign = busy_s(self._start, now) - (used_ns + time.process_time_ns() - self._own) / 1e9
+        if interrupts_apart:
+            foreign -= irq_s(self._start, now)
+        capacity = capacity_s(self._start, now)
+        return foreign / capacity, steal_s(self._start, now) / capacity, capacity
+
+
+def _judge(watch: MachineWatch | Watch, windows: Sequence[WindowReading], tolerance: Tolerance | None) -> dict[str, float]:
+    """Return the share of the CPU time that was neither ours nor idle (steal included), its bound, and the steal."""
+    foreign, steal, capacity = watch.shares(windows, tolerance is not None and tolerance.interrupts_apart)
     # Idle time is printed in ticks: a short block is allowed one tick of rounding on top.
     return {
-        "foreign_share": round(foreign / capacity, 4),
-        "steal_share": round(steal_s(before, after) / capacity, 4),
+        "foreign_share": round(foreign, 4),
+        "steal_share": round(steal, 4),
         "limit": round(FOREIGN_LIMIT + 1 / TICKS_PER_S / capacity, 4),
     }

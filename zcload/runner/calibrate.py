@@ -10,7 +10,8 @@ from typing import Any
 from zcload.analysis.own_cost import LOOP
 from zcload.analysis.stats import pseudo_median
 from zcload.analysis.tally import window_tally
-from zcload.lane.contract import Lane
+from zcload.cluster.bench import ROUND_TRIPS, Bench
+from zcload.lane.contract import PlacedLane
 from zcload.lane.null_receive import turn_cost
 from zcload.lane.small_files.transfer_plan import longest_window_s
 from zcload.linux import interrupt
@@ -70,7 +71,7 @@ def watch_idle(context: PointContext) -> list[list[int]] | None:
     return [before, context.machine.read().as_list()]
 
 
-def window_length(context: PointContext, lanes: dict[str, Lane]) -> tuple[float, float, dict[str, float]]:
+def window_length(context: PointContext, lanes: dict[str, PlacedLane]) -> tuple[float, float, dict[str, float]]:
     """Choose how long the gates of this point open, the same for all its lanes.
 
     Return it with the longest that they may and the time a window of each lane takes. With a cold cache no sender may come
@@ -84,6 +85,8 @@ def window_length(context: PointContext, lanes: dict[str, Lane]) -> tuple[float,
     paced = max(paced, min(wanted, LONGEST_WINDOW_S))
     look = fixed or probe_window_s(paced, SHORTEST_S)
     needed, longest, takes = max(fixed or SHORTEST_S, paced, SHORTEST_PACED_S if paced else 0.0), longest_window_s(context.point), {}
+    if isinstance(context.machine, Bench):
+        needed = max(needed, ROUND_TRIPS * context.machine.round_trip_s)  # the edges are messages, and what is in flight is a round trip's
     for name, lane in list(lanes.items()):
         try:
             records = [measure(lane, look, context.machine) for _ in range(_CALIBRATION_WINDOWS)]
@@ -138,7 +141,7 @@ def bare_contenders(contenders: Sequence[Contender], point: Point) -> list[Conte
     return [Variant(f"#{name}", name).at(point) for name in overheads if name and name not in {v.mechanism for v in contenders}]
 
 
-def loop_cost(context: PointContext, lane: Lane) -> float | None:
+def loop_cost(context: PointContext, lane: PlacedLane) -> float | None:
     """Measure what the senders' loop costs by itself with the null mechanism: CPU seconds a turn, or a small file that is opened
     and closed; None if it could not be had.
     """
@@ -150,9 +153,14 @@ def loop_cost(context: PointContext, lane: Lane) -> float | None:
     return min((t["sender_cpu_s"] / t[per] for t in tallies if t[per]), default=None)
 
 
-def receive_loop_costs(point: Point, lanes: Iterable[Lane]) -> dict[str, float]:
-    """Measure what a turn of the receivers' loop costs by itself, in this process: CPU seconds by sink; the lanes must be at rest."""
-    connections = -(-point.senders // point.receiver_count)
+def receive_loop_costs(context: PointContext, lanes: Iterable[PlacedLane]) -> dict[str, float]:
+    """Measure what a turn of the receivers' loop costs by itself, in this process: CPU seconds by sink; the lanes must be at rest.
+
+    Nothing where the receivers run on other hosts, whose CPUs may be others.
+    """
+    if isinstance(context.machine, Bench):
+        return {}
+    connections = -(-context.point.senders // context.point.receiver_count)
     try:
         return {sink: turn_cost(sink, connections) for sink in dict.fromkeys(x.variant.sink for x in lanes if x.variant.server is None)}
     except OSError:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
+from zcload.cluster.bench import Bench
 from zcload.errors import StudyError, ZcloadError
 from zcload.host.cache import WARM, FileCache
 from zcload.host.machine import Machine
 from zcload.host.topology import Core
-from zcload.lane.contract import Identity, Lane
+from zcload.lane.contract import Identity, Lane, PlacedLane
 from zcload.lane.network import Network
 from zcload.lane.payload import Source
 from zcload.lane.placement import Placement, place
 from zcload.lane.rest import wait_for_rest
+from zcload.lane.sampler import Sampler, Samples
 from zcload.lane.set_up import set_up
 from zcload.lane.small_files.transfer_plan import expected_digests
 from zcload.linux.perf_event import Ability
@@ -49,7 +51,7 @@ class PointContext:
     network: Network
     cores: tuple[Core, ...]
     congestion: str | None
-    machine: Machine
+    machine: Machine | Bench
     rng: random.Random
     interrupts_apart: bool
     emit: Emit
@@ -115,7 +117,7 @@ class PointContext:
     @contextmanager
     def lanes(
         self, groups: Sequence[Sequence[Contender]], *, verify: bool = False, started: Callable[[str], None] | None = None
-    ) -> Iterator[list[dict[str, Lane]]]:
+    ) -> Iterator[list[dict[str, PlacedLane]]]:
         """Set up the lanes of the variants of each group, in random order, ready for their first window; tear all down at the end.
 
         With *verify* the file is sent through each and its digests are compared. A variant that fails is removed, the others
@@ -126,7 +128,7 @@ class PointContext:
             self.seed = self.rng.getrandbits(32)
         self.source.check()
         self._settle()
-        lanes: list[dict[str, Lane]] = [{} for _ in groups]
+        lanes: list[dict[str, PlacedLane]] = [{} for _ in groups]
         order = [(number, variant) for number, group in enumerate(groups) for variant in group]
         self.rng.shuffle(order)
         try:
@@ -143,6 +145,26 @@ class PointContext:
                 for lane in group.values():
                     self._take_down(lane)
 
+    def sampler(self, groups: Sequence[Mapping[str, PlacedLane]]) -> Samples:
+        """Return what samples the processes of the lanes of *groups* at rest."""
+        return Sampler([cast(Mapping[str, Lane], group) for group in groups])
+
+    def report(self, placed: PlacedLane) -> dict[str, Any]:
+        """Return what the workers of a lane report at the end of a generation."""
+        lane = cast(Lane, placed)
+        return {
+            "lane": lane.name,
+            "workers": [len(lane.workers.senders), len(lane.workers.receivers)],
+            "cpus": cpus_of(lane.placement),
+            "senders": lane.report(),
+            **relay_facts(lane.placement),
+            **lane.facts(),
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a generation's record says of the hosts that it runs on; nothing where that is this one."""
+        return {}
+
     def _settle(self) -> None:
         """See to the file's cache state, and say where it cannot be what it should be."""
         self.cached = self.cache.settle()
@@ -151,7 +173,7 @@ class PointContext:
         elif not self.cache.cold and self.cached < WARM:
             self.caution("not_resident", percent=100 * self.cached, size=human_bytes(self.source.size))
 
-    def drop(self, lanes: Sequence[dict[str, Lane]], name: str, error: ZcloadError) -> None:
+    def drop(self, lanes: Sequence[dict[str, PlacedLane]], name: str, error: ZcloadError) -> None:
         """Tear down the lane of a variant that failed and remove it; a file that was changed is the cause, and everybody's."""
         for group in lanes:
             if name in group:
@@ -159,7 +181,7 @@ class PointContext:
         self.source.check()
         self.remove(name, error)
 
-    def _bring_up(self, variant: Contender, placement: Placement, verify: bool, lanes: dict[str, Lane]) -> None:
+    def _bring_up(self, variant: Contender, placement: Placement, verify: bool, lanes: dict[str, PlacedLane]) -> None:
         verify = verify and mechanism_of(variant).moves_payload
         lane = self._set_up(variant, placement, verify)
         lane.cache = self.cache
@@ -209,7 +231,8 @@ class PointContext:
             self.strangers[name] = self.strangers.get(name, 0) + count
             self.record({"kind": "caution", **caution("strangers", count=sum(self.strangers.values())).as_dict()})
 
-    def _take_down(self, lane: Lane) -> None:
+    def _take_down(self, placed: PlacedLane) -> None:
+        lane = cast(Lane, placed)
         self._count_strangers(lane.name, lane.late_unauthenticated())
         lane.tear_down()
         if lane.odd:

@@ -41,22 +41,24 @@ class Host:
     out: Sequence[Mapping[str, Any]]
 
 
-class InProcess:
-    """Measures in this process; a cluster is a generation."""
+class Resources(Protocol):
+    """Makes points measurable: what their lanes run on, opened when first needed and closed together."""
 
-    def __init__(
-        self,
-        study: Study,
-        host: Host,
-        rng: random.Random,
-        emit: Emit,
-        view: Viewer,
-        *,
-        replicate: int | None = None,
-        files: KnownFiles | None = None,
-    ) -> None:
-        self._rng, self._files = rng, files or KnownFiles()
-        self._resources = StudyResources(study, host.cores, host.environment, host.out, rng, emit, view, replicate, self._files)
+    def point(self, state: PointState) -> PointRun:
+        """Return the point of *state*, ready to be prepared or measured; raises ZcloadError."""
+
+    def check_sources(self) -> None:
+        """Raise StudyError if a file was changed."""
+
+    def close(self) -> None:
+        """Give everything back."""
+
+
+class RoundsOf:
+    """Measures rounds of points with *resources*, whose order *rng* draws; a cluster is what was measured since the last call."""
+
+    def __init__(self, resources: Resources, rng: random.Random) -> None:
+        self._resources, self._rng = resources, rng
         self._points: dict[int, PointRun] = {}
 
     def points(self, states: Sequence[PointState]) -> list[PointRun]:
@@ -86,7 +88,26 @@ class InProcess:
         self._resources.check_sources()
 
     def close(self) -> None:
+        """Give everything back."""
         self._resources.close()
+
+
+class InProcess(RoundsOf):
+    """Measures in this process; a cluster is a generation."""
+
+    def __init__(
+        self,
+        study: Study,
+        host: Host,
+        rng: random.Random,
+        emit: Emit,
+        view: Viewer,
+        *,
+        replicate: int | None = None,
+        files: KnownFiles | None = None,
+    ) -> None:
+        files = files or KnownFiles()
+        super().__init__(StudyResources(study, host.cores, host.environment, host.out, rng, emit, view, replicate, files), rng)
 
 
 def attempt(point: PointRun, step: Callable[[], None]) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from zcload.lane.contract import Lane
+from zcload.lane.contract import PlacedLane
 from zcload.runner.context import PointContext
 from zcload.runner.window import LaneFailed, measure
 
 _COST_WINDOWS = 3
 
 
-def pacing_cost(context: PointContext, lane: Lane, open_s: float) -> dict[str, Any] | None:
+def pacing_cost(context: PointContext, lane: PlacedLane, open_s: float) -> dict[str, Any] | None:
     """Measure what keeping the point's rate costs by itself, with the null mechanism: wake-ups, clock, schedule and turns of the loop."""
     try:
         records = [measure(lane, open_s, context.machine) for _ in range(_COST_WINDOWS)]

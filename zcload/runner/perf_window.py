@@ -6,19 +6,21 @@ other figure, and only in the least number of generations that a point has.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+from zcload.cluster.bench import Bench
 from zcload.host.machine import Machine
-from zcload.lane.contract import Lane
+from zcload.lane.contract import Lane, PlacedLane
 from zcload.linux.perf_event import Ability, PerfCounters
 from zcload.runner.window import measure
 
 
-def count(lane: Lane, able: Ability, open_s: float, machine: Machine) -> dict[str, Any] | None:
+def count(placed: PlacedLane, able: Ability, open_s: float, machine: Machine | Bench) -> dict[str, Any] | None:
     """Open the lane's gate once and return what was counted of its senders and receivers; None where they are not ours to count.
 
     The lane must be at rest. Raises LaneFailed, Interrupted.
     """
+    lane = cast(Lane, placed)
     try:
         senders = PerfCounters((process.pid for process in lane.observed_senders), able)
     except OSError:

@@ -9,8 +9,8 @@ from typing import Any, cast
 from zcload.analysis.own_cost import LOOP
 from zcload.analysis.point_data import sort_out
 from zcload.errors import StudyError
-from zcload.lane.contract import Lane
-from zcload.lane.sampler import Sampler
+from zcload.lane.contract import PlacedLane
+from zcload.lane.sampler import Samples
 from zcload.linux import interrupt
 from zcload.mechanisms import mechanism_of
 from zcload.model.progress import Progress, Viewer
@@ -19,7 +19,7 @@ from zcload.model.study import Contender
 from zcload.model.timing import CONTENDERS_PER_GROUP, LEAST_BLOCKS, SHORTEST_S, least_window_s, probe_window_s
 from zcload.runner import calibrate, pacing_cost, perf_window
 from zcload.runner.block import groups_of, run_block
-from zcload.runner.context import PointContext, PointFailed, cpus_of, relay_facts
+from zcload.runner.context import PointContext, PointFailed
 from zcload.runner.lane_facts import lane_facts
 from zcload.runner.point_state import FAILED, PointState
 from zcload.runner.window import LaneFailed
@@ -94,7 +94,7 @@ class PointRun:
                 "loop_s_per_call": own.get(LOOP) if stream else None,
                 "loop_s_per_transfer": None if stream else own.get(LOOP),
                 "own_s_per_call": own if stream else {},
-                "receive_loop_s": calibrate.receive_loop_costs(context.point, lanes.values()) if stream else {},
+                "receive_loop_s": calibrate.receive_loop_costs(context, lanes.values()) if stream else {},
                 "pacing": pacing,
                 "best_chunk": calibrate.as_record(costs, best) if best else None,
                 "best_chunk_lane": (extra.name if extra else baseline.name) if best else None,
@@ -155,9 +155,10 @@ class PointRun:
                     "cached": context.cached,
                     "cpus": roles,
                     "groups": [list(g) for g in groups],
+                    **context.facts(),
                 }
             )
-            sampler = Sampler(groups)
+            sampler = context.sampler(groups)
             for block in range(-1, blocks):
                 warm_up = block < 0
                 if not warm_up and block >= LEAST_BLOCKS and deadline is not None and time.monotonic() > deadline:
@@ -178,7 +179,7 @@ class PointRun:
                     )
                 except LaneFailed as error:
                     context.drop(groups, error.lane, error)
-                    sampler = Sampler(groups)
+                    sampler = context.sampler(groups)
                 if warm_up:
                     self._watch_idle(number, purpose)
                     self._sample(sampler, number, purpose)
@@ -187,7 +188,7 @@ class PointRun:
             if number < self.stop.min_generations and not context.together:
                 self._count_events(groups, number)
 
-    def _count_events(self, groups: list[dict[str, Lane]], number: int) -> None:
+    def _count_events(self, groups: list[dict[str, PlacedLane]], number: int) -> None:
         able = self.context.perf
         if able is None or not able.events:
             return
@@ -220,29 +221,18 @@ class PointRun:
         self.context.emit(record)
         self._recent.append(cast(Line, record))
 
-    def _between(self, sampler: Sampler, generation: int, purpose: str) -> None:
+    def _between(self, sampler: Samples, generation: int, purpose: str) -> None:
         """Use the rest between two windows: a psutil sample if one is due, a look at the screen if it is somebody's."""
         if sampler.due():
             self._sample(sampler, generation, purpose)
         self.view(self.state.progress(self.points))
 
-    def _sample(self, sampler: Sampler, generation: int, purpose: str) -> None:
+    def _sample(self, sampler: Samples, generation: int, purpose: str) -> None:
         self.context.record({"kind": "sample", "generation": generation, "purpose": purpose, **sampler.sample()})
 
-    def _report(self, groups: list[dict[str, Lane]], generation: int, sampler: Sampler) -> None:
+    def _report(self, groups: list[dict[str, PlacedLane]], generation: int, sampler: Samples) -> None:
         for lane in (lane for group in groups for lane in group.values()):
-            self.context.record(
-                {
-                    "kind": "reports",
-                    "generation": generation,
-                    "lane": lane.name,
-                    "workers": [len(lane.workers.senders), len(lane.workers.receivers)],
-                    "cpus": cpus_of(lane.placement),
-                    "senders": lane.report(),
-                    **relay_facts(lane.placement),
-                    **lane.facts(),
-                }
-            )
+            self.context.record({"kind": "reports", "generation": generation, **self.context.report(lane)})
         self.context.record({"kind": "sampler", "generation": generation, "samples": sampler.taken, "cpu_ns": sampler.cost_ns})
 
     # Stopping.

@@ -36,13 +36,11 @@ _END_S = 10.0  # a replicate that was asked to end takes its lanes down within t
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from zcload.runner.replicate import main; main(*map(int, sys.argv[2:]))"
 
 
-class Replicates:
-    """Measures each cluster in a process of its own."""
+class FreshReplicates:
+    """Measures each cluster in what `_run` sets up afresh: as many rounds in each as make its set-up a part of what is measured."""
 
-    def __init__(self, study: Study, host: Host, seed: str, recorder: Recorder, view: Viewer, first: int = 0) -> None:
-        self._study, self._host, self._seed, self._recorder, self._view = study, host, seed, recorder, view
-        self._number = first
-        self._files = KnownFiles.of(study)
+    def __init__(self, study: Study, first: int) -> None:
+        self._study, self._number = study, first
         self._set_up_s = self._round_s = 0.0  # of the last replicate: what it took beside its rounds, and one round
 
     def measure(self, states: Sequence[PointState]) -> None:
@@ -61,9 +59,6 @@ class Replicates:
     def check(self, states: Sequence[PointState]) -> None:
         self._run(states, 0)
 
-    def close(self) -> None:
-        self._files.close()
-
     def _rounds(self, states: Sequence[PointState]) -> int:
         """Return how many rounds the next replicate measures: so many that its set-up is a part of them, if enough replicates fit."""
         if not self._round_s or not self._set_up_s:
@@ -76,10 +71,26 @@ class Replicates:
         return max(1, min(wanted, fit, _MOST_ROUNDS))
 
     def _run(self, states: Sequence[PointState], rounds: int) -> float:
-        """Have a fresh process do a task for *states* and bring them up to date; return how long it took (seconds).
+        """Measure *rounds* of *states*, or with 0 the check of their windows, and bring them up to date; return how long it took (seconds).
 
         Raises the error that ended it early, with the states as far as they came.
         """
+        raise NotImplementedError
+
+
+class Replicates(FreshReplicates):
+    """Measures each cluster in a process of its own."""
+
+    def __init__(self, study: Study, host: Host, seed: str, recorder: Recorder, view: Viewer, first: int = 0) -> None:
+        super().__init__(study, first)
+        self._host, self._seed, self._recorder, self._view = host, seed, recorder, view
+        self._files = KnownFiles.of(study)
+
+    def close(self) -> None:
+        self._files.close()
+
+    def _run(self, states: Sequence[PointState], rounds: int) -> float:
+        """Have a fresh process do a task for *states* and bring them up to date."""
         number, self._number = self._number, self._number + 1
         task = Task(self._study, self._host, f"{self._seed}, replicate {number}", number, states, self._files, rounds)
         done = self._conversation(task)

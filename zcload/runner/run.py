@@ -14,12 +14,13 @@ from typing import Any
 
 from zcload import __version__
 from zcload.analysis.summary import summarise
-from zcload.errors import ConfigError, StudyError, ZcloadError
+from zcload.cluster.engine import Engine
+from zcload.errors import ConfigError, MechanismUnavailableError, StudyError, ZcloadError
 from zcload.host.doctor import cautions as doctor_cautions
 from zcload.host.doctor import findings
 from zcload.host.environment import describe
 from zcload.host.process_limits import out_of_resource
-from zcload.host.topology import CgroupLimits, cgroup_limits, read_cores
+from zcload.host.topology import CgroupLimits, Core, cgroup_limits, read_cores
 from zcload.lane.connections import choose_congestion
 from zcload.lane.network import address_of
 from zcload.linux import interrupt
@@ -33,6 +34,7 @@ from zcload.model.sizes import format_sizes
 from zcload.model.study import Point, Study
 from zcload.runner import preflight
 from zcload.runner.block import Emit
+from zcload.runner.cluster_run import open_cluster
 from zcload.runner.collector import quiet_collector
 from zcload.runner.lane_facts import lane_facts
 from zcload.runner.measurer import Host, InProcess, Measurer
@@ -82,8 +84,11 @@ def run(
     view: Viewer = nobody,
     resume: bool = False,
     wait: bool = False,
+    engine: Engine | None = None,
 ) -> Outcome:
     """Run *study* and store its result in *directory* (default results/<utc time>-<name>).
+
+    A study with a `[cluster]` runs on its hosts; *engine* is for one that its scheduler does not name.
 
     With *wait* it waits some seconds for other work on the machine to end first.
 
@@ -94,27 +99,27 @@ def run(
     with all that was measured until then.
     """
     study = preflight.resolve(study)
-    cores = read_cores()
     clear_leftovers()  # they take memory that this run needs
-    preflight.check_host(study, cores)
-    out = [preflight.unavailable(study, point) for point in study.points]
-    for each in out:
-        preflight.require(study, each, strict)
     if not resume:
         check_free(directory or RESULTS)
     # Locked before it is read: what another run appends meanwhile would be measured twice.
-    with closing(Recorder.reopen(directory)) if resume and directory else nullcontext() as reopened:
+    with closing(Recorder.reopen(directory)) if resume and directory else nullcontext() as reopened, ExitStack() as hosts:
+        cluster = hosts.enter_context(closing(open_cluster(study, view, engine))) if study.cluster else None
+        study, cores, out = (cluster.study, (), cluster.out) if cluster else _this_host(study)
+        for each in out:
+            preflight.require(study, each, strict)
         previous = read_previous(directory) if reopened and directory else None
         if previous and directory:
             study = with_limit(study, previous.limit_of(study, directory))
         seed = previous.header["seed"] if previous else secrets.randbits(32) if seed is None else seed
         now = datetime.now(UTC)
         view(Progress("looking at this host"))
-        environment = describe(host_name=host_name)
-        found = [
-            *doctor_cautions(findings(study=study, sample=wait_for_quiet(view, LONGEST_WAIT_S if wait else 0.0))),
-            *preflight.cautions(study, environment),
-        ]
+        if cluster is not None:
+            environment, found = cluster.environment, cluster.cautions()
+        else:
+            environment = describe(host_name=host_name)
+            found = doctor_cautions(findings(study=study, sample=wait_for_quiet(view, LONGEST_WAIT_S if wait else 0.0)))
+        found += preflight.cautions(study, environment)
         affinity = os.sched_getaffinity(0)
         started = f"{now:%Y-%m-%dT%H:%M:%SZ}"
         error: ZcloadError | None = None
@@ -131,14 +136,16 @@ def run(
                     recorder.write(record)
             else:
                 directory = directory or RESULTS / f"{now:%Y%m%dT%H%M%SZ}-{study.name}"
-                recorder = Recorder(directory, _header(study, started, seed, environment, found))
+                recorder = Recorder(directory, _header(study, started, seed, environment, found, cluster.facts() if cluster else None))
             quota = cgroup_limits()
             host, seeds = Host(cores, environment, out), f"{seed}, session {previous.sessions + 1}" if previous else str(seed)
             with ExitStack() as stack:
                 try:
                     measurer: Measurer
-                    if study.stop.replicates > 1:
-                        first = previous.replicates if previous else 0
+                    first = previous.replicates if previous else 0
+                    if cluster is not None:
+                        measurer = cluster.measurer(seeds, recorder.write, view, first)
+                    elif study.stop.replicates > 1:
                         measurer = Replicates(study, host, seeds, recorder, view, first)
                     else:
                         stack.enter_context(quiet_collector())
@@ -177,7 +184,16 @@ def _evaluate(path: Path) -> Summary:
         raise StudyError(f"cannot evaluate what was measured: {error}") from None
 
 
-def _header(study: Study, started: str, seed: int, environment: Mapping[str, Any], found: Iterable[Caution]) -> dict[str, Any]:
+def _this_host(study: Study) -> tuple[Study, tuple[Core, ...], list[dict[str, MechanismUnavailableError]]]:
+    """Check this host for *study*; return that, the host's cores, and for each point the variants that cannot run. Raises ConfigError."""
+    cores = read_cores()
+    preflight.check_host(study, cores)
+    return study, cores, [preflight.unavailable(study, point) for point in study.points]
+
+
+def _header(
+    study: Study, started: str, seed: int, environment: Mapping[str, Any], found: Iterable[Caution], cluster: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """Return the first line of a result: what is measured, how and where."""
     return {
         "kind": "header",
@@ -198,10 +214,11 @@ def _header(study: Study, started: str, seed: int, environment: Mapping[str, Any
         "config": dict(study.config),
         "environment": environment,
         "cautions": _dicts(found),
+        **({"cluster": cluster} if cluster else {}),
         "points": [
             {
                 "name": point_name(study, point),
-                "point": point_facts(point, environment["congestion_default"] if study.serves else None),
+                "point": point_facts(point, environment["congestion_default"] if study.serves else None, cluster is not None),
                 "lanes": [lane_facts(variant, point) for variant in study.contenders(point)],
             }
             for point in study.points
@@ -232,10 +249,10 @@ def _store(recorder: Recorder, record: dict[str, Any], error: ZcloadError | None
     return error
 
 
-def point_facts(point: Point, system_congestion: str | None = None) -> dict[str, Any]:
+def point_facts(point: Point, system_congestion: str | None = None, across: bool = False) -> dict[str, Any]:
     """Return a point as data, with units in its keys; null where a value is automatic or unlimited.
 
-    *system_congestion* is what its connections have if none is set.
+    *system_congestion* is what its connections have if none is set. *across*: between hosts.
     """
     return {
         "chunk_bytes": point.chunk,
@@ -257,7 +274,7 @@ def point_facts(point: Point, system_congestion: str | None = None) -> dict[str,
         "header_bytes": point.header_bytes or None,
         "arrivals": point.arrivals if point.sizes else None,
         "transfers_per_s": point.transfers_per_s,
-        "network": point.network,
+        "network": "hosts" if across else point.network,
         "mtu_bytes": (point.mtu or VETH_MTU) if point.network == "veth" else None,
         "offloads": point.offloads if point.network == "veth" else None,
         "gso_max_bytes": point.gso_max_size,

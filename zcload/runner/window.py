@@ -9,9 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from zcload.cluster.bench import Bench
+from zcload.cluster.lane import ClusterLane
+from zcload.cluster.session import PartFailed
 from zcload.errors import StudyError
 from zcload.host.machine import Machine
-from zcload.lane.contract import Lane, Reading
+from zcload.lane.contract import Lane, PlacedLane, Reading
 from zcload.lane.rest import clocks, wait_for_rest
 from zcload.lane.small_files.arrivals import LEAD_NS
 from zcload.linux import interrupt
@@ -28,7 +31,7 @@ class LaneFailed(StudyError):
         self.lane = lane
 
 
-def measure(lane: Lane, open_s: float, machine: Machine) -> WindowReading:
+def measure(lane: PlacedLane, open_s: float, machine: Machine | Bench) -> WindowReading:
     """Open the lane's gate for *open_s*, wait for rest, and return the raw record of the window (see docs/metrics.md).
 
     Raises LaneFailed if the lane does, Interrupted on a signal.
@@ -36,8 +39,23 @@ def measure(lane: Lane, open_s: float, machine: Machine) -> WindowReading:
     return measure_together([lane], open_s, machine)[0]
 
 
-def measure_together(lanes: Sequence[Lane], open_s: float, machine: Machine) -> list[WindowReading]:
+def measure_together(lanes: Sequence[PlacedLane], open_s: float, machine: Machine | Bench) -> list[WindowReading]:
     """Open the gates of all *lanes* for one common interval; each lane is read at its own rest. Return their records."""
+    if isinstance(machine, Bench):
+        return _across(cast(Sequence[ClusterLane], lanes), open_s, machine)
+    return _here(cast(Sequence[Lane], lanes), open_s, machine)
+
+
+def _across(lanes: Sequence[ClusterLane], open_s: float, bench: Bench) -> list[WindowReading]:
+    """Measure a window on several hosts."""
+    try:
+        return bench.measure(lanes, open_s)
+    except PartFailed as error:
+        raise LaneFailed(next(lane.name for lane in lanes if lane.number == error.lane), error) from None
+
+
+def _here(lanes: Sequence[Lane], open_s: float, machine: Machine) -> list[WindowReading]:
+    """Measure a window on this host."""
     # Config lets no other lane run beside one that must begin with a cold cache.
     cache = lanes[0].cache if lanes[0].cache and lanes[0].cache.cold else None
     emptied = cache.empty() if cache else {}

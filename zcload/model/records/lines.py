@@ -22,6 +22,7 @@ from zcload.model.records.values import (
     Amount,
     BestChunk,
     CautionRecord,
+    ClusterFacts,
     Count,
     Environment,
     Int,
@@ -87,6 +88,7 @@ class Header(Stored):
     config: Tree
     environment: Environment
     cautions: list[CautionRecord]
+    cluster: NotRequired[ClusterFacts]
     points: list[PlannedPoint]
 
 

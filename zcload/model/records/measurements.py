@@ -30,6 +30,15 @@ class OfPoint(Stored):
     point: Count
 
 
+class LinkWorkers(Stored):
+    """A pair of hosts of which one sends to the other, and which of a lane's senders and receivers, counted from 0, work for it."""
+
+    sender: str
+    receiver: str
+    senders: list[Count]
+    receivers: list[Count]
+
+
 class GenerationLine(OfPoint):
     """Lanes that were set up: the share of the file in the page cache before, the CPUs of each process, the lanes of each group."""
 
@@ -40,6 +49,26 @@ class GenerationLine(OfPoint):
     cached: NotRequired[Amount | None]
     cpus: list[list[Count]]
     groups: list[list[str]]
+    links: NotRequired[list[LinkWorkers]]  # between hosts; none of a run on one
+
+
+class HostWindow(Stored):
+    """One host's ledger of a window: its machine, its workers' CPU time and bytes, what agent and engine used while gates were open.
+
+    *span_ns* is how long after its own opening a receiving host took its last byte; null on a host that only sends.
+    """
+
+    machine: MachinePair
+    open_ns: Int
+    senders_ns: Int
+    receivers_ns: Int
+    sent_bytes: Int
+    received_bytes: Int
+    span_ns: Int | None
+    agent_ns: Int
+    agent_switches: Int
+    engine_ns: Int
+    engine_switches: Int
 
 
 class WindowTransfers(Stored):
@@ -80,6 +109,9 @@ class WindowReading(Stored):
     receiver_measures: NotRequired[dict[str, list[Pair]]]
     transfers: NotRequired[WindowTransfers]
     pacing: NotRequired[WindowPacing]
+    # On several hosts: how far their openings lay apart, and the ledger of each.
+    edge_skew_ns: NotRequired[Int]
+    hosts: NotRequired[dict[str, HostWindow]]
     # With a cold cache: the share cached before and after, the time it took to empty it, what was sent from it.
     cached_before: NotRequired[Amount | None]
     cached_after: NotRequired[Amount | None]

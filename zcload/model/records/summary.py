@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NotRequired
 
 from annotated_types import Len
 
+from zcload.model.records.ledgers import ClusterPart, EdgePart, HostLedgers
 from zcload.model.records.values import (
     Amount,
     BestChunk,
@@ -226,7 +227,7 @@ class ServerFacts(Stored):
     cpu_apart: NotRequired[Number | None]  # clocks / group - 1
 
 
-class VariantRecord(Stored):
+class VariantRecord(HostLedgers):
     """One contender at one point."""
 
     name: str
@@ -310,7 +311,7 @@ class WindowCheck(Stored):
     disagree: list[str]
 
 
-class PointSummary(Stored):
+class PointSummary(EdgePart):
     """One point of a study: its workload, variants and comparisons."""
 
     point: PointFacts
@@ -373,7 +374,7 @@ class CrossoverRecord(Stored):
     stopped: str | None
 
 
-class Summary(Stored):
+class Summary(ClusterPart):
     """A summary.json."""
 
     schema: str

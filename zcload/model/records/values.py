@@ -118,7 +118,7 @@ class PointFacts(Stored):
     header_bytes: NotRequired[Count | None]  # before each small file; null: none
     arrivals: NotRequired[str | None]
     transfers_per_s: NotRequired[Amount | None]
-    network: Literal["loopback", "veth"]
+    network: Literal["loopback", "veth", "hosts"]  # hosts: the data network between several
     mtu_bytes: NotRequired[Count | None]  # of a veth pair
     offloads: NotRequired[bool | None]
     gso_max_bytes: NotRequired[Count | None]  # asked for of a veth pair; null: the kernel's default
@@ -263,3 +263,44 @@ class Environment(TypedDict, total=False):
     pipe_max_size_bytes: Count | None
     io_uring_disabled: Count | None
     host_name: str | None
+
+
+class EngineRecord(Stored):
+    """What placed and started the agents of a run; *quiet* says whether it leaves the measured hosts alone, *noisy* why it does not."""
+
+    name: str
+    version: str
+    scheduler: str
+    encrypted: bool
+    quiet: bool
+    noisy: list[str]
+
+
+class LinkRecord(Stored):
+    """A pair of hosts of which one sends to the other."""
+
+    sender: str
+    receiver: str
+
+
+class ClusterHost(Stored):
+    """A host of a run: hosts with the same number of *machine* share a kernel. *nic* is null for the loopback device."""
+
+    name: str
+    roles: list[Literal["sender", "receiver"]]
+    address: str
+    machine: Count
+    cpus: list[Count]
+    round_trip_ns: Count
+    nic: Tree | None
+    environment: Environment
+
+
+class ClusterFacts(Stored):
+    """The hosts of a run on several. *swap*: each generation draws which end of each link sends."""
+
+    engine: EngineRecord
+    pattern: Literal["pairs", "fan-in", "fan-out", "mesh"]
+    swap: bool
+    links: list[LinkRecord]
+    hosts: list[ClusterHost]

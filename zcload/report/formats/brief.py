@@ -15,6 +15,7 @@ from zcload.report.text.answer import beside_load, cautions
 from zcload.report.text.cost_bars import cost_bars
 from zcload.report.text.curve_plot import curve
 from zcload.report.text.headline import answer_last, limits
+from zcload.report.text.hosts import edges, who
 from zcload.store.reader import Result
 
 WIDTH = 80  # where the output is no terminal
@@ -38,7 +39,7 @@ def _one(summary: Summary, directory: Path | None, width: int) -> str:
     if (table := verdicts(summary)) is not None:
         parts.append(fitted(table, width))
     chart = _chart(summary, width)
-    last = [line for line in (limits(summary),) if line]
+    last = [line for line in (*map(edges, summary["points"][:1]), limits(summary)) if line]
     if directory is not None:
         last.append(f"More: zcload report --full {directory}")
     last += answer_last(summary)
@@ -56,15 +57,15 @@ def _title(summary: Summary) -> str:
         return f"{summary['name']}{partial}"
     points = summary["points"]
     several = [counted(len(points), "point")] if len(points) > 1 else []
-    same = [facts[0] for facts in zip(*(_workload(point) for point in points), strict=True) if len(set(facts)) == 1]
+    same = [facts[0] for facts in zip(*(_workload(summary, point) for point in points), strict=True) if len(set(facts)) == 1]
     return f"{summary['name']}{partial}: {', '.join([*several, *same])}"
 
 
-def _workload(point: PointSummary) -> list[str]:
+def _workload(summary: Summary, point: PointSummary) -> list[str]:
     """Return the facts of a point that the title has, of those that all points share."""
     p = point["point"]
     file = f"file {human_bytes(p['file_bytes'])} ({p['cache']})"
-    return [p["network"], counted(p["senders"], "sender"), f"chunk {format_size(p['chunk_bytes'])}", file]
+    return [who(summary) or p["network"], counted(p["senders"], "sender"), f"chunk {format_size(p['chunk_bytes'])}", file]
 
 
 def _chart(summary: Summary, width: int) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from zcload.model.metrics import (
     GOODPUT_BPS,
@@ -17,15 +17,17 @@ from zcload.model.metrics import (
     SYSTEM_CPU_S_PER_GB,
     TOTAL_CPU_S_PER_GB,
 )
+from zcload.model.records.summary import PointSummary
 from zcload.model.records.values import RelayFacts
 from zcload.model.units import counted, format_size, human_bytes
 from zcload.report.imported.table import imported
-from zcload.report.tables import crossover, servers
+from zcload.report.tables import crossover, hosts, servers
 from zcload.report.tables.cost_breakdown import calls_by_kind, copies, costs_per_gb, measured, own_code, perf, truth_meter
 from zcload.report.tables.small_files import across, facts, latencies, per_transfer
 from zcload.report.tables.table import Table
 from zcload.report.text import rate
 from zcload.report.text.figures import NONE, change_text, saving_text, with_error
+from zcload.report.text.hosts import method as across_hosts
 from zcload.report.text.labels import in_a_cell, labels
 
 Point = Mapping[str, Any]
@@ -66,6 +68,8 @@ def tables(summary: Mapping[str, Any], point: Point) -> list[Table]:
         "calls": calls_by_kind(point),
         "copies": copies(point),
         "variants": state(point),
+        "hosts": hosts.ledgers(cast(PointSummary, point)),
+        "links": hosts.links(cast(PointSummary, point)),
         "servers": servers.state(point),
         "windows": check(point),
     }
@@ -224,6 +228,7 @@ def method(summary: Mapping[str, Any], point: Point) -> list[str]:
         )
     if point["observer_share"] is not None:
         lines.append(f"the coordinator used {100 * point['observer_share']:.2f} % of the lanes' CPU time inside windows")
+    lines += across_hosts(summary, point)
     lines += own_code(point)
     lines += facts(point)
     lines += perf(point)

@@ -54,7 +54,7 @@ def cautions(summary: Mapping[str, Any]) -> list[tuple[str, str | None, list[str
 
 
 def _point(summary: Summary, point: PointSummary) -> list[str]:
-    where = {"loopback": "On loopback", "veth": "Over veth"}[point["point"]["network"]]
+    where = {"loopback": "On loopback", "veth": "Over veth", "hosts": "Between hosts"}[point["point"]["network"]]
     if point["point"]["cache"] == "cold":
         where += ", from a cold cache"
     if point["name"]:

@@ -1,0 +1,253 @@
+"""The coordinator's side of a cluster: agents started through the engine, connected back, and given orders together."""
+
+from __future__ import annotations
+
+import secrets
+import select
+import socket
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from zcload.cluster.agent import AUTHORITY, SECRET, Errand
+from zcload.cluster.channel import Channel, ChannelClosed, admit, server_context
+from zcload.cluster.engine import AgentEnd, Engine
+from zcload.cluster.messages import Failed, Message, Ping, Pong, Quit
+from zcload.errors import ConfigError, Problem, StudyError, reason_of
+from zcload.lane.worker import describe_end
+from zcload.linux import interrupt
+from zcload.model.cluster import Cluster
+
+JOIN_S = 60.0  # for an agent to start and connect back
+ANSWER_S = 30.0  # for an answer; what an agent waits for itself takes at most a third of that
+SLOW_ANSWER_S = 600.0  # where a file is made or digested first
+_LOOK_S = 0.1
+_PINGS = 8
+_END_S = 0.5  # for an agent that has gone to show how it ended
+
+Expected = TypeVar("Expected", bound=Message)
+
+
+class HostFailed(StudyError):
+    """A host of the cluster failed or is gone: the run cannot go on without it."""
+
+
+class PartFailed(StudyError):
+    """A host's part of the lane number *lane* failed; the other lanes may go on."""
+
+    def __init__(self, message: str, lane: int, consequence: bool = False) -> None:
+        super().__init__(message)
+        self.lane, self.consequence = lane, consequence
+
+
+@dataclass(slots=True)
+class Clock:
+    """How a host's CLOCK_MONOTONIC relates to the coordinator's: *offset_ns* ahead, known to half of the *round_trip_ns*."""
+
+    offset_ns: int
+    round_trip_ns: int
+
+
+@dataclass(slots=True)
+class Member:
+    """A host whose agent has joined."""
+
+    host: str
+    agent: int  # the engine's number
+    channel: Channel
+    clock: Clock = field(default_factory=lambda: Clock(0, 0))
+
+
+class Session:
+    """The agents of one run, or of one replicate of it. Any order goes to several hosts at once; answers come as they are ready.
+
+    Once an exchange was broken off the session is over: an answer that is still to come would be taken for that of another order.
+    """
+
+    def __init__(self, engine: Engine, hosts: Sequence[str], cluster: Cluster, control: str, deadline_s: float) -> None:
+        """Start an agent on each of *hosts* and wait until all have joined; raises StudyError that names the one that has not.
+
+        *control* is the address of this host to which agents connect. Agents end after *deadline_s* in any case.
+        """
+        self._engine, self._agents, self.members = engine, dict[str, int](), dict[str, Member]()
+        self.broken = False
+        context, secret = server_context(cluster), secrets.token_bytes(32)
+        listener = _listen(control, len(hosts))
+        try:
+            environment, port = {SECRET: secret.hex(), **(_authority(cluster) if context else {})}, listener.getsockname()[1]
+            for host in hosts:
+                errand = Errand(control, port, host, int(deadline_s))
+                self._agents[host] = engine.start_agent(host, errand.arguments(), environment, deadline_s)
+            self._admit_all(listener, context, secret)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            listener.close()
+
+    def _admit_all(self, listener: socket.socket, context: ssl.SSLContext | None, secret: bytes) -> None:
+        deadline = time.monotonic() + JOIN_S
+        refusal: StudyError | None = None
+        while missing := [host for host in self._agents if host not in self.members]:
+            interrupt.check()
+            for host in missing:
+                end = self._engine.poll(self._agents[host])
+                if end is not None:
+                    raise HostFailed(f"host {host}: the agent {_describe(end)} before it joined")
+            if time.monotonic() > deadline:
+                waited = f"no agent has joined within {JOIN_S:.0f} s"
+                raise refusal or HostFailed(f"host {', '.join(missing)}: {waited}; can it reach {listener.getsockname()[0]}?")
+            if not select.select([listener], [], [], _LOOK_S)[0]:
+                continue
+            sock, (peer, *_) = listener.accept()
+            try:
+                sock.settimeout(5.0)
+                channel = Channel(context.wrap_socket(sock, server_side=True) if context else sock, f"a connection from {peer}")
+                host = admit(channel, secret)
+            except OSError as error:
+                refusal = HostFailed(f"a connection from {peer} was refused: {reason_of(error)}")
+                sock.close()
+            except StudyError as error:
+                channel.close()
+                if error.args[0].startswith("host "):
+                    raise HostFailed(str(error)) from None  # it knows the secret, and is of another version
+                refusal = error
+            else:
+                if host not in self._agents or host in self.members:
+                    channel.close()
+                else:
+                    self.members[host] = Member(host, self._agents[host], channel)
+
+    def measure_clocks(self) -> None:
+        """Measure the round trip to each host and the offset of its clock: the least of some pings; raises StudyError, Interrupted."""
+        for host, member in self.members.items():
+            best: Clock | None = None
+            for _ in range(_PINGS):
+                sent = time.monotonic_ns()
+                pong = self.ask(host, Ping(), Pong)
+                trip = time.monotonic_ns() - sent
+                if best is None or trip < best.round_trip_ns:
+                    best = Clock(pong.t_ns - sent - trip // 2, trip)
+            if best is not None:
+                member.clock = best
+
+    def ask(self, host: str, order: Message, answer: type[Expected], timeout_s: float = ANSWER_S) -> Expected:
+        """Give *order* to one host and return its answer; raises what `exchange` does."""
+        return self.exchange({host: order}, answer, timeout_s)[host]
+
+    def exchange(self, orders: Mapping[str, Message], answer: type[Expected], timeout_s: float = ANSWER_S) -> dict[str, Expected]:
+        """Give each host its order and return the answers, when all are there.
+
+        Raises PartFailed for a lane that failed on one host, ConfigError for a key that is wrong there, HostFailed, Interrupted.
+        """
+        self.tell(orders)
+        answers: dict[str, Expected] = {}
+        failures: list[tuple[str, Failed]] = []
+        deadline, waiting = time.monotonic() + timeout_s, set(orders)
+        poller = select.poll()
+        by_fd = {self.members[host].channel.fileno(): host for host in waiting}
+        for fd in by_fd:
+            poller.register(fd, select.POLLIN)
+        try:
+            while waiting:
+                interrupt.check()
+                ready = [by_fd[fd] for fd, _ in poller.poll(1000 * _LOOK_S) if by_fd[fd] in waiting]
+                if not ready and time.monotonic() > deadline:
+                    raise HostFailed(f"host {', '.join(sorted(waiting))}: no answer for {timeout_s:.0f} s")
+                for host in ready:
+                    message = self.members[host].channel.receive(timeout_s)
+                    waiting.discard(host)
+                    if isinstance(message, Failed):
+                        failures.append((host, message))
+                    elif isinstance(message, answer):
+                        answers[host] = message
+                    else:
+                        raise HostFailed(f"host {host}: answered {message.kind!r}, which was not asked for")
+        except ChannelClosed as error:
+            self.broken = True
+            raise self._gone(error) from None
+        except BaseException:
+            self.broken = True
+            raise
+        if failures:
+            raise _cause(failures)
+        return answers
+
+    def tell(self, orders: Mapping[str, Message]) -> None:
+        """Give each host its order; raises HostFailed."""
+        if self.broken:
+            raise HostFailed("the agents can no longer be reached")
+        try:
+            for host, order in orders.items():
+                self.members[host].channel.send(order)
+        except ChannelClosed as error:
+            self.broken = True
+            raise self._gone(error) from None
+
+    def _gone(self, error: ChannelClosed) -> HostFailed:
+        """Say how the agent ended whose connection has closed."""
+        host = next((name for name, member in self.members.items() if str(error).startswith(f"{member.channel.peer}:")), None)
+        if host is None:
+            return HostFailed(str(error))
+        deadline = time.monotonic() + _END_S
+        while (end := self._engine.poll(self._agents[host])) is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return HostFailed(f"host {host}: the agent {_describe(end)}" if end else str(error))
+
+    def close(self) -> None:
+        """End all agents, and their workers with them; harmless when called twice, never raises."""
+        for member in self.members.values():
+            try:
+                member.channel.send(Quit())
+            except StudyError:
+                pass
+            member.channel.close()
+        for agent in self._agents.values():
+            deadline = time.monotonic() + 2.0
+            try:
+                while self._engine.poll(agent) is None and time.monotonic() < deadline:
+                    time.sleep(0.005)
+                self._engine.stop(agent)
+            except StudyError:
+                pass  # the engine is gone, and its agents with it
+        self.members.clear()
+        self._agents.clear()
+
+
+def _authority(cluster: Cluster) -> dict[str, str]:
+    """Return the environment variable by which agents know the coordinator; raises StudyError."""
+    try:
+        return {AUTHORITY: Path(cluster.ca or "").read_text()}
+    except OSError as error:
+        raise StudyError(f"{cluster.ca}: {reason_of(error)}") from None
+
+
+def _listen(control: str, hosts: int) -> socket.socket:
+    """Return the socket that agents connect to; raises ConfigError."""
+    try:
+        family = socket.getaddrinfo(control, None, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((control, 0), family=family, backlog=min(hosts + 16, 4096))
+    except OSError as error:
+        what = f"cannot listen on {control}: {reason_of(error)}"
+        raise ConfigError(Problem(what, key="cluster.control", remedy="an address of this host that the agents can reach")) from None
+    return listener
+
+
+def _cause(failures: Sequence[tuple[str, Failed]]) -> StudyError | ConfigError:
+    """Return the failure that caused the others: not one of a host that only saw its connections break."""
+    host, failed = next((pair for pair in failures if not pair[1].consequence), failures[0])
+    if failed.key is not None:
+        return ConfigError(Problem(f"host {host}: {failed.message}", key=failed.key, remedy=failed.remedy))
+    if failed.lane is None:
+        return HostFailed(f"host {host}: {failed.message}")
+    return PartFailed(f"host {host}: {failed.message}", failed.lane, failed.consequence)
+
+
+def _describe(end: AgentEnd) -> str:
+    """Say how an agent ended, with the last line of what it said."""
+    how = "has ended" if end.status is None else describe_end(end.status).removesuffix(" in the middle of the run")
+    last = end.stderr.splitlines()[-1].removeprefix("zcload: error: ") if end.stderr else ""
+    return f"{how}: {last}" if last else how
