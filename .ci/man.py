@@ -34,6 +34,8 @@ def commands_of(group: Any) -> list[tuple[str, Any]]:
     """Return the commands of *group* with their names; of a group below it "GROUP COMMAND"."""
     found = []
     for name, command in group.commands.items():
+        if command.hidden:
+            continue
         found += [(f"{name} {below}", each) for below, each in commands_of(command)] if hasattr(command, "commands") else [(name, command)]
     return found
 

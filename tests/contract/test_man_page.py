@@ -27,7 +27,8 @@ def all_commands(group, before=""):
     """Return each command by its whole name, "cluster keys"."""
     found = {}
     for name, command in group.commands.items():
-        found |= all_commands(command, f"{before}{name} ") if hasattr(command, "commands") else {f"{before}{name}": command}
+        if not command.hidden:
+            found |= all_commands(command, f"{before}{name} ") if hasattr(command, "commands") else {f"{before}{name}": command}
     return found
 
 
