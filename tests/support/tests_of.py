@@ -30,7 +30,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "host/nic.py",
     ),
     "system/test_command_line.py": ("cli/*", "main.py", "__main__.py"),
-    "system/test_cluster_command.py": ("cli/cluster*.py",),
+    "system/test_cluster_command.py": ("cli/cluster*.py", "cluster/check.py", "cluster/host_facts.py"),
     "system/test_dask_engine.py": ("cluster/agent_task.py", "cluster/quiet.py"),
     "system/test_demo.py": ("oneshot/demo/*",),
     "system/test_http_pacing.py": ("server/http/loads/*", "server/http/due_queue.py"),

@@ -1,7 +1,8 @@
-"""`zcload cluster` with a real scheduler and worker: keys, and the end of both."""
+"""`zcload cluster` with a real scheduler and two workers: keys, what `check` finds and its exit codes, and `down`."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -26,9 +27,52 @@ def place(tmp_path_factory):
     return directory
 
 
-def test_a_config_without_a_cluster_is_refused(place):
+@pytest.fixture(scope="module")
+def dask(place):
+    """A quiet scheduler with a quiet sender and a receiver that is not quiet."""
+    cluster = DaskCluster(place, place / "zcload-keys")
+    try:
+        cluster.start_scheduler(*QUIET)
+        cluster.start_worker("tx-1", "--resources", "sender=1", *QUIET)
+        cluster.start_worker("rx-1", "--resources", "receiver=1")
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def test_check_shows_hosts_paths_and_what_disturbs(dask, place):
+    """Each host has its versions, clock and device, each pair its round trip and goodput; what is not quiet is a caution."""
+    done = zcload(place, "check", dask.address, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert [(host["name"], host["roles"]) for host in found["hosts"]] == [("rx-1", ["receiver"]), ("tx-1", ["sender"])]
+    assert all(abs(host["offset_s"]) < 1 and host["facts"]["nic"]["device"] == "lo" for host in found["hosts"])
+    (path,) = found["paths"]
+    assert path["link"] == {"sender": "tx-1", "receiver": "rx-1"}
+    assert all(value > 0 for value in path["measured"].values())
+    assert found["problems"] == []
+    assert [text.partition(":")[0] for text in found["cautions"]] == ["worker rx-1"]
+    shown = zcload(place, "check", dask.address, "--strict")
+    assert shown.returncode == 3
+    assert "A study can run here; its result may be disturbed." in shown.stdout
+    assert "tx-1 -> rx-1" in shown.stdout
+
+
+def test_check_says_what_is_missing(dask, place):
+    """A role that nobody has, a name that no worker has and a network that no host has are problems, and exit code 1."""
+    for wanted, says in (
+        ("cluster.receivers=storage=1", "1 hosts with the role 'storage' are wanted, and 0 of 2 have it"),
+        ("cluster.senders=tx-9", "no host is called 'tx-9'; there are: rx-1, tx-1"),
+        ("cluster.address=203.0.113.0/24", "'203.0.113.0/24' picks none of the addresses"),
+    ):
+        done = zcload(place, "check", dask.address, "--set", wanted)
+        assert done.returncode == 1, done.stderr
+        assert f"{says}" in done.stdout
+
+
+def test_check_refuses_a_config_without_a_cluster(place):
     """A config that runs on one machine is an error that says what to give instead."""
-    done = zcload(place, "down", "smoke")
+    done = zcload(place, "check", "smoke")
     assert done.returncode == 2
     assert "has no section [cluster] (give the address of the scheduler instead" in done.stderr
 

@@ -10,7 +10,7 @@ import typer
 from zcload.cli.options import Insecure, Set
 
 cluster_app = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Prepare the hosts of a study that runs on several (docs/cluster.md)."
+    rich_markup_mode=None, no_args_is_help=True, help="Prepare and check the hosts of a study that runs on several (docs/cluster.md)."
 )
 ClusterName = Annotated[
     str, typer.Argument(metavar="CONFIG|ADDRESS", help="A config with a section [cluster], or a scheduler: tls://10.0.0.1:8786.")
@@ -26,6 +26,20 @@ def keys(
     from zcload.cli.cluster import write_keys
 
     write_keys(directory, days)
+
+
+@cluster_app.command()
+def check(
+    name: ClusterName,
+    set_: Set = None,
+    insecure: Insecure = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if something disturbs measurements there.")] = False,
+) -> None:
+    """Check who is there, versions, clocks, devices, and the path between each pair; exit with 1 if a study cannot run."""
+    from zcload.cli.cluster import show_check
+
+    raise typer.Exit(show_check(name, set_ or [], insecure=insecure, as_json=json, strict=strict))
 
 
 @cluster_app.command()

@@ -49,20 +49,25 @@ def cast_roles(cluster: Cluster, engine: Engine | None = None) -> Casting:
     """
     engine = engine or open_engine(cluster)
     try:
-        there = {host.name: host for host in engine.hosts()}
-        senders = _choose(cluster.senders, "senders", there, taken=())
-        receivers = _choose(
-            cluster.receivers, "receivers", there, taken=() if cluster.pattern == "mesh" and cluster.receivers.names else senders
-        )
-        links = links_of(cluster.pattern, senders, receivers)
-        for link in links:
-            for name in (link.sender, link.receiver):
-                _check_version(there[name])
-        addresses = {name: cluster.network_of(name) or there[name].address for link in links for name in (link.sender, link.receiver)}
-        return Casting(cluster, engine, addresses, links, cluster.control or _route_to(there[links[0].sender].address))
+        return assign_roles(cluster, engine)
     except BaseException:
         engine.close()
         raise
+
+
+def assign_roles(cluster: Cluster, engine: Engine) -> Casting:
+    """Give the hosts of *engine* their roles; raises ConfigError, StudyError. The engine stays open."""
+    there = {host.name: host for host in engine.hosts()}
+    senders = _choose(cluster.senders, "senders", there, taken=())
+    receivers = _choose(
+        cluster.receivers, "receivers", there, taken=() if cluster.pattern == "mesh" and cluster.receivers.names else senders
+    )
+    links = links_of(cluster.pattern, senders, receivers)
+    for link in links:
+        for name in (link.sender, link.receiver):
+            _check_version(there[name])
+    addresses = {name: cluster.network_of(name) or there[name].address for link in links for name in (link.sender, link.receiver)}
+    return Casting(cluster, engine, addresses, links, cluster.control or _route_to(there[links[0].sender].address))
 
 
 def _choose(choice: HostChoice, key: str, there: dict[str, EngineHost], taken: Sequence[str]) -> tuple[str, ...]:

@@ -136,10 +136,13 @@ class DaskEngine:
         names = {address: str(worker["name"]) for address, worker in self._workers().items()}
         return {names[address]: pid for address, pid in self._on_workers(os.getpid).items() if isinstance(pid, int)}
 
-    def run_everywhere(self, function: Callable[..., Answer], *arguments: Any) -> dict[str, Answer | Exception]:
-        """Return what *function* returns in the worker of each host, or the exception that it raises; for checks outside of runs."""
-        names = {address: str(worker["name"]) for address, worker in self._workers().items()}
-        return {names.get(address, address): answer for address, answer in self._on_workers(function, *arguments).items()}
+    def call(self, host: str, function: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Return what *function* returns in the worker of *host*, for checks outside of runs; raises what it raises."""
+        address = next(address for address, worker in self._workers().items() if str(worker["name"]) == host)
+        answer = self._on_workers(function, *arguments, workers=[address])[address]
+        if isinstance(answer, BaseException):
+            raise answer
+        return cast(Answer, answer)
 
     def _check_version(self, host: str, address: str) -> None:
         """Raise StudyError unless the worker at *address* has this zcload: one that cannot read a task closes its connection."""
