@@ -17,6 +17,11 @@ OTHERS = {
     ("runner/run.py", "transfers_per_s"),  # the rate of transfers that a point asks for
     ("runner/plan.py", "transfers_per_s"),
     ("report/tables/small_files.py", "transfers_per_s"),
+    *(  # the ledgers of hosts and links, and what a check of a cluster measured
+        (name, key)
+        for name in ("analysis/cluster.py", "report/tables/hosts.py", "cli/cluster.py", "cluster/host_facts.py")
+        for key in ("sender_cpu_s_per_gb", "receiver_cpu_s_per_gb", "goodput_bps")
+    ),
 }
 SUFFIXES = sorted({"_" + key.split("_", 1)[1] for key in METRICS if key.count("_") > 2})
 

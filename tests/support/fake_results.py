@@ -94,7 +94,7 @@ def header(lanes, points=("",), *, baseline="copy", cautions=(), irq="no", sched
         "config": {"study": {"name": "example"}},
         "environment": {**ENVIRONMENT, "irq_time_accounting": irq},
         "cautions": list(cautions),
-        "points": [{"name": name, "point": PLACE, "lanes": list(lanes)} for name in points],
+        "points": [{"name": name, "point": dict(PLACE), "lanes": list(lanes)} for name in points],
     }
 
 

@@ -107,7 +107,7 @@ def edge_cautions(where: str, record: EdgesRecord | None) -> list[Caution]:
     found = []
     for who, cores in (("zcload's agent", record["agent_cores_most"]), ("the engine", record["engine_cores_most"])):
         if cores > LOUD_CORES:
-            found.append(caution("not_quiet", where, who=who, percent=100 * cores, limit=100 * LOUD_CORES))
+            found.append(caution("not_quiet", where, who=who, percent=100 * cores))
     return found
 
 

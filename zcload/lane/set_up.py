@@ -42,12 +42,12 @@ def set_up(
     *seed* is that of random arrivals. Raises StudyError, ConfigError.
     """
     if variant.mechanism not in RELAYS:  # what measures the senders' loop by itself has no relay, whatever its point
-        point = replace(point, origin=None)
+        point, placement = replace(point, origin=None), replace(placement, relays=())
     receivers, parts = point.receiver_count, shares(size, point.senders)
     board = Board(point.senders + receivers + point.relays, *load_of(point).areas(point))
     sending = origin_of(variant, point) if point.relays else variant
     connections = connect(point, point.senders, congestion, network)
-    onward = connections  # what the receivers take from
+    onward: Connections | None = None  # of a relay: what the receivers take from
     plan: TransferPlan | None = None
     listeners: list[socket.socket] = []
     lane: MechanismLane | None = None
@@ -57,6 +57,7 @@ def set_up(
         if point.transfer == "per-file":
             plan, listeners = plan_transfers(point, size, congestion, network, seed)
         connections = _prepared(sending, connections)
+        taken_from = onward or connections
         lane = MechanismLane(
             variant,
             sending,
@@ -64,18 +65,17 @@ def set_up(
             placement,
             board=board,
             parts=tuple((part.start, part.end) for part in parts),
-            unauthenticated=connections.unauthenticated + (onward.unauthenticated if point.relays else 0),
+            unauthenticated=connections.unauthenticated + (onward.unauthenticated if onward else 0),
             transfer_plan=plan,
         )
         verify = verify and mechanism_of(variant).moves_payload
         for r in range(receivers):
-            own = [(c, onward.servers[c]) for c in range(r, point.senders, receivers)]
+            own = [(c, taken_from.servers[c]) for c in range(r, point.senders, receivers)]
             expected = {c: parts[c].end - parts[c].start for c, _ in own} if verify else {}
             fork_receiver(lane, own, expected, listeners[r] if listeners else None)
         for sock, part in zip(connections.clients, parts, strict=True):
             fork_sender(lane, sock, part, fd, size)
-        for c in range(point.relays):
-            source, out = connections.servers[c], onward.clients[c]
+        for c, (source, out) in enumerate(zip(connections.servers, onward.clients, strict=True) if onward else ()):
 
             def relay(control: Any, c: int = c, source: socket.socket = source, out: socket.socket = out) -> None:
                 relay_bytes(control, board=board, index=point.senders + receivers + c, variant=variant, source=source, sock=out)
@@ -92,7 +92,8 @@ def set_up(
         raise
     finally:
         connections.close()
-        onward.close()
+        if onward is not None:
+            onward.close()
         for listener in listeners:
             listener.close()
 

@@ -115,7 +115,7 @@ def check_free(directory: Path) -> None:
     """Raise ConfigError, before any time is spent, if *directory* holds a result or cannot be made; a Recorder finds the rest."""
     if (directory / WINDOWS).exists():
         raise ConfigError(_taken(directory))
-    there = next(path for path in (directory, *directory.absolute().parents) if os.path.lexists(path))
+    there = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
     code = 0 if there.is_dir() else errno.ENOTDIR
     if code or not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
         raise ConfigError(Problem(f"cannot write to {directory}: {reason_of(os_error(code or errno.EACCES))}", key="--out"))

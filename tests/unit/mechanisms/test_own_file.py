@@ -65,7 +65,7 @@ DECLARED = [
     ('{"politely": bool}', '{"politely": list}', "MySend.options['politely'] is not an option"),
     ("class MySend(Mechanism)", "class MySend", "'MySend' is not a mechanism"),
     ("import os\n", "import os, there_is_no_such_module\n", "own.py:2: cannot be loaded: ModuleNotFoundError"),
-    ("class MySend(", "class MySend((", "own.py:5: cannot be loaded: SyntaxError"),
+    ("class MySend(", "class MySend((", "own.py:6: cannot be loaded: SyntaxError"),
     ("class MySend(", "class Other(", "own.py has no class 'MySend'"),
     ("summary =", "copies = 2; summary =", "MySend.copies is 2"),
 ]
@@ -78,7 +78,7 @@ SHOWN = [
     ("self.sock.send(data)", "self.sock.send(data[::-1])", "delivered other bytes than the file holds"),
     ("+= 1", "+= 0", "MySend.send counted no call"),
     ("self.counts[1] += 1", "self.counts.append(1)", "MySend.counts is"),
-    ("data = os", "data = oz", "failed in own.py:16: NameError"),
+    ("data = os", "data = oz", "failed in own.py:17: NameError"),
     ("super().__init__(sock, fd, size, chunk)", "pass", "AttributeError"),
     ("data = os.pread(self.fd, count, offset)", "raise OSError(95, 'no')", "a test transfer through MySend failed"),
 ]
