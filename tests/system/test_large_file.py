@@ -93,5 +93,6 @@ def test_more_than_a_call_moves(name, large_file, pair):
         checker.join(60)
     assert not checker.is_alive()
     assert (checker.bytes, checker.wrong, at) == (SIZE, None, SIZE)
-    assert max(accepted) <= MAX_COUNT
-    assert len(accepted) > 1
+    if cls.calls_are_counted:  # what an event loop does to send a chunk is many calls, however large the chunk
+        assert max(accepted) <= MAX_COUNT
+        assert len(accepted) > 1

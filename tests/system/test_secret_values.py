@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 from support.command_line import zcload
@@ -48,7 +49,7 @@ environment = {{ ZC_TOKEN = "{token}" }}
 
 def contents(folder):
     """Return all bytes of all files below *folder*."""
-    return b"".join(open(os.path.join(place, name), "rb").read() for place, _, names in os.walk(folder) for name in names)
+    return b"".join(Path(place, name).read_bytes() for place, _, names in os.walk(folder) for name in names)
 
 
 @pytest.mark.slow

@@ -115,7 +115,7 @@ def test_placeholders_are_filled_in_and_other_braces_are_left_alone():
     values = dict.fromkeys(PLACEHOLDERS, "x") | {"port": "80"}
     text = 'server { listen {port}; } {"a": 1} ${HOME} {{port}} {} {a b}'
     assert fill(text, values) == 'server { listen 80; } {"a": 1} ${HOME} {port} {} {a b}'
-    assert unknown("{prt} {port} {{host}} {host}") == ["prt", "host"]
+    assert unknown("{prt} {port} {{host}} {hots}") == ["prt", "hots"]
 
 
 # The tree.

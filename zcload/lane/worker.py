@@ -187,6 +187,8 @@ def _run(body: Body, control: socket.socket, coordinator: int | None, keep: set[
         send_message(control, error=str(error), consequence=isinstance(error, StudyError) and error.consequence)
     except OSError as error:
         send_message(control, error=f"{type(error).__name__}: {reason_of(error)}", consequence=isinstance(error, ConnectionError))
+    except MemoryError:
+        send_message(control, error=f"not enough memory{_place()}")
     except BaseException as error:
         send_message(control, error=f"{type(error).__name__}: {error}{_place()}")
     finally:

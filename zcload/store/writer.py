@@ -117,8 +117,10 @@ def check_free(directory: Path) -> None:
         raise ConfigError(_taken(directory))
     there = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
     code = 0 if there.is_dir() else errno.ENOTDIR
-    if code or not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
-        raise ConfigError(Problem(f"cannot write to {directory}: {reason_of(os_error(code or errno.EACCES))}", key="--out"))
+    if not code and not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+        code = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
+    if code:
+        raise ConfigError(Problem(f"cannot write to {directory}: {reason_of(os_error(code))}", key="--out"))
 
 
 def _taken(directory: Path) -> Problem:
