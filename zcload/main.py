@@ -5,6 +5,8 @@ import _signal  # type: ignore[import-not-found]  # the built-in half of signal,
 import os
 import sys
 
+NO_MEMORY = b"zcload: error: not enough memory to start (see `ulimit -v` and the memory limit of the control group)\n"
+
 
 def main() -> None:
     """Run the command line and exit with its code."""
@@ -33,6 +35,9 @@ def main() -> None:
     except OSError as error:
         import errno
 
+        if error.errno == errno.ENOMEM:  # of an import, while a lack of memory was to be told
+            os.write(2, NO_MEMORY)
+            os._exit(1)
         if error.errno not in (errno.EMFILE, errno.ENFILE):
             raise
         os.write(2, b"zcload: error: cannot start: too many open files (see `ulimit -n` and fs.file-max)\n")
@@ -41,6 +46,6 @@ def main() -> None:
         # So little address space that not even the modules fit, or not the report of that: os._exit needs none.
         if isinstance(error, ImportError) and "failed to map segment" not in str(error):
             raise
-        os.write(2, b"zcload: error: not enough memory to start (see `ulimit -v` and the memory limit of the control group)\n")
+        os.write(2, NO_MEMORY)
         os._exit(1)
     sys.exit(code)

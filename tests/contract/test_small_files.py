@@ -49,11 +49,9 @@ def test_ranges_of_other_open_files_arrive(name, options, chunk, pair, source_fi
         assert thread.holds(held(file, RANGES * 3))
 
 
-@pytest.mark.parametrize(("name", "options"), WITH_OPTIONS)
+@pytest.mark.parametrize(("name", "options"), [case for case in WITH_OPTIONS if MECHANISMS[case.values[0]].reconnects])
 def test_a_mechanism_goes_on_over_another_connection(name, options, pair, source_file):
     """With a new connection for each small file every one of them gets its own bytes, and completions are counted over all."""
-    if not MECHANISMS[name].reconnects:
-        pytest.skip(f"{name} declares that it cannot: its connections are set up beforehand")
     file = source_file(LARGE)
     first, _ = connected(name, pair)
     with opened(name, first, file, 65_536, options) as mechanism:

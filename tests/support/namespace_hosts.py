@@ -24,12 +24,12 @@ ROLES = {
 def missing() -> str | None:
     """Return why such hosts cannot be made here; None if they can."""
     if os.geteuid():
-        return "network namespaces take root"
+        return "network namespaces take root: run the tests as root"
     if not shutil.which("ip"):
-        return "there is no ip command (iproute2)"
+        return "there is no ip command: apt-get install iproute2"
     made = subprocess.run(["ip", "netns", "add", f"zcprobe{os.getpid()}"], capture_output=True, text=True)
     if made.returncode:
-        return f"no network namespace can be made: {made.stderr.strip()}"
+        return f"no network namespace can be made: {made.stderr.strip()}; remedy: run the tests where CAP_SYS_ADMIN is allowed"
     subprocess.run(["ip", "netns", "del", f"zcprobe{os.getpid()}"], check=True)
     return None
 

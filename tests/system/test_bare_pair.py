@@ -23,8 +23,8 @@ def side_by_side(*arguments, **environment):
 
 @pytest.mark.serial
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
-@pytest.mark.skipif(not {0, 1} <= os.sched_getaffinity(0), reason="it needs CPU 0 and CPU 1")
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler: apt-get install gcc")
+@pytest.mark.skipif(not {0, 1} <= os.sched_getaffinity(0), reason="it pins to CPU 0 and CPU 1, and may not use both: taskset -c 0,1")
 @pytest.mark.parametrize("sink", ["recv", "discard"])
 def test_both_instruments_report_every_mechanism(sink):
     """For each mechanism there is a row for the sender, the receiver and both, and a saving of all but the baseline."""

@@ -21,8 +21,8 @@ def side_by_side(*arguments):
 
 @pytest.mark.serial
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("iperf3") is None, reason="no iperf3")
-@pytest.mark.skipif(not {0, 1} <= os.sched_getaffinity(0), reason="it needs CPU 0 and CPU 1")
+@pytest.mark.skipif(shutil.which("iperf3") is None, reason="no iperf3: apt-get install iperf3")
+@pytest.mark.skipif(not {0, 1} <= os.sched_getaffinity(0), reason="it pins to CPU 0 and CPU 1, and may not use both: taskset -c 0,1")
 def test_both_programs_are_measured_and_written(tmp_path):
     """Each pair has a row for goodput, sender and receiver, and the page keeps what stands around the markers."""
     page = tmp_path / "page.md"

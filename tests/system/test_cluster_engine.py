@@ -25,7 +25,7 @@ def hosts():
     why = missing()
     if why:
         pytest.skip(why)
-    pytest.importorskip("distributed")
+    pytest.importorskip("distributed", reason="distributed is not installed: pip install '.[cluster]'")
     with contextlib.closing(NamespaceHosts()) as made:
         yield made
 

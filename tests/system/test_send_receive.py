@@ -32,7 +32,7 @@ from zcload.oneshot.verification import read_answer
 RECEIVE, SEND = (importlib.import_module(f"zcload.oneshot.{name}") for name in ("receive", "send"))
 
 PAYLOAD = [
-    pytest.param(name, marks=[] if cls.probe() is None else pytest.mark.skip(reason=str(cls.probe())))
+    pytest.param(name, marks=[] if (why := cls.probe()) is None else pytest.mark.skip(reason=f"{name}: {why.reason}; remedy: {why.remedy}"))
     for name, cls in MECHANISMS.items()
     if cls.moves_payload and not cls.encrypts
 ]

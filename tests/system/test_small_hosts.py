@@ -141,7 +141,7 @@ def test_without_ipv6(tmp_path):
 
 
 # Between them lie limits at which pydantic's own code ends the process with SIGABRT: no line can be printed then.
-@pytest.mark.parametrize("kib", [25_000, 56_000, 300_000])
+@pytest.mark.parametrize("kib", [25_000, 35_000, 56_000, 300_000])
 def test_little_address_space(kib, tmp_path):
     """Whatever the limit of address space: the study runs, or one line names the limit."""
     done = run(tmp_path, shell=f"ulimit -v {kib};")

@@ -59,7 +59,7 @@ def test_numbers_are_those_of_the_headers(tmp_path):
     """Options, version, cipher and offsets are what this machine's linux/tls.h and linux/tcp.h say."""
     compiler = shutil.which("cc")
     if compiler is None:
-        pytest.skip("no C compiler: install one to hold the numbers against this machine's linux/tls.h")
+        pytest.skip("no C compiler: apt-get install gcc, to hold the numbers against this machine's linux/tls.h")
     numbers = [
         *("TLS_TX", "TLS_RX", "TLS_1_3_VERSION", "TLS_CIPHER_AES_GCM_128", "TLS_CIPHER_AES_GCM_256", "TCP_ULP"),
         *(f"(int)sizeof(struct tls12_crypto_info_aes_gcm_{bits})" for bits in (128, 256)),

@@ -175,7 +175,7 @@ def test_the_built_in_ones_keep_the_rules(cls):
     """Every registered mechanism that runs here passes the checks that a user's own must pass."""
     assert len(cls.calls) <= MOST_CALLS
     if (why := cls.probe()) is not None:
-        pytest.skip(why.reason)
+        pytest.skip(f"{why.reason}; remedy: {why.remedy}")
     check_transfer(cls, {})
 
 

@@ -244,7 +244,7 @@ def test_the_request_is_laid_out_as_the_kernel_has_it(tmp_path):
     assert ours == [16, 0, 8, 12, 35]
     compiler = shutil.which("cc")
     if compiler is None:
-        pytest.skip("no C compiler: install one to hold the layout against this machine's linux/tcp.h")
+        pytest.skip("no C compiler: apt-get install gcc, to hold the layout against this machine's linux/tcp.h")
     offsets = ", ".join(f"(int)offsetof(struct tcp_zerocopy_receive, {name})" for name in fields)
     source = tmp_path / "layout.c"
     source.write_text(
