@@ -34,6 +34,10 @@ class ChannelClosed(StudyError):
     """The other end of a connection is gone."""
 
 
+class OtherVersion(StudyError):
+    """An agent that knows the secret of the run is of another version of zcload."""
+
+
 class Channel:
     """One end of a connection to *peer*, a name for messages."""
 
@@ -132,7 +136,7 @@ def admit(channel: Channel, secret: bytes) -> str:
     channel.send(Welcome(_proof(secret, "coordinator", hello.nonce, nonce), refused))
     channel.peer = f"host {hello.host}"
     if refused:
-        raise StudyError(f"host {hello.host}: {refused}")
+        raise OtherVersion(f"host {hello.host}: {refused}")
     channel.trust()
     return hello.host
 

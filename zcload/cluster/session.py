@@ -5,15 +5,15 @@ from __future__ import annotations
 import secrets
 import select
 import socket
-import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from zcload.cluster.admission import Admission, Admitted
 from zcload.cluster.agent import AUTHORITY, SECRET, Errand
-from zcload.cluster.channel import Channel, ChannelClosed, admit, server_context
+from zcload.cluster.channel import Channel, ChannelClosed, OtherVersion, server_context
 from zcload.cluster.engine import AgentEnd, Engine
 from zcload.cluster.messages import Failed, Message, Ping, Pong, Quit
 from zcload.errors import ConfigError, Problem, StudyError, reason_of
@@ -76,50 +76,45 @@ class Session:
         self.broken = False
         context, secret = server_context(cluster), secrets.token_bytes(32)
         listener = _listen(control, len(hosts))
+        port, admission = listener.getsockname()[1], Admission(listener, context, secret)
         try:
-            environment, port = {SECRET: secret.hex(), **(_authority(cluster) if context else {})}, listener.getsockname()[1]
+            environment = {SECRET: secret.hex(), **(_authority(cluster) if context else {})}
             for host in hosts:
                 errand = Errand(control, port, host, int(deadline_s))
                 self._agents[host] = engine.start_agent(host, errand.arguments(), environment, deadline_s)
-            self._admit_all(listener, context, secret)
+            self._admit_all(admission, control)
         except BaseException:
             self.close()
             raise
         finally:
-            listener.close()
+            admission.close()
 
-    def _admit_all(self, listener: socket.socket, context: ssl.SSLContext | None, secret: bytes) -> None:
+    def _admit_all(self, admission: Admission, control: str) -> None:
+        """Wait until the agents of all hosts have joined; raises HostFailed, Interrupted."""
         deadline = time.monotonic() + JOIN_S
         refusal: StudyError | None = None
         while missing := [host for host in self._agents if host not in self.members]:
             interrupt.check()
+            found = admission.result(_LOOK_S)
+            if isinstance(found, Admitted):
+                self._admit(found)
+                continue
+            if isinstance(found, OtherVersion):
+                raise HostFailed(str(found))
+            refusal = found or refusal
             for host in missing:
                 end = self._engine.poll(self._agents[host])
                 if end is not None:
                     raise HostFailed(f"host {host}: the agent {_describe(end)} before it joined")
             if time.monotonic() > deadline:
                 waited = f"no agent has joined within {JOIN_S:.0f} s"
-                raise refusal or HostFailed(f"host {', '.join(missing)}: {waited}; can it reach {listener.getsockname()[0]}?")
-            if not select.select([listener], [], [], _LOOK_S)[0]:
-                continue
-            sock, (peer, *_) = listener.accept()
-            try:
-                sock.settimeout(5.0)
-                channel = Channel(context.wrap_socket(sock, server_side=True) if context else sock, f"a connection from {peer}")
-                host = admit(channel, secret)
-            except OSError as error:
-                refusal = HostFailed(f"a connection from {peer} was refused: {reason_of(error)}")
-                sock.close()
-            except StudyError as error:
-                channel.close()
-                if error.args[0].startswith("host "):
-                    raise HostFailed(str(error)) from None  # it knows the secret, and is of another version
-                refusal = error
-            else:
-                if host not in self._agents or host in self.members:
-                    channel.close()
-                else:
-                    self.members[host] = Member(host, self._agents[host], channel)
+                raise refusal or HostFailed(f"host {', '.join(missing)}: {waited}; can it reach {control}?")
+
+    def _admit(self, agent: Admitted) -> None:
+        if agent.host not in self._agents or agent.host in self.members:
+            agent.channel.close()
+        else:
+            self.members[agent.host] = Member(agent.host, self._agents[agent.host], agent.channel)
 
     def measure_clocks(self) -> None:
         """Measure the round trip to each host and the offset of its clock: the least of some pings; raises StudyError, Interrupted."""
