@@ -6,6 +6,7 @@ import ast
 import fnmatch
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -17,7 +18,7 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 from support.generated_docs import PARTS, made_from_code
-from support.paths import ROOT
+from support.paths import FIRST_RELEASE, ROOT
 from support.tests_of import TOPICS, find_tests, imported_by, namesake
 
 import zcload
@@ -153,7 +154,7 @@ def test_code_that_prints_never_measures():
             assert {unit_of(other) for other in imports_of(path)} <= {"report", "store", "analysis", "model", "errors"}, module
 
 
-HELP = """
+CARRY_OUT = """
 import contextlib, io, sys
 from zcload.main import main
 with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
@@ -162,16 +163,17 @@ print(*sys.modules)
 """
 
 
-def modules_of_help(columns):
-    """Return the modules that zcload has imported after it has shown its help on a terminal of so many *columns*."""
+def modules_of(*arguments, columns="80"):
+    """Return the modules that zcload has imported after it has carried out a command on a terminal of so many *columns*."""
     environment = os.environ | {"COLUMNS": columns}
-    done = subprocess.run([sys.executable, "-c", HELP, "--help"], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run([sys.executable, "-c", CARRY_OUT, *arguments], capture_output=True, text=True, check=True, env=environment)
     return set(done.stdout.splitlines()[-1].split())
 
 
-def test_help_imports_no_package():
-    """`zcload --help` prints a stored text: not even typer is imported for it."""
-    loaded = modules_of_help("80")
+@pytest.mark.parametrize("command", [[], ["run"], ["cluster", "keys"]])
+def test_help_imports_no_package(command):
+    """`--help` prints a stored text, whatever the command: not even typer is imported for it."""
+    loaded = modules_of(*command, "--help")
     assert {module for module in loaded if module.startswith("zcload.")} == {
         "zcload.main",
         "zcload.cli",
@@ -185,7 +187,7 @@ def test_help_imports_no_package():
 
 def test_help_that_typer_makes_imports_next_to_nothing():
     """`zcload --help` on a narrow terminal imports no package but typer, no part of zcload that works, nothing slow."""
-    loaded = modules_of_help("60")
+    loaded = modules_of("--help", columns="60")
     slow = {"asyncio", "concurrent", "hashlib", "json", "multiprocessing", "random", "socket", "statistics", "tomllib"}
     packages = {"psutil", "tabulate", "pydantic", "pydantic_core", "rich", "tree_sitter", "tree_sitter_toml", "ruamel"}
     own = {module for module in loaded if module.startswith("zcload.")}
@@ -205,12 +207,22 @@ def test_help_that_typer_makes_imports_next_to_nothing():
         "zcload.cli.result_commands",
         "zcload.cli.options",
         "zcload.cli.completion",
+        "zcload.cli.plain_values",
         "zcload.cli.stored_help",
         "zcload.cli.streams",
         "zcload.model",
         "zcload.model.printable",
         "zcload.report",
     }
+
+
+@pytest.mark.parametrize("command", ["mechanisms", "doctor", "clean --dry-run", "report RESULT", "history FOLDER"])
+def test_commands_that_read_no_config_import_nothing_slow(command, tmp_path):
+    """What looks at this host or at sound results does without every package that is slow to import."""
+    shutil.copytree(FIRST_RELEASE, tmp_path / "result")
+    places = {"RESULT": str(tmp_path / "result"), "FOLDER": str(tmp_path)}
+    loaded = modules_of(*(places.get(word, word) for word in command.split()))
+    assert not loaded & {"pydantic", "pydantic_core", "jinja2", "rich", "vl_convert", "asyncio", "multiprocessing"}
 
 
 # The docs.

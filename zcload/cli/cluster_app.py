@@ -8,16 +8,20 @@ from typing import Annotated
 import typer
 
 from zcload.cli.options import Insecure, Set
+from zcload.cli.plain_values import PlainCommand, PlainGroup
 
 cluster_app = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Prepare and check the hosts of a study that runs on several (docs/cluster.md)."
+    cls=PlainGroup,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Prepare and check the hosts of a study that runs on several (docs/cluster.md).",
 )
 ClusterName = Annotated[
     str, typer.Argument(metavar="CONFIG|ADDRESS", help="A config with a section [cluster], or a scheduler: tls://10.0.0.1:8786.")
 ]
 
 
-@cluster_app.command()
+@cluster_app.command(cls=PlainCommand)
 def keys(
     directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Write the three files here.")] = Path("zcload-keys"),
     days: Annotated[int, typer.Option(min=1, max=825, help="Let the certificates expire after this many days.")] = 30,
@@ -28,7 +32,7 @@ def keys(
     write_keys(directory, days)
 
 
-@cluster_app.command()
+@cluster_app.command(cls=PlainCommand)
 def check(
     name: ClusterName,
     set_: Set = None,
@@ -42,7 +46,7 @@ def check(
     raise typer.Exit(show_check(name, set_ or [], insecure=insecure, as_json=json, strict=strict))
 
 
-@cluster_app.command()
+@cluster_app.command(cls=PlainCommand)
 def down(name: ClusterName, set_: Set = None, insecure: Insecure = False) -> None:
     """End the scheduler and all its workers."""
     from zcload.cli.cluster import take_down

@@ -7,14 +7,16 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from zcload.cli.app import app
+from zcload.cli.app import ALL, app, make_app
 from zcload.errors import ConfigError, Problem, StudyError, ZcloadError
 
 
 def run_command_line(arguments: Sequence[str] | None = None) -> int:
     """Run the command that *arguments* (default: those of the process) name; print errors; return the exit code."""
+    words = sys.argv[1:] if arguments is None else [*arguments]
     try:
-        code = app(args=None if arguments is None else [*arguments], standalone_mode=False, prog_name="zcload")
+        named = make_app(words[:1]) if words and words[0] in ALL else app
+        code = named(args=words, standalone_mode=False, prog_name="zcload")
     except ZcloadError as error:
         return _fail(error)
     except Exception as error:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from zcload.cli import completion
+from zcload.cli.plain_values import PlainCommand
 from zcload.report import FORMATS
 
 OutDirectory = Annotated[
@@ -75,7 +75,7 @@ ReportFormat = Annotated[
 ]
 
 
-class SeveralNew(TyperCommand):
+class SeveralNew(PlainCommand):
     """`--new A B` takes both: all arguments up to the next option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

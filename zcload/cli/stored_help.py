@@ -1,4 +1,4 @@
-"""The text of `zcload --help`, stored so that printing it imports nothing else. A test compares it with what typer says."""
+"""The help of every command, stored so that printing it imports nothing else. A test compares the texts with what typer says."""
 
 import os
 from collections.abc import Sequence
@@ -7,24 +7,35 @@ from zcload import __version__
 
 COLUMNS = 80  # of the terminal, from which on the text is the same: typer breaks its lines no later
 COMPLETION = "_ZCLOAD_COMPLETE"  # the variable by which typer's completion scripts ask
-FILE = os.path.join(os.path.dirname(__file__), "help.txt")
+FOLDER = os.path.join(os.path.dirname(__file__), "help")
+HELP = ("-h", "--help")
 
 
 def stored_answer(arguments: Sequence[str]) -> str | None:
-    """Return what zcload prints for *arguments* that ask for its help or version alone; None for all others."""
+    """Return what zcload prints for *arguments* that only ask for its version or for help on a command; None for all others."""
     if COMPLETION in os.environ:  # the shell asks for completions, without arguments
         return None
     if arguments == ["--version"]:
         return f"zcload {__version__}\n"
-    return stored_help() if arguments in ([], ["-h"], ["--help"]) else None
+    if not arguments:
+        return stored_help()
+    return stored_help(*arguments[:-1]) if arguments[-1] in HELP else None
 
 
-def stored_help() -> str | None:
-    """Return the text; None on a narrower terminal, for which typer breaks the lines."""
-    if _terminal_columns() < COLUMNS:
+def stored_help(*command: str) -> str | None:
+    """Return the help of zcload or of a *command*: "cluster", "keys". None if there is no such command, or on a narrower terminal."""
+    if _terminal_columns() < COLUMNS or not all(word.isalpha() for word in command):
         return None
-    with open(FILE, encoding="utf-8") as file:
-        return file.read()
+    try:
+        with open(file_of(*command), encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None  # not a command: typer says so
+
+
+def file_of(*command: str) -> str:
+    """Return the path of the text that belongs to a *command*."""
+    return os.path.join(FOLDER, "-".join(("zcload", *command)) + ".txt")
 
 
 def _terminal_columns() -> int:

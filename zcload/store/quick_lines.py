@@ -1,4 +1,4 @@
-"""Decode the lines that a result has most of, in a third of the time: by msgspec, from the same types.
+"""Decode the lines that a result has most of, in a third of the time, and check a summary in a tenth: by msgspec, from the same types.
 
 It only ever accepts: what msgspec refuses, the codec looks at again and refuses with file, line and key. msgspec stops at the first
 fault and cannot name several, so it does not replace pydantic.
@@ -17,6 +17,7 @@ from typing_extensions import TypedDict, get_type_hints, is_typeddict
 
 from zcload.model.records.lines import Measurement
 from zcload.model.records.measurements import Block, GenerationLine, Reports, Sample, SamplerCost, Window
+from zcload.model.records.summary import Summary
 
 if TYPE_CHECKING:
     from msgspec import Meta
@@ -37,6 +38,18 @@ def quick_line(data: bytes) -> Measurement | None:
         return decode(data)
     except (MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def is_summary(data: bytes) -> bool:
+    """Return True if *data* is a summary.json without a fault; False if pydantic has to look at it."""
+    from msgspec import MsgspecError
+    from msgspec.json import Decoder
+
+    try:
+        Decoder(_translated(Summary)).decode(data)
+    except (MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 @cache
@@ -60,8 +73,11 @@ def _translated(hint: object) -> object:
     """Return the type *hint* with its bounds in msgspec's words."""
     origin, parts = get_origin(hint), get_args(hint)
     if is_typeddict(hint):
-        keys = get_type_hints(hint, include_extras=True)
-        return _typed_dict("Line", {key: _translated(each) for key, each in keys.items()})
+        keys = {key: _translated(each) for key, each in get_type_hints(hint, include_extras=True).items()}
+        loose = getattr(hint, "__optional_keys__", frozenset[str]())  # all of a class with total=False
+        return _typed_dict(
+            "Line", {key: NotRequired[each] if key in loose and get_origin(each) is not NotRequired else each for key, each in keys.items()}
+        )
     if origin is Annotated:
         return Annotated[_translated(parts[0]), _bounds(parts[1:])]
     if origin is NotRequired:

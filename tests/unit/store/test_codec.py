@@ -16,8 +16,8 @@ from zcload.compare.comparison import compare
 from zcload.compare.render import as_table
 from zcload.errors import ConfigError, ZcloadError
 from zcload.report import renderer
-from zcload.store.codec import line_adapter
-from zcload.store.quick_lines import quick_line
+from zcload.store.codec import line_adapter, summary_adapter
+from zcload.store.quick_lines import is_summary, quick_line
 from zcload.store.reader import Result
 
 FORMATS = ("table", "markdown", "csv", "json", "benchstat", "bencher", "github-action-benchmark", "openmetrics", "csv-windows")
@@ -160,6 +160,16 @@ def test_the_quick_way_accepts_nothing_that_the_other_refuses(data):
     found = quick_line(packed(line))
     if found is not None:
         assert found == line_adapter().validate_json(packed(line))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_the_quick_way_accepts_no_summary_that_the_other_refuses(data):
+    """A summary that is taken without pydantic is one that pydantic would take."""
+    assert all(is_summary(json.dumps(summary).encode()) for summary in SUMMARIES)
+    text = json.dumps(data.draw(damaged(data.draw(st.sampled_from(SUMMARIES))))).encode()
+    if is_summary(text):
+        summary_adapter().validate_json(text)
 
 
 def test_kinds_and_keys_of_a_later_version_are_no_error(tmp_path):
