@@ -4,29 +4,24 @@
     python benchmarks/repeatability.py --into series --runs 10 --hog cpu
     python benchmarks/repeatability.py --into series --runs 0
 
-Each run is a `zcload run` of its own (read_send, sendfile and read_send again as A/A, 256 KiB, 1 sender), whose result stays in a folder;
-so a series can be spread over hours. Prints how many intervals of both ends' CPU hold the median of the runs on the quiet machine, how wide
-they are, and how far the runs lie apart. All of it is computed anew from the windows. `--runs 0` only prints.
+Each run is a `zcload run` in its own process (read_send, sendfile and read_send again as A/A, 256 KiB, 1 sender). Its result stays in a
+folder, so a series can be spread over hours. Prints how many intervals of both ends' CPU hold the median of the runs on the quiet machine,
+how wide they are, and how far the runs lie apart. Everything is computed anew from the stored windows. `--runs 0` only prints.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from planted import HOGS, beside
+from series import HOGS, Kept, both_ends, half_width, holds, keep, kept
 
-from zcload.analysis.summary import summarise
-from zcload.model.metrics import TOTAL_CPU_S_PER_GB
-from zcload.store.reader import each_record
+from zcload.model.records.summary import ComparisonRecord
 
 CONFIG = """
 [study]
@@ -39,82 +34,45 @@ best_chunk = false
 target = "0.1%"
 max_time = "{seconds:g}s"
 """
-LABEL = "repeatability.json"  # beside each result: what ran beside it
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run said of both ends' CPU: sendfile's ratio to read_send with interval and verdict, the same of A/A."""
+    """What a kept run says of both ends' CPU: sendfile against read_send, and read_send against itself."""
 
-    hog: str
-    started: float
-    seconds: float
-    ratio: tuple[float, float, float]
-    verdict: str
-    aa: tuple[float, float, float]
-    aa_verdict: str
+    kept: Kept
+    sendfile: ComparisonRecord
+    aa: ComparisonRecord
 
     @property
-    def half_width(self) -> float:
-        """In percentage points of the baseline's cost."""
-        return 50 * (self.ratio[2] - self.ratio[1])
+    def ratio(self) -> float:
+        """Return the ratio's estimate; NaN where there is none."""
+        estimate = self.sendfile["ratio"]["estimate"]
+        return math.nan if estimate is None else estimate
 
 
-def measure(into: Path, seconds: float, hog: str, more: list[str]) -> Path:
-    """Run the study once with the *hog* beside it; return the folder of its result. Exits with the run's message when it fails."""
-    result = into / f"{time.time():.0f}"
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "repeatability.toml"
-        config.write_text(CONFIG.format(seconds=seconds))
-        command = [
-            sys.executable,
-            "-m",
-            "zcload",
-            "run",
-            str(config),
-            "--no-progress",
-            "--no-html",
-            "--no-wait",
-            "--out",
-            str(result),
-            *more,
-        ]
-        began = time.time()
-        with beside(hog):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(done.stderr)
-    (result / LABEL).write_text(json.dumps({"hog": hog, "started": began, "seconds": time.time() - began}))
-    return result
-
-
-def read(result: Path) -> Run:
-    """Compute the figures of a stored *result* anew."""
-    label = json.loads((result / LABEL).read_text())
-    point = summarise(each_record(result / "windows.jsonl"))["points"][0]
-    said: dict[bool, tuple[tuple[float, float, float], str]] = {}
-    for comparison in point["comparisons"]:
-        ratio = comparison["ratio"]
-        if comparison["metric"] == TOTAL_CPU_S_PER_GB and ratio["estimate"] is not None:
-            said[comparison["aa"]] = (ratio["estimate"], ratio["low"], ratio["high"]), comparison["verdict"] or ""
-    return Run(label["hog"], label["started"], label["seconds"], *said[False], *said[True])
+def read(run: Kept) -> Run:
+    """Compute the figures of a kept *run* anew."""
+    point = run.point()
+    return Run(run, both_ends(point, aa=False), both_ends(point, aa=True))
 
 
 def table(runs: list[Run], median: float) -> str:
     """Return what the *runs* beside one hog show, held against the *median* of the quiet ones."""
-    held = sum(run.ratio[1] <= median <= run.ratio[2] for run in runs)
-    judged = [run for run in runs if run.verdict != "inconclusive"]
-    wrong = sum(not run.ratio[1] <= median <= run.ratio[2] for run in judged)
-    estimates, halves = [run.ratio[0] for run in runs], [run.half_width for run in runs]
-    hours = (max(run.started for run in runs) - min(run.started for run in runs)) / 3600
+    judged = [run for run in runs if run.sendfile["verdict"] != "inconclusive"]
+    wrong = sum(not holds(run.sendfile, median) for run in judged)
+    estimates, halves = [run.ratio for run in runs], [half_width(run.sendfile) for run in runs]
+    began = [run.kept.started for run in runs]
     lines = [
-        f"beside {runs[0].hog}: {len(runs)} runs within {hours:.1f} hours, {statistics.median(run.seconds for run in runs):.0f} s each",
+        f"beside {runs[0].kept.hog}: {len(runs)} runs within {(max(began) - min(began)) / 3600:.1f} hours, "
+        f"{statistics.median(run.kept.seconds for run in runs):.0f} s each",
         f"  both ends' CPU, sendfile to read_send: {min(estimates):.3f} to {max(estimates):.3f}, median {statistics.median(estimates):.3f}",
-        f"  intervals that hold {median:.3f}: {held} of {len(runs)}; with a verdict and beside it: {wrong} of {len(judged)}",
+        f"  intervals that hold {median:.3f}: {sum(holds(run.sendfile, median) for run in runs)} of {len(runs)}; "
+        f"with a verdict and beside it: {wrong} of {len(judged)}",
         f"  half-width: median {statistics.median(halves):.2f} points, {min(halves):.2f} to {max(halves):.2f}; "
         f"at most 2: {sum(half <= 2 for half in halves)} of {len(runs)}",
-        f"  A/A: {sum(run.aa[1] <= 1 <= run.aa[2] for run in runs)} intervals hold 1; "
-        f"{sum(run.aa_verdict in ('saves', 'costs', 'differs') for run in runs)} verdicts of a difference",
+        f"  A/A: {sum(holds(run.aa, 1.0) for run in runs)} intervals hold 1; "
+        f"{sum(run.aa['verdict'] in ('saves', 'costs', 'differs') for run in runs)} verdicts of a difference",
     ]
     if len(runs) > 1:
         lines[1] += f", spread {statistics.stdev(map(math.log, estimates)):.4f} (sd of logs)"
@@ -135,12 +93,12 @@ def main() -> int:
     for number in range(options.runs):
         if number:
             time.sleep(options.gap)
-        run = read(measure(options.into, options.seconds, options.hog, options.more))
-        print(f"{number + 1}/{options.runs}: {run}", file=sys.stderr, flush=True)
-    runs = [read(label.parent) for label in sorted(options.into.glob(f"*/{LABEL}"))]
-    quiet = [run.ratio[0] for run in runs if run.hog == "none"] or [run.ratio[0] for run in runs]
+        run = read(keep(CONFIG.format(seconds=options.seconds), options.into, options.hog, options.more))
+        print(f"{number + 1}/{options.runs}: {run.sendfile['ratio']} {run.sendfile['verdict']}", file=sys.stderr, flush=True)
+    runs = [read(run) for run in kept(options.into)]
+    quiet = [run.ratio for run in runs if run.kept.hog == "none"] or [run.ratio for run in runs]
     for hog in HOGS:
-        if those := [run for run in runs if run.hog == hog]:
+        if those := [run for run in runs if run.kept.hog == hog]:
             print(table(those, statistics.median(quiet)))
     return 0
 

@@ -4,6 +4,7 @@
 
    The sender sends FILE over and over for WINDOWS windows, each followed by a wait until all of it was received. Each process reads its own
    CPU clock while the other is blocked. The receiver computes for WORK_NS after each receive, as an interpreter does; 0: not at all.
+   SOCKET_BUFFER 0: the kernel's own sizes. BUFFER_OFFSET is the sender's; -1: huge pages for both.
    Prints bytes, sender ns, receiver ns, receives, and how often the receiver slept. */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -34,29 +35,31 @@ static long now(clockid_t clock) {
 
 static void pin(int cpu) {
     cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
+    CPU_ZERO(&set); CPU_SET(cpu, &set);
     check(sched_setaffinity(0, sizeof set, &set), "sched_setaffinity");
 }
 
 static int prepared(int buffer) {
     int sock = socket(AF_INET, SOCK_STREAM, 0);
     check(sock, "socket");
-    check(setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer), "SO_SNDBUF");
-    check(setsockopt(sock, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer), "SO_RCVBUF");
+    if (buffer) check(setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer), "SO_SNDBUF");
+    if (buffer) check(setsockopt(sock, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer), "SO_RCVBUF");
     check(setsockopt(sock, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5), "cubic");
     return sock;
 }
 
-static char *memory(size_t size, int offset) {  /* at a page, or offset bytes into one */
-    char *at = mmap(NULL, size + offset, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+static char *memory(size_t size, int offset) {  /* at a page, offset bytes into one, or with -1 in huge pages */
+    size_t huge = offset < 0 ? 2 << 20 : 0, room = huge ? (size + 2 * huge - 1) / huge * huge : size + offset;
+    char *at = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     check(at == MAP_FAILED ? -1 : 0, "mmap");
-    return at + offset;
+    if (huge) check(madvise(at, room, MADV_HUGEPAGE), "MADV_HUGEPAGE");
+    memset(at, 0, room);
+    return huge ? (char *)(((size_t)at + huge - 1) / huge * huge) : at + offset;
 }
 
-static void receive(int sock, int discard, size_t chunk, long work_ns) {
+static void receive(int sock, int discard, size_t chunk, int offset, long work_ns) {
     struct rusage usage;
-    char *buffer = memory(chunk, 0);
+    char *buffer = memory(chunk, offset < 0 ? offset : 0);
     long got, start = now(CLOCK_PROCESS_CPUTIME_ID);
     while ((got = recv(sock, buffer, chunk, discard ? MSG_TRUNC : 0)) > 0) {
         shared->receives++;
@@ -106,8 +109,7 @@ int main(int argc, char **argv) {
     long open_ns = atol(argv[7]) * 1000000L, sent = 0;
     struct timespec look = {0, 500000}, apart = {0, 3000000};
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    struct stat status;
+    struct stat status; socklen_t length = sizeof address;
     check(file < 0 ? file : fstat(file, &status), argv[1]);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int listener = prepared(socket_buffer), sock = prepared(socket_buffer);
@@ -117,12 +119,12 @@ int main(int argc, char **argv) {
     check(connect(sock, (struct sockaddr *)&address, sizeof address), "connect");
     int other = accept(listener, NULL, NULL);
     pid_t receiver = fork();
-    check(receiver, "fork");
     if (!receiver) {
         pin(atoi(argv[11]));
-        receive(other, discard, receive_chunk, atol(argv[12]));
+        receive(other, discard, receive_chunk, atoi(argv[9]), atol(argv[12]));
         return 0;
     }
+    check(receiver, "fork");
     pin(atoi(argv[10]));
     check(pipe(pipes), "pipe");
     if (mechanism == 's') check(fcntl(pipes[1], F_SETPIPE_SZ, (int)chunk), "F_SETPIPE_SZ");
@@ -140,8 +142,7 @@ int main(int argc, char **argv) {
         if (window + 1 < windows) nanosleep(&apart, NULL);  /* about what zcload's readings at rest take */
     }
     cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-    shutdown(sock, SHUT_WR);
-    waitpid(receiver, NULL, 0);
+    shutdown(sock, SHUT_WR); waitpid(receiver, NULL, 0);
     if (shared->received != sent) { fprintf(stderr, "received %ld of %ld bytes\n", shared->received, sent); return 1; }
     printf("%ld %ld %ld %ld %ld\n", sent, cpu, shared->receiver_ns, shared->receives, shared->sleeps);
     return 0;

@@ -42,32 +42,42 @@ def choose_placement(placement: PlacementKey, cores: Iterable[Core]) -> Literal[
     return "spread" if len(_cpus(cores)) > 1 else "same"
 
 
-def place(placement: PlacementKey, senders: int, receivers: int, cores: Iterable[Core], rng: random.Random, relays: int = 0) -> Placement:
+def place(
+    placement: PlacementKey,
+    senders: int,
+    receivers: int,
+    cores: Iterable[Core],
+    rng: random.Random,
+    relays: int = 0,
+    *,
+    swapped: bool = False,
+) -> Placement:
     """Return the CPU sets for *senders*, *receivers* and *relays* (counts) on the allowed *cores*; where hosts differ by role, some are 0.
 
     `spread` gives every worker a physical core of its own where there are enough; where there are not, no relay shares a core with a
     sender or receiver, since the relay is what is compared. `same` puts all workers on one CPU, `free` leaves every worker all allowed
-    CPUs, `auto` is what `choose_placement` makes of it. Raises ConfigError if `spread` finds only one CPU.
+    CPUs, `auto` is what `choose_placement` makes of it. With *swapped* the same draw gives the roles the other way round. Raises
+    ConfigError if `spread` finds only one CPU.
     """
     ordered = sorted(cores, key=lambda core: core.cpus)
     match choose_placement(placement, ordered):
         case "spread":
-            return _spread(senders, receivers, relays, ordered, rng)
+            return _spread(senders, receivers, relays, ordered, rng, swapped)
         case "same":
-            return _same(senders, receivers, relays, ordered, rng)
+            return _same(senders, receivers, relays, ordered, rng, swapped)
         case "free":
             everywhere = _cpus(ordered)
             return Placement((everywhere,) * senders, (everywhere,) * receivers, everywhere, relays=(everywhere,) * relays)
 
 
-def _same(senders: int, receivers: int, relays: int, cores: Sequence[Core], rng: random.Random) -> Placement:
-    cpu = rng.choice(sorted(_cpus(cores)))
+def _same(senders: int, receivers: int, relays: int, cores: Sequence[Core], rng: random.Random, swapped: bool) -> Placement:
+    cpu = rng.choice(sorted(_cpus(cores), reverse=swapped))
     others = _cpus(core for core in cores if cpu not in core.cpus)
     one = (CpuSet({cpu}),)
     return Placement(one * senders, one * receivers, others or _cpus(cores), relays=one * relays)
 
 
-def _spread(senders: int, receivers: int, relays: int, cores: Sequence[Core], rng: random.Random) -> Placement:
+def _spread(senders: int, receivers: int, relays: int, cores: Sequence[Core], rng: random.Random, swapped: bool) -> Placement:
     everywhere = _cpus(cores)
     if len(everywhere) < 2 and senders and receivers:
         only = ", ".join(map(str, everywhere)) or "none"
@@ -87,6 +97,8 @@ def _spread(senders: int, receivers: int, relays: int, cores: Sequence[Core], rn
         sender_cores = min(max(round(left * senders / (senders + receivers)), bool(senders)), left - bool(receivers))
     # Only the roles are shuffled, not which cores take part: fast and slow cores of a hybrid CPU would else make generations differ.
     rng.shuffle(used)
+    if swapped:
+        used.reverse()
     relay_sets, used = _deal(relays, used[:relay_cores]), used[relay_cores:]
     if sender_cores:
         sender_sets, receiver_sets = _deal(senders, used[:sender_cores]), _deal(receivers, used[sender_cores:])

@@ -41,7 +41,7 @@ class PointFailed(StudyError):
 
 @dataclass(slots=True)
 class PointContext:
-    """A point of a study on this host. *out*, *cautioned*, *strangers* and *identities* are those of its state."""
+    """A point of a study on this host. *out*, *cautioned*, *strangers*, *identities* and *half_measured* are those of its state."""
 
     study: Study
     index: int
@@ -61,6 +61,7 @@ class PointContext:
     cautioned: set[str] = field(default_factory=set)
     strangers: dict[str, int] = field(default_factory=dict)  # connections of others that were refused so far, by lane
     identities: dict[str, Identity] = field(default_factory=dict)  # of the file that servers which ran before serve
+    half_measured: list[int] = field(default_factory=list)  # a draw of CPU roles that was measured one way round only, if any
     replicate: int | None = None  # the number of the fresh process that measures now; None: the run measures in its own
     digests: tuple[str, ...] = ()  # of the small files that verification sends
     seed: int = 0  # of random arrivals, drawn anew for each generation and the same in all of its lanes
@@ -106,9 +107,19 @@ class PointContext:
             raise PointFailed(f"the baseline failed: {error}")
 
     def roles(self) -> Placement:
-        """Draw the CPU roles of a generation and move the coordinator out of the way."""
+        """Draw the CPU roles of a generation and move the coordinator out of the way.
+
+        The next generation has the roles of the same draw the other way round. One CPU can be the better place for a sender, and
+        a lane is then measured as often on it as beside it.
+        """
         point = self.point
-        placement = place(point.placement, point.senders, point.receiver_count, self.cores, self.rng, point.relays)
+        swapped = bool(self.half_measured)
+        draw = self.half_measured.pop() if swapped else self.rng.getrandbits(32)
+        if not swapped:
+            self.half_measured.append(draw)
+        placement = place(
+            point.placement, point.senders, point.receiver_count, self.cores, random.Random(draw), point.relays, swapped=swapped
+        )
         for found in placement.cautions:
             self.record_caution(found)
         os.sched_setaffinity(0, placement.coordinator)

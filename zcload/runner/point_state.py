@@ -39,6 +39,7 @@ class PointState:
     cautioned: set[str] = field(default_factory=set)  # codes that have been recorded for this point
     strangers: dict[str, int] = field(default_factory=dict)  # connections of others that were refused so far, by lane
     identities: dict[str, Identity] = field(default_factory=dict)  # of the file that servers which ran before serve, by variant
+    half_measured: list[int] = field(default_factory=list)  # a draw of CPU roles that was measured one way round only, if any
     digest: str | None = None  # SHA-256 of the file that was sent so far
     prepared: bool = False
     chosen: Calibrated | None = None  # the record of calibration, of this run or of an interrupted one

@@ -79,6 +79,7 @@ class StudyResources:
             cautioned=state.cautioned,
             strangers=state.strangers,
             identities=state.identities,
+            half_measured=state.half_measured,
             replicate=self._replicate,
         )
         if state.digest not in (None, source.digest):

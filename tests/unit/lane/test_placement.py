@@ -252,6 +252,20 @@ def test_the_same_seed_gives_the_same_cpus(placement):
         assert placed == place(placement, 2, 3, cores[::-1], random.Random(seed))
 
 
+@pytest.mark.parametrize(("placement", "count"), [("spread", 2), ("spread", 4), ("same", 2), ("same", 5), ("free", 3)])
+def test_a_swapped_draw_gives_the_roles_the_other_way_round(placement, count):
+    """A draw and the same draw swapped use the same CPUs, and on two CPUs sender and receiver change places."""
+    for seed in range(10):
+        one, other = (place(placement, 1, 1, flat(count), random.Random(seed), swapped=swapped) for swapped in (False, True))
+        if placement == "spread" and count == 2:
+            assert (one.senders, one.receivers) == (other.receivers, other.senders)
+        elif placement == "same":
+            (there,), (here,) = (sorted(each.senders[0]) for each in (one, other))
+            assert there + here == count - 1
+        else:
+            assert sorted(map(sorted, one.workers)) == sorted(map(sorted, other.workers))
+
+
 def test_either_role_may_get_either_cpu():
     """On two CPUs the seed decides which one the sender gets, so that neither CPU's luck sticks to a role."""
     assert {place("spread", 1, 1, flat(2), random.Random(seed)).senders for seed in range(20)} == {

@@ -68,6 +68,7 @@ def run_of(world, monkeypatch):
             emit=records.append,
             out=state.out,
             cautioned=state.cautioned,
+            half_measured=state.half_measured,
         )
         if measured:  # as prepare() would leave it
             state.window_s, state.block_s = WINDOW_S, 0.1

@@ -43,6 +43,19 @@ def test_a_generation(run_of):
     assert [what for what, _ in made.told].count("set up") == 4
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_each_cpu_has_each_role_equally_often(run_of, seed):
+    """Of two generations in a row the second has the roles the other way round, also where another process measures it."""
+    made = run_of("sendfile", seed=seed)
+    for _ in range(3):
+        one_generation(made)
+    made.state.half_measured = list(made.state.half_measured)  # as the next replicate receives it
+    made.context.half_measured, made.context.rng = made.state.half_measured, random.Random(seed + 100)
+    one_generation(made)
+    senders = [cpus[0] for (cpus,) in kinds(made.records, "generation", "cpus")]
+    assert [sorted(first + second) for first, second in zip(senders[::2], senders[1::2], strict=True)] == [[0, 1], [0, 1]]
+
+
 @pytest.mark.parametrize(("block_s", "count"), [(0.001, MOST_BLOCKS), (0.1, 9), (0.25, 3), (5.0, LEAST_BLOCKS)])
 def test_how_many_blocks_a_generation_has(run_of, block_s, count):
     """A generation has as many blocks as fit into its second, within bounds."""
