@@ -11,11 +11,18 @@ from support.paths import CONFIGS
 
 from zcload.cli.command_line import run_command_line
 
+COMMAND = (sys.executable, "-m", "zcload")
+
+
+def run_of(config, out, *options):
+    """Return the words of a `zcload run` of *config* into *out* that neither waits for quiet nor draws its progress."""
+    return [*COMMAND, "run", "--no-wait", "--no-progress", str(config), "--out", str(out), *map(str, options)]
+
 
 def zcload(*arguments, cwd, **more):
     """Run the command in *cwd* and return the finished process, its output as text."""
     environment = {**os.environ, "PYTHONPATH": str(CONFIGS.parent), "TERM": "dumb"}
-    command = [sys.executable, "-m", "zcload", *map(str, arguments)]
+    command = [*COMMAND, *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False, **more)
 
 

@@ -6,10 +6,10 @@ import json
 import os
 import resource
 import subprocess
-import sys
 import time
 
 import pytest
+from support.command_line import run_of
 
 import zcload
 from zcload.analysis.zerocopy_check import NOT_ZERO_COPY
@@ -41,7 +41,7 @@ def command(tmp_path, variants, chunk="64KiB", seconds=30):
     file, config = tmp_path / "served", tmp_path / "study.toml"
     file.write_bytes(os.urandom(SIZE))
     config.write_text(STUDY.format(variants=json.dumps(variants), file=file, chunk=chunk, seconds=seconds))
-    return [sys.executable, "-m", "zcload", "run", "--no-wait", str(config), "--out", str(tmp_path / "out"), "--json", "--no-progress"]
+    return run_of(config, tmp_path / "out", "--json")
 
 
 def truncate(path):

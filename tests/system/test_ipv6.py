@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import sys
 
 import pytest
+from support.command_line import run_of
 from support.paths import ROOT
 
 from zcload.errors import ConfigError
@@ -62,18 +62,7 @@ def test_a_study_over_ipv6(network, tmp_path):
         '[workload]\naddress = "::1"\nfile_size = "8MiB"\n[stop]\nmax_time = "1s"\nmin_generations = 2\nreplicates = 1\nwindow = "10ms"\n'
     )
     (tmp_path / "six.toml").write_text(text)
-    command = [
-        sys.executable,
-        "-m",
-        "zcload",
-        "run",
-        "--no-wait",
-        str(tmp_path / "six.toml"),
-        "--out",
-        str(tmp_path / "out"),
-        "--json",
-        "--no-progress",
-    ]
+    command = run_of(tmp_path / "six.toml", tmp_path / "out", "--json")
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     (point,) = json.loads(done.stdout)["points"]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import psutil
 import pytest
-from support.command_line import zcload
+from support.command_line import run_of, zcload
 from support.paths import SUPPORT
 from support.processes import MARK, marked, wait_until
 from support.server_lanes import RANGES, server_lanes
@@ -98,7 +97,7 @@ def test_what_kill_9_of_everything_leaves_is_cleared(tmp_path):
     """After SIGKILL of every process but the server's, `zcload clean` ends the server and removes the files; a second one finds nothing."""
     (tmp_path / "study.toml").write_text(STUDY.format(program=SUPPORT / "range_server.py"))
     environment = {**os.environ, MARK: str(tmp_path)}
-    command = [sys.executable, "-m", "zcload", "run", "study.toml", "--out", "r", "--no-progress", "--no-wait"]
+    command = run_of("study.toml", "r")
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def serving():

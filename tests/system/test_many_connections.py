@@ -7,10 +7,10 @@ import os
 import resource
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.command_line import run_of
 
 pytestmark = [pytest.mark.serial, pytest.mark.timeout(150)]
 
@@ -85,7 +85,7 @@ def study(text, tmp_path, files=None):
     """Run a study with limits of *files* open files, soft and hard; return how it ended and its summary, None without one."""
     config = tmp_path / "s.toml"
     config.write_text(text)
-    command = [sys.executable, "-m", "zcload", "run", "--no-wait", str(config), "--out", str(tmp_path / "r"), "--no-progress"]
+    command = run_of(config, tmp_path / "r")
     environment = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin"}
     limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, files)) if files else None
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment, preexec_fn=limit)

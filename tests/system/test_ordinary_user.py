@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+from support.command_line import run_of
 from support.paths import ROOT
 
 from zcload.server.running import free_port
@@ -43,19 +44,7 @@ def run(tmp_path):
     own.chmod(0o777)
 
     def run_it(config, *options):
-        command = [
-            *become,
-            sys.executable,
-            "-m",
-            "zcload",
-            "run",
-            "--no-wait",
-            str(config),
-            "--out",
-            str(own / "r"),
-            "--no-progress",
-            "--json",
-        ]
+        command = [*become, *run_of(config, own / "r", "--json")]
         command += [
             "--max-time",
             "5s",

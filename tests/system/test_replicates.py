@@ -11,6 +11,7 @@ import time
 
 import psutil
 import pytest
+from support.command_line import run_of
 from support.paths import ROOT
 
 from zcload.store.reader import Result
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.serial
 
 def start(tmp_path, *more):
     (tmp_path / "c.toml").write_text(CONFIG)
-    command = [sys.executable, "-m", "zcload", "run", "--no-wait", "c.toml", "--out", "r", "--no-html", "--no-progress", *more]
+    command = run_of("c.toml", "r", "--no-html", *more)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

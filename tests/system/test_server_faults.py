@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 
 import pytest
+from support.command_line import run_of
 from support.paths import SUPPORT
 from support.processes import MARK, marked, wait_until
 
@@ -54,17 +54,7 @@ def measured(fault, tmp_path):
     """Run a study with a server that has *fault*; return the process that ended, and the summary if there is one."""
     (tmp_path / "study.toml").write_text(STUDY.format(program=HERE / "faulty.py", fault=fault, ready="1s" if fault == "never" else "20s"))
     environment = {**os.environ, MARK: str(tmp_path)}
-    command = [
-        sys.executable,
-        "-m",
-        "zcload",
-        "run",
-        "--no-wait",
-        str(tmp_path / "study.toml"),
-        "--out",
-        str(tmp_path / "r"),
-        "--no-progress",
-    ]
+    command = run_of(tmp_path / "study.toml", tmp_path / "r")
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=100, check=False)
     summary = tmp_path / "r" / "summary.json"
     return done, json.loads(summary.read_text()) if summary.exists() else None

@@ -6,9 +6,9 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
+from support.command_line import run_of
 from support.paths import ROOT
 
 from zcload import config
@@ -61,20 +61,7 @@ def test_presets_run_with_the_real_programs(path, tmp_path):
     if not there:
         pytest.skip(f"none of {set(wanted.values())} is installed: .ci/run installs what the presets need")
     out = tmp_path / "result"
-    command = [
-        sys.executable,
-        "-m",
-        "zcload",
-        "run",
-        "--no-wait",
-        str(path),
-        "--out",
-        str(out),
-        "--max-time",
-        "5s",
-        "--no-progress",
-        "--json",
-    ]
+    command = run_of(path, out, "--max-time", "5s", "--json")
     command += [
         "--set",
         "workload.file_size=8MiB",

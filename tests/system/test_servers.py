@@ -16,6 +16,7 @@ from pathlib import Path
 import jsonschema
 import psutil
 import pytest
+from support.command_line import run_of
 from support.evil_names import FILE_NAMES
 from support.server_lanes import WHOLE, server_lanes
 
@@ -417,18 +418,7 @@ install = "pip install such"
 def test_a_study_with_servers(tmp_path):
     """A real server, one that dies and two that lack something become one result: measured and compared, failed, skipped; exit code 1."""
     (tmp_path / "s.toml").write_text(STUDY)
-    command = [
-        sys.executable,
-        "-m",
-        "zcload",
-        "run",
-        "--full",
-        "--no-wait",
-        str(tmp_path / "s.toml"),
-        "--out",
-        str(tmp_path / "r"),
-        "--no-progress",
-    ]
+    command = run_of(tmp_path / "s.toml", tmp_path / "r", "--full")
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 1, run.stderr
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())

@@ -6,11 +6,11 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
+from support.command_line import run_of
 
 from zcload.errors import StudyError
 from zcload.host.machine import Machine
@@ -120,18 +120,7 @@ command = ["{python}", "{dir}/server.py"]
 def test_a_study_with_a_server_over_tls(tmp_path):
     """A server over TLS is measured beside a plain mechanism, and the report says what was spoken."""
     (tmp_path / "s.toml").write_text(TLS_STUDY % HTTPS)
-    command = [
-        sys.executable,
-        "-m",
-        "zcload",
-        "run",
-        "--full",
-        "--no-wait",
-        str(tmp_path / "s.toml"),
-        "--out",
-        str(tmp_path / "r"),
-        "--no-progress",
-    ]
+    command = run_of(tmp_path / "s.toml", tmp_path / "r", "--full")
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stderr
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from support.command_line import run_of
 from support.namespaces import held_by, held_by_us
 from support.paths import ROOT
 from support.processes import MARK, marked, wait_until
@@ -115,18 +116,7 @@ Server((sys.argv[3], int(sys.argv[1])), Handler).serve_forever()
 
 def command(tmp_path, address="127.0.0.1", seconds=1):
     (tmp_path / "study.toml").write_text(STUDY.format(address=address, seconds=seconds))
-    return [
-        sys.executable,
-        "-m",
-        "zcload",
-        "run",
-        "--no-wait",
-        str(tmp_path / "study.toml"),
-        "--out",
-        str(tmp_path / "out"),
-        "--json",
-        "--no-progress",
-    ]
+    return run_of(tmp_path / "study.toml", tmp_path / "out", "--json")
 
 
 @pytest.mark.slow

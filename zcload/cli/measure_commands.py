@@ -75,38 +75,45 @@ def run(
 ) -> None:
     """Run a study, print its report and store the result."""
     from zcload.cli.run import run_study
+    from zcload.cli.run_choices import RunChoices
 
-    workload = {"file": file, "chunk": chunk, "senders": senders, "rate": rate}
+    choices = RunChoices(
+        out=out,
+        seed=seed,
+        strict=strict,
+        check_windows=check_windows,
+        host_name=host_name,
+        resume=resume,
+        wait=not no_wait,
+        plan_only=plan,
+        json=json,
+        json_stream=json_stream,
+        progress=not no_progress,
+        page=not no_html,
+        full=full,
+        gates=fail_if or [],
+        fail_if_unproven=fail_if_unproven,
+    )
+    own_options = {
+        "--file": ("workload.file", file),
+        "--chunk": ("workload.chunk", chunk),
+        "--senders": ("workload.senders", senders),
+        "--rate": ("workload.rate", rate),
+        "--replicates": ("stop.replicates", None if replicates is None else str(replicates)),
+        "--cluster": ("cluster.scheduler", cluster),
+        "--insecure": ("cluster.insecure", "true" if insecure else None),
+    }
     raise typer.Exit(
         run_study(
             [config, *(mechanisms or [])],
             set_ or [],
-            {
-                **{f"--{key}": (f"workload.{key}", value) for key, value in workload.items() if value is not None},
-                **({"--replicates": ("stop.replicates", str(replicates))} if replicates is not None else {}),
-                **({"--cluster": ("cluster.scheduler", cluster)} if cluster is not None else {}),
-                **({"--insecure": ("cluster.insecure", "true")} if insecure else {}),
-            },
+            {option: (key, value) for option, (key, value) in own_options.items() if value is not None},
+            choices=choices,
             mechanisms=mechanism or [],
             time=time,
             max_time=max_time,
             save_as=save,
-            out=out,
-            plan_only=plan,
-            as_json=json,
-            show_progress=not no_progress,
-            seed=seed,
-            strict=strict,
-            gates=fail_if or [],
-            fail_if_unproven=fail_if_unproven,
-            json_stream=json_stream,
-            check_windows=check_windows,
-            host_name=host_name,
-            page=not no_html,
-            resume=resume,
             yes=yes,
-            wait=not no_wait,
-            full=full,
         )
     )
 
@@ -136,22 +143,20 @@ def crossover(
     """Find where B starts to beat A: the chunk, file size, number of senders or rate."""
     from zcload.cli.crossover import crossover_study
     from zcload.cli.run import carry_out
+    from zcload.cli.run_choices import RunChoices
 
     options = {"--sweep": sweep, "--from": low, "--to": high, "--precision": precision, "--time": time, "--max-time": max_time}
-    study = crossover_study(names, set_ or [], options)
-    raise typer.Exit(
-        carry_out(
-            study,
-            out=out,
-            plan_only=plan,
-            as_json=json,
-            show_progress=not no_progress,
-            seed=seed,
-            strict=strict,
-            page=not no_html,
-            wait=not no_wait,
-        )
+    choices = RunChoices(
+        out=out,
+        seed=seed,
+        strict=strict,
+        wait=not no_wait,
+        plan_only=plan,
+        json=json,
+        progress=not no_progress,
+        page=not no_html,
     )
+    raise typer.Exit(carry_out(crossover_study(names, set_ or [], options), choices))
 
 
 def demo(

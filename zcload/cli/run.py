@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from zcload.cli.json_stream import errors_as_events, streaming, summary_event
@@ -12,6 +13,7 @@ from zcload.cli.live import viewer
 from zcload.cli.output_files import PAGE, say_what_is_missing, write_page
 from zcload.cli.plan import show_plan
 from zcload.cli.report import print_report
+from zcload.cli.run_choices import RunChoices
 from zcload.cli.stored_commands import confirm_stored_commands
 from zcload.cli.study_names import save, study_of_names, with_time
 from zcload.compare.gates import ChangeGate, parse
@@ -28,41 +30,23 @@ def run_study(
     overrides: Sequence[str],
     options: Mapping[str, tuple[str, str]],
     *,
+    choices: RunChoices,
     mechanisms: Sequence[str] = (),
-    time: str | None,
-    max_time: str | None,
-    save_as: Path | None,
-    out: Path | None,
-    plan_only: bool,
-    as_json: bool,
-    show_progress: bool,
-    seed: int | None,
-    strict: bool,
-    gates: Sequence[str],
-    fail_if_unproven: bool,
-    json_stream: bool,
-    check_windows: bool,
-    host_name: bool,
-    page: bool,
-    resume: bool = False,
-    wait: bool,
-    full: bool,
+    time: str | None = None,
+    max_time: str | None = None,
+    save_as: Path | None = None,
     yes: bool = False,
 ) -> int:
     """Run the study that *names* mean and print its report; return the exit code.
 
     *options* are the keys and values that options of their own have set, by option. *mechanisms* are classes in files, each a variant.
     """
-    if json_stream and as_json:
-        raise ConfigError(
-            Problem("cannot be combined with --json", key="--json-stream", remedy="leave out --json: the stream has the summary")
-        )
-    with errors_as_events(json_stream):
-        if resume:
-            _check_resume(names, [*overrides, *options, *mechanisms], time, save_as, out, seed, check_windows)
-            out = Path(names[0])
+    with errors_as_events(choices.json_stream):
+        if choices.resume:
+            _check_resume(names, [*overrides, *options, *mechanisms], time, save_as, choices)
+            choices = replace(choices, out=Path(names[0]))
         if len(names) == 1:
-            confirm_stored_commands(names[0], yes=yes, only_show=plan_only)
+            confirm_stored_commands(names[0], yes=yes, only_show=choices.plan_only)
         given = [*overrides, *map(_own_variant, mechanisms), *(Override.of(option, key, value) for option, (key, value) in options.items())]
         if time is not None and max_time is not None:
             raise ConfigError(
@@ -79,24 +63,7 @@ def run_study(
         if save_as is not None:
             save(names, given, save_as)
             print(f"wrote {save_as}; run it again with: zcload run {save_as}", file=sys.stderr)
-        return carry_out(
-            study,
-            out=out,
-            plan_only=plan_only,
-            as_json=as_json,
-            show_progress=show_progress,
-            seed=seed,
-            strict=strict,
-            gates=gates,
-            fail_if_unproven=fail_if_unproven,
-            json_stream=json_stream,
-            check_windows=check_windows,
-            host_name=host_name,
-            page=page,
-            resume=resume,
-            wait=wait,
-            full=full,
-        )
+        return carry_out(study, choices)
 
 
 def _own_variant(name: str) -> Override:
@@ -119,12 +86,10 @@ def _check_resume(
     changed: Sequence[str],
     time: str | None,
     save_as: Path | None,
-    out: Path | None,
-    seed: int | None,
-    check_windows: bool,
+    choices: RunChoices,
 ) -> None:
     """Raise ConfigError for options that cannot be combined with --resume."""
-    if changed or check_windows or not all(given is None for given in (time, save_as, out, seed)):
+    if changed or choices.check_windows or not all(given is None for given in (time, save_as, choices.out, choices.seed)):
         raise ConfigError(
             Problem(
                 "cannot be combined with options that change the run, except --max-time",
@@ -137,55 +102,37 @@ def _check_resume(
         raise ConfigError(Problem("expected one RESULT_DIR", key="--resume", remedy="zcload run --resume results/..."))
 
 
-def carry_out(
-    study: Study,
-    *,
-    out: Path | None,
-    plan_only: bool,
-    as_json: bool,
-    show_progress: bool,
-    seed: int | None,
-    strict: bool,
-    gates: Sequence[str] = (),
-    fail_if_unproven: bool = False,
-    json_stream: bool = False,
-    check_windows: bool = False,
-    host_name: bool = False,
-    page: bool = True,
-    resume: bool = False,
-    wait: bool = True,
-    full: bool = False,
-) -> int:
+def carry_out(study: Study, choices: RunChoices) -> int:
     """Print what the study needs, run it, print its report; return the exit code."""
     from zcload import api
     from zcload.report import renderer
     from zcload.runner import preflight
     from zcload.runner.plan import plan
 
-    parsed = _gates(gates, fail_if_unproven, study)
+    parsed = _gates(choices, study)
     study = preflight.resolve(study)
-    planned = plan(study, check_windows)
-    if plan_only:
-        show_plan(study, check_windows, as_json)
+    planned = plan(study, choices.check_windows)
+    if choices.plan_only:
+        show_plan(study, choices.check_windows, choices.json)
         return 0
     points = f"{len(planned.points)} {'values' if study.crossover else 'points'}, " if len(planned.points) > 1 else ""
     usual = f"usually about {human_duration(round(planned.typical_s))}, " if planned.typical_s else ""
     limit = human_duration(math.ceil(planned.total_s))
     print(f"{study.name}: {points}{len(planned.lanes)} lanes, {usual}up to {limit} in all on a quiet machine", file=sys.stderr)
     error: ZcloadError | None = None
-    with viewer(show_progress) as live:
-        view = streaming(live) if json_stream else live
+    with viewer(choices.progress) as live:
+        view = streaming(live) if choices.json_stream else live
         try:
             result = api.run(
                 study,
-                out=out,
-                seed=seed,
-                strict=strict,
-                check_windows=check_windows,
-                host_name=host_name,
+                out=choices.out,
+                seed=choices.seed,
+                strict=choices.strict,
+                check_windows=choices.check_windows,
+                host_name=choices.host_name,
                 view=view,
-                resume=resume,
-                wait=wait,
+                resume=choices.resume,
+                wait=choices.wait,
             )
         except ZcloadError as caught:
             if caught.result is None:
@@ -194,20 +141,22 @@ def carry_out(
     print(f"result: {result.directory}", file=sys.stderr)
     # Of a start that failed there is nothing to show but its error.
     measured = error is None or any(point["generations"] for point in result.summary["points"])
-    page = page and measured and result.directory is not None
+    page = choices.page and measured and result.directory is not None
     if page:
         print(f"report: {result.directory}/{PAGE}", file=sys.stderr)
         say_what_is_missing()
-    if json_stream or as_json:
-        print(summary_event(result) if json_stream else renderer("json")([result]), end="", flush=True)
+    if choices.json_stream or choices.json:
+        print(summary_event(result) if choices.json_stream else renderer("json")([result]), end="", flush=True)
     elif measured:
-        print_report([result], full)
+        print_report([result], choices.full)
     if page and result.directory is not None:  # last: nobody waits for the answer, and it stays right above the prompt
         write_page(result, result.directory)
     if error is not None:
         raise error
     interrupt.check()
-    bad = [one for one in judge_run(parsed, result.summary) if one.state == "tripped" or (fail_if_unproven and one.state == "unproven")]
+    bad = [
+        one for one in judge_run(parsed, result.summary) if one.state == "tripped" or (choices.fail_if_unproven and one.state == "unproven")
+    ]
     if bad and not result.failed:
         raise GateTripped("\n".join(map(str, bad)))
     if result.failed:
@@ -215,10 +164,10 @@ def carry_out(
     return 0
 
 
-def _gates(texts: Sequence[str], unproven: bool, study: Study) -> list[ChangeGate]:
+def _gates(choices: RunChoices, study: Study) -> list[ChangeGate]:
     """Parse the gates of --fail-if; raises ConfigError before anything is measured for one that cannot be judged."""
-    if unproven and not texts:
+    if choices.fail_if_unproven and not choices.gates:
         raise ConfigError(Problem("there is no gate to prove", key="--fail-if-unproven", remedy="give one with --fail-if"))
-    parsed = [parse(text) for text in texts]
+    parsed = [parse(text) for text in choices.gates]
     check_gates(parsed, [variant.name for variant in study.variants if variant.name != study.baseline])
     return parsed

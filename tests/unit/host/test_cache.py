@@ -8,10 +8,10 @@ import os
 import random
 import socket
 import subprocess
-import sys
 
 import psutil
 import pytest
+from support.command_line import run_of
 from support.paths import ROOT
 
 from zcload import config
@@ -187,18 +187,7 @@ def test_a_file_in_memory_cannot_be_cold():
 def run(tmp_path, study):
     """Run *study* as the command line does; return its records by kind and its summary."""
     (tmp_path / "study.toml").write_text(study)
-    command = [
-        sys.executable,
-        "-m",
-        "zcload",
-        "run",
-        "--no-wait",
-        str(tmp_path / "study.toml"),
-        "--out",
-        str(tmp_path / "out"),
-        "--json",
-        "--no-progress",
-    ]
+    command = run_of(tmp_path / "study.toml", tmp_path / "out", "--json")
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     records = [json.loads(line) for line in (tmp_path / "out" / "windows.jsonl").read_text().splitlines()]
