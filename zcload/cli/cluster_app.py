@@ -33,6 +33,23 @@ def keys(
 
 
 @cluster_app.command(cls=PlainCommand)
+def up(
+    hosts: Annotated[list[str], typer.Argument(metavar="HOST...", help="[USER@]HOST[:PORT][=sender|=receiver], each with SSH and zcload.")],
+    scheduler: Annotated[str | None, typer.Option(metavar="HOST", help="Start the scheduler here. [default: the first host]")] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Let the scheduler listen on this port.")] = 8786,
+    python: Annotated[str | None, typer.Option(metavar="PATH", help="The Python on each host. [default: the path of this one]")] = None,
+    keys: Annotated[Path, typer.Option(metavar="DIR", help="Copy these TLS files to each host; make them if there are none.")] = Path(
+        "zcload-keys"
+    ),
+    keys_there: Annotated[str | None, typer.Option(metavar="DIR", help="Copy nothing: each host has the TLS files here.")] = None,
+) -> None:
+    """Start a scheduler and a worker on each host over SSH; the first half sends, the second half receives."""
+    from zcload.cli.cluster_up import bring_up
+
+    bring_up(hosts, scheduler=scheduler, port=port, python=python, keys=keys, keys_there=keys_there)
+
+
+@cluster_app.command(cls=PlainCommand)
 def check(
     name: ClusterName,
     set_: Set = None,
