@@ -91,6 +91,10 @@ class Interrupted(ZcloadError):
         return Interrupted, (self.exit_code - 128,)
 
 
+class TimeLimitExceeded(ZcloadError):
+    """A phase of a run took longer than it may, whatever held it up."""
+
+
 def reason_of(error: Exception) -> str:
     """Return what the system says of *error*, with a small first letter, for the middle of a message: "no such file or directory"."""
     text = str(getattr(error, "strerror", None) or error)

@@ -78,7 +78,8 @@ class Lane:
         self.gate = SimpleNamespace(number=0, silent=0)
         everywhere = (frozenset({0}),)
         self.placement = placement or Placement(everywhere, everywhere, everywhere[0])
-        self.workers = SimpleNamespace(senders=(None,), receivers=(None,))
+        self.workers = SimpleNamespace(senders=(None,), receivers=(None,), killed=None)
+        self.ended = None  # what is wrong with it, if a process of it has ended
         self.told = told if told is not None else []
         self.sender, self.receiver = [0, 0, 0, 0], [0, 0, 0, 0]
         self.told.append(("set up", self.name))
@@ -103,6 +104,9 @@ class Lane:
         self.told.append(("verify", self.name))
 
     transfer_plan = None
+
+    def failure(self):
+        return self.ended
 
     def late_unauthenticated(self):
         return 0

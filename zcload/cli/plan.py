@@ -78,6 +78,7 @@ def show_plan(study: Study, check_windows: bool, as_json: bool) -> None:
         if planned.typical_s
         else f"about {human_duration(round(planned.setup_s))} to set up and verify, at most "
         f"{human_duration(round(planned.measure_s + planned.check_s))} to measure",
+        "limit": f"ends after {human_duration(round(planned.limit_s))}, whatever stalls",
     }
     for name, fact in facts.items():
         print(f"{name + ':':<11}{fact}")

@@ -46,6 +46,10 @@ class Network:
     def enter(self, role: Role) -> None:
         """Move this process, a worker with one thread, to where the sockets of *role* are made; raises OSError."""
 
+    def failure(self) -> StudyError | None:
+        """Return what is wrong with what keeps it, None while all is well."""
+        return None
+
     def close(self) -> None:
         """Give back what it takes; sockets made before live on. Harmless when called twice."""
 
@@ -114,6 +118,9 @@ class Veth(Network):
         while (error := self._keeper.failure()) is None and time.monotonic() < deadline:
             time.sleep(0.001)
         return error or StudyError(f"{self._keeper}: cannot be reached")
+
+    def failure(self) -> StudyError | None:
+        return self._keeper.failure()
 
     def close(self) -> None:
         for fd in self._doors:

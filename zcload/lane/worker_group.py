@@ -22,6 +22,7 @@ class WorkerGroup:
     senders: list[Worker] = field(default_factory=list)
     receivers: list[Worker] = field(default_factory=list)
     relays: list[Worker] = field(default_factory=list)
+    killed: StudyError | None = None  # which of them somebody else had killed before `end` did
 
     @property
     def members(self) -> list[Worker]:
@@ -66,11 +67,13 @@ class WorkerGroup:
         return ", ".join(f"{worker.role} {worker.index} (pid {worker.pid}) {process_state(worker.pid)}" for worker in self.members[:6])
 
     def end(self) -> None:
-        """Wait a moment for those that were ordered to stop, kill the others, and forget them."""
+        """Wait a moment for those that were ordered to stop, kill the others, and forget them; `killed` tells of one that was dead."""
         deadline = time.monotonic() + _END_S
         for worker in self.members:
             while worker.alive() and time.monotonic() < deadline:
                 time.sleep(0.0005)
+            if worker.signalled:
+                self.killed = self.killed or worker.failure()
             worker.end()
         self.senders.clear()
         self.receivers.clear()

@@ -9,15 +9,18 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from zcload.errors import Interrupted as Interrupted
+from zcload.errors import TimeLimitExceeded
 
 requested: int | None = None  # the signal that asked for the end, if one has
 _graceful = False
 _reader = _writer = -1
+_limit: limited | None = None  # the one that is over first
 
 
 def install() -> None:
@@ -109,9 +112,30 @@ def _empty() -> None:
 
 
 def check() -> None:
-    """Raise Interrupted if the end was asked for."""
+    """Raise Interrupted if the end was asked for, TimeLimitExceeded if a limit is over."""
     if requested is not None:
         raise Interrupted(requested)
+    if _limit is not None and time.monotonic() > _limit.deadline:
+        raise TimeLimitExceeded(f"{_limit.what()}: not done after {_limit.seconds:.0f} s, the limit of this phase")
+
+
+class limited:
+    """Within the block `check` raises TimeLimitExceeded once it has lasted *seconds*; *what* says what is being done. May be nested."""
+
+    def __init__(self, seconds: float, what: Callable[[], str]) -> None:
+        self.seconds, self.what = seconds, what
+        self.deadline = 0.0
+        self._outer: limited | None = None
+
+    def __enter__(self) -> None:
+        global _limit
+        self.deadline, self._outer = time.monotonic() + self.seconds, _limit
+        if _limit is None or self.deadline < _limit.deadline:
+            _limit = self
+
+    def __exit__(self, *exc: object) -> None:
+        global _limit
+        _limit = self._outer
 
 
 def ended_by_user() -> bool:

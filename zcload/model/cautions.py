@@ -148,6 +148,12 @@ _OWN: dict[str, CautionKind] = {
         "zcload's own code, above all its io_uring binding, shifts the comparison by more than the margin: "
         "one of the two pays for it on every call and the other does not",
     ),
+    "own_cost_unknown": CautionKind(
+        "caution",
+        "zcload's own cost could not be measured: {reason}",
+        "run it again: no figure is corrected for that cost, but nothing says how large it is",
+        "the lane that measures what zcload's own loop costs failed during calibration; the figures of the variants stand",
+    ),
     "observer_cost": CautionKind(
         "caution",
         "the coordinator used {percent:.1f} % of the lanes' CPU time",

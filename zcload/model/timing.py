@@ -15,11 +15,11 @@ FEWEST_GENERATIONS = 2  # of a point, whatever its limit: an interval needs two
 
 
 _STALL_S = 10.0
-_LEAST_BYTES_PER_S = 1_000_000  # a lane that is slower moves too little in a window to be measured
+_LEAST_BYTES_PER_S = 5_000_000  # a lane that is slower moves too little in a window to be measured
 
 
 def longest_transfer_s(count: int) -> float:
-    """Return how long *count* bytes may take in all (seconds), however evenly they drip: ten seconds, and one for each MB."""
+    """Return how long *count* bytes may take in all (seconds), however evenly they drip: ten seconds, and one for each 5 MB."""
     return _STALL_S + count / _LEAST_BYTES_PER_S
 
 

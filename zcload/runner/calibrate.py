@@ -31,7 +31,7 @@ from zcload.model.timing import (
     probe_window_s,
 )
 from zcload.model.units import format_size
-from zcload.runner.context import PointContext, PointFailed
+from zcload.runner.context import BARE, PointContext, PointFailed
 from zcload.runner.window import LaneFailed, measure
 
 LONGEST_S = 1.0
@@ -138,7 +138,7 @@ def bare_contenders(contenders: Sequence[Contender], point: Point) -> list[Conte
     At a rate the loop's is one of them: what keeping a rate costs is measured with it, for servers too.
     """
     overheads = dict.fromkeys([*(mechanism_of(v).overhead for v in contenders), *([LOOP] if point.paced else [])])
-    return [Variant(f"#{name}", name).at(point) for name in overheads if name and name not in {v.mechanism for v in contenders}]
+    return [Variant(f"{BARE}{name}", name).at(point) for name in overheads if name and name not in {v.mechanism for v in contenders}]
 
 
 def loop_cost(context: PointContext, lane: PlacedLane) -> float | None:
@@ -147,7 +147,8 @@ def loop_cost(context: PointContext, lane: PlacedLane) -> float | None:
     """
     try:
         tallies = [window_tally(measure(lane, SHORTEST_S, context.machine), None) for _ in range(_CALIBRATION_WINDOWS)]
-    except LaneFailed:
+    except LaneFailed as error:
+        context.remove(lane.name, error)
         return None
     per = "transfers" if context.point.transfer == "per-file" else "sender_iterations"
     return min((t["sender_cpu_s"] / t[per] for t in tallies if t[per]), default=None)

@@ -82,8 +82,12 @@ class ClusterContext(PointContext):
             lane.ready()
         self.bench.settle([lane])  # what setting up has started must not end in the first window
 
-    def _take_down(self, placed: PlacedLane) -> None:
+    def _failure(self, placed: PlacedLane) -> StudyError | None:
+        return None  # the agents watch their workers
+
+    def _take_down(self, placed: PlacedLane) -> StudyError | None:
         placed.tear_down()
+        return None
 
     def sampler(self, groups: Sequence[Mapping[str, PlacedLane]]) -> Samples:
         return ClusterSampler(self.bench)

@@ -33,6 +33,7 @@ from zcload.server.root import ServedFile
 from zcload.server.server_lane import set_up_server
 
 VERIFY_STALL_S = 10.0
+BARE = "#"  # how the name of a lane begins that is no variant: it measures zcload's own cost in calibration
 
 
 class PointFailed(StudyError):
@@ -101,6 +102,9 @@ class PointContext:
 
     def remove(self, name: str, error: ZcloadError) -> None:
         """Let a failed variant take no further part; raises PointFailed if it is the baseline, without which nothing can be said."""
+        if name.startswith(BARE):
+            self.caution("own_cost_unknown", reason=error)
+            return
         self.out[name] = str(error)
         self.record({"kind": "failed", "variant": name, "reason": str(error)})
         if name == self.study.baseline:
@@ -132,7 +136,7 @@ class PointContext:
         """Set up the lanes of the variants of each group, in random order, ready for their first window; tear all down at the end.
 
         With *verify* the file is sent through each and its digests are compared. A variant that fails is removed, the others
-        go on. *started* is told each variant's name before its turn.
+        go on; so is one with a worker that died after its last use. *started* is told each variant's name before its turn.
         """
         placement = self.roles()
         if self.point.arrivals != "closed":
@@ -151,10 +155,12 @@ class PointContext:
                 except StudyError as error:
                     self.drop(lanes, variant.name, error)
             yield lanes
+            self._check_health(lanes)
         finally:
-            for group in lanes:
-                for lane in group.values():
-                    self._take_down(lane)
+            ended = [(lane.name, self._take_down(lane)) for group in lanes for lane in group.values()]
+        for name, killed in ended:
+            if killed is not None:
+                self.remove(name, killed)
 
     def sampler(self, groups: Sequence[Mapping[str, PlacedLane]]) -> Samples:
         """Return what samples the processes of the lanes of *groups* at rest."""
@@ -242,12 +248,32 @@ class PointContext:
             self.strangers[name] = self.strangers.get(name, 0) + count
             self.record({"kind": "caution", **caution("strangers", count=sum(self.strangers.values())).as_dict()})
 
-    def _take_down(self, placed: PlacedLane) -> None:
+    def _check_health(self, lanes: Sequence[dict[str, PlacedLane]]) -> None:
+        """Drop each lane of which a process has ended; raise PointFailed if the network's keeper has."""
+        for group in lanes:
+            for lane in list(group.values()):
+                if lane.name in group and (error := self._failure(lane)) is not None:
+                    self.drop(lanes, lane.name, error)
+        if (gone := self.network.failure()) is not None:
+            raise PointFailed(str(gone))
+
+    def _failure(self, placed: PlacedLane) -> StudyError | None:
+        """Return what is wrong with a lane that is at rest."""
+        return cast(Lane, placed).failure()
+
+    def retire(self, placed: PlacedLane) -> StudyError | None:
+        """Tear a lane down before the others of its generation; return what was wrong with it."""
+        error = self._failure(placed)
+        return self._take_down(placed) or error
+
+    def _take_down(self, placed: PlacedLane) -> StudyError | None:
+        """Tear a lane down, which never raises; return which of its workers somebody else had killed by then."""
         lane = cast(Lane, placed)
         self._count_strangers(lane.name, lane.late_unauthenticated())
         lane.tear_down()
         if lane.odd:
             self.caution("server_end", variant=lane.name, reason=lane.odd)
+        return lane.workers.killed
 
 
 def check_identity(known: dict[str, Identity], server: str, identity: Identity | None) -> None:

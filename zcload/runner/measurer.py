@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from zcload.errors import TimeLimitExceeded
 from zcload.host.topology import Core
+from zcload.linux import interrupt
 from zcload.model.progress import Viewer
-from zcload.model.study import Study
+from zcload.model.study import Point, Study
+from zcload.runner import limits
 from zcload.runner.block import Emit
 from zcload.runner.context import PointFailed
 from zcload.runner.known_files import KnownFiles
@@ -69,7 +72,7 @@ class RoundsOf:
         points = [self._points[state.index] for state in states]
         for point in points:
             if not point.state.prepared:
-                attempt(point, point.prepare)
+                attempt(point, point.prepare, limits.preparing_s)
         return points
 
     def measure(self, states: Sequence[PointState], rounds: int = 1) -> None:
@@ -77,14 +80,14 @@ class RoundsOf:
         for _ in range(rounds):
             self._rng.shuffle(points)  # so that drift is not taken for a trend
             for point in points:
-                attempt(point, point.measure_generation)
+                attempt(point, point.measure_generation, limits.generation_s)
         for point in points:
             point.close_cluster()
         self._resources.check_sources()
 
     def check(self, states: Sequence[PointState]) -> None:
         for point in self.points(states):
-            attempt(point, point.run_check)
+            attempt(point, point.run_check, limits.check_s)
         self._resources.check_sources()
 
     def close(self) -> None:
@@ -110,11 +113,12 @@ class InProcess(RoundsOf):
         super().__init__(StudyResources(study, host.cores, host.environment, host.out, rng, emit, view, replicate, files), rng)
 
 
-def attempt(point: PointRun, step: Callable[[], None]) -> None:
-    """Do *step* for *point* unless it has failed; one that fails now takes no other point with it."""
+def attempt(point: PointRun, step: Callable[[], None], limit_s: Callable[[Study, Point], float]) -> None:
+    """Do *step* for *point*, unless it has failed, for *limit_s* at most; one that fails now takes no other point with it."""
     if point.state.failed is not None:
         return
     try:
-        step()
-    except (PointFailed, LaneFailed) as error:
+        with interrupt.limited(limit_s(point.context.study, point.context.point), lambda: point.doing):
+            step()
+    except (PointFailed, LaneFailed, TimeLimitExceeded) as error:
         point.fail(error)

@@ -15,7 +15,8 @@ def pacing_cost(context: PointContext, lane: PlacedLane, open_s: float) -> dict[
     """Measure what keeping the point's rate costs by itself, with the null mechanism: wake-ups, clock, schedule and turns of the loop."""
     try:
         records = [measure(lane, open_s, context.machine) for _ in range(_COST_WINDOWS)]
-    except LaneFailed:
+    except LaneFailed as error:
+        context.remove(lane.name, error)
         return None
     cpu_s = sum(after[0] - before[0] for record in records for before, after in record["senders"]) / 1e9
     sleeps, moved = (sum(sum(record["pacing"][key]) for record in records) for key in ("sleeps", "bytes"))

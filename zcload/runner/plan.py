@@ -11,10 +11,11 @@ from zcload.lane.payload import required_memory
 from zcload.mechanisms import mechanism_called, mechanism_of
 from zcload.model.sizes import format_sizes
 from zcload.model.study import Point, Study
-from zcload.model.timing import FEWEST_GENERATIONS, generation_s, lanes_measured, least_window_s, shortest_window_s
+from zcload.model.timing import FEWEST_GENERATIONS, generation_s, lanes_measured, shortest_window_s
 from zcload.model.units import format_frequency, format_rate, format_size
+from zcload.runner import limits
 from zcload.runner.calibrate import extra_s, lanes_at_once
-from zcload.runner.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S, GENERATION_S
+from zcload.runner.point import GENERATION_S
 from zcload.runner.quiet import LONGEST_WAIT_S
 from zcload.sinks import SINKS
 
@@ -78,6 +79,7 @@ class Plan:
     memory_bytes: int
     disk_bytes: int
     processes: int
+    limit_s: float  # until the last window, whatever stalls and however loaded the machine is: the limits of all phases
     typical_s: float | None = None  # of a search: how long it takes where the noise is ordinary
 
     @property
@@ -103,6 +105,7 @@ class Plan:
             "check_s": self.check_s,
             "total_s": self.total_s,
             "typical_s": self.typical_s,
+            "limit_s": self.limit_s,
         }
 
 
@@ -116,7 +119,7 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
     setup += sum(measured * p.file_size / _VERIFY_BYTES_PER_S + (_CALIBRATE_S if study.best_chunk else 2.0) for p in study.points)
     setup += sum(extra_s(study, p) for p in study.points)
     setup += LONGEST_WAIT_S + _OWN_S + min(_PAGE_S, _PAGE_S_PER_POINT * len(study.points))  # before and after all points
-    check = sum(CHECK_GENERATIONS * CHECK_BLOCKS * max(CHECK_WINDOW_S, least_window_s(study, p)) * measured for p in study.points)
+    check = sum(limits.planned_check_s(study, p) for p in study.points)
     private = max(
         sum(
             p.senders * mechanism_of(v).private_bytes(p.file_size, v.chunk)
@@ -136,6 +139,7 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
         memory_bytes=sum({(p.file, p.file_size, p.dir): required_memory(p) for p in study.points}.values()) + private,
         disk_bytes=sum(size for _, size, folder in made if folder is not None),
         processes=running * max(p.senders + p.receiver_count + p.relays for p in study.points),
+        limit_s=limits.run_s(study, check_windows),
         typical_s=min(search.max_time_s, _search_s(study, setup)) if search else None,
     )
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from zcload.analysis.own_cost import LOOP
 from zcload.analysis.point_data import sort_out
-from zcload.errors import StudyError
+from zcload.errors import StudyError, ZcloadError
 from zcload.lane.contract import PlacedLane
 from zcload.lane.sampler import Samples
 from zcload.linux import interrupt
@@ -36,6 +36,7 @@ class PointRun:
         self.context, self.state, self.view = context, state, view
         self.points = len(context.study.points)
         self.stop = context.study.stop
+        self.doing = ""  # for messages
         self._recent: list[Line] = []  # the records of this process's generations that no cluster holds yet
 
     @property
@@ -64,8 +65,9 @@ class PointRun:
                 else:
                     own = {name: calibrate.loop_cost(context, lane) for name, lane in idle.items()}
             finally:
-                for lane in idle.values():
-                    lane.tear_down()
+                gone = {lane.name: error for lane in idle.values() if (error := context.retire(lane)) is not None}
+            for name, error in gone.items():
+                context.remove(name, error)
             state.window_s, state.longest_s, takes = calibrate.window_length(context, lanes)
         baseline = context.study.variant(context.study.baseline).at(context.point)
         stream = context.point.transfer == "stream"
@@ -105,6 +107,7 @@ class PointRun:
 
     def _tell(self, phase: str, detail: str | float = "", fraction: float | None = None) -> None:
         text = detail if isinstance(detail, str) else ""
+        self.doing = f"{phase} {text}".rstrip()
         self.view(Progress(phase, text, fraction if isinstance(detail, str) else detail, point=self.context.index, points=self.points))
         interrupt.check()
 
@@ -143,6 +146,7 @@ class PointRun:
     def _measure(self, purpose: str, open_s: float, blocks: int, deadline: float | None) -> None:
         context = self.context
         number, self.state.generation = self.state.generation, self.state.generation + 1
+        self.doing = f"measuring generation {number}"
         self._recent = self._recent if purpose == "measure" else []
         with context.lanes(self._groups()) as groups:
             roles = [sorted(cpus) for cpus in next(iter(groups[0].values())).placement.workers]
@@ -231,8 +235,11 @@ class PointRun:
         self.context.record({"kind": "sample", "generation": generation, "purpose": purpose, **sampler.sample()})
 
     def _report(self, groups: list[dict[str, PlacedLane]], generation: int, sampler: Samples) -> None:
-        for lane in (lane for group in groups for lane in group.values()):
-            self.context.record({"kind": "reports", "generation": generation, **self.context.report(lane)})
+        for lane in [lane for group in groups for lane in group.values()]:
+            try:
+                self.context.record({"kind": "reports", "generation": generation, **self.context.report(lane)})
+            except StudyError as error:  # a worker that has ended since the last window, or does not answer
+                self.context.drop(groups, lane.name, error)
         self.context.record({"kind": "sampler", "generation": generation, "samples": sampler.taken, "cpu_ns": sampler.cost_ns})
 
     # Stopping.
@@ -242,7 +249,7 @@ class PointRun:
         self.state.stopped = reason
         self.context.record({"kind": "stopped", "reason": reason, "generations": self.state.generation})
 
-    def fail(self, error: StudyError) -> None:
+    def fail(self, error: ZcloadError) -> None:
         """Measure this point no more, because nothing can be said without what failed; the other points go on."""
         self.state.failed = str(error)
         baseline = self.context.study.baseline

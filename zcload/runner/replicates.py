@@ -13,15 +13,17 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
 from zcload.errors import StudyError
 from zcload.host.process_limits import process_refused
-from zcload.lane.worker import describe_end
+from zcload.lane.worker import describe_end, process_state
 from zcload.linux import interrupt
 from zcload.model.progress import Progress, Viewer
 from zcload.model.study import Study
+from zcload.runner import limits
 from zcload.runner.known_files import KnownFiles
 from zcload.runner.measurer import Host
 from zcload.runner.point_state import PointState
@@ -120,7 +122,7 @@ class Replicates(FreshReplicates):
         connection = Connection(ours.detach())
         try:
             connection.send((task, str(self._recorder.directory)))
-            return self._listen(connection, process)
+            return self._listen(connection, process, limits.replicate_s(self._study, task.states, task.rounds))
         except (EOFError, ConnectionError):
             process.wait()
             interrupt.check()
@@ -130,9 +132,12 @@ class Replicates(FreshReplicates):
             if process.poll() is None:
                 self._end(process)
 
-    def _listen(self, connection: Connection, process: subprocess.Popen[bytes]) -> Done:
-        """Show each progress that the replicate sends until it sends what came of its task; pass a signal on to it once."""
-        passed_on = False
+    def _listen(self, connection: Connection, process: subprocess.Popen[bytes], limit_s: float) -> Done:
+        """Show each progress that the replicate sends until it sends what came of its task; pass a signal on to it once.
+
+        Raises StudyError if it has not ended after *limit_s*: it watches its own limits, unless somebody has stopped it.
+        """
+        passed_on, deadline = False, time.monotonic() + limit_s
         while True:
             if interrupt.requested is not None and not passed_on:
                 process.send_signal(interrupt.requested)
@@ -141,8 +146,12 @@ class Replicates(FreshReplicates):
                 if not connection.poll(_END_S):
                     raise EOFError
             else:
-                interrupt.wait(connection.fileno(), _LOOK_S)
+                interrupt.wait(connection.fileno(), min(_LOOK_S, max(0.0, deadline - time.monotonic())))
                 if not connection.poll(0):
+                    if time.monotonic() > deadline:
+                        state = process_state(process.pid)
+                        os.kill(process.pid, signal.SIGKILL)
+                        raise StudyError(f"replicate (pid {process.pid}): not done after {limit_s:.0f} s, its limit; process state {state}")
                     continue
             message = connection.recv()
             if isinstance(message, Done):

@@ -14,9 +14,11 @@ from zcload.lane.connections import choose_congestion
 from zcload.lane.network import Network, open_network
 from zcload.lane.payload import Source
 from zcload.lane.small_files.transfer_plan import catalogue_of
+from zcload.linux import interrupt
 from zcload.linux.perf_event import ability
 from zcload.model.progress import Progress, Viewer
 from zcload.model.study import Point, Study
+from zcload.runner import limits
 from zcload.runner.block import Emit
 from zcload.runner.context import PointContext
 from zcload.runner.known_files import KnownFiles, identity
@@ -97,7 +99,8 @@ class StudyResources:
         if identity(point) not in self._sources:
             folder = self._root.root if self._root else None
             progress = lambda what, fraction: self._view(Progress(what, fraction=fraction))  # noqa: E731 - a line, used once
-            self._sources[identity(point)] = self._files.open(point, progress, folder)
+            with interrupt.limited(limits.making_s(point), lambda: "making or reading the file"):
+                self._sources[identity(point)] = self._files.open(point, progress, folder)
         return self._sources[identity(point)]
 
     def _publish(self, point: Point, source: Source) -> ServedFile | None:

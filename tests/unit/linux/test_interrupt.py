@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import resource
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from zcload.errors import TimeLimitExceeded
 from zcload.linux import interrupt
 
 HIGH = 1500  # select(2) takes descriptors below 1024
@@ -49,3 +51,20 @@ def test_nobody_waits_once_the_end_was_asked_for(pipe, monkeypatch):
     start = time.monotonic()
     interrupt.wait(HIGH, 60.0)
     assert time.monotonic() - start < 30.0
+
+
+def test_a_limit_ends_what_looks_at_it(monkeypatch):
+    """Within `limited`, `check` raises once the time is over and says what was being done; the limit that is over first counts."""
+    now = [100.0]
+    monkeypatch.setattr(interrupt, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with interrupt.limited(10.0, lambda: "outer"):
+        with interrupt.limited(5.0, lambda: "making a file"):
+            interrupt.check()
+            now[0] += 6.0
+            with pytest.raises(TimeLimitExceeded, match=r"^making a file: not done after 5 s, the limit of this phase$"):
+                interrupt.check()
+        interrupt.check()
+        now[0] += 5.0
+        with interrupt.limited(60.0, lambda: "inner"), pytest.raises(TimeLimitExceeded, match=r"^outer"):
+            interrupt.check()
+    interrupt.check()

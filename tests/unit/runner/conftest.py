@@ -10,6 +10,7 @@ import pytest
 from support.fake_lanes import WINDOW_S, Lane, World
 
 from zcload.host.topology import Core
+from zcload.lane.network import Network
 from zcload.linux import interrupt
 from zcload.model.metrics import TOTAL_CPU_S_PER_GB
 from zcload.model.progress import nobody
@@ -59,7 +60,7 @@ def run_of(world, monkeypatch):
             point=study.points[0],
             source=source,
             cache=SimpleNamespace(cold=False, settle=lambda: 1.0),
-            network=SimpleNamespace(facts=None),
+            network=Network("127.0.0.1"),
             cores=(Core((0,), (0,)), Core((1,), (1,))),
             congestion=None,
             machine=world,

@@ -23,6 +23,7 @@ def test_points_take_turns(run_of):
     class Turn:
         def __init__(self, state):
             self.state = state
+            self.context = SimpleNamespace(study=state.study, point=state.study.points[state.index])
 
         def measure_generation(self):
             turns.append(self.state.index)

@@ -1,0 +1,79 @@
+"""How long each phase of a run may take at most, whatever stalls and however loaded the machine is. `plan` adds them up.
+
+What stands still is found after ten seconds (zcload/lane/rest.py and others). These limits end what still moves, or waits, for too long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zcload.model.study import Point, Study
+from zcload.model.timing import FEWEST_GENERATIONS, LEAST_BLOCKS, lanes_measured, least_generation_s, least_window_s, longest_transfer_s
+from zcload.runner.calibrate import BEST_CHUNKS, extra_s, lanes_at_once
+from zcload.runner.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S
+from zcload.runner.point_state import PointState
+from zcload.runner.quiet import LONGEST_WAIT_S
+
+START_S = 30.0  # for a process to start and to end, and a phase to find that something stands still
+FILE_BYTES_PER_S = 0.25e9  # a made file is hashed out at about this rate by one CPU
+PASS_BYTES_PER_S = 0.8e9  # of a lane that moves the whole file in a window
+_SLOW = 10.0  # a machine that others load may be so many times slower than an idle one
+_CALIBRATE_S = 2.0
+_CHUNK_S = 0.5  # for each chunk that is tried as the best
+
+
+def making_s(point: Point) -> float:
+    """Return how long making the file of *point* may take, or reading one of the user's, at 5 MB/s at least."""
+    if point.file is not None:
+        return START_S + longest_transfer_s(point.file_size)
+    return START_S + _SLOW * point.file_size / FILE_BYTES_PER_S
+
+
+def preparing_s(study: Study, point: Point) -> float:
+    """Return how long verifying and calibrating *point* may take: each lane gets what verification allows it."""
+    chunks = len(BEST_CHUNKS) * _CHUNK_S if study.best_chunk else 0.0
+    return START_S + lanes_at_once(study) * longest_transfer_s(point.file_size) + _SLOW * (_CALIBRATE_S + chunks + extra_s(study, point))
+
+
+def generation_s(study: Study, point: Point) -> float:
+    """Return how long one generation of *point* may take; a lane may move the whole file in each window."""
+    passes = (1 + LEAST_BLOCKS) * lanes_measured(study) * point.file_size / PASS_BYTES_PER_S
+    return START_S + _SLOW * (1.0 + least_generation_s(study, point) + passes)
+
+
+def planned_check_s(study: Study, point: Point) -> float:
+    """Return about how long the check of *point* by long windows takes."""
+    return CHECK_GENERATIONS * CHECK_BLOCKS * max(CHECK_WINDOW_S, least_window_s(study, point)) * lanes_measured(study)
+
+
+def check_s(study: Study, point: Point) -> float:
+    """Return how long that check may take."""
+    return START_S + _SLOW * planned_check_s(study, point)
+
+
+def replicate_s(study: Study, states: Sequence[PointState], rounds: int) -> float:
+    """Return how long a replicate of the points of *states* may take; with 0 *rounds* it only checks their windows."""
+    total = START_S
+    for state in states:
+        point = study.points[state.index]
+        total += making_s(point) + (0.0 if state.prepared else preparing_s(study, point))
+        # Rounds are so many that they fit into what is left of the point's time, but for the last.
+        total += study.stop.max_time_s + generation_s(study, point) if rounds else check_s(study, point)
+    return total
+
+
+def point_s(study: Study, point: Point) -> float:
+    """Return how long *point* may take in all, from its file to its last window."""
+    each = generation_s(study, point)
+    if study.stop.replicates > 1:
+        each += START_S + making_s(point)  # each replicate starts anew, with a file of its own
+    return making_s(point) + preparing_s(study, point) + study.stop.max_time_s + (FEWEST_GENERATIONS + 1) * each
+
+
+def run_s(study: Study, check_windows: bool) -> float:
+    """Return how long a run of *study* may take until its last window: the limits of all its phases, one after another."""
+    points = sum(point_s(study, point) + check_windows * check_s(study, point) for point in study.points)
+    search = study.crossover
+    if search is not None:  # it has a limit of its own for all its points, and looks at it before each round
+        points += search.max_time_s - len(study.points) * study.stop.max_time_s
+    return LONGEST_WAIT_S + START_S + points
