@@ -256,7 +256,7 @@ def test_counts_every_kind_of_call(name, options, pair, source_file):
 
 @pytest.mark.parametrize("sink", SINKS)
 def test_a_sink_counts_every_receive(sink, pair):
-    """A sink's counts grow with each receive, the one that finds the end included."""
+    """A sink's counts grow with what it receives, the call that finds the end included."""
     sender, receiver = pair()
     made = available(SINKS[sink])(4096)
     assert made.counts == [0] * len(made.calls)
@@ -265,7 +265,7 @@ def test_a_sink_counts_every_receive(sink, pair):
     sender.shutdown(socket.SHUT_WR)
     assert [made.receive(receiver), made.receive(receiver)] == [3, 0]
     assert len(made.counts) == len(made.calls)
-    assert sum(made.counts) >= 2
+    assert sum(made.counts) >= (1 if made.takes_ahead else 2)  # one call may bring both
     made.close()
 
 

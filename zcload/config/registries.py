@@ -68,6 +68,13 @@ def tls_sinks() -> tuple[str, ...]:
     return tuple(name for name, sink in SINKS.items() if sink.takes_tls)
 
 
+def sinks_that_take_ahead() -> tuple[str, ...]:
+    """Return the names of the sinks that take a connection's bytes before they are asked for them."""
+    from zcload.sinks import SINKS
+
+    return tuple(name for name, sink in SINKS.items() if sink.takes_ahead)
+
+
 def _class(name: str) -> type[Mechanism] | None:
     from zcload.mechanisms import mechanism_called
 

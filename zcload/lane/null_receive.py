@@ -6,11 +6,13 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import closing
+from types import TracebackType
 
 from zcload.lane.board import Board
 from zcload.lane.receiver import drain
 from zcload.linux.sockets import connected_pair
 from zcload.sinks import SINKS, Sink
+from zcload.sinks.poller import Poller
 
 _TURNS, _REPEATS = 5_000, 5
 
@@ -40,8 +42,37 @@ class _NullSink(Sink):
 
     def __init__(self, imitated: type[Sink]) -> None:
         super().__init__(1)
-        self.one_call, self.measures = imitated.one_call, imitated.measures  # type: ignore[misc]
+        self.one_call, self.measures, self.waits_with = imitated.one_call, imitated.measures, imitated.waits_with  # type: ignore[misc]
         self.counts, self.measured = [0] * len(imitated.calls), [0] * len(imitated.measures)
+
+    def poller(self) -> Poller:
+        """Return epoll; where the sink itself waits, as much of it as is not the sink's."""
+        return super().poller() if self.waits_with else _NullPoller()
 
     def receiver(self, sock: object) -> Callable[[], int]:
         return iter([1] * _TURNS + [0]).__next__
+
+
+class _NullPoller:
+    """Report the connection at once, without a call."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[int, int]] = []
+
+    def register(self, fd: int, eventmask: int, /) -> None:
+        self._found.append((fd, eventmask))
+
+    def unregister(self, fd: int, /) -> None:
+        self._found.clear()
+
+    def poll(self) -> list[tuple[int, int]]:
+        return self._found.copy()
+
+    def close(self) -> None:
+        self._found.clear()
+
+    def __enter__(self) -> Poller:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /) -> None:
+        self.close()

@@ -83,7 +83,7 @@ def _drain_one(taker: Sink, sock: socket.socket, board: Board, index: int) -> No
 
 
 def _drain_many(taker: Sink, socks: list[socket.socket], board: Board, index: int) -> None:
-    """Drain several connections in turn as they become readable (epoll, level-triggered: a receive after it never waits).
+    """Drain several connections in turn as they become readable (level-triggered: a receive after it never waits).
 
     What a wake-up brought is published once, before the next wait.
     """
@@ -92,8 +92,8 @@ def _drain_many(taker: Sink, socks: list[socket.socket], board: Board, index: in
     waits_at = calls_at + len(taker.counts)
     total, turns, waits = words[bytes_at], 0, 0
     receivers = {sock.fileno(): emptying(publishing(taker.receiver(sock), taker, board, index), sock) for sock in socks}
-    one_call, counts = taker.one_call, taker.counts
-    with select.epoll() as poller:
+    one_call, counts, counted = taker.one_call, taker.counts, taker.waits_with is not None
+    with taker.poller() as poller:
         for fd in receivers:
             poller.register(fd, select.EPOLLIN)
         poll = poller.poll
@@ -109,8 +109,9 @@ def _drain_many(taker: Sink, socks: list[socket.socket], board: Board, index: in
                     del receivers[fd]
             if total != before:
                 words[last_at] = now()
-            waits += 1
-            words[waits_at] = waits
+            if counted:
+                waits += 1
+                words[waits_at] = waits
             words[iterations_at] = turns
             if one_call:
                 words[calls_at] = turns
@@ -159,7 +160,8 @@ def emptying(receive: Callable[[], int], sock: socket.socket) -> Callable[[], in
 
 def call_names(sink: str, connections: int) -> tuple[str, ...]:
     """Return the kinds of system calls that a receiver counts, in the order of its words on the board."""
-    return SINKS[sink].calls if connections == 1 else (*SINKS[sink].calls, "epoll_wait")
+    calls, waits_with = SINKS[sink].calls, SINKS[sink].waits_with
+    return calls if connections == 1 or waits_with is None else (*calls, waits_with)
 
 
 def _digest(
@@ -176,7 +178,7 @@ def _digest(
     by_fd: dict[int, tuple[int, Callable[[], int]]] = {}
     for number, sock in connections:
         by_fd[sock.fileno()] = number, emptying(partial(_digest_some, reader, sock, digests[number]), sock)
-    poller = select.epoll()
+    poller = reader.poller()
     for fd, (number, _) in by_fd.items():
         if left[number]:
             poller.register(fd, select.EPOLLIN)

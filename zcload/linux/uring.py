@@ -63,6 +63,7 @@ class Ring:
         self.enters = 0  # system calls so far
         self.unanswered = 0  # operations prepared that have no result yet
         self.buffers = False
+        self._multishot: set[int] = set()  # tags of operations that go on while their completions have CQE_F_MORE
         self.fd, self.mode, params = _set_up(entries, completions)
         try:
             count, completions, _, _, _, features = abi.PARAMS.unpack_from(params)
@@ -102,17 +103,26 @@ class Ring:
         op_flags: int = 0,
         entry_flags: int = 0,
         priority: int = 0,
+        buffer: int = 0,
         splice_from: int = 0,
+        multishot: bool = False,
     ) -> None:
-        """Put an operation into the queue; the next `enter` submits it. *tag* comes back with its completions; -1 is "no offset"."""
+        """Put an operation into the queue; the next `enter` submits it. *tag* comes back with its completions; -1 is "no offset".
+
+        *buffer*: a registered buffer or a group of provided ones. *multishot*: CQE_F_MORE says that the operation goes on.
+        """
         if self._prepared == self._entries:
             raise AssertionError(f"the ring has {self._entries} entries, and all are taken")
         at = (self._tail & self._sq_mask) * _SQE_BYTES
-        _pack_into(self._sqes, at, op, entry_flags, priority, fd, offset & _U64, address & _U64, length, op_flags, tag, 0, 0, splice_from)
+        _pack_into(
+            self._sqes, at, op, entry_flags, priority, fd, offset & _U64, address & _U64, length, op_flags, tag, buffer, 0, splice_from
+        )
         self._tail = (self._tail + 1) & _U32
         self._words[self._sq_tail] = self._tail
         self._prepared += 1
         self.unanswered += 1
+        if multishot:
+            self._multishot.add(tag)
 
     def enter(self, wait: int, timeout_s: float | None = None) -> bool:
         """Submit what is prepared and wait until *wait* completions are there, a signal came or *timeout_s* passed; say if it has not.
@@ -153,16 +163,34 @@ class Ring:
             if not words[self._sq_flags] & abi.SQ_CQ_OVERFLOW:
                 break
             self.enter(0)  # moves those that found no room into the ring, behind what was just taken
-        for _, _, flags in found:
-            if not flags & abi.CQE_F_NOTIF:
+        for tag, _, flags in found:
+            if not flags & abi.CQE_F_NOTIF and not (flags & abi.CQE_F_MORE and tag in self._multishot):
                 self.unanswered -= 1
         return found
 
-    def register_buffer(self, address: int, size: int) -> None:
-        """Pin *size* bytes at *address* as buffer 0; raises OSError, ENOMEM beyond RLIMIT_MEMLOCK. At most 1 GiB (io_uring_register(2))."""
-        vector = struct.pack("=QQ", address, size)  # struct iovec
-        syscall(abi.REGISTER, self.fd, abi.REGISTER_BUFFERS, address_of(vector), 1)
+    def register_buffers(self, *buffers: tuple[int, int]) -> None:
+        """Pin *buffers* (address, bytes) under the numbers 0, 1, ...; raises OSError, ENOMEM beyond RLIMIT_MEMLOCK.
+
+        Each is at most 1 GiB (io_uring_register(2)).
+        """
+        vectors = b"".join(struct.pack("=QQ", *each) for each in buffers)  # struct iovec
+        syscall(abi.REGISTER, self.fd, abi.REGISTER_BUFFERS, address_of(vectors), len(buffers))
         self.buffers = True
+
+    def unregister_buffers(self) -> None:
+        """Release the registered buffers; raises OSError."""
+        syscall(abi.REGISTER, self.fd, abi.UNREGISTER_BUFFERS, 0)
+        self.buffers = False
+
+    def register_provided(self, address: int, entries: int, group: int) -> None:
+        """Register the ring of *entries* provided buffers at *address* as *group*; raises OSError, EINVAL before Linux 5.19."""
+        wanted = abi.BUF_REG.pack(address, entries, group, 0)
+        syscall(abi.REGISTER, self.fd, abi.REGISTER_PBUF_RING, address_of(wanted), 1)
+
+    def unregister_provided(self, group: int) -> None:
+        """Release *group*, with the buffers that are left in it; raises OSError."""
+        wanted = abi.BUF_REG.pack(0, 0, group, 0)
+        syscall(abi.REGISTER, self.fd, abi.UNREGISTER_PBUF_RING, address_of(wanted), 1)
 
     def supported(self) -> frozenset[int]:
         """Return the operations that this kernel's io_uring has; raises OSError (EINVAL before Linux 5.6)."""
@@ -193,7 +221,7 @@ class Ring:
         if self.buffers and not held:
             # By itself it happens some time after the close, and the locked memory would still count against this user.
             try:
-                syscall(abi.REGISTER, self.fd, abi.UNREGISTER_BUFFERS, 0)
+                self.unregister_buffers()
             except OSError:
                 pass
         self._words.release()

@@ -26,8 +26,10 @@ from zcload.mechanisms.splice import Splice
 from zcload.mechanisms.tls_send import TlsSend
 from zcload.mechanisms.uring_null import UringNull
 from zcload.mechanisms.uring_read_send import UringReadSend
+from zcload.mechanisms.uring_send_bundle import UringSendBundle
 from zcload.mechanisms.uring_send_zc import UringSendZc
 from zcload.mechanisms.uring_send_zc_fixed import UringSendZcFixed
+from zcload.mechanisms.uring_send_zc_mapped import UringSendZcMapped
 from zcload.mechanisms.uring_splice import UringSplice
 from zcload.mechanisms.vmsplice import VmspliceSend
 from zcload.model.study import Contender, Variant
@@ -45,6 +47,8 @@ MECHANISMS: dict[str, type[Mechanism]] = {
         UringReadSend,
         UringSendZc,
         UringSendZcFixed,
+        UringSendZcMapped,
+        UringSendBundle,
         UringSplice,
         TlsSend,
         KtlsSend,

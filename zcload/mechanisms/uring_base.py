@@ -29,6 +29,7 @@ class Ringed(Mechanism):
     overhead = "uring_null"
     locks_memory = True
     operations: ClassVar[tuple[int, ...]]  # Required: what `send` submits
+    since: ClassVar[str] = "6.2"  # Optional: the Linux that has the flags of these operations
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
         super().__init__(sock, fd, size, chunk)
@@ -42,7 +43,7 @@ class Ringed(Mechanism):
         why = uring.why_not(cls.operations)
         if why is not None:
             return Unavailable(*why)
-        return probe_transfer(cls, Unavailable("this kernel's io_uring lacks a flag that zcload needs", "use Linux 6.2 or newer"))
+        return probe_transfer(cls, Unavailable("this kernel's io_uring lacks a flag that zcload needs", f"use Linux {cls.since} or newer"))
 
     def _run(self, number: int) -> None:
         """Submit the prepared operations and wait for *number* results; they are in `_results`, by tag."""
@@ -116,6 +117,32 @@ class Notified(Ringed):
             return False
         self.enomem += 1
         return True
+
+    def _send_memory(self, address: int, count: int, buffer: int | None = None) -> int:
+        """Send *count* bytes at *address*, which *buffer* registers if it is one; return the bytes, or an error number below zero.
+
+        Where no more memory may be pinned, notifications are read, and if that does not help the bytes are copied.
+        """
+        priority = uring_abi.SEND_ZC_REPORT_USAGE | (0 if buffer is None else uring_abi.RECVSEND_FIXED_BUF)
+        sent = self._submit(uring_abi.SEND_ZC, address, count, priority, buffer or 0)
+        if self._no_room(sent):
+            self._look(0)
+            sent = self._submit(uring_abi.SEND_ZC, address, count, priority, buffer or 0)
+            if self._no_room(sent):
+                sent = self._submit(uring_abi.SEND, address, count, 0, 0)
+                self.fallback_sends += 1
+                self.fallback_bytes += max(sent, 0)
+        self.short += 0 < sent < count
+        return sent
+
+    def _submit(self, op: int, address: int, count: int, priority: int, buffer: int) -> int:
+        while True:
+            self._tag += 1
+            self._ring.prepare(op, self.out, address, count, tag=self._tag, op_flags=SEND_FLAGS, priority=priority, buffer=buffer)
+            self._run(1)
+            result = self._results[self._tag]
+            if result not in AGAIN:
+                return result
 
     def _look(self, wait: int, timeout_s: float | None = None) -> bool:
         """Read the notifications, after waiting for *wait* of them; return whether there were any."""

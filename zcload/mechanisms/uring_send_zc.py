@@ -8,10 +8,10 @@ a network card that supports scatter-gather; on loopback and veth the kernel cop
 from __future__ import annotations
 
 from zcload.errors import os_error
-from zcload.linux.uring_abi import SEND, SEND_ZC, SEND_ZC_REPORT_USAGE
+from zcload.linux.uring_abi import SEND, SEND_ZC
 from zcload.mechanisms.base import Copies
 from zcload.mechanisms.kept_mapping import KeptMapping
-from zcload.mechanisms.uring_base import AGAIN, SEND_FLAGS, Notified
+from zcload.mechanisms.uring_base import Notified
 
 
 class UringSendZc(Notified, KeptMapping):
@@ -23,32 +23,10 @@ class UringSendZc(Notified, KeptMapping):
     operations = (SEND, SEND_ZC)
 
     def send(self, offset: int, count: int) -> int:
-        sent = self._send_zc(offset, count)
-        if self._no_room(sent):
-            self._look(0)
-            sent = self._send_zc(offset, count)
-            if self._no_room(sent):
-                sent = self._submit(SEND, offset, count, 0)
-                self.fallback_sends += 1
-                self.fallback_bytes += max(sent, 0)
-        if sent > 0:
-            if sent < count:
-                self.short += 1
-            return sent
-        raise self._explained(os_error(-sent))
-
-    def _send_zc(self, offset: int, count: int) -> int:
-        return self._submit(SEND_ZC, offset, count, SEND_ZC_REPORT_USAGE)
-
-    def _submit(self, op: int, offset: int, count: int, priority: int) -> int:
-        """Send from the mapping and return the result: bytes, or an error number below zero."""
-        while True:
-            self._tag += 1
-            self._ring.prepare(op, self.out, self._address + offset, count, tag=self._tag, op_flags=SEND_FLAGS, priority=priority)
-            self._run(1)
-            result = self._results[self._tag]
-            if result not in AGAIN:
-                return result
+        sent = self._send_memory(self._address + offset, count)
+        if sent <= 0:
+            raise self._explained(os_error(-sent))
+        return sent
 
     def close(self) -> None:
         Notified.close(self)

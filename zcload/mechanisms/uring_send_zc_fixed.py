@@ -46,7 +46,7 @@ class UringSendZcFixed(Notified):
             self._memory = self.allocate(self._slot * number, offset)
             self._address = address_of(self._memory)
             try:
-                self._ring.register_buffer(self._address, self._slot * number)
+                self._ring.register_buffers((self._address, self._slot * number))
                 return number
             except OSError as error:
                 self._memory.release()

@@ -8,6 +8,7 @@ from zcload.sinks.file import File
 from zcload.sinks.recv import Recv
 from zcload.sinks.splice_file import SpliceFile
 from zcload.sinks.splice_null import SpliceNull
+from zcload.sinks.uring_recv_multishot import UringRecvMultishot
 from zcload.sinks.zerocopy_receive import ZerocopyReceive
 
 SINKS: dict[str, type[Sink]] = {
@@ -19,6 +20,7 @@ SINKS: dict[str, type[Sink]] = {
         File,
         SpliceFile,
         ZerocopyReceive,
+        UringRecvMultishot,
     )
 }
 

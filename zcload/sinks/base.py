@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,6 +12,7 @@ from zcload.errors import StudyError, reason_of
 from zcload.linux.memory import address_of, page_aligned
 from zcload.linux.sockets import connected_pair
 from zcload.mechanisms.base import BUFFER_OFFSET, Copies, OptionKind, Unavailable
+from zcload.sinks.poller import Poller
 
 __all__ = ["BUFFER_OFFSET", "Copies", "Sink", "Unavailable", "probe_transfer"]
 
@@ -31,6 +33,8 @@ class Sink:
     options: ClassVar[Mapping[str, OptionKind]] = {}  # its own settings, and what they take
     one_call: ClassVar[bool] = False  # whether each receive is exactly one call of its only kind, so that the loop can count them
     copies: ClassVar[Copies | None] = None  # copies on the receiving side; None: not documented
+    takes_ahead: ClassVar[bool] = False  # True: the kernel takes bytes off a connection before they are asked for, to its end
+    waits_with: ClassVar[str | None] = "epoll_wait"  # the call of its `poller`; None: one of `calls`, and counted there
     measures: ClassVar[tuple[str, ...]] = ()  # names of the totals in `measured`
 
     def __init_subclass__(cls) -> None:
@@ -73,6 +77,10 @@ class Sink:
     def receive_up_to(self, sock: socket.socket, most: int) -> int:
         """Optional. Do the same, but take at most *most* bytes: what follows them is not payload."""
         raise StudyError(f'{self.name} cannot read a chunked body, because it cannot stop in the middle of a stream; use sink = "recv"')
+
+    def poller(self) -> Poller:
+        """Optional. Return what waits for several connections; they are registered after `attach`."""
+        return select.epoll()
 
     @classmethod
     def probe(cls) -> Unavailable | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -17,11 +19,12 @@ from zcload.linux import uring
 from zcload.linux import uring_abi as abi
 from zcload.linux.memory import address_of, anonymous
 from zcload.linux.uring import Ring, why_not
+from zcload.linux.uring_buffers import BufferRing
 from zcload.mechanisms import MECHANISMS, FileEndedEarly
-from zcload.mechanisms.uring_base import Notified
+from zcload.mechanisms.uring_base import Notified, Ringed
 
 LINKED = ("uring_read_send", "uring_send_zc_fixed", "uring_splice")
-RINGED = ("uring_read_send", "uring_send_zc", "uring_send_zc_fixed", "uring_splice")
+RINGED = tuple(name for name, cls in MECHANISMS.items() if issubclass(cls, Ringed) and cls.moves_payload)
 
 pytestmark = pytest.mark.usefixtures("leaks")
 
@@ -195,6 +198,96 @@ def test_the_kernel_says_which_operations_it_has(ring_of):
     assert 255 not in ring.supported()
 
 
+def test_provided_buffers_are_taken_in_order(ring_of, pair):
+    """A bundle sends the provided buffers in order, over the end of their ring too, and `reset` takes back what was not used."""
+    ring, (sender, receiver) = ring_of(), pair()
+    memory = anonymous(4096)
+    memory[:12] = b"abcdefghijkl"
+    address, buffers = address_of(memory), provided(ring, 4)
+    for round_ in range(3):  # 9 buffers in a ring of 4
+        for number in range(3):
+            buffers.provide(address + 4 * number, 4, number)
+        buffers.publish()
+        assert bundle(ring, sender.fileno(), buffers.group, round_) == 12
+        assert drained(receiver, 12) == b"abcdefghijkl"
+    buffers.provide(address, 4, 0)
+    buffers.publish()
+    buffers.reset()
+    assert bundle(ring, sender.fileno(), buffers.group, 3) == -errno.ENOBUFS
+    buffers.provide(address + 8, 4, 0)
+    buffers.publish()
+    assert bundle(ring, sender.fileno(), buffers.group, 4) == 4
+    assert drained(receiver, 4) == b"ijkl"
+    ring.close()
+    buffers.close()
+
+
+def provided(ring, entries):
+    """Return a ring of provided buffers, or skip where the kernel has none."""
+    try:
+        return BufferRing(ring, entries)
+    except OSError as error:
+        pytest.skip(f"no ring of provided buffers: {error} (use Linux 6.10 or newer)")
+
+
+def bundle(ring, fd, group, tag):
+    """Send what is provided as a bundle, and return the result of all its completions."""
+    flags = {"entry_flags": abi.IOSQE_BUFFER_SELECT, "priority": abi.RECVSEND_BUNDLE, "buffer": group, "multishot": True}
+    ring.prepare(abi.SEND, fd, 0, 0, tag=tag, op_flags=socket.MSG_WAITALL, **flags)
+    sent = 0
+    while ring.unanswered:
+        ring.enter(1)
+        for _, result, _ in ring.reap():
+            sent += result if not sent or result > 0 else 0
+    return sent
+
+
+def test_an_operation_that_goes_on_is_answered_at_its_end(ring_of, pair):
+    """A multishot receive counts as one operation until the completion without F_MORE, and `close` cancels one that is armed."""
+    ring, (sender, receiver) = ring_of(), pair()
+    memory = anonymous(8192)
+    buffers = provided(ring, 2)
+    for number in range(2):
+        buffers.provide(address_of(memory) + 4096 * number, 4096, number)
+    buffers.publish()
+    for tag in (1, 2):
+        flags = {"entry_flags": abi.IOSQE_BUFFER_SELECT, "priority": abi.RECV_MULTISHOT, "buffer": buffers.group, "multishot": True}
+        ring.prepare(abi.RECV, receiver.fileno(), 0, 0, tag=tag, **flags)
+    sender.send(b"x" * 100)
+    ring.enter(1)
+    assert [(result, bool(flags & abi.CQE_F_MORE)) for _, result, flags in ring.reap()] == [(100, True)]
+    assert ring.unanswered == 2
+    ring.close()
+    assert ring.unanswered == 0
+    buffers.close()
+
+
+def test_the_layouts_are_those_of_the_kernels_header(tmp_path):
+    """Provided buffers have the offsets, and operations and flags the numbers, of linux/io_uring.h."""
+    ours = [abi.BUF.size, abi.BUF_BYTES, abi.BUF_TAIL, abi.BUF_REG.size, abi.REGISTER_PBUF_RING, abi.UNREGISTER_PBUF_RING]
+    ours += [abi.RECV, abi.RECV_MULTISHOT, abi.RECVSEND_FIXED_BUF, abi.IOSQE_BUFFER_SELECT, abi.CQE_F_BUFFER, abi.CQE_BUFFER_SHIFT]
+    assert ours == [14, 16, 14, 40, 22, 23, 27, 2, 4, 32, 1, 16]
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler: apt-get install gcc, to hold the layout against this machine's linux/io_uring.h")
+    theirs = [
+        "offsetof(struct io_uring_buf, bid) + sizeof(__u16)", "sizeof(struct io_uring_buf)", "offsetof(struct io_uring_buf_ring, tail)",
+        "sizeof(struct io_uring_buf_reg)", "IORING_REGISTER_PBUF_RING", "IORING_UNREGISTER_PBUF_RING", "IORING_OP_RECV",
+        "IORING_RECV_MULTISHOT", "IORING_RECVSEND_FIXED_BUF", "IOSQE_BUFFER_SELECT", "IORING_CQE_F_BUFFER", "IORING_CQE_BUFFER_SHIFT",
+    ]  # fmt: skip
+    source = tmp_path / "layout.c"
+    numbers = ", ".join(f"(int)({each})" for each in theirs)
+    source.write_text(
+        "#include <stddef.h>\n#include <stdio.h>\n#include <linux/io_uring.h>\n"
+        f'int main(void) {{ int all[] = {{{numbers}}}; for (int i = 0; i < {len(theirs)}; i++) printf("%d ", all[i]); return 0; }}\n'
+    )
+    built = subprocess.run([compiler, "-o", tmp_path / "layout", source], capture_output=True, text=True)
+    if built.returncode:
+        pytest.skip(f"linux/io_uring.h of this machine is too old: {built.stderr.splitlines()[0]} (apt-get upgrade linux-libc-dev)")
+    told = subprocess.run([tmp_path / "layout"], check=True, capture_output=True, text=True).stdout
+    assert [int(number) for number in told.split()] == ours
+
+
 # No io_uring.
 
 
@@ -296,6 +389,72 @@ def test_a_pipe_smaller_than_the_chunk_moves_it_in_pieces(pair, source_file, mon
     mechanism.close()
 
 
+@pytest.mark.parametrize(
+    ("name", "since", "refused"),
+    [
+        ("uring_send_bundle", "6.10", abi.REGISTER_PBUF_RING),
+        ("uring_send_zc_mapped", "6.2", abi.REGISTER_BUFFERS),
+    ],
+)
+def test_a_kernel_that_lacks_what_a_mechanism_registers_is_named(name, since, refused, monkeypatch):
+    """Where the kernel does not know what a mechanism registers, the probe says so and names the Linux that does."""
+    available(name)
+    real = uring.syscall
+
+    def older(number, a, b, *rest):
+        if number == abi.REGISTER and b == refused:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return real(number, a, b, *rest)
+
+    monkeypatch.setattr(uring, "syscall", older)
+    monkeypatch.setattr("zcload.mechanisms.probe_transfer._results", {})
+    why = MECHANISMS[name].probe()
+    assert (why.reason, why.remedy) == ("this kernel's io_uring lacks a flag that zcload needs", f"use Linux {since} or newer")
+
+
+def test_a_bundle_that_is_cut_short_loses_and_repeats_nothing(pair, source_file, monkeypatch):
+    """Where the kernel takes a part of a bundle, the rest is provided anew and arrives once."""
+    file = source_file(1_000_003)
+    sender, receiver = pair()
+    mechanism = available("uring_send_bundle")(sender, file.fd, file.size, file.size)
+    real, resets = mechanism._ring.prepare, []
+
+    def shorter(op, fd, address, length, **how):
+        real(op, fd, address, min(length, 100_000), **how)
+
+    monkeypatch.setattr(mechanism._ring, "prepare", shorter)
+    monkeypatch.setattr(mechanism._buffers, "reset", lambda reset=mechanism._buffers.reset: (resets.append(1), reset()))
+    got = bytearray()
+    while len(got) < file.size:
+        sent = mechanism.send(len(got), file.size - len(got))
+        got += drained(receiver, sent)
+    assert got == file.data
+    assert mechanism.completions()["short"] == len(resets) > 3
+    mechanism.close()
+
+
+def test_a_registered_file_is_sent_from_several_buffers(pair, source_file, monkeypatch):
+    """A file larger than one registered buffer is registered in parts, and no send crosses from one part into the next."""
+    monkeypatch.setattr("zcload.mechanisms.uring_send_zc_mapped._LARGEST", 1 << 16)
+    file = source_file(200_003)
+    sender, receiver = pair()
+    mechanism = available("uring_send_zc_mapped")(sender, file.fd, file.size, 50_000)
+    got, sends = bytearray(), []
+    while len(got) < file.size:
+        sends.append(mechanism.send(len(got), min(50_000, file.size - len(got))))
+        got += drained(receiver, sends[-1])
+    assert got == file.data
+    assert sends[:4] == [50_000, 15_536, 50_000, 15_536]
+    assert mechanism.counts[1] == 1  # one fstat a pass
+    assert mechanism.completions()["registered_bytes"] == file.size
+    mechanism.drain()
+    mechanism.forget()
+    assert mechanism.completions()["registered_bytes"] == 0
+    assert mechanism.send(0, 1000) == 1000
+    assert drained(receiver, 1000) == file.data[:1000]
+    mechanism.close()
+
+
 def test_a_notification_of_nothing_is_an_error(pair, source_file):
     """A notification for a send that is not out is never shrugged off."""
     file = source_file(10_000)
@@ -349,7 +508,7 @@ def test_all_of_a_ring_is_given_back(ring_of, leaks):
     without = mappings()
     ring = ring_of()
     memory = anonymous(4096)
-    ring.register_buffer(address_of(memory), 4096)
+    ring.register_buffers((address_of(memory), 4096))
     assert mappings() == without + 2
     ring.close()
     memory.close()

@@ -521,6 +521,8 @@ def test_a_trial_that_fails_says_why(raises, reason, remedy):
         ("uring_read_send", "none"),
         ("uring_send_zc", "part"),
         ("uring_send_zc_fixed", "none"),
+        ("uring_send_zc_mapped", "none"),
+        ("uring_send_bundle", "none"),
         ("uring_splice", "all"),
         ("vmsplice", "all"),
         ("sendmsg_vectors", "none"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zcload.config.checks.ahead_checks import find_sinks_that_take_ahead
 from zcload.config.checks.cluster_checks import find_cluster
 from zcload.config.checks.crossover_checks import find_crossover
 from zcload.config.checks.rate_checks import find_slow_rates
@@ -13,7 +14,17 @@ from zcload.config.checks.workload_checks import find_workload
 from zcload.config.finding import Finding
 from zcload.config.resolved import Resolved
 
-CHECKS = (find_variants, find_servers, find_relays, find_sinks_below_tls, find_slow_rates, find_crossover, find_workload, find_cluster)
+CHECKS = (
+    find_variants,
+    find_servers,
+    find_relays,
+    find_sinks_below_tls,
+    find_sinks_that_take_ahead,
+    find_slow_rates,
+    find_crossover,
+    find_workload,
+    find_cluster,
+)
 
 
 def find_across(config: Resolved) -> list[Finding]:

@@ -206,12 +206,13 @@ class Persistent(ReceiveLoop):
                 pass
             return
         receivers = {fd: emptying(partial(receive, one), one.sock) for fd, one in by_fd.items()}
-        with select.epoll() as poller:
+        waits = 1 if state.taker.waits_with else 0  # 0: the sink's own calls wait, and it counts them
+        with state.taker.poller() as poller:
             for fd in by_fd:
                 poller.register(fd, select.EPOLLIN)
             while by_fd and (going is None or going()):
                 ready = poller.poll()
-                counts[_EPOLL_WAIT] += 1
+                counts[_EPOLL_WAIT] += waits
                 for fd, _ in ready:
                     if receivers[fd]():
                         continue
