@@ -36,6 +36,7 @@ class PointData:
     measured: int = 0  # generations that hold at least one block
     replicates: int = 0  # the fresh processes that measured them; 0: the run's own process did
     hosts: dict[str, HostTallies] = field(default_factory=lambda: defaultdict(HostTallies))  # by lane, of a run on several
+    huge_shares: list[float] = field(default_factory=list)  # of each generation's file, where that is known
     cpus: tuple[int, ...] = ()  # how many CPUs senders, receivers and all workers together may use
     relays: tuple[int, ...] = ()  # of a lane: how many relays, the CPUs that they may use, and how many of these no other worker may
 
@@ -69,6 +70,8 @@ class Sorting:
                 self._judge(record, record["generation"], self._pending.pop(record["generation"], []))
         elif record["kind"] == "generation":
             self._links[record["generation"]] = record.get("links", [])
+            if record["purpose"] == self._purpose and (share := record.get("file_huge_share")) is not None:
+                self._data.huge_shares.append(share)
             replicate = record.get("replicate")
             if replicate is not None:
                 self._replicates[record["generation"]] = replicate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import cast
 
 from zcload.analysis import rate
@@ -108,6 +109,7 @@ class PointAnalysis:
         self.measured, self.replicates = self.data.measured, self.data.replicates
         self.foreign_share = self.data.foreign_share
         self.relays = self.data.relays
+        self.huge_share = fmean(self.data.huge_shares) if self.data.huge_shares else None
         self.counted = (self.data.blocks, self.data.repeated, self.data.kept_contaminated)
         del self.data, self.generations, self.bootstrap
 
@@ -271,6 +273,7 @@ class PointAnalysis:
             "baseline": self.baseline,
             "generations": self.measured,
             "replicates": self.replicates or None,
+            "file_huge_share": self.huge_share,
             "blocks": blocks,
             "blocks_repeated": repeated,
             "blocks_kept_contaminated": kept,

@@ -101,6 +101,10 @@ class WorkloadSection(Section):
         "auto",
         "Where zcload makes the file. 'auto': in memory, removed with the run; a path: in this directory, kept and reused.",
     )
+    file_pages: Sweep[Annotated[str, choice("auto", "huge")]] = key(
+        "auto",
+        "Pages of the file in memory. 'auto': as the kernel gives them; 'huge': huge pages, so that runs agree more closely.",
+    )
     chunk: Sweep[Annotated[int, CHUNK]] = key("256KiB", "Bytes that a sender moves with one call.")
     receive_chunk: Sweep[Annotated[int, CHUNK]] = key("256KiB", "Bytes that a receiver reads with one call.")
     receive_buffer_offset: Sweep[Annotated[int, whole(0, mmap.PAGESIZE - 1)]] = key(

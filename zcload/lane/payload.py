@@ -50,6 +50,7 @@ class Source:
     digest: str
     path: str | None
     stamp: tuple[int, int]
+    huge_share: float | None = None  # how much of a file in memory lies in huge pages (0..1); None: of no other, or unknown
     _shares: dict[tuple[tuple[int, int], ...], tuple[str, ...]] = field(default_factory=dict)
 
     def share_digests(self, parts: tuple[tuple[int, int], ...], progress: DigestProgress) -> tuple[str, ...]:

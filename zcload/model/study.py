@@ -124,6 +124,7 @@ class Point:
     file: str | None = None  # None: zcload makes an incompressible file of file_size
     file_size: int = 256 << 20
     dir: str | None = None  # None: an unlinked file in memory
+    file_pages: Literal["auto", "huge"] = "auto"  # of a file in memory; auto: as the kernel gives them
     chunk: int = 256 << 10
     receive_chunk: int = 256 << 10
     receive_buffer_offset: int = 0  # bytes into a page

@@ -179,8 +179,8 @@ class PointContext:
         }
 
     def facts(self) -> dict[str, Any]:
-        """Return what a generation's record says of the hosts that it runs on; nothing where that is this one."""
-        return {}
+        """Return what a generation's record says of where it runs: on one host, how much of the file lies in huge pages."""
+        return {"file_huge_share": round(self.source.huge_share, 4)} if self.source.huge_share is not None else {}
 
     def _settle(self) -> None:
         """See to the file's cache state, and say where it cannot be what it should be."""

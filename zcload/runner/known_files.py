@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from zcload.lane.file_pages import settle_pages
 from zcload.lane.payload import DigestProgress, Source, copy_memory, empty_memory, fill_memory, known_source, open_source
 from zcload.model.study import Point, Study
 
@@ -14,12 +15,12 @@ from zcload.model.study import Point, Study
 # Its pages lie all over the memory: where each lies averages out, as it does not in a small file.
 COPIED_BYTES = 512 << 20
 
-Identity = tuple[str | None, int, str | None]
+Identity = tuple[str | None, int, str | None, str]
 
 
 def identity(point: Point) -> Identity:
     """Return what tells the file of *point* from the files of other points."""
-    return (point.file, point.file_size, point.dir)
+    return (point.file, point.file_size, point.dir, point.file_pages)
 
 
 @dataclass(slots=True)
@@ -53,11 +54,11 @@ class KnownFiles:
         """Open the file of *point*: made, digested, copied or just opened, as is needed. Raises what `open_source` does."""
         known = self.files.setdefault(identity(point), KnownFile())
         if known.memory is not None and known.digest is None:
-            source = fill_memory(os.dup(known.memory), point.file_size, progress)
+            source = settle_pages(fill_memory(os.dup(known.memory), point.file_size, progress), point)
         elif known.memory is not None:
             assert known.digest is not None
             copied = point.file_size <= COPIED_BYTES
-            source = (copy_memory if copied else _again)(known.memory, point.file_size, known.digest)
+            source = settle_pages((copy_memory if copied else _again)(known.memory, point.file_size, known.digest), point)
         elif known.path is not None and known.digest is not None and _stamp(known.path) == known.stamp:
             return known_source(os.open(known.path, os.O_RDONLY | os.O_CLOEXEC), known.digest, known.path)
         else:

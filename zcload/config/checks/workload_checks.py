@@ -23,6 +23,7 @@ def find_workload(config: Resolved) -> Iterator[Finding]:
         yield Finding(workload.path, f"the lists make {shown(points)} points: expected at most {MOST_POINTS}")
     yield from _cold(config)
     yield from _buffer_offset(config)
+    yield from _file_pages(config)
     if workload.never_holds("network", "veth"):
         yield from _without_effect(workload, _OF_A_VETH_PAIR, "only works with network = 'veth'", "set workload.network to 'veth'")
     if workload.never_holds("transfer", "per-file"):
@@ -46,6 +47,17 @@ def _buffer_offset(config: Resolved) -> Iterator[Finding]:
     if not used & set(with_buffer):
         what = f"only works with a sink that has a buffer of its own: {', '.join(with_buffer)}"
         yield from _without_effect(config.workload, ("receive_buffer_offset",), what, "set workload.sink to one of them")
+
+
+def _file_pages(config: Resolved) -> Iterator[Finding]:
+    what, remedy = "only works with a file that zcload makes in memory", "leave out workload.file and workload.dir, or file_pages"
+    workload = config.workload
+    if workload.never_holds("file", None) or workload.never_holds("dir", None):
+        yield from _without_effect(workload, ("file_pages",), what, remedy)
+    elif config.servers:
+        yield from _without_effect(
+            workload, ("file_pages",), "does not work with servers, which open the file by its name", "leave out file_pages"
+        )
 
 
 def _cold(config: Resolved) -> Iterator[Finding]:

@@ -40,13 +40,14 @@ class LinkWorkers(Stored):
 
 
 class GenerationLine(OfPoint):
-    """Lanes that were set up: the share of the file in the page cache before, the CPUs of each process, the lanes of each group."""
+    """Lanes that were set up: how much of the file was cached before and in huge pages, the CPUs of each process, each group's lanes."""
 
     kind: Literal["generation"]
     generation: Count
     purpose: Purpose
     replicate: NotRequired[Count | None]  # the number of the fresh process that measures it; null: the run's own
     cached: NotRequired[Amount | None]
+    file_huge_share: NotRequired[Amount]  # of a file in memory
     cpus: list[list[Count]]
     groups: list[list[str]]
     links: NotRequired[list[LinkWorkers]]  # between hosts; none of a run on one

@@ -319,6 +319,7 @@ class PointSummary(EdgePart):
     baseline: str
     generations: Count
     replicates: NotRequired[Count | None]  # fresh processes that measured them; null: one process, intervals over generations
+    file_huge_share: NotRequired[Number | None]  # of the file in memory, on average over generations; null: unknown, or not in memory
     blocks: Count
     blocks_repeated: Count
     blocks_kept_contaminated: Count

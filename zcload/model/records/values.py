@@ -101,6 +101,7 @@ class PointFacts(Stored):
 
     chunk_bytes: Count
     file_bytes: Count
+    file_pages: NotRequired[Literal["auto", "huge"]]  # of a file in memory; missing where it is none
     senders: Count
     rate_bps: Amount | None
     receivers: Count

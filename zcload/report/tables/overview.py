@@ -206,6 +206,12 @@ def _relay(found: RelayFacts) -> str:
     return f"{counted(found['count'], 'relay')} between senders and receivers, on {where}; the senders use {found['origin']}"
 
 
+def _huge_pages(point: Point) -> str:
+    """Say how much of the file lay in huge pages; nothing where that is not known."""
+    share = point.get("file_huge_share")
+    return "" if share is None else f", {100 * share:.0f} % in huge pages" if share else ", none of it in huge pages"
+
+
 def method(summary: Mapping[str, Any], point: Point) -> list[str]:
     """Say how a point was measured, a fact or two a line."""
     p, env = point["point"], summary["environment"]
@@ -213,7 +219,7 @@ def method(summary: Mapping[str, Any], point: Point) -> list[str]:
     lines = [
         f"{counted(p['senders'], 'sender')}, {counted(p['receivers'], 'receiver')}, "
         f"placement {_placement(summary, p['placement'])}, chunk {format_size(p['chunk_bytes'])}, "
-        f"receive chunk {format_size(p['receive_chunk_bytes'])}, file {human_bytes(p['file_bytes'])} ({p['cache']})",
+        f"receive chunk {format_size(p['receive_chunk_bytes'])}, file {human_bytes(p['file_bytes'])} ({p['cache']}{_huge_pages(point)})",
         f"{p['network']} {p['address']}{_device(p)}, socket buffers {buffers}, congestion control {p['congestion']}",
     ]
     lines += _largest_packets(point)
