@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zcload.errors import ConfigError, Problem, StudyError
+from zcload.errors import ConfigError, Problem, StudyError, path_errors
 from zcload.linux import interrupt
 from zcload.model.progress import Viewer, nobody
 from zcload.model.units import counted
@@ -24,7 +24,8 @@ TASKS = "/proc/self/task"
 
 def load(path: str | os.PathLike[str]) -> Result:
     """Load a stored result: its directory, its summary.json or its windows.jsonl; raises ConfigError."""
-    return Result.load(path)
+    with path_errors():
+        return Result.load(path)
 
 
 def study_of(config: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()) -> Study:
@@ -40,8 +41,9 @@ def study_of(config: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequ
     if isinstance(config, str) and "\n" in config:
         return configs.loads(config, "toml", None, overrides)
     path = Path(config).expanduser()
-    if not path.exists():
-        path = find_shipped(os.fspath(config)) or path
+    with path_errors():
+        if not path.exists():
+            path = find_shipped(os.fspath(config)) or path
     stored = path / WINDOWS if path.is_dir() else path if path.name == WINDOWS else path.parent / WINDOWS if path.name == SUMMARY else None
     if stored is None:
         return configs.load(path, overrides)

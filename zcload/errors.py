@@ -9,8 +9,11 @@ ZcloadError                     the command line prints "zcload: error: ..." and
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,6 +102,28 @@ def reason_of(error: Exception) -> str:
     """Return what the system says of *error*, with a small first letter, for the middle of a message: "no such file or directory"."""
     text = str(getattr(error, "strerror", None) or error)
     return text[:1].lower() + text[1:]
+
+
+# What the system says of a path that cannot be used as it is; ENOENT is not among them: who asks for a file handles its absence.
+_OF_PATHS = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
+_LONGEST_PATH = 120  # characters of a message
+
+
+def path_error(error: Exception) -> ConfigError | None:
+    """Return what the system says of the path that *error* names; None if it names none, or has another cause."""
+    if not isinstance(error, OSError) or error.errno not in _OF_PATHS or not isinstance(error.filename, str | bytes):
+        return None
+    path = os.fsdecode(error.filename)
+    return ConfigError(Problem(reason_of(error), file=path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}..."))
+
+
+@contextmanager
+def path_errors() -> Iterator[None]:
+    """Raise ConfigError in the place of an OSError that is about a path."""
+    try:
+        yield
+    except OSError as error:
+        raise path_error(error) or error from None
 
 
 def os_error(code: int, path: str | None = None) -> OSError:

@@ -10,7 +10,7 @@ import sys
 
 import jsonschema
 import pytest
-from support.command_line import zcload
+from support.command_line import invoke, zcload
 from support.paths import CONFIGS
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -173,6 +173,11 @@ WRONG = [
     (["init", "smok"], "did you mean 'smoke'?"),
     (["init", "smoke"], "smoke.toml already exists"),
     (["nonesuch"], "no such command 'nonesuch'"),
+    (["run", "read_send", "read_send"], "'read_send' is named twice (name each once; --set study.aa=true"),
+    (["run", "--", "S", "--plan"], "'--plan' is not a mechanism (options come before --)"),
+    (["run", "--resume", "S", "--senders", "3", "--seed", "1"], "(leave out --senders, --seed)"),
+    (["run", "--resume", str(CONFIGS / "smoke.toml")], "holds no windows.jsonl: there is no run to resume (give the directory of a result"),
+    (["history", "nowhere"], "nowhere: no such directory (zcload history DIR, where results are stored)"),
 ]
 
 
@@ -191,6 +196,51 @@ def test_wrong_input_gives_one_clear_line(arguments, message, tmp_path):
     assert message in errors[0]
     assert "Traceback" not in done.stderr
     assert sorted(tmp_path.rglob("*")) == before
+
+
+# Each command with a place for a path, and what else it needs.
+PATHS = [
+    ["run", "{}"],
+    ["run", "--resume", "{}"],
+    ["run", "S", "--file", "{}"],
+    ["run", "S", "--out", "{}", "--no-wait"],
+    ["run", "S", "--save", "{}.toml", "--plan"],
+    ["run", "S", "--mechanism", "{}.py:X"],
+    ["crossover", "{}"],
+    ["report", "{}"],
+    ["report", "S", "--with", "{}"],
+    ["compare", "{}", "--new", "{}"],
+    ["history", "{}"],
+    ["send", "{}"],
+    ["demo", "{}"],
+    ["cluster", "check", "{}"],
+]
+
+
+@pytest.mark.parametrize("command", PATHS, ids=lambda words: " ".join(words))
+def test_a_path_that_cannot_be_used_is_one_line(command, tmp_path, monkeypatch, capsys):
+    """A path that is empty, too long, below a file or in a circle of links gives one short line and no traceback, wherever it is given."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "circle").symlink_to("circle")
+    smoke = str(CONFIGS / "smoke.toml")
+    for path in ("", "n" * 300, "d/" * 3000, "file/below", "circle/x"):
+        done = invoke(capsys, *(word.format(path) if "{}" in word else smoke if word == "S" else word for word in command))
+        errors = [line for line in done.err.splitlines() if line.startswith("zcload: error: ")]
+        assert done.code == 2, path[:20]
+        assert len(errors) == 1, path[:20]
+        if not path and any(word == "{}" for word in command):
+            assert "is empty (is a variable of the shell not set?)" in errors[0]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["circle", "file"]
+
+
+def test_options_take_several_values(capsys, tmp_path, monkeypatch):
+    """Values with commas between them are a sweep: --chunk, --senders and --rate measure each."""
+    monkeypatch.chdir(tmp_path)
+    words = ("--chunk", "64KiB,1MiB", "--senders", "1,2", "--rate", "1Gbit/s,max", "--plan")
+    done = invoke(capsys, "run", "read_send", "sendfile", *words)
+    assert done.code == 0
+    assert re.search(r"^points: +8: ", done.out, re.MULTILINE)
 
 
 def test_a_taken_port_is_told(tmp_path):

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from zcload.cli.app import ALL, app, make_app
-from zcload.errors import ConfigError, Problem, StudyError, ZcloadError
+from zcload.errors import ConfigError, Problem, StudyError, ZcloadError, path_error
+
+_EMPTY = re.compile(r"(?:--[a-z-]+=)?")
 
 
 def run_command_line(arguments: Sequence[str] | None = None) -> int:
     """Run the command that *arguments* (default: those of the process) name; print errors; return the exit code."""
     words = sys.argv[1:] if arguments is None else [*arguments]
     try:
+        _check_empty(words)
         named = make_app(words[:1]) if words and words[0] in ALL else app
         code = named(args=words, standalone_mode=False, prog_name="zcload")
     except ZcloadError as error:
         return _fail(error)
     except Exception as error:
-        usage = _without_directory(error) or _usage_error(error) or _out_of_resource(error)
+        usage = _without_directory(error) or _usage_error(error) or _out_of_resource(error) or path_error(error)
         if usage is None:
             raise
         return _fail(usage)
     return code if isinstance(code, int) else 0
+
+
+def _check_empty(words: Sequence[str]) -> None:
+    """Raise ConfigError for an argument without text: as a path it would mean the current directory."""
+    for before, word in zip(("zcload", *words), words, strict=False):
+        if _EMPTY.fullmatch(word):
+            key = word.removesuffix("=") or (before if before.startswith("--") else None)
+            raise ConfigError(Problem(f"the argument after {before!r} is empty", key=key, remedy="is a variable of the shell not set?"))
 
 
 def _without_directory(error: Exception) -> ConfigError | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zcload.cli.streams import SafeStream
 from zcload.model.printable import printable
 from zcload.model.progress import Progress, Viewer, nobody
-from zcload.model.units import counted, human_duration
+from zcload.model.units import human_duration
 from zcload.report.text.figures import percent
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class _LineView:
     """One line when a phase begins, for logs. Phases that were there before, also in turn, are counted: one line for all of them."""
 
     def __init__(self) -> None:
-        self._last, self._shown, self._repeated = "", set[str](), 0
+        self._last, self._shown, self._repeated = "", set[str](), list[str]()
 
     def __call__(self, progress: Progress) -> None:
         point = f" (point {progress.point + 1} of {progress.points})" if progress.points > 1 else ""
@@ -89,14 +89,15 @@ class _LineView:
             return
         self._last = line
         if line in self._shown:
-            self._repeated += 1
+            self._repeated.append(line)
             return
         self.fold()
         self._shown.add(line)
         print(line, file=sys.stderr, flush=True)
 
     def fold(self) -> None:
-        """Print how many lines were left out since the last one."""
+        """Print how many lines were left out since the last one; a single one is printed itself."""
         if self._repeated:
-            print(f"zcload: {counted(self._repeated, 'line')} like those above", file=sys.stderr, flush=True)
-        self._repeated = 0
+            alone = self._repeated[0] if len(self._repeated) == 1 else f"zcload: {len(self._repeated)} lines like those above"
+            print(alone, file=sys.stderr, flush=True)
+        self._repeated = []

@@ -37,8 +37,10 @@ def run(
     set_: Set = None,
     file: Annotated[str | None, typer.Option(metavar="FILE", help="Send this file instead of one that zcload makes.")] = None,
     chunk: Chunk = None,
-    senders: Annotated[str | None, typer.Option(metavar="N", help="Use N sender processes in each lane.")] = None,
-    rate: Annotated[str | None, typer.Option(metavar="RATE", help="Offer this load in each lane: 2Gbit/s, max.")] = None,
+    senders: Annotated[str | None, typer.Option(metavar="N", help="Use N sender processes in each lane; several: 1,4.")] = None,
+    rate: Annotated[
+        str | None, typer.Option(metavar="RATE", help="Offer this load in each lane: 2Gbit/s, max; several: 1Gbit/s,5Gbit/s.")
+    ] = None,
     time: Annotated[str | None, typer.Option(help="Measure this long in total, shared equally by the points: 20s, 5m.")] = None,
     max_time: Annotated[str | None, typer.Option(help="Measure each point this long; the points of a search share it.")] = None,
     mechanism: Mechanism = None,
@@ -96,9 +98,9 @@ def run(
     )
     own_options = {
         "--file": ("workload.file", file),
-        "--chunk": ("workload.chunk", chunk),
-        "--senders": ("workload.senders", senders),
-        "--rate": ("workload.rate", rate),
+        "--chunk": ("workload.chunk", _swept(chunk)),
+        "--senders": ("workload.senders", _swept(senders)),
+        "--rate": ("workload.rate", _swept(rate)),
         "--replicates": ("stop.replicates", None if replicates is None else str(replicates)),
         "--cluster": ("cluster.scheduler", cluster),
         "--insecure": ("cluster.insecure", "true" if insecure else None),
@@ -116,6 +118,11 @@ def run(
             yes=yes,
         )
     )
+
+
+def _swept(value: str | None) -> str | None:
+    """Return several values with commas between them as the list that a sweep is."""
+    return f"[{value}]" if value is not None and "," in value else value
 
 
 def crossover(
@@ -186,7 +193,7 @@ def receive(
     """Receive raw TCP streams and print bytes, goodput and CPU cost (in 2015: zerocopyserver)."""
     from zcload.cli.oneshot import run_receive
 
-    run_receive(address, once=once, digest=not no_digest, digest_inside=digest_inside, as_json=json)
+    raise typer.Exit(run_receive(address, once=once, digest=not no_digest, digest_inside=digest_inside, as_json=json))
 
 
 def send(

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from zcload.cli.live import viewer
-from zcload.errors import ConfigError, Problem, StudyError
+from zcload.errors import ConfigError, Interrupted, Problem, StudyError
 from zcload.linux import interrupt
 from zcload.model.metrics import GOODPUT_BPS
 from zcload.model.units import ValueRefused, human_bytes, human_rate, parse_size
@@ -39,21 +39,29 @@ def run_demo(file: str | None, *, rounds: int, size: str | None, seed: int | Non
         raise result.error
 
 
-def run_receive(address: str, *, once: bool, digest: bool, digest_inside: bool, as_json: bool) -> None:
-    """Receive until interrupted, or once; a broken transfer is reported and the next awaited."""
+def run_receive(address: str, *, once: bool, digest: bool, digest_inside: bool, as_json: bool) -> int:
+    """Receive until interrupted, or once, and return the exit code; a broken transfer is reported and the next awaited.
+
+    A signal is how it is ended: that of a receiver which has served nobody is no error either, but has the shells' exit code.
+    """
     if digest_inside and not digest:
         raise ConfigError(Problem("cannot be combined with --no-digest", key="--digest-inside"))
-    with interrupt.graceful(), viewer(True) as view:
-        receive(
-            address,
-            listening=_listening,
-            received=_received_json if as_json else _received,
-            failed=_failed,
-            once=once,
-            digest=digest,
-            digest_inside=digest_inside,
-            view=view,
-        )
+    try:
+        with interrupt.graceful(), viewer(True) as view:
+            receive(
+                address,
+                listening=_listening,
+                received=_received_json if as_json else _received,
+                failed=_failed,
+                once=once,
+                digest=digest,
+                digest_inside=digest_inside,
+                view=view,
+            )
+    except Interrupted as ended:
+        print("zcload: nothing was received", file=sys.stderr, flush=True)
+        return ended.exit_code
+    return 0
 
 
 def _listening(where: str) -> None:
@@ -73,7 +81,7 @@ def _received(transfer: Received) -> None:
     if transfer.digest_cpu_s:
         how = f"of the timed stream; it took {transfer.digest_cpu_s:.3f} s of the time, and as much CPU besides"
     elif transfer.sha256:
-        how = "of a second pass, not timed"
+        how = "verified in a second pass, which is not timed"
     else:
         how = "the bytes are counted, not verified: the sender made no second pass"
     text = _figures("received", transfer.bytes, f"from {transfer.peer}", transfer.seconds, transfer.goodput_bps, transfer.cpu_s)
@@ -125,7 +133,7 @@ def run_send(
 
 def _verified(sent: Sent) -> str:
     if sent.verified:
-        return "of the file; the receiver has the same of a second pass, not timed"
+        return "of the file; the receiver verified it in a second pass, which is not timed"
     return "of the file; not compared: the receiver offers no second pass"
 
 

@@ -25,7 +25,7 @@ NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait for other w
 Mechanism = Annotated[
     list[str] | None, typer.Option(metavar="FILE.py:Class", help="Also compare this mechanism of your own (repeatable); see zcload init.")
 ]
-Chunk = Annotated[str | None, typer.Option("--chunk", metavar="SIZE", help="Send this much in one call: 64KiB.")]
+Chunk = Annotated[str | None, typer.Option("--chunk", metavar="SIZE", help="Send this much in one call: 64KiB; several: 64KiB,1MiB.")]
 ClusterAddress = Annotated[
     str | None,
     typer.Option("--cluster", metavar="ADDRESS", help="Run on the hosts of this Dask scheduler: tls://10.0.0.1:8786."),

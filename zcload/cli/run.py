@@ -22,7 +22,7 @@ from zcload.config.overrides import AddedVariant, Override
 from zcload.errors import ConfigError, GateTripped, Problem, StudyError, ZcloadError
 from zcload.linux import interrupt
 from zcload.model.study import Study
-from zcload.model.units import ValueRefused, human_duration, shown
+from zcload.model.units import ValueRefused, counted, human_duration, shown
 
 
 def run_study(
@@ -43,7 +43,9 @@ def run_study(
     """
     with errors_as_events(choices.json_stream):
         if choices.resume:
-            _check_resume(names, [*overrides, *options, *mechanisms], time, save_as, choices)
+            values: dict[str, object] = {"--set": overrides, "--mechanism": mechanisms, "--time": time, "--save": save_as}
+            values |= {"--out": choices.out, "--seed": choices.seed, "--check-windows": choices.check_windows or None}
+            _check_resume(names, [*options, *(option for option, value in values.items() if value not in (None, [], ()))])
             choices = replace(choices, out=Path(names[0]))
         if len(names) == 1:
             confirm_stored_commands(names[0], yes=yes, only_show=choices.plan_only)
@@ -81,23 +83,11 @@ def _own_variant(name: str) -> Override:
         raise ConfigError(Problem(refused.what, key="--mechanism", remedy=refused.remedy)) from None
 
 
-def _check_resume(
-    names: Sequence[str],
-    changed: Sequence[str],
-    time: str | None,
-    save_as: Path | None,
-    choices: RunChoices,
-) -> None:
-    """Raise ConfigError for options that cannot be combined with --resume."""
-    if changed or choices.check_windows or not all(given is None for given in (time, save_as, choices.out, choices.seed)):
-        raise ConfigError(
-            Problem(
-                "cannot be combined with options that change the run, except --max-time",
-                key="--resume",
-                remedy="leave out --set, --mechanism, --file, --chunk, --senders, --rate, --replicates, --time, --save, --out, --seed, "
-                "--check-windows",
-            )
-        )
+def _check_resume(names: Sequence[str], given: Sequence[str]) -> None:
+    """Raise ConfigError for the options *given* that cannot be combined with --resume."""
+    if given:
+        what = "cannot be combined with options that change the run, except --max-time"
+        raise ConfigError(Problem(what, key="--resume", remedy=f"leave out {', '.join(given)}"))
     if len(names) != 1:
         raise ConfigError(Problem("expected one RESULT_DIR", key="--resume", remedy="zcload run --resume results/..."))
 
@@ -115,10 +105,10 @@ def carry_out(study: Study, choices: RunChoices) -> int:
     if choices.plan_only:
         show_plan(study, choices.check_windows, choices.json)
         return 0
-    points = f"{len(planned.points)} {'values' if study.crossover else 'points'}, " if len(planned.points) > 1 else ""
+    points = f"{counted(len(planned.points), 'value' if study.crossover else 'point')}, " if len(planned.points) > 1 else ""
     usual = f"usually about {human_duration(round(planned.typical_s))}, " if planned.typical_s else ""
     limit = human_duration(math.ceil(planned.total_s))
-    print(f"{study.name}: {points}{len(planned.lanes)} lanes, {usual}up to {limit} in all on a quiet machine", file=sys.stderr)
+    print(f"{study.name}: {points}{counted(len(planned.lanes), 'lane')}, {usual}up to {limit} in all on a quiet machine", file=sys.stderr)
     error: ZcloadError | None = None
     with viewer(choices.progress) as live:
         view = streaming(live) if choices.json_stream else live

@@ -58,14 +58,20 @@ def mechanisms_tree(names: Sequence[str]) -> dict[str, Any]:
     """Return the config of a study of mechanisms, the first of which is the baseline; raises ConfigError for an unknown name."""
     from zcload.config.registries import mechanism_names
 
-    for name in names:
+    option = next((name for name in names if name.startswith("-")), None)
+    if option is not None:
+        raise ConfigError(Problem(f"{shown(option)} is not a mechanism", remedy="options come before --"))
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            remedy = "name each once; --set study.aa=true also runs the baseline against itself"
+            raise ConfigError(Problem(f"{shown(name)} is named twice", remedy=remedy))
         if name not in mechanism_names():
             _check_refused(name)
             near = _closest_mechanism(name)
             what = "is a config: give one config, or names of mechanisms" if near is None and locate(name) else "is not a mechanism"
             remedy = f"did you mean {near!r}?" if near else "`zcload mechanisms` lists them"
             raise ConfigError(Problem(f"{shown(name)} {what}", remedy=remedy))
-    variants = list(dict.fromkeys(names))
+    variants = list(names)
     study_name = "-".join(variants)
     return {"study": {"name": study_name if len(study_name) <= _LONGEST_NAME else variants[0], "baseline": names[0], "variants": variants}}
 

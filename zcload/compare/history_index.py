@@ -72,7 +72,8 @@ class Index:
     def __init__(self, root: Path, *, rebuild: bool = False, cache: Path | None = None) -> None:
         """Open the index of *root* and bring it up to date; raises ConfigError if *root* is no directory."""
         if not root.is_dir():
-            raise ConfigError(Problem("is no directory" if root.exists() else "no such directory", file=str(root)))
+            what = "is not a directory" if root.exists() else "no such directory"
+            raise ConfigError(Problem(what, file=str(root), remedy="zcload history DIR, where results are stored"))
         self._root = root
         self._database = _open(cache, root, rebuild)
         try:

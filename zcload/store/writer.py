@@ -56,8 +56,9 @@ class Recorder:
         recorder.directory, path = directory, directory / WINDOWS
         try:
             recorder._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise ConfigError(Problem(f"holds no {WINDOWS}: there is no run to resume", file=str(directory), key="--resume")) from None
+        except (FileNotFoundError, NotADirectoryError):
+            what, remedy = f"holds no {WINDOWS}: there is no run to resume", "give the directory of a result: zcload history lists them"
+            raise ConfigError(Problem(what, file=str(directory), key="--resume", remedy=remedy)) from None
         except OSError as error:
             raise ConfigError(Problem(f"cannot write to {path}: {reason_of(error)}", key="--resume")) from None
         try:

@@ -31,3 +31,8 @@ def test_points_in_turn_are_folded(capsys):
     """The points of a study take turns for many rounds: each is shown once."""
     found = lines(capsys, *[("measuring", point) for _ in range(5) for point in (0, 1)])
     assert found == ["zcload: measuring (point 1 of 2)", "zcload: measuring (point 2 of 2)", "zcload: 8 lines like those above"]
+
+
+def test_a_line_that_is_left_out_alone_is_printed_itself(capsys):
+    """Where only one line would be folded it is shown: a line that counts it would say less."""
+    assert lines(capsys, "a", "b", "a", "c") == ["zcload: a", "zcload: b", "zcload: a", "zcload: c"]
