@@ -40,6 +40,21 @@ def test_both_instruments_report_every_mechanism(sink):
     assert sum(row[-1:] == ["apart"] for row in rows) == 3
 
 
+@pytest.mark.serial
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler: apt-get install gcc")
+@pytest.mark.skipif(not {0, 1} <= os.sched_getaffinity(0), reason="it pins to CPU 0 and CPU 1, and may not use both: taskset -c 0,1")
+def test_each_change_of_memory_or_sockets_has_its_line():
+    """The luck of memory is told for every case: other pages, huge pages, the kernel's own socket buffers, receives of other sizes."""
+    script = SCRIPT.with_name("memory_luck.py")
+    few = ["--rounds", "2", "--seconds", "0.05", "--file-size", "4MiB", "--files", "1", "--mechanisms", "sendfile"]
+    done = subprocess.run([sys.executable, str(script), *few], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    for case in ("as it is", "same again", "other file 1", "buffers in huge pages", "sockets autotuned", "receives of 64 KiB"):
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"  {case} ")]
+        assert all(float(line.split(end)[1].split()[0]) > 0 for end in ("sender", "receiver"))
+
+
 def test_without_a_compiler_the_remedy_is_named(tmp_path):
     """Where there is no compiler the message names it and how to get one, and no traceback comes."""
     shutil.copytree(SCRIPT.parent, tmp_path / "bare", ignore=shutil.ignore_patterns("pair", "__pycache__"))
