@@ -111,13 +111,18 @@ class PointState:
         """Return why the point may stop: its intervals are narrow enough, or one more cluster would exceed its time; None if it may not."""
         next_s = self.spent_s / max(self.clusters, 1)
         target = 100 * self.study.stop.target
-        if not self.headline_lanes():
+        if not self.headline_lanes() and (self.out or self._figures_have_intervals()):
             return "nothing to compare"
         if narrow_enough(self._widths, target) and not self.extended:
             return TARGET_REACHED
         if self.clusters > 2 and self.spent_s + next_s > self.study.stop.max_time_s:  # fewer have hardly a spread to judge by
             return TARGET_REACHED if narrow_enough(self._widths, target, looks=1) else TIME_LIMIT
         return None
+
+    def _figures_have_intervals(self) -> bool:
+        """Whether as much was measured as a study asks for at least: what a study of a single variant shows is its figures."""
+        stop = self.study.stop
+        return self.generation >= stop.min_generations and self.clusters >= max(2, stop.replicates)
 
     def progress(self, points: int) -> Progress:
         """Say how far this point, one of *points*, is."""

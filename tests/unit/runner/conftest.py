@@ -52,7 +52,9 @@ def run_of(world, monkeypatch):
             return Lane(variant, placement, told)
 
         monkeypatch.setattr(context, "set_up", set_up)
-        source = SimpleNamespace(fd=-1, size=1 << 28, digest="d", check=lambda: None, share_digests=lambda parts, view: ("d",))
+        source = SimpleNamespace(
+            fd=-1, size=1 << 28, digest="d", huge_share=None, check=lambda: None, share_digests=lambda parts, view: ("d",)
+        )
         state = PointState(study, 0, TOTAL_CPU_S_PER_GB)
         own = PointContext(
             study=study,

@@ -288,6 +288,12 @@ def test_a_failed_lane_does_not_keep_a_point_going(run_of, world):
     assert (generations, reason) == (6 + LOOKS - 1, "target reached")
 
 
+def test_a_single_variant_is_measured_for_its_own_figures(run_of, world):
+    """A study without contenders is measured until its figures have intervals: the least number of generations, not one."""
+    made = run_of(max_time_s=1e6)
+    assert finish(made, world, 0.001) == (6, "nothing to compare")
+
+
 def test_nothing_left_to_compare(run_of, world):
     """When the last contender has failed, the point ends, and not as one that reached its target."""
     made = run_of("a", max_time_s=1e6)
