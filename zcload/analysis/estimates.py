@@ -7,9 +7,11 @@ set-up are luck that no number of windows averages out.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import sub
 
+from zcload.analysis.columns import Column, Generations
 from zcload.analysis.stats import Bootstrap, Interval, decision_p, generations_interval, interval_p, interval_record, pseudo_median
 from zcload.analysis.tally import Generation, Tally
 from zcload.host.machine import TICKS_PER_S
@@ -58,8 +60,7 @@ def _from_zero(interval: Interval) -> Interval:
 
 def below_zero(metric: Metric, variant: str, generations: Sequence[Generation]) -> str | None:
     """Say what was subtracted if it is more than was counted, so that the metric of *variant* is below 0; None if it is not."""
-    top, _ = _columns(metric, variant, generations)
-    if sum(top) >= 0:
+    if Generations.of(generations).column(variant, metric.numerator).total >= 0:
         return None
     if metric.numerator == "machine_cpu_s":
         return "below 0: other work ran while the lanes were parked, so more was subtracted for the idle machine than it used"
@@ -96,7 +97,7 @@ def ratio_to(
         reason = _missing(metric, name, generations)
         if reason:
             return Ratio(None, reason=f"{name}: {reason}" if name != variant else reason)
-    logs = tuple(log for g in generations if (log := generation_log_ratio(metric, variant, baseline, g, reference)) is not None)
+    logs = tuple(_log_ratios(metric, variant, baseline, generations, reference))
     beside = _sums_ratio(metric, variant, baseline, generations, bootstrap) if sums or metric.kind == "sums" else None
     if metric.kind == "sums":
         reason = None if beside else _no_ratio(metric, baseline, generations, bootstrap)
@@ -122,8 +123,8 @@ def difference_to(
     if _missing(metric, variant, generations) or _missing(metric, baseline, generations):
         return None
     if metric.kind == "sums":
-        columns = (*_columns(metric, variant, generations), *_columns(metric, baseline, generations))
-        top, bottom, base_top, base_bottom = map(sum, columns)
+        columns = _four_columns(metric, variant, baseline, generations)
+        top, bottom, base_top, base_bottom = (column.total for column in columns)
         draws = zip(*map(bootstrap.sums, columns), strict=True)
         return bootstrap.interval(top / bottom - base_top / base_bottom, [a / b - c / d for a, b, c, d in draws if b and d])
     values = []
@@ -150,31 +151,52 @@ def _beside(metric: Metric, variant: str, generation: Generation, reference: str
     return [(place[0], a[row], b[others[place]]) for place, row in ours.rows.items() if place in others]
 
 
+def _log_ratios(metric: Metric, variant: str, baseline: str, generations: Sequence[Generation], reference: str) -> Iterator[float]:
+    """Yield each generation's log-ratio, as `generation_log_ratio` returns it, where there is one."""
+    if metric.kind == "sums":
+        for top, bottom, base_top, base_bottom in zip(*_four_columns(metric, variant, baseline, generations), strict=True):
+            if bottom and base_bottom and (ours := top / bottom) > 0 and (theirs := base_top / base_bottom) > 0:
+                yield math.log(ours / theirs)
+        return
+    for generation in generations:
+        if (log := generation_log_ratio(metric, variant, baseline, generation, reference)) is not None:
+            yield log
+
+
 def generation_log_ratio(metric: Metric, variant: str, baseline: str, generation: Generation, reference: str) -> float | None:
     """Return one generation's robust log-ratio (pseudo-median over blocks), for sums the log of their ratio; None if there is none."""
     if metric.kind == "sums":
-        a, b = _quotient(metric, generation.sums.get(variant)), _quotient(metric, generation.sums.get(baseline))
-        return math.log(a / b) if a and b and a > 0 and b > 0 else None
+        return next(_log_ratios(metric, variant, baseline, (generation,), reference), None)
     ours = _against_reference(metric, variant, generation, reference)
-    if baseline == reference:
-        pairs = list(ours.values())
-    else:
+    if baseline != reference:
         theirs = _against_reference(metric, baseline, generation, reference)
         pairs = [log - theirs[block] for block, log in ours.items() if block in theirs]
+    else:
+        pairs = list(ours.values())
     return pseudo_median(pairs) if pairs else None
 
 
 def _against_reference(metric: Metric, variant: str, generation: Generation, reference: str) -> dict[float, float]:
     """Return, by block, the variant's log-ratio to the reference's window of the same group."""
-    return {block: math.log(a / b) for block, a, b in _beside(metric, variant, generation, reference) if b and a / b > 0}
+    if variant not in generation.windows or reference not in generation.windows:
+        return {}
+    ours, theirs = generation.windows[variant], generation.windows[reference]
+    a, b = ours.logs(metric.numerator, metric.denominator), theirs.logs(metric.numerator, metric.denominator)
+    if ours.rows == theirs.rows:  # the usual case: one group, and no block without one of the two
+        blocks, logs = [block for block, _ in ours.rows], [*map(sub, a, b)]
+    else:
+        both = [place for place in ours.rows if place in theirs.rows]
+        blocks, logs = [block for block, _ in both], [a[ours.rows[place]] - b[theirs.rows[place]] for place in both]
+    return {
+        block: log for block, log in zip(blocks, logs, strict=True) if log == log
+    }  # NaN, of a window without the figure, differs from itself
 
 
 def _generation_level(metric: Metric, variant: str, generation: Generation) -> float | None:
     """Return the log of the variant's own level in one generation (pseudo-median over its windows)."""
     if variant not in generation.windows:
         return None
-    values = generation.windows[variant].quotients(metric.numerator, metric.denominator)
-    logs = [math.log(value) for value in values if value > 0]
+    logs = [log for log in generation.windows[variant].logs(metric.numerator, metric.denominator) if log == log]  # NaN differs from itself
     return pseudo_median(logs) if logs else None
 
 
@@ -195,34 +217,38 @@ def _quotient(metric: Metric, tally: Tally | None) -> float | None:
 
 def _missing(metric: Metric, variant: str, generations: Sequence[Generation]) -> str | None:
     """Say why the metric does not exist for *variant*; None if it does."""
-    have = [g.sums[variant] for g in generations if variant in g.sums]
-    if not have:
+    if not any(variant in g.sums for g in generations):
         return "no window was measured"
-    if not any(total.get(metric.denominator) for total in have):
+    top, bottom = _columns(metric, variant, generations)
+    if not any(bottom):
         return metric.missing
-    if metric.uncounted and not any(metric.numerator in total for total in have):
+    if metric.uncounted and not top.present:
         return metric.uncounted
     if metric.ticks:
-        ticks = sum(total.get(metric.numerator, 0.0) for total in have) * TICKS_PER_S
+        ticks = top.total * TICKS_PER_S
         if ticks < TICK_MINIMUM:
             return f"only {ticks:.0f} ticks of 10 ms in all windows"
     return below_zero(metric, variant, generations)
 
 
-def _columns(metric: Metric, variant: str, generations: Sequence[Generation]) -> tuple[list[float], list[float]]:
-    totals = [g.sums.get(variant, {}) for g in generations]
-    return [t.get(metric.numerator, 0.0) for t in totals], [t.get(metric.denominator, 0.0) for t in totals]
+def _columns(metric: Metric, variant: str, generations: Sequence[Generation]) -> tuple[Column, Column]:
+    found = Generations.of(generations)
+    return found.column(variant, metric.numerator), found.column(variant, metric.denominator)
+
+
+def _four_columns(metric: Metric, variant: str, baseline: str, generations: Sequence[Generation]) -> tuple[Column, Column, Column, Column]:
+    return *_columns(metric, variant, generations), *_columns(metric, baseline, generations)
 
 
 def _sums_interval(metric: Metric, variant: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> Interval | None:
     top, bottom = _columns(metric, variant, generations)
     draws = zip(bootstrap.sums(top), bootstrap.sums(bottom), strict=True)
-    return bootstrap.interval(sum(top) / sum(bottom), [a / b for a, b in draws if b])
+    return bootstrap.interval(top.total / bottom.total, [a / b for a, b in draws if b])
 
 
 def _sums_ratio(metric: Metric, variant: str, baseline: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> Interval | None:
-    columns = (*_columns(metric, variant, generations), *_columns(metric, baseline, generations))
-    top, bottom, base_top, base_bottom = map(sum, columns)
+    columns = _four_columns(metric, variant, baseline, generations)
+    top, bottom, base_top, base_bottom = (column.total for column in columns)
     if bottom == 0 or base_top <= 0 or base_bottom == 0:
         return None
     base = _sums_interval(metric, baseline, generations, bootstrap)

@@ -11,6 +11,7 @@ from zcload.analysis import rate
 from zcload.analysis.bottleneck import bottleneck
 from zcload.analysis.caution_rules import arrivals_missed, point_cautions
 from zcload.analysis.cluster import edge_cautions, edge_part, edges
+from zcload.analysis.columns import Generations
 from zcload.analysis.comparisons import (
     Comparison,
     aa_outside,
@@ -63,8 +64,11 @@ class SortedRecords:
 
     def take(self, record: Line) -> None:
         if record["kind"] in MEASUREMENT_KINDS:
-            self.measured.take(record)
-            self.checked.take(record)
+            purpose = record.get("purpose")
+            if purpose != "check":
+                self.measured.take(record)
+            if purpose != "measure":
+                self.checked.take(record)
         else:
             self.events.take(record)
 
@@ -81,7 +85,7 @@ class PointAnalysis:
         self.receive_loop_s = (self.calibrated.get("receive_loop_s") if self.calibrated else None) or {}
         self.idle_cores = self.events.idle.cores
         self.data = records.measured.finish(self.idle_cores)
-        self.generations = self.data.used()
+        self.generations = Generations(self.data.used())
         self.bootstrap = Bootstrap(len(self.generations))
         self.lanes = self._lanes()
         self.baseline: str = header["baseline"]
@@ -133,8 +137,8 @@ class PointAnalysis:
 
     def _compare(self, baseline: str) -> list[Comparison]:
         data = self.data
-        everything = [data.all_blocks[g.number] for g in self.generations] if data.repeated else None
-        clean = [data.clean_blocks[n] for n in sorted(data.clean_blocks)] if data.kept_contaminated else None
+        everything = Generations(data.all_blocks[g.number] for g in self.generations) if data.repeated else None
+        clean = Generations(data.clean_blocks[n] for n in sorted(data.clean_blocks)) if data.kept_contaminated else None
         contenders = [(lane["name"], lane["aa"]) for lane in self.lanes if lane["name"] != baseline]
         if baseline != self.baseline:  # the baseline itself stands against its best chunk in the other comparison already
             contenders = [(name, aa) for name, aa in contenders if not aa and name != self.baseline]

@@ -10,12 +10,13 @@ from zcload.analysis.comparisons import (
     keep_family_wise,
 )
 from zcload.analysis.crossover import crossing_record
+from zcload.analysis.events import Events
 from zcload.analysis.point_summary import PointAnalysis, SortedRecords
 from zcload.model.cautions import Caution, caution
 from zcload.model.metrics import (
     headline,
 )
-from zcload.model.records.lines import Line, first_time_limit
+from zcload.model.records.lines import Header, Line, first_time_limit
 from zcload.model.records.summary import (
     SCHEMA,
     Summary,
@@ -27,6 +28,12 @@ OF_THE_RUN = -1  # where records are kept that belong to no point
 
 def summarise(records: Iterable[Line]) -> Summary:
     """Return the summary of *records*: a header, then what was recorded, complete or not; each is read once and not kept."""
+    header, by_point = sort(records)
+    return conclude(header, by_point.get(OF_THE_RUN, SortedRecords()).events, analyse(header, by_point, range(len(header["points"]))))
+
+
+def sort(records: Iterable[Line]) -> tuple[Header, dict[int, SortedRecords]]:
+    """Return the header of *records*, and the others by their point; raises ValueError if the first is no header."""
     stream = iter(records)
     header = next(stream)
     if header["kind"] != "header":
@@ -35,10 +42,31 @@ def summarise(records: Iterable[Line]) -> Summary:
     for record in stream:
         number = record.get("point", OF_THE_RUN)
         by_point[number if isinstance(number, int) else OF_THE_RUN].take(record)
+    return header, by_point
+
+
+def analyse(header: Header, by_point: dict[int, SortedRecords], numbers: Iterable[int]) -> list[PointAnalysis]:
+    """Analyse the points with these *numbers*, taking each out of *by_point*, so that its records need not stay in memory."""
+    key, margin, several = _headline(header), header["stop"]["margin"], len(header["points"]) > 1
+    points: list[PointAnalysis] = []
+    for index in numbers:
+        if header.get("crossover") and index not in by_point:
+            continue  # a value that the search did not come to
+        described = header["points"][index]
+        where = f"{described['name']}: " if several else ""
+        points.append(PointAnalysis(header, described, by_point.pop(index, SortedRecords()), key, margin, where, index))
+    return points
+
+
+def _headline(header: Header) -> str:
     serves = any(lane["mechanism"] == SERVER for point in header["points"] for lane in point["lanes"])
     relays = any("origin" in point["point"] for point in header["points"])
-    key = headline(header["environment"].get("irq_time_accounting"), header["schedule"], serves, relays)
-    run = by_point[OF_THE_RUN].events
+    return headline(header["environment"].get("irq_time_accounting"), header["schedule"], serves, relays)
+
+
+def conclude(header: Header, run: Events, points: Sequence[PointAnalysis]) -> Summary:
+    """Return the summary of all *points*, in order, with what was recorded of the *run* as a whole."""
+    key, margin, crossover = _headline(header), header["stop"]["margin"], header.get("crossover")
     complete = bool(run.end and run.end["complete"])
     cautions = [Caution(c["code"], c["message"], c["remedy"]) for c in header["cautions"]]
     cautions += [Caution(r["code"], r["message"], r["remedy"]) for r in run.cautions]
@@ -46,19 +74,11 @@ def summarise(records: Iterable[Line]) -> Summary:
     if sessions:
         times = ", ".join(record["at"] for record in sessions)
         cautions.append(caution("resumed", times=times))
-    points: list[PointAnalysis] = []
-    crossover = header.get("crossover")
     logs: dict[float, Sequence[float]] = {}
-    margin = header["stop"]["margin"]
-    for index, described in enumerate(header["points"]):
-        if crossover and index not in by_point:
-            continue  # a value that the search did not come to
-        where = f"{described['name']}: " if len(header["points"]) > 1 else ""
-        point = PointAnalysis(header, described, by_point.pop(index, SortedRecords()), key, margin, where, index)
-        points.append(point)
-        if crossover:
-            contender = crossover["contender"]
-            logs[crossover["values"][index]] = next((c.ratio.logs for c in point.comparisons if c.headline and c.variant == contender), ())
+    if crossover:
+        for point in points:
+            of_contender = [c for c in point.comparisons if c.headline and c.variant == crossover["contender"]]
+            logs[crossover["values"][point.index]] = of_contender[0].ratio.logs if of_contender else ()
     family = keep_family_wise([c for point in points for c in point.all_comparisons], margin)
     crossing = crossing_record(crossover, header["baseline"], key, margin, logs, _stopped(points)) if crossover else None
     if crossover and crossing:

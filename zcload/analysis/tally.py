@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from operator import sub
+from math import log
+from operator import sub, truediv
 
 from zcload.host.machine import busy_s, capacity_s
 from zcload.model.metrics import METRICS
@@ -157,11 +158,12 @@ class LaneWindows:
     A dictionary of floats for each of a million windows would be a gigabyte; rows of one array are a fifth of it.
     """
 
-    __slots__ = ("_values", "rows")
+    __slots__ = ("_logs", "_values", "rows")
 
     def __init__(self) -> None:
         self.rows: dict[tuple[float, int], int] = {}
         self._values = array("d")
+        self._logs: dict[tuple[str, str], array[float]] = {}
 
     def add(self, place: tuple[float, int], tally: Tally) -> None:
         """Take in the window at *place*; the second one there replaces the first."""
@@ -174,7 +176,12 @@ class LaneWindows:
 
     def _put(self, place: tuple[float, int], values: array[float]) -> None:
         row = self.rows.setdefault(place, len(self.rows))
-        self._values[row * _WIDTH : (row + 1) * _WIDTH] = values
+        if row * _WIDTH == len(self._values):
+            self._values.extend(values)
+        else:
+            self._values[row * _WIDTH : (row + 1) * _WIDTH] = values
+        if self._logs:
+            self._logs = {}
 
     def column(self, name: str) -> Sequence[float]:
         """Return the sum *name* of every window, in rows; NaN where a window has none."""
@@ -183,6 +190,17 @@ class LaneWindows:
     def quotients(self, numerator: str, denominator: str) -> list[float]:
         """Return one sum over the other of every window, in rows; NaN where there is none."""
         return [a / b if b else math.nan for a, b in zip(self.column(numerator), self.column(denominator), strict=True)]
+
+    def logs(self, numerator: str, denominator: str) -> array[float]:
+        """Return the logarithms of the quotients, NaN where there is none; kept, for a lane is compared with several."""
+        key = (numerator, denominator)
+        if key not in self._logs:
+            top, bottom = self.column(numerator), self.column(denominator)
+            try:
+                self._logs[key] = array("d", map(log, map(truediv, top, bottom)))
+            except (ValueError, ZeroDivisionError):
+                self._logs[key] = array("d", [log(a / b) if b and a / b > 0 else math.nan for a, b in zip(top, bottom, strict=True)])
+        return self._logs[key]
 
 
 @dataclass(slots=True)

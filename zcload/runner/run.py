@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from zcload import __version__
-from zcload.analysis.summary import summarise
 from zcload.cluster.engine import Engine
 from zcload.errors import ConfigError, MechanismUnavailableError, StudyError, ZcloadError
 from zcload.host.doctor import cautions as doctor_cautions
@@ -46,6 +45,7 @@ from zcload.runner.resume import check_same, extend, read_previous, restore, tim
 from zcload.runner.rounds import run_crossover, run_points, swept_value
 from zcload.server.leftovers import clear as clear_leftovers
 from zcload.store.reader import WINDOWS, Result, StoredRecords
+from zcload.store.summarise_file import summarise_file
 from zcload.store.writer import Recorder, check_free, write_summary
 
 RESULTS = Path("results")  # where results go without another directory
@@ -179,7 +179,7 @@ def run(
 def _evaluate(path: Path) -> Summary:
     """Return the summary of what was recorded at *path*; raises StudyError if somebody took the file away or changed it."""
     try:
-        return summarise(StoredRecords(path))
+        return summarise_file(path)
     except ConfigError as error:
         raise StudyError(f"cannot evaluate what was measured: {error}") from None
 

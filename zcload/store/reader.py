@@ -6,8 +6,9 @@ A crash or a kill -9 loses at most the line being written; every reader here tak
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,9 @@ from zcload.model.units import counted
 from zcload.store.codec import decode_header, decode_line, decode_summary
 
 WINDOWS, SUMMARY = "windows.jsonl", "summary.json"
+
+
+_POINT = re.compile(rb'\{"kind":"[a-z]+","point":(\d{1,9}),')  # as the writer begins the lines of a point
 
 
 def read_records(path: Path) -> list[Line]:
@@ -35,11 +39,16 @@ def read_header(path: Path) -> Header:
     raise _empty(path)
 
 
-def each_record(path: Path) -> Iterator[Line]:
-    """Read a windows.jsonl record by record, as `read_records` does, without ever holding more than one."""
+def each_record(path: Path, wanted: Container[int] | None = None) -> Iterator[Line]:
+    """Read a windows.jsonl record by record, as `read_records` does, without ever holding more than one.
+
+    With *wanted* the lines of other points are left out unread, where their beginning tells whose they are.
+    """
     points: int | None = None
     try:
         for number, data in enumerate(_lines_of(path), 1):
+            if wanted is not None and (of := _POINT.match(data)) and int(of[1]) not in wanted and data.endswith(b"\n"):
+                continue
             try:
                 record: Line | None
                 if points is None:
@@ -175,9 +184,9 @@ def _summary_of(result: Path) -> Summary:
     if not result.exists():
         raise ConfigError(Problem("no such file or directory", file=str(result)))
     if result.suffix == ".jsonl":
-        from zcload.analysis.summary import summarise
+        from zcload.store.summarise_file import summarise_file
 
-        return summarise(each_record(result))
+        return summarise_file(result)
     return _read_summary(result)
 
 

@@ -1,0 +1,55 @@
+"""Summaries of long results, for which two processes share the points."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks.scale import make
+from zcload.analysis.summary import summarise
+from zcload.errors import ConfigError
+from zcload.store import summarise_file as module
+from zcload.store.reader import each_record
+from zcload.store.summarise_file import summarise_file
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Return the path of a windows.jsonl of three points."""
+    directory = tmp_path_factory.mktemp("long")
+    make(directory, 600, points=3)
+    return directory / "windows.jsonl"
+
+
+def test_two_processes_find_what_one_does(made, monkeypatch):
+    """The summary is the same to the last digit, whether the points are shared or not, and whether or not the other process lives."""
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda pid: {0, 1})
+    alone = json.dumps(summarise(each_record(made)))
+    assert len(json.loads(alone)["points"]) == 3
+    assert json.dumps(summarise_file(made)) == alone
+    assert json.dumps(summarise_file(made, long_bytes=0)) == alone
+    monkeypatch.setattr(module, "_BOOT", "raise SystemExit(1)")
+    assert json.dumps(summarise_file(made, long_bytes=0)) == alone
+
+
+@pytest.mark.parametrize("point", [0, 1])
+def test_a_damaged_line_is_named_whoever_reads_it(made, tmp_path, monkeypatch, point):
+    """A line that is wrong is refused with its number, by whichever process has its point."""
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda pid: {0, 1})
+    lines = made.read_text().splitlines()
+    number = next(n for n, line in enumerate(lines) if line.startswith(f'{{"kind":"window","point":{point}'))
+    lines[number] = lines[number].replace('"open_ns":', '"open":')
+    damaged = tmp_path / "windows.jsonl"
+    damaged.write_text("\n".join(lines) + "\n")
+    with pytest.raises(ConfigError, match=f"windows.jsonl:{number + 1}: open_ns: is missing"):
+        summarise_file(damaged, long_bytes=0)
+
+
+def test_lines_of_other_points_are_not_read(made):
+    """Only the points asked for, and what belongs to no point, are decoded."""
+    found = list(each_record(made, {1}))
+    assert {line["point"] for line in found if "point" in line} == {1}
+    assert {line["kind"] for line in found if "point" not in line} == {
+        line["kind"] for line in map(json.loads, made.read_text().splitlines()) if "point" not in line
+    }
