@@ -85,16 +85,19 @@ class Admission:
                 thread.start()
 
     def _greet(self, sock: socket.socket, peer: str) -> None:
+        found: Admitted | StudyError | None = None
         try:
-            self._results.put(_greeting(sock, peer, self._secret))
+            found = _greeting(sock, peer, self._secret)
         except StudyError as error:
-            self._results.put(error)
+            found = error
         except Interrupted:
             pass  # the coordinator's thread checks for itself
         finally:
             with self._lock:
-                del self._greeted[sock]
+                del self._greeted[sock]  # before anybody hears of it: `close` breaks off what is still being greeted
             self._room.release()
+            if found is not None:
+                self._results.put(found)
 
 
 def _greeting(sock: socket.socket, peer: str, secret: bytes) -> Admitted:
