@@ -92,7 +92,7 @@ class Station:
 
     def _open_file(self, order: m.OpenFile) -> m.FileOpened:
         point = order.point
-        key = (point.file, point.file_size, point.dir, point.file_pages)
+        key = point.file_identity
         if key not in self._files:
             source = open_source(point, lambda what, fraction: self._look())
             self._files[key] = settle_pages(source, point) if point.file is None and point.dir is None else source
@@ -112,7 +112,7 @@ class Station:
 
     def _set_up(self, order: m.SetUp) -> m.LaneUp:
         listener, point = self._listeners.get(order.lane), order.point
-        source = self._files.get((point.file, point.file_size, point.dir)) if order.targets else None
+        source = self._files.get(point.file_identity) if order.targets else None
         try:
             part = set_up_part(order, listener, source, self._cores)
         finally:
@@ -123,7 +123,7 @@ class Station:
 
     def _verify(self, order: m.Verify) -> m.Verified:
         part, how = self._parts[order.lane], self._orders[order.lane]
-        source = self._files.get((how.point.file, how.point.file_size, how.point.dir)) if how.targets else None
+        source = self._files.get(how.point.file_identity) if how.targets else None
         sent, came = verify_part(part, how, source)
         part.expected_bytes = part.received()
         return m.Verified(sent, came, part.received())

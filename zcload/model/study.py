@@ -156,6 +156,11 @@ class Point:
         return self.rate_bps is not None and self.transfer == "stream"
 
     @property
+    def file_identity(self) -> tuple[str | None, int, str | None, str]:
+        """What tells the file of this point from the files of other points."""
+        return (self.file, self.file_size, self.dir, self.file_pages)
+
+    @property
     def relays(self) -> int:
         """How many relay processes a lane has at this point: one for each connection, or none."""
         return self.senders if self.origin else 0

@@ -121,7 +121,7 @@ class ClusterResources:
     def _file(self, state: PointState) -> RemoteFile:
         """Have the hosts that may send make or open the point's file; raises StudyError if those of two hosts differ."""
         point = self.study.points[state.index]
-        key = (point.file, point.file_size, point.dir)
+        key = point.file_identity
         if key not in self._files:
             self._view(Progress("making the file on each host that sends"))
             hosts = tuple(host for host in self._casting.hosts if self._swap or "sender" in self._casting.roles(host))

@@ -20,7 +20,7 @@ Identity = tuple[str | None, int, str | None, str]
 
 def identity(point: Point) -> Identity:
     """Return what tells the file of *point* from the files of other points."""
-    return (point.file, point.file_size, point.dir, point.file_pages)
+    return point.file_identity
 
 
 @dataclass(slots=True)
