@@ -1,4 +1,4 @@
-"""A study on a cluster before it is measured: what is refused there, the hosts and their facts, and who measures."""
+"""A study on a cluster before it is measured: the hosts, their roles and facts, and who measures."""
 
 from __future__ import annotations
 
@@ -11,39 +11,15 @@ from zcload.cluster import messages as m
 from zcload.cluster.connect import Casting, cast_roles
 from zcload.cluster.engine import Engine
 from zcload.cluster.lane import cautions_of
-from zcload.errors import ConfigError, MechanismUnavailableError, Problem
+from zcload.errors import MechanismUnavailableError
 from zcload.lane.network import Role
-from zcload.mechanisms import BUILT_IN, Mechanism, mechanism_of
 from zcload.model.cautions import Caution, caution
 from zcload.model.progress import Progress, Viewer
 from zcload.model.study import Point, Study
 from zcload.runner.block import Emit
 from zcload.runner.cluster_measurer import ClusterReplicates, ClusterResources, Joined, deadline_s, join
+from zcload.runner.cluster_refusals import refuse
 from zcload.runner.measurer import Measurer, RoundsOf
-
-
-def refuse(study: Study) -> None:
-    """Raise ConfigError for what does not work across hosts, by the key that asks for it."""
-    for point in study.points:
-        wrong = (
-            (point.cache == "cold", "workload.cache", '"cold" works on one machine only', 'cache = "warm"'),
-            (point.transfer == "per-file", "workload.transfer", "small files are timed by one clock, and hosts have two", "leave it out"),
-        )
-        for bad, key, what, remedy in wrong:
-            if bad:
-                raise ConfigError(Problem(f"{what}; the study has a [cluster]", key=key, remedy=remedy))
-    for variant in study.variants:
-        mechanism, key = mechanism_of(variant.at(study.points[0])), f"variant[{variant.name}]"
-        if variant.server is not None:
-            raise ConfigError(
-                Problem("servers under test run on one machine only; the study has a [cluster]", key=key, remedy="leave it out")
-            )
-        if mechanism not in BUILT_IN:
-            what = f"{mechanism.name} is a file of this host, which the hosts of [cluster] do not have"
-            raise ConfigError(Problem(what, key=key, remedy="leave it out, or measure it on one machine"))
-        if any(getattr(mechanism, step).__func__ is not getattr(Mechanism, step).__func__ for step in ("prepare", "wrap")):
-            what = f"{mechanism.name} needs both ends of a connection in one process; the study has a [cluster]"
-            raise ConfigError(Problem(what, key=key, remedy="leave it out, or measure it on one machine"))
 
 
 @dataclass(slots=True)
