@@ -26,6 +26,8 @@ from zcload.sinks import SINKS
 
 ROUND_TRIPS = 50  # that a window lasts at least: its edges take two, and what is in flight when it closes one
 
+EDGE_SKEWS = 20  # the same, of how far the openings lie apart
+
 
 class Bench:
     """The hosts of a session as what windows are measured on. *machines* says which machine each host is on; *here* is ours."""
@@ -67,13 +69,12 @@ class Bench:
     def measure(self, lanes: Sequence[ClusterLane], open_s: float) -> list[WindowReading]:
         """Open the gates of all *lanes* for one common interval and return their records; raises StudyError, Interrupted."""
         numbers = [lane.number for lane in lanes]
-        hosts = tuple(dict.fromkeys(host for lane in lanes for host in lane.layout.hosts))
-        takers = [host for host in hosts if any(lane.layout.takes(host) for lane in lanes)]
-        senders = [host for host in hosts if host not in takers]
+        takers, senders = _roles(lanes)
+        hosts = (*takers, *senders)
         cpu_ns = time.thread_time_ns()
         before = self._ask(hosts, m.Arm(numbers), m.Settled)
         opened = time.monotonic_ns()
-        self._tell((*takers, *senders), m.Open(numbers, open_s))
+        self._tell(hosts, m.Open(numbers, open_s))
         interrupt.pause(open_s)
         closing = time.monotonic_ns()
         parked = self._ask((*senders, *takers), m.Close(numbers), m.Parked)
@@ -116,9 +117,10 @@ class Bench:
     ) -> dict[str, m.Settled]:
         """Wait until all is at rest: hosts that receive first, then those that only send, who have their last acknowledgements by then."""
         after: dict[str, m.Settled] = {}
+        arriving = {lane.number: lane.layout.arriving({h: parked[h].sent[lane.number] for h in lane.layout.hosts}) for lane in lanes}
         for group in (takers, senders):
             orders: dict[str, m.Message] = {
-                host: m.Settle({lane.number: self._arriving(lane, host, parked) for lane in lanes if host in lane.layout.hosts})
+                host: m.Settle({lane.number: arriving[lane.number].get(host, 0) for lane in lanes if host in lane.layout.senders_of})
                 for host in group
             }
             after |= self.session.exchange(orders, m.Settled)
@@ -126,28 +128,15 @@ class Bench:
 
     def settle(self, lanes: Sequence[ClusterLane]) -> None:
         """Wait until *lanes*, whose gates are closed, are at rest on all hosts; raises StudyError, Interrupted."""
-        hosts = tuple(dict.fromkeys(host for lane in lanes for host in lane.layout.hosts))
-        takers = [host for host in hosts if any(lane.layout.takes(host) for lane in lanes)]
-        parked = self._ask(hosts, m.Close([lane.number for lane in lanes]), m.Parked)
-        self._rest(lanes, takers, [host for host in hosts if host not in takers], parked)
+        takers, senders = _roles(lanes)
+        parked = self._ask((*senders, *takers), m.Close([lane.number for lane in lanes]), m.Parked)
+        self._rest(lanes, takers, senders, parked)
 
     def _tell(self, hosts: Iterable[str], order: m.Message) -> None:
         self.session.tell(dict.fromkeys(hosts, order))
 
     def _ask(self, hosts: Iterable[str], order: m.Message, answer: type[Any]) -> dict[str, Any]:
         return self.session.exchange(dict.fromkeys(hosts, order), answer)
-
-    def _arriving(self, lane: ClusterLane, host: str, parked: Mapping[str, m.Parked]) -> int:
-        """Return how many bytes *host* is to have received on *lane*, by what its senders have sent."""
-        layout = lane.layout
-        seen: dict[str, int] = {}
-        total = 0
-        for worker in layout.senders:
-            index = seen.get(worker.host, 0)
-            seen[worker.host] = index + 1
-            if layout.links[worker.link].receiver == host:
-                total += parked[worker.host].sent[lane.number][index]
-        return total
 
     # Contamination.
 
@@ -240,7 +229,7 @@ class _Window:
         found = {}
         for host in self._lane.layout.hosts:
             part = self._part(self._after, host)
-            if self._lane.layout.takes(host):
+            if self._lane.layout.receivers_of[host]:
                 found[host] = max(0, part.last_byte_ns - part.opened_ns)
         return found
 
@@ -272,6 +261,13 @@ class _Window:
                 "engine_switches": overhead.engine_switches,
             }
         return found
+
+
+def _roles(lanes: Sequence[ClusterLane]) -> tuple[list[str], list[str]]:
+    """Return the hosts of *lanes* that receive, and those that only send."""
+    hosts = dict.fromkeys(host for lane in lanes for host in lane.layout.hosts)
+    takers = {host: any(lane.layout.receivers_of.get(host) for lane in lanes) for host in hosts}
+    return [host for host in hosts if takers[host]], [host for host in hosts if not takers[host]]
 
 
 def _difference(before: Sequence[Sequence[int]], after: Sequence[Sequence[int]], index: int) -> int:

@@ -38,6 +38,12 @@ class OtherVersion(StudyError):
     """An agent that knows the secret of the run is of another version of zcload."""
 
 
+def frame(message: Message) -> bytes:
+    """Return *message* as it goes over a connection."""
+    data = encode(message)
+    return _LENGTH.pack(len(data)) + data
+
+
 class Channel:
     """One end of a connection to *peer*, a name for messages."""
 
@@ -60,9 +66,12 @@ class Channel:
 
     def send(self, message: Message) -> None:
         """Send *message*; raises ChannelClosed."""
-        data = encode(message)
+        self.send_frame(frame(message))
+
+    def send_frame(self, data: bytes) -> None:
+        """Send what `frame` returned, which may go to many; raises ChannelClosed."""
         try:
-            self.sock.sendall(_LENGTH.pack(len(data)) + data)
+            self.sock.sendall(data)
         except OSError as error:
             raise ChannelClosed(f"{self.peer}: connection lost: {reason_of(error)}") from None
 

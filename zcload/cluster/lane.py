@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from zcload.cluster import messages as m
 from zcload.cluster.session import Session
@@ -27,7 +29,7 @@ class Worker:
     connections: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """Who of a lane's workers is where. Senders and receivers come in the order of the hosts, as their counters do."""
 
@@ -41,44 +43,58 @@ class Layout:
         """Lay out the workers of *point*, whose senders and receivers are those of all *links* together."""
         each, takers = point.senders // len(links), point.receiver_count // len(links)
         hosts = tuple(dict.fromkeys(host for link in links for host in (link.sender, link.receiver)))
-        senders, receivers = [], []
-        for host in hosts:
-            for number, link in enumerate(links):
-                connections = range(number * each, (number + 1) * each)
-                if link.sender == host:
-                    senders += [Worker(host, number, (connection,)) for connection in connections]
-                if link.receiver == host:
-                    receivers += [Worker(host, number, tuple(connections[r::takers])) for r in range(takers)]
-        return cls(hosts, tuple(links), tuple(senders), tuple(receivers))
+        senders, receivers = defaultdict[str, list[Worker]](list), defaultdict[str, list[Worker]](list)
+        for number, link in enumerate(links):
+            connections = range(number * each, (number + 1) * each)
+            senders[link.sender] += [Worker(link.sender, number, (connection,)) for connection in connections]
+            receivers[link.receiver] += [Worker(link.receiver, number, tuple(connections[r::takers])) for r in range(takers)]
+        in_order = (tuple(worker for host in hosts for worker in workers[host]) for workers in (senders, receivers))
+        return cls(hosts, tuple(links), *in_order)
 
-    def sends(self, host: str) -> bool:
-        """Say whether *host* sends."""
-        return any(worker.host == host for worker in self.senders)
+    @cached_property
+    def senders_of(self) -> Mapping[str, Sequence[Worker]]:
+        """The senders of each host; none of one that only receives."""
+        return _by_host(self.hosts, self.senders)
 
-    def takes(self, host: str) -> bool:
-        """Say whether *host* receives."""
-        return any(worker.host == host for worker in self.receivers)
+    @cached_property
+    def receivers_of(self) -> Mapping[str, Sequence[Worker]]:
+        """The receivers of each host; none of one that only sends."""
+        return _by_host(self.hosts, self.receivers)
 
     def share_bytes(self, size: int) -> dict[int, int]:
         """Return how many bytes of a file of *size* each connection brings in verification: a host splits it among its senders."""
         found = {}
-        for host in self.hosts:
-            own = [worker.connections[0] for worker in self.senders if worker.host == host]
-            for number, share in zip(own, shares(size, len(own)) if own else (), strict=True):
-                found[number] = share.end - share.start
+        for workers in self.senders_of.values():
+            for worker, share in zip(workers, shares(size, len(workers)) if workers else (), strict=True):
+                found[worker.connections[0]] = share.end - share.start
         return found
+
+    def arriving(self, sent: Mapping[str, Sequence[int]]) -> Mapping[str, int]:
+        """Return how many bytes each host is to receive when the senders of each host have *sent* so many."""
+        total = Counter[str]()
+        for host, workers in self.senders_of.items():
+            for worker, count in zip(workers, sent.get(host, ()), strict=True):
+                total[self.links[worker.link].receiver] += count
+        return total
 
     def as_record(self) -> list[dict[str, object]]:
         """Return the links, each with the numbers of its senders and receivers, for the record of a generation."""
+        numbers = [(defaultdict[int, list[int]](list), workers) for workers in (self.senders, self.receivers)]
+        for found, workers in numbers:
+            for number, worker in enumerate(workers):
+                found[worker.link].append(number)
+        (senders, _), (receivers, _) = numbers
         return [
-            {
-                "sender": link.sender,
-                "receiver": link.receiver,
-                "senders": [i for i, worker in enumerate(self.senders) if worker.link == number],
-                "receivers": [i for i, worker in enumerate(self.receivers) if worker.link == number],
-            }
+            {"sender": link.sender, "receiver": link.receiver, "senders": senders[number], "receivers": receivers[number]}
             for number, link in enumerate(self.links)
         ]
+
+
+def _by_host(hosts: Sequence[str], workers: Sequence[Worker]) -> dict[str, list[Worker]]:
+    found: dict[str, list[Worker]] = {host: [] for host in hosts}
+    for worker in workers:
+        found[worker.host].append(worker)
+    return found
 
 
 def cautions_of(host: str, found: Sequence[Mapping[str, str]]) -> list[Caution]:
@@ -113,30 +129,27 @@ class ClusterLane:
         *draw* returns a seed of a host's CPU roles. Raises StudyError, ConfigError, Interrupted.
         """
         layout = self.layout
-        arriving = {host: sum(len(w.connections) for w in layout.receivers if w.host == host) for host in layout.hosts}
+        arriving = {host: sum(len(worker.connections) for worker in own) for host, own in layout.receivers_of.items()}
         listens: dict[str, m.Message] = {host: m.Listen(self.number, self.point, count) for host, count in arriving.items() if count}
         where = self.session.exchange(listens, m.Listening)
         moves = verify and mechanism_of(self.variant).moves_payload
         secret, parts = secrets.token_hex(32), layout.share_bytes(size) if moves else {}
         orders: dict[str, m.Message] = {}
         for host in layout.hosts:
-            targets = [
-                m.Target(
-                    where[link.receiver].address, where[link.receiver].port, [w.connections[0] for w in layout.senders if w.link == number]
-                )
-                for number, link in enumerate(layout.links)
-                if link.sender == host
-            ]
-            own = [list(w.connections) for w in layout.receivers if w.host == host]
-            expected = {number: parts[number] for numbers in own for number in numbers if number in parts}
-            orders[host] = m.SetUp(self.number, self.variant, self.point, secret, targets, own, expected, draw())
+            numbers = defaultdict[str, list[int]](list)
+            for worker in layout.senders_of[host]:
+                numbers[layout.links[worker.link].receiver].append(worker.connections[0])
+            targets = [m.Target(where[to].address, where[to].port, own) for to, own in numbers.items()]
+            taken = [list(worker.connections) for worker in layout.receivers_of[host]]
+            expected = {number: parts[number] for connections in taken for number in connections if number in parts}
+            orders[host] = m.SetUp(self.number, self.variant, self.point, secret, targets, taken, expected, draw())
         up = self.session.exchange(orders, m.LaneUp)
         self._note(up)
 
     def _note(self, up: Mapping[str, m.LaneUp]) -> None:
         senders, receivers = list[CpuSet](), list[CpuSet]()
         for host in self.layout.hosts:
-            count = sum(worker.host == host for worker in self.layout.senders)
+            count = len(self.layout.senders_of[host])
             sets = [CpuSet(cpus) for cpus in up[host].cpus]
             senders += sets[:count]
             receivers += sets[count:]

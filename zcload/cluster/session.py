@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import select
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from zcload.cluster.admission import Admission, Admitted
+from zcload.cluster.admission import MOST_AT_ONCE, Admission, Admitted
 from zcload.cluster.agent import AUTHORITY, SECRET, Errand
-from zcload.cluster.channel import Channel, ChannelClosed, OtherVersion, server_context
+from zcload.cluster.channel import Channel, ChannelClosed, OtherVersion, frame, server_context
 from zcload.cluster.engine import AgentEnd, Engine
 from zcload.cluster.messages import Failed, Message, Ping, Pong, Quit
 from zcload.errors import ConfigError, Problem, StudyError, reason_of
 from zcload.lane.worker import describe_end
 from zcload.linux import interrupt
+from zcload.linux.descriptors import most_open_files, room_for_files
 from zcload.model.cluster import Cluster
 
 JOIN_S = 60.0  # for an agent to start and connect back
 ANSWER_S = 30.0  # for an answer; what an agent waits for itself takes at most a third of that
 SLOW_ANSWER_S = 600.0  # where a file is made or digested first
 _LOOK_S = 0.1
-_PINGS = 8
+_PINGS, _PINGED_AT_ONCE = 8, 8
+_LEAVE_S = 2.0  # for all agents together to end when they are told to
+_SPARE_FILES = 32  # for records, and whoever else opens one meanwhile
 _END_S = 0.5  # for an agent that has gone to show how it ended
 
 Expected = TypeVar("Expected", bound=Message)
@@ -74,6 +79,8 @@ class Session:
         """
         self._engine, self._agents, self.members = engine, dict[str, int](), dict[str, Member]()
         self.broken = False
+        self._room = ExitStack()
+        self._room.enter_context(_room_for(len(hosts)))
         context, secret = server_context(cluster), secrets.token_bytes(32)
         listener = _listen(control, len(hosts))
         port, admission = listener.getsockname()[1], Admission(listener, context, secret)
@@ -117,17 +124,24 @@ class Session:
             self.members[agent.host] = Member(agent.host, self._agents[agent.host], agent.channel)
 
     def measure_clocks(self) -> None:
-        """Measure the round trip to each host and the offset of its clock: the least of some pings; raises StudyError, Interrupted."""
-        for host, member in self.members.items():
-            best: Clock | None = None
+        """Measure the round trip to each host and the offset of its clock: the least of some pings; raises StudyError, Interrupted.
+
+        A few hosts at a time: more would wait for each other's answers here, and one after another takes as long as all round trips.
+        """
+        hosts, best = list(self.members), dict[str, Clock]()
+        for first in range(0, len(hosts), _PINGED_AT_ONCE):
+            batch = hosts[first : first + _PINGED_AT_ONCE]
             for _ in range(_PINGS):
-                sent = time.monotonic_ns()
-                pong = self.ask(host, Ping(), Pong)
-                trip = time.monotonic_ns() - sent
-                if best is None or trip < best.round_trip_ns:
-                    best = Clock(pong.t_ns - sent - trip // 2, trip)
-            if best is not None:
-                member.clock = best
+                sent: dict[str, int] = {}
+                for host in batch:
+                    sent[host] = time.monotonic_ns()
+                    self.tell({host: Ping()})
+                for host, pong in self._answers(batch, Pong, ANSWER_S):
+                    trip = time.monotonic_ns() - sent[host]
+                    if host not in best or trip < best[host].round_trip_ns:
+                        best[host] = Clock(pong.t_ns - sent[host] - trip // 2, trip)
+        for host, clock in best.items():
+            self.members[host].clock = clock
 
     def ask(self, host: str, order: Message, answer: type[Expected], timeout_s: float = ANSWER_S) -> Expected:
         """Give *order* to one host and return its answer; raises what `exchange` does."""
@@ -139,45 +153,50 @@ class Session:
         Raises PartFailed for a lane that failed on one host, ConfigError for a key that is wrong there, HostFailed, Interrupted.
         """
         self.tell(orders)
-        answers: dict[str, Expected] = {}
+        return dict(self._answers(orders, answer, timeout_s))
+
+    def _answers(self, hosts: Iterable[str], answer: type[Expected], timeout_s: float) -> Iterator[tuple[str, Expected]]:
+        """Return the answer of each of *hosts* as it comes; raises what `exchange` does, a failure when all have answered."""
         failures: list[tuple[str, Failed]] = []
-        deadline, waiting = time.monotonic() + timeout_s, set(orders)
-        poller = select.poll()
-        by_fd = {self.members[host].channel.fileno(): host for host in waiting}
-        for fd in by_fd:
-            poller.register(fd, select.POLLIN)
-        try:
-            while waiting:
-                interrupt.check()
-                ready = [by_fd[fd] for fd, _ in poller.poll(1000 * _LOOK_S) if by_fd[fd] in waiting]
-                if not ready and time.monotonic() > deadline:
-                    raise HostFailed(f"host {', '.join(sorted(waiting))}: no answer for {timeout_s:.0f} s")
-                for host in ready:
-                    message = self.members[host].channel.receive(timeout_s)
-                    waiting.discard(host)
-                    if isinstance(message, Failed):
-                        failures.append((host, message))
-                    elif isinstance(message, answer):
-                        answers[host] = message
-                    else:
-                        raise HostFailed(f"host {host}: answered {message.kind!r}, which was not asked for")
-        except ChannelClosed as error:
-            self.broken = True
-            raise self._gone(error) from None
-        except BaseException:
-            self.broken = True
-            raise
+        waiting = {self.members[host].channel.fileno(): host for host in hosts}
+        deadline = time.monotonic() + timeout_s
+        with select.epoll(max(1, len(waiting))) as poller:  # which costs the same a host however many there are
+            for fd in waiting:
+                poller.register(fd, select.EPOLLIN)
+            try:
+                while waiting:
+                    interrupt.check()
+                    ready = poller.poll(_LOOK_S)
+                    if not ready and time.monotonic() > deadline:
+                        raise HostFailed(f"host {', '.join(sorted(waiting.values()))}: no answer for {timeout_s:.0f} s")
+                    for fd, _ in ready:
+                        host = waiting.pop(fd)
+                        poller.unregister(fd)
+                        message = self.members[host].channel.receive(timeout_s)
+                        if isinstance(message, Failed):
+                            failures.append((host, message))
+                        elif isinstance(message, answer):
+                            yield host, message
+                        else:
+                            raise HostFailed(f"host {host}: answered {message.kind!r}, which was not asked for")
+            except ChannelClosed as error:
+                self.broken = True
+                raise self._gone(error) from None
+            except BaseException:
+                self.broken = True
+                raise
         if failures:
             raise _cause(failures)
-        return answers
 
     def tell(self, orders: Mapping[str, Message]) -> None:
-        """Give each host its order; raises HostFailed."""
+        """Give each host its order; raises HostFailed. What takes time is done before the first is sent: it would come between gates."""
         if self.broken:
             raise HostFailed("the agents can no longer be reached")
+        distinct = {id(order): order for order in orders.values()}
+        frames = {key: frame(order) for key, order in distinct.items()}
         try:
             for host, order in orders.items():
-                self.members[host].channel.send(order)
+                self.members[host].channel.send_frame(frames[id(order)])
         except ChannelClosed as error:
             self.broken = True
             raise self._gone(error) from None
@@ -200,16 +219,31 @@ class Session:
             except StudyError:
                 pass
             member.channel.close()
+        running, deadline = set(self._agents.values()), time.monotonic() + _LEAVE_S
+        try:
+            while running and time.monotonic() < deadline:
+                running = {agent for agent in running if self._engine.poll(agent) is None}
+                time.sleep(0.005 if running else 0)
+        except StudyError:
+            pass  # the engine is gone, and its agents with it
         for agent in self._agents.values():
-            deadline = time.monotonic() + 2.0
             try:
-                while self._engine.poll(agent) is None and time.monotonic() < deadline:
-                    time.sleep(0.005)
                 self._engine.stop(agent)
             except StudyError:
-                pass  # the engine is gone, and its agents with it
+                break
         self.members.clear()
         self._agents.clear()
+        self._room.close()
+
+
+def _room_for(hosts: int) -> AbstractContextManager[None]:
+    """Have room for a connection to each of *hosts* within the block; raises StudyError where the hard limit is lower."""
+    needed, most = len(os.listdir("/proc/self/fd")) + hosts + MOST_AT_ONCE + _SPARE_FILES, most_open_files()
+    if most is not None and most < needed:
+        raise StudyError(
+            f"{hosts} hosts need {needed} open files here, and this user may have {most}: raise the hard limit (`ulimit -Hn {needed}`)"
+        )
+    return room_for_files(needed)
 
 
 def _authority(cluster: Cluster) -> dict[str, str]:

@@ -8,6 +8,7 @@ from zcload.model.study import Point, Study
 CONTENDERS_PER_GROUP = 3
 LEAST_BLOCKS = 2  # of a generation, beside its warm-up
 SHORTEST_S = 0.040  # 25..50 ms give the tightest intervals for their time; below 40 ms the coordinator's own share nears 1 %
+SHORTEST_ACROSS_S = 0.15  # between hosts: an agent needs about 0.1 ms to close its gates, which is to stay below 0.1 % of a core
 SHORTEST_PACED_S = 0.2  # at a rate: a sender that was held up for some milliseconds is to catch up before its window ends
 LEAST_ARRIVALS = 50  # of a lane in a window: with fewer, windows would differ by chance alone
 _PROBE_SHARE = 0.1  # of such a window is enough for one that only calibrates or warms up
@@ -52,10 +53,15 @@ def probe_window_s(least_s: float, shortest_s: float) -> float:
     return max(shortest_s, least_s * _PROBE_SHARE)
 
 
+def shortest_s(study: Study) -> float:
+    """Return how long windows of *study* last at least where nothing else asks for more."""
+    return SHORTEST_ACROSS_S if study.cluster else SHORTEST_S
+
+
 def shortest_window_s(study: Study, point: Point) -> float:
     """Return the length of the shortest windows that *point* may get: stop.window, or what its rate needs, or the shortest there are."""
     paced = least_window_s(study, point)
-    return study.stop.window_s or max(SHORTEST_S, paced, SHORTEST_PACED_S if paced else 0.0)
+    return study.stop.window_s or max(shortest_s(study), paced, SHORTEST_PACED_S if paced else 0.0)
 
 
 def generation_s(study: Study, point: Point, window: float, lanes: int) -> float:

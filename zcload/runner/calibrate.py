@@ -10,7 +10,7 @@ from typing import Any
 from zcload.analysis.own_cost import LOOP
 from zcload.analysis.stats import pseudo_median
 from zcload.analysis.tally import window_tally
-from zcload.cluster.bench import ROUND_TRIPS, Bench
+from zcload.cluster.bench import EDGE_SKEWS, ROUND_TRIPS, Bench
 from zcload.lane.contract import PlacedLane
 from zcload.lane.null_receive import turn_cost
 from zcload.lane.small_files.transfer_plan import longest_window_s
@@ -29,6 +29,7 @@ from zcload.model.timing import (
     least_window_s,
     may_try,
     probe_window_s,
+    shortest_s,
 )
 from zcload.model.units import format_size
 from zcload.runner.context import BARE, PointContext, PointFailed
@@ -84,7 +85,11 @@ def window_length(context: PointContext, lanes: dict[str, PlacedLane]) -> tuple[
     wanted = max([paced, *(chunk_window_s(context.point, lane.burst_bytes) for lane in lanes.values())])
     paced = max(paced, min(wanted, LONGEST_WINDOW_S))
     look = fixed or probe_window_s(paced, SHORTEST_S)
-    needed, longest, takes = max(fixed or SHORTEST_S, paced, SHORTEST_PACED_S if paced else 0.0), longest_window_s(context.point), {}
+    needed, longest, takes = (
+        max(fixed or shortest_s(context.study), paced, SHORTEST_PACED_S if paced else 0.0),
+        longest_window_s(context.point),
+        {},
+    )
     if isinstance(context.machine, Bench):
         needed = max(needed, ROUND_TRIPS * context.machine.round_trip_s)  # the edges are messages, and what is in flight is a round trip's
     for name, lane in list(lanes.items()):
@@ -94,6 +99,7 @@ def window_length(context: PointContext, lanes: dict[str, PlacedLane]) -> tuple[
             context.drop([lanes], name, error)
             continue
         last = records[-1]
+        needed = max(needed, EDGE_SKEWS * min(record.get("edge_skew_ns", 0) for record in records) / 1e9)
         takes[name] = (last["rest_ns"] - last["open_ns"] + last.get("cache_ns", 0)) / 1e9
         cls = mechanism_of(lane.variant)
         if cls.whole_pass or not cls.moves_payload:
