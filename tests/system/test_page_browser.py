@@ -122,6 +122,14 @@ def test_every_chart_is_drawn_and_fits(name, width, pages, tmp_path):
         assert any(re.search(r"\((s/GB|cores|Gbit/s|%|s|1000/s)\)|^chunk$", word) for word in drawing["words"]), drawing["words"]
 
 
+def test_it_prints_on_few_sheets(tmp_path):
+    """Printed, a page of two points with five variants has at most eight sheets."""
+    text = render([stored(sweep(2, ("copy", "sendfile", "splice", "mmap_send", "msg_zerocopy")))])
+    browse(text, tmp_path, f"--print-to-pdf={tmp_path}/page.pdf", "--no-pdf-header-footer")
+    sheets = re.findall(rb"/Type\s*/Page\b(?!s)", (tmp_path / "page.pdf").read_bytes())
+    assert 1 <= len(sheets) <= 8
+
+
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not there: npm install --prefix build/axe axe-core")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["point", "sweep", "files"])

@@ -108,9 +108,9 @@ def judge_beside_load(comparisons: Iterable[Comparison], margin: float) -> None:
         if alone != c.verdict:
             c.verdict = "inconclusive"
             c.reason = (
-                "other work ran beside it, and too few blocks were free of it"
+                "other work ran while it was measured, in too many blocks to leave it out"
                 if alone is None
-                else f"other work ran beside it, and the blocks without it alone say: {alone}"
+                else f"other work ran while it was measured; the blocks without it say: {alone}"
             )
 
 

@@ -68,7 +68,7 @@ def _table(progress: Progress, elapsed_s: float) -> Table:
             f"generation {progress.generations}",
             f"at least {progress.at_least}",
             "",
-            f"{human_duration(round(progress.left_s or 0))} at most left",
+            f"up to {human_duration(round(progress.left_s or 0))} left",
         )
         for name, low, estimate, high, half in progress.intervals:
             goal = "there" if half <= progress.target_percent else f"target ±{progress.target_percent:g}"

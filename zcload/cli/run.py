@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ from pathlib import Path
 from zcload.cli.json_stream import errors_as_events, streaming, summary_event
 from zcload.cli.live import viewer
 from zcload.cli.output_files import PAGE, say_what_is_missing, write_page
-from zcload.cli.plan import show_plan
+from zcload.cli.plan import expected, show_plan
 from zcload.cli.report import print_report
 from zcload.cli.run_choices import RunChoices
 from zcload.cli.stored_commands import confirm_stored_commands
@@ -22,7 +21,7 @@ from zcload.config.overrides import AddedVariant, Override
 from zcload.errors import ConfigError, GateTripped, Problem, StudyError, ZcloadError
 from zcload.linux import interrupt
 from zcload.model.study import Study
-from zcload.model.units import ValueRefused, counted, human_duration, shown
+from zcload.model.units import ValueRefused, counted, shown
 
 
 def run_study(
@@ -106,9 +105,7 @@ def carry_out(study: Study, choices: RunChoices) -> int:
         show_plan(study, choices.check_windows, choices.json)
         return 0
     points = f"{counted(len(planned.points), 'value' if study.crossover else 'point')}, " if len(planned.points) > 1 else ""
-    usual = f"usually about {human_duration(round(planned.typical_s))}, " if planned.typical_s else ""
-    limit = human_duration(math.ceil(planned.total_s))
-    print(f"{study.name}: {points}{counted(len(planned.lanes), 'lane')}, {usual}up to {limit} in all on a quiet machine", file=sys.stderr)
+    print(f"{study.name}: {points}{counted(len(planned.lanes), 'lane')}, {expected(planned)}", file=sys.stderr)
     error: ZcloadError | None = None
     with viewer(choices.progress) as live:
         view = streaming(live) if choices.json_stream else live

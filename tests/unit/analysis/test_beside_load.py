@@ -54,7 +54,7 @@ def test_clean_blocks_that_say_otherwise_take_a_verdict_back():
     """Where the blocks without other work alone say something else, there is no verdict, and the reason says what they say."""
     c = headline(beside(40, 4, when_loaded=0.8))
     assert c["verdict"] == "inconclusive"
-    assert c["reason"] == "other work ran beside it, and the blocks without it alone say: saves"
+    assert c["reason"] == "other work ran while it was measured; the blocks without it say: saves"
 
 
 @pytest.mark.parametrize("clean", [0, 1])
@@ -62,7 +62,7 @@ def test_too_few_clean_blocks_take_a_verdict_back(clean):
     """With no clean blocks, or those of one generation alone, nothing can be said beside other work, however narrow the interval is."""
     c = headline(beside(8, clean))
     assert c["verdict"] == "inconclusive"
-    assert c["reason"] == "other work ran beside it, and too few blocks were free of it"
+    assert c["reason"] == "other work ran while it was measured, in too many blocks to leave it out"
 
 
 def test_generations_of_a_replicate_are_one_value():

@@ -59,7 +59,7 @@ def test_charts_as_files(kind, begin, result, tmp_path):
     """`--format svg` and `png` write every chart into the directory, and print the files' names; --chart picks."""
     done = command("report", result, "--format", kind, "--out", "charts", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    names = ["cpu-per-gb", "savings", "savings-best-chunk", "curve", "timeline", "windows"]
+    names = ["cpu-per-gb", "savings", "curve", "savings-best-chunk", "timeline", "windows"]
     assert done.stdout.splitlines() == [f"charts/{name}.{kind}" for name in names]
     assert all((tmp_path / line).read_bytes().startswith(begin) for line in done.stdout.splitlines())
     one = command("report", result, "--format", kind, "--out", "one", "--chart", "curve", cwd=tmp_path)

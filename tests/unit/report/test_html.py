@@ -145,7 +145,7 @@ def test_cautions_are_one_line_that_opens(page):
     """All cautions stand in one closed element whose line says how many there are and which."""
     line = re.search(r'<details class="cautions"><summary>([^<]*)</summary>', page)
     assert line
-    assert re.fullmatch(r"\d+ cautions?: [a-z_, ]+", line[1])
+    assert re.fullmatch(r"\d+ cautions?: [a-z_, ]+\. The figures may be quoted, within these limits\.", line[1])
 
 
 def test_the_page_is_fit_for_phones_dark_rooms_and_paper(page):
@@ -221,6 +221,18 @@ def test_a_page_of_several_results(monkeypatch):
     assert len(found.every("article")) == 2
     names = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
     assert len(names) == len(set(names))
+
+
+def test_the_page_says_whether_to_quote_and_how_to_repeat():
+    """The line of the cautions says which of them forbid to quote a figure; the page says what its intervals cover and how to repeat it."""
+    result = stored(example(everything=False))
+    result.summary["cautions"] = [{"code": "few_generations", "message": "only 3", "remedy": None}]
+    fine = Page(render([result])).text
+    assert "1 caution: few_generations. The figures may be quoted, within these limits." in fine
+    assert "The 95 % intervals cover " in fine.split("Cautions")[0]
+    assert "zcload run RESULT_DIR measures the same again" in fine
+    result.summary["cautions"].append({"code": "loaded", "message": "other work ran", "remedy": None})
+    assert "2 cautions: loaded, few_generations. Do not quote what loaded names." in Page(render([result])).text
 
 
 def test_a_sweep_begins_with_its_verdicts(monkeypatch):

@@ -23,8 +23,8 @@ def point_charts(view: View, number: int, point: Point) -> Iterator[Chart]:
     found = (
         costs.chart(view, point),
         savings.chart(view, point),
-        savings.chart(view, point, "comparisons_best_chunk"),
         () if view.several else curve.chart(view),
+        savings.chart(view, point, "comparisons_best_chunk"),
         latency.chart(view, point),
         timeline.chart(view, number, point),
         windows.chart(view, number, point),

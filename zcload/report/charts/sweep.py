@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from zcload.model.records.summary import ComparisonRecord
 from zcload.report.charts.costs import WHAT
 from zcload.report.charts.parts import (  # fmt: skip
     BAND,
@@ -25,16 +26,17 @@ from zcload.report.charts.parts import (  # fmt: skip
     top,
     within,
 )
-from zcload.report.charts.view import Demand, View, demand_of, drawn, figure, interval
+from zcload.report.charts.view import Demand, Point, View, demand_of, drawn, figure, interval
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import saving_text
+from zcload.report.text.question import order, question_of
 
 HEIGHT = 190
 COSTS = "CPU {what}, from point to point, with 95 % intervals. Lower is cheaper."
 LOG = " The axis is logarithmic."
 SAVINGS = (
-    "How much each contender saves against the baseline of its point, with 95 % intervals. Above zero is cheaper. Inside the band of "
-    "{margin} % a difference is treated as none; where a line leaves the band for good it begins to pay."
+    "How much of {whose} CPU each contender saves against the baseline of its point, with 95 % intervals. Above zero is cheaper. "
+    "Inside the band of {margin} % a difference is treated as none; where a line leaves the band for good it begins to pay."
 )
 
 
@@ -58,7 +60,13 @@ def chart(view: View) -> Iterator[Chart]:
         margin = view.summary["margin_percent"]
         panel = Panel("", _panel(values, view, "saved (%)", margin))
         title = f"Savings by {view.swept}"
-        yield Chart("sweep-savings", title, SAVINGS.format(margin=f"{margin:g}"), (panel,), _saving_table(view))
+        yield Chart(
+            "sweep-savings",
+            title,
+            SAVINGS.format(whose=question_of(view.summary, view.points[0][1]).whose, margin=f"{margin:g}"),
+            (panel,),
+            _saving_table(view),
+        )
 
 
 def _mark(view: View, name: str, step: int, found: Any, tip: str, scale: float = 1.0) -> dict[str, Any]:
@@ -85,12 +93,18 @@ def _costs(view: View, ledger: str, key: str, demand: Demand) -> list[dict[str, 
     ]
 
 
+def _asked(view: View, point: Point) -> list[ComparisonRecord]:
+    """Return the comparisons that answer the question of *point*, the contenders that it is about first."""
+    metric, place = question_of(view.summary, point).metric, order(point)
+    return sorted((c for c in point["comparisons"] if c["metric"] == metric and not c["aa"]), key=lambda c: place(c["variant"]))
+
+
 def _savings(view: View) -> list[dict[str, Any]]:
     return [
         _mark(view, c["variant"], step, c["saving_percent"], f"{saving_text(c['saving_percent'])} {c['verdict'] or ''}")
         for step, (_, point) in enumerate(view.points)
-        for c in point["comparisons"]
-        if c["headline"] and not c["aa"] and c["ratio"]["estimate"] is not None
+        for c in _asked(view, point)
+        if c["ratio"]["estimate"] is not None
     ]
 
 
@@ -148,12 +162,7 @@ def _cost_table(view: View, demand: Demand) -> Table:
 
 
 def _saving_table(view: View) -> Table:
-    found = {
-        (c["variant"], step): c
-        for step, (_, point) in enumerate(view.points)
-        for c in point["comparisons"]
-        if c["headline"] and not c["aa"]
-    }
+    found = {(c["variant"], step): c for step, (_, point) in enumerate(view.points) for c in _asked(view, point)}
     names = list(dict.fromkeys(name for name, _ in found))
 
     def cell(name: str, step: int) -> str:

@@ -5,24 +5,25 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from zcload.model.records.summary import PointSummary, Summary
 from zcload.model.units import counted, format_size, human_bytes
 from zcload.report.tables.table import Table
-from zcload.report.tables.verdicts import verdicts
+from zcload.report.tables.verdicts import UNDECIDED, verdicts
 from zcload.report.text.answer import beside_load, cautions
 from zcload.report.text.cost_bars import cost_bars
 from zcload.report.text.curve_plot import curve
 from zcload.report.text.headline import answer_last, limits
 from zcload.report.text.hosts import edges, who
+from zcload.report.text.saving_plot import saving_plot
 from zcload.store.reader import Result
 
 WIDTH = 80  # where the output is no terminal
 _LEAST_WIDTH, _MOST_WIDTH = 40, 120
 _CAUTIONS = 6  # more lines of them do not fit; the full report has all
-_FEWER_CAUTIONS = 3  # where that makes room for the chart
-_CURVE_ROWS = 8
+_CHART_AND_CAUTIONS = ((8, _CAUTIONS), (8, 3), (5, 3), (5, 2), (4, 2))  # rows of a curve and lines of cautions, the best first
 _SCREEN = 40  # lines; a chart that makes it longer is left to the full report
 
 
@@ -37,18 +38,32 @@ def _one(summary: Summary, directory: Path | None, width: int) -> str:
     if load := beside_load(summary):
         parts[0] += "\n" + "\n".join(wrapped(load[0], width))
     if (table := verdicts(summary)) is not None:
+        narrow = narrowed(table, width)
+        if not {name for name in set(table.headers) - set(narrow.headers) if not name.endswith(_DROPPED_FIRST)}:
+            table = narrow
+        else:  # of a contender the interval is left out, not the contender
+            table = verdicts(summary, intervals=False) or table
         parts.append(fitted(table, width))
-    chart = _chart(summary, width)
+        if any(cell.endswith(UNDECIDED) for row in table.rows for cell in row):
+            parts[-1] += f"\n{UNDECIDED} inconclusive"
     last = [line for line in (*map(edges, summary["points"][:1]), limits(summary)) if line]
     if directory is not None:
         last.append(f"More: zcload report --full {directory}")
     last += answer_last(summary)
     parts.append("\n".join(line for each in last for line in wrapped(each, width)))
-    room = _SCREEN - len(chart) - 2 - sum(part.count("\n") + 2 for part in parts)
-    many, few = (_cautions(summary, width, most) for most in (_CAUTIONS, _FEWER_CAUTIONS))
-    shown = (chart, many) if len(many) <= room else (chart, few) if len(few) <= room else ([], many)
-    parts[-1:-1] = ["\n".join(lines) for lines in shown if lines]
+    parts[-1:-1] = _that_fit(summary, width, _SCREEN - sum(part.count("\n") + 2 for part in parts))
     return "\n\n".join(parts)
+
+
+def _that_fit(summary: Summary, width: int, room: int) -> list[str]:
+    """Return the chart and the cautions in at most *room* lines: fewer cautions and a lower chart rather than none."""
+    for rows, most in _CHART_AND_CAUTIONS:
+        chart, lines = _chart(summary, width, rows), _cautions(summary, width, most)
+        if len(chart) + 2 + len(lines) <= room:
+            break
+    else:
+        chart, lines = [], _cautions(summary, width, _CAUTIONS)
+    return ["\n".join(part) for part in (chart, lines) if part]
 
 
 def _title(summary: Summary) -> str:
@@ -64,19 +79,21 @@ def _title(summary: Summary) -> str:
 def _workload(summary: Summary, point: PointSummary) -> list[str]:
     """Return the facts of a point that the title has, of those that all points share."""
     p = point["point"]
-    file = f"file {human_bytes(p['file_bytes'])} ({p['cache']})"
-    return [who(summary) or p["network"], counted(p["senders"], "sender"), f"chunk {format_size(p['chunk_bytes'])}", file]
+    facts = [who(summary) or p["network"], counted(p["senders"], "sender")]
+    if p.get("transfer") == "per-file":
+        return [*facts, f"files of {p['transfer_size']}", f"{p['connection']} connections"]
+    return [*facts, f"chunk {format_size(p['chunk_bytes'])}", f"file {human_bytes(p['file_bytes'])} ({p['cache']})"]
 
 
-def _chart(summary: Summary, width: int) -> list[str]:
+def _chart(summary: Summary, width: int, rows: int) -> list[str]:
     measured = [point for point in summary["points"] if point["generations"]]
     if len(measured) == 1:
         return cost_bars(measured[0], width)
-    drawn = None if summary.get("crossing") else curve(summary, width, _CURVE_ROWS)
-    if not drawn:
-        return []
-    title, _, *lines = drawn.splitlines()
-    return [*wrapped(title, width), *(line for line in lines if line)]
+    if len({point["point"]["rate_bps"] for point in measured}) < 2:
+        drawn = saving_plot(summary, measured, width)
+    else:
+        drawn = (curve(summary, width, rows) or "").splitlines()
+    return [*wrapped(drawn[0], width), *(line for line in drawn[1:] if line)] if drawn else []
 
 
 def _cautions(summary: Summary, width: int, most: int) -> list[str]:
@@ -102,24 +119,32 @@ def wrapped(line: str, width: int) -> list[str]:
 
 def fitted(table: Table, width: int) -> str:
     """Draw *table* in at most *width* columns: first without its less important columns, then with its cells wrapped at spaces."""
-    from tabulate import tabulate
+    table = narrowed(table, width)
+    drawn = _drawn(table)
+    if _width(drawn) > width:
+        drawn = _drawn(table, max(8, width // len(table.headers) - 2))
+    return drawn
 
+
+def narrowed(table: Table, width: int) -> Table:
+    """Return *table* without its less important columns, as far as that is needed for *width* columns; three stay in any case."""
     headers, rows = list(table.headers), [list(row) for row in table.rows]
-
-    def draw(most: list[int | None] | None = None) -> str:
-        align = ("left", *["right"] * (len(headers) - 1))
-        return tabulate(rows, headers, tablefmt="simple", disable_numparse=True, colalign=align, maxcolwidths=most, break_long_words=False)
-
-    while _width(draw()) > width and len(headers) > 3:
+    while len(headers) > 3 and _width(_drawn(replace(table, headers=headers, rows=rows))) > width:
         index = next((i for end in _DROPPED_FIRST for i, name in enumerate(headers) if name.endswith(end)), len(headers) - 1)
         headers.pop(index)
-        for row in rows:
-            if len(row) > index:
-                row.pop(index)
-    drawn = draw()
-    if _width(drawn) > width:
-        drawn = draw([max(8, width // len(headers) - 2)] * len(headers))
-    return drawn
+        rows = [[*row[:index], *row[index + 1 :]] for row in rows]
+    return replace(table, headers=headers, rows=rows)
+
+
+def _drawn(table: Table, most: int | None = None) -> str:
+    """Draw *table*, its cells wrapped at *most* columns."""
+    from tabulate import tabulate
+
+    align = ("left", *["right"] * (len(table.headers) - 1))
+    wide = [most] * len(table.headers) if most else None
+    return tabulate(
+        table.rows, table.headers, tablefmt="simple", disable_numparse=True, colalign=align, maxcolwidths=wide, break_long_words=False
+    )
 
 
 # Of the verdict table, by the ends of their names: the chart below has the first. Else columns go from the right.

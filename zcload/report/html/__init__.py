@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from zcload.model.cautions import level_of
 from zcload.model.records.summary import Summary
 from zcload.report.charts import draw, point_charts, study_charts
 from zcload.report.charts.parts import Chart
@@ -22,8 +23,8 @@ from zcload.report.tables.verdicts import verdicts
 from zcload.report.text import glossary
 from zcload.report.text.answer import answer, beside_load, cautions
 from zcload.report.text.figures import saving_text
-from zcload.report.text.headline import answer_last
-from zcload.report.text.question import question_of
+from zcload.report.text.headline import answer_last, covers
+from zcload.report.text.question import order, question_of
 from zcload.store.reader import Result
 
 DRAWINGS_BYTES = 900_000  # together with the tables and what stands around them the page stays below 1.5 MB
@@ -79,6 +80,7 @@ class PageStudy:
     environment: list[tuple[str, str]]
     config: str
     cautions: list[tuple[str, str | None, list[str]]]
+    problems: list[str]  # codes of cautions whose figures are not to be used
     words: list[tuple[str, str]]
     left_out: list[str] = field(default_factory=list)  # names of charts for which there was no room
     untold: int = 0  # points for whose tables there was none
@@ -107,11 +109,12 @@ def _study(result: Result, prefix: str, shares: int) -> PageStudy:
     figures = [PageFigure(chart, prefix + chart.name) for chart in study_charts(view)]
     told = [(point["name"], method(summary, point)) for point in explained(summary)]
     sentences = answer(summary)
+    covered = [line] if (line := covers(summary)) else []
     study = PageStudy(
         summary,
         f"{prefix}study",
-        sentences,
-        [*beside_load(summary), *answer_last(summary)],
+        [*sentences, *covered],
+        [*beside_load(summary), *answer_last(summary), *covered],
         _verdicts(view),
         figures,
         _headed(_whole(summary, {figure.chart.table.title for figure in figures if figure.chart.table}), f"{prefix}table"),
@@ -120,6 +123,7 @@ def _study(result: Result, prefix: str, shares: int) -> PageStudy:
         [(name, _fact(value)) for name, value in summary["environment"].items()],
         json.dumps(summary["config"], indent=2, ensure_ascii=False),
         cautions(summary),
+        list(dict.fromkeys(code for code, _, _ in cautions(summary) if level_of(code) == "problem")),
         glossary.used([_METHOD, *sentences, *(line for _, lines in told for line in lines)]),
     )
     room = TABLES_BYTES // shares
@@ -175,7 +179,9 @@ def _verdicts(view: View) -> Table | None:
         return None  # a search has its own verdicts, in the table of its chart
     if not view.several:
         table = verdicts(view.summary)
-        return table and replace(table, title="Verdicts, with what is saved and its 95 % interval")
+        point = view.points[0][1]
+        title = f"What each variant saves of {question_of(view.summary, point).whose} CPU per GB against {point['baseline']}"
+        return table and replace(table, title=title)
     questions = [question_of(view.summary, point) for _, point in view.points]
     found = {
         (c["variant"], step): c
@@ -183,7 +189,8 @@ def _verdicts(view: View) -> Table | None:
         for c in point["comparisons"]
         if c["metric"] == questions[step].metric and not c["aa"]
     }
-    names = list(dict.fromkeys(name for name, _ in found))
+    place = order(view.points[0][1])
+    names = sorted(dict.fromkeys(name for name, _ in found), key=place)
 
     def cell(name: str, step: int) -> str:
         c = found.get((name, step))

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from zcload.model.metrics import GOODPUT_BPS, TOTAL_CPU_S_PER_GB
 from zcload.model.records.summary import ComparisonRecord, FigureRecord, PointSummary, Summary
+from zcload.report.charts.view import swept
 from zcload.report.tables.table import Table
-from zcload.report.text.figures import NONE, saving_text, significant
+from zcload.report.text.figures import NONE, Figure, percent, saving_text, significant
 from zcload.report.text.headline import comparison_of, contenders
 from zcload.report.text.labels import labels
-from zcload.report.text.question import question_of
+from zcload.report.text.question import order, question_of
 
+Write = Callable[[Figure], str]
+UNDECIDED = "?"  # after a saving in a narrow cell: the verdict is inconclusive
 MOST_ROWS = 14  # more do not leave room for the rest of a screen
 
 
-def verdicts(summary: Summary) -> Table | None:
-    """Return the table of one point's variants, or of a sweep: a row a point, a column a contender. None if nothing was measured."""
+def verdicts(summary: Summary, *, intervals: bool = True) -> Table | None:
+    """Return the table of one point's variants, or of a sweep: a row a point, a column a contender. None if nothing was measured.
+
+    Savings stand with their *intervals*, or in a narrower table without.
+    """
     measured = [point for point in summary["points"] if point["generations"]]
     if not measured:
         return None
-    return _one_point(summary, measured[0]) if len(measured) == 1 else _sweep(summary, measured)
+    write = saving_text if intervals else _estimate
+    return _one_point(summary, measured[0], write) if len(measured) == 1 else _sweep(summary, measured, write)
 
 
-def _one_point(summary: Summary, point: PointSummary) -> Table:
+def _estimate(saving: Figure) -> str:
+    return NONE if saving["estimate"] is None else f"{percent(saving['estimate'])} %"
+
+
+def _one_point(summary: Summary, point: PointSummary, write: Write) -> Table:
     question, said = question_of(summary, point), labels(point)
     rows = []
-    for v in point["variants"]:
+    place = order(point)
+    for v in sorted(point["variants"], key=lambda v: place(v["name"])):
         if not v["moves_payload"]:
             continue
         c = comparison_of(point, v["name"], question.metric)
@@ -34,31 +48,34 @@ def _one_point(summary: Summary, point: PointSummary) -> Table:
         verdict = "baseline" if v["name"] == point["baseline"] else v["status"] if v["status"] != "ok" else _verdict(c, v["aa"])
         if v["name"] in said:
             verdict = "copied" if "cop" in said[v["name"]] else said[v["name"]]
-        rows.append([name, saving_text(c["saving_percent"]) if c else "", _figure(cpu, 1.0), *figures, verdict])
+        rows.append([name, write(c["saving_percent"]) if c else "", _figure(cpu, 1.0), *figures, verdict])
     of = "CPU" if question.metric == TOTAL_CPU_S_PER_GB else question.ledger
-    return Table("", ["variant", "saves (95 %)", f"{of} s/GB", "Gbit/s", f"{of} cores", "verdict"], rows)
+    return Table(
+        "", ["variant", "saves (95 %)" if write is saving_text else "saves", f"{of} s/GB", "Gbit/s", f"{of} cores", "verdict"], rows
+    )
 
 
-def _sweep(summary: Summary, points: list[PointSummary]) -> Table:
+def _sweep(summary: Summary, points: list[PointSummary], write: Write) -> Table:
     names = list(dict.fromkeys(v["name"] for point in points for v in contenders(point)))
     rows = []
-    for point in points:
+    key, steps = swept([point["name"] for point in points])
+    for point, step in zip(points, steps, strict=True):
         metric = question_of(summary, point).metric
         cells = []
         for name in names:
             c = comparison_of(point, name, metric)
-            cells.append(_short(c))
+            cells.append(_short(c, write))
         base = next(v for v in point["variants"] if v["name"] == point["baseline"])
-        rows.append([point["name"], *cells, _figure(base["metrics"].get(GOODPUT_BPS), 1e-9)])
+        rows.append([step, *cells, _figure(base["metrics"].get(GOODPUT_BPS), 1e-9)])
     if len(rows) > MOST_ROWS:
         hidden = len(rows) - MOST_ROWS + 1
         rows = [*rows[: MOST_ROWS - 2], [f"... {hidden} more points: --full"], rows[-1]]
-    return Table("", ["saves", *names, f"{points[0]['baseline']} Gbit/s"], rows)
+    return Table("", [f"saving by {key}", *names, f"{points[0]['baseline']} Gbit/s"], rows)
 
 
-def _short(c: ComparisonRecord | None) -> str:
-    """Write a saving for a narrow cell; "?" marks one that is inconclusive."""
-    return NONE if c is None else saving_text(c["saving_percent"]) + ("?" if c["verdict"] == "inconclusive" else "")
+def _short(c: ComparisonRecord | None, write: Write) -> str:
+    """Write a saving for a narrow cell; UNDECIDED marks one that is inconclusive."""
+    return NONE if c is None else write(c["saving_percent"]) + (UNDECIDED if c["verdict"] == "inconclusive" else "")
 
 
 def _verdict(c: ComparisonRecord | None, aa: bool) -> str:

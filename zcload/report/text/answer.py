@@ -16,7 +16,7 @@ from zcload.report.text import encryption, rate
 from zcload.report.text.explanation import explanations
 from zcload.report.text.figures import change_text, percent, saving_text, unproven
 from zcload.report.text.labels import in_a_sentence, labels
-from zcload.report.text.question import Question, question_of
+from zcload.report.text.question import Question, order, question_of
 
 Comparison = Mapping[str, Any]
 
@@ -63,7 +63,8 @@ def _point(summary: Summary, point: PointSummary) -> list[str]:
     question = question_of(summary, point)
     headlines = [c for c in point["comparisons"] if c["headline"]]
     lines += rate.sentences(summary, point)
-    for c in [c for c in point["comparisons"] if c["metric"] == question.metric]:
+    place = order(point)
+    for c in sorted((c for c in point["comparisons"] if c["metric"] == question.metric), key=lambda c: place(c["variant"])):
         if c["aa"] or _other_role(point, c["variant"]):
             continue
         gone = next((v for v in point["variants"] if v["name"] == c["variant"] and v["status"] != "ok"), None)

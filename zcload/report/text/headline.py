@@ -6,16 +6,21 @@ from collections.abc import Iterable, Sequence
 
 from zcload.model.records.summary import ComparisonRecord, PointSummary, Summary, VariantRecord
 from zcload.model.records.values import IntervalRecord
+from zcload.model.units import counted
 from zcload.report.tables import crossover
 from zcload.report.text import encryption, rate
-from zcload.report.text.figures import percent, saving_text
+from zcload.report.text.figures import percent, saving_text, unit_of
 from zcload.report.text.labels import in_a_sentence, labels
-from zcload.report.text.question import question_of
+from zcload.report.text.question import is_server, order, question_of
+
+_Group = tuple[bool, str, str | None]  # whether without a server, the verdict, the reason of one that is inconclusive
 
 
 def contenders(point: PointSummary) -> list[VariantRecord]:
-    """Return the variants that are compared: not the baseline, its A/A lane, its best chunk, or what moves nothing."""
-    return [v for v in point["variants"] if v["name"] != point["baseline"] and not v["aa"] and not v["best_chunk"] and v["moves_payload"]]
+    """Return the variants that are compared, servers first: not the baseline, its A/A lane, its best chunk, or what moves nothing."""
+    place = order(point)
+    found = [v for v in point["variants"] if v["name"] != point["baseline"] and not v["aa"] and not v["best_chunk"] and v["moves_payload"]]
+    return sorted(found, key=lambda v: place(v["name"]))
 
 
 def comparison_of(point: PointSummary, name: str, metric: str) -> ComparisonRecord | None:
@@ -38,17 +43,23 @@ def answer_last(summary: Summary) -> list[str]:
 
 def _of_point(summary: Summary, point: PointSummary) -> list[str]:
     question = question_of(summary, point)
-    groups: dict[str, list[tuple[VariantRecord, ComparisonRecord]]] = {}
+    groups: dict[_Group, list[tuple[VariantRecord, ComparisonRecord]]] = {}
+    about_servers = any(map(is_server, point["variants"]))
     gone: list[VariantRecord] = []
     for variant in contenders(point):
         c = comparison_of(point, variant["name"], question.metric)
         if variant["status"] != "ok" and (c is None or c["verdict"] is None):
             gone.append(variant)
         elif c is not None:
-            groups.setdefault(c["verdict"] or "none", []).append((variant, c))
+            bare, reason = about_servers and not is_server(variant), c["reason"] if c["verdict"] == "inconclusive" else None
+            groups.setdefault((bare, c["verdict"] or "none", reason), []).append((variant, c))
     where = f"At {point['name']}, " if point["name"] else ""
-    said = [write(groups[verdict], point, f"{question.whose} CPU") for verdict, write in _SENTENCES.items() if verdict in groups]
-    lines = [where + (line[0].lower() + line[1:] if where and line.startswith(_OPENINGS) else line) for line in said]
+    lines = []
+    for group in sorted(groups, key=lambda key: (key[0], list(_SENTENCES).index(key[1]))):
+        bare, verdict, _ = group
+        begins = where + ("without a server, " if where else "Without a server, ") if bare else where
+        line = _SENTENCES[verdict](groups[group], point, "the sender's CPU" if bare else f"{question.whose} CPU")
+        lines.append(begins + (line[0].lower() + line[1:] if begins and line.startswith(_OPENINGS) else line))
     lines += [f"{v['name']} was {v['status']}: {v['reason']}." for v in gone]
     lines += encryption.sentences(point)
     return lines or [f"{where}there was nothing to compare with {point['baseline']}."]
@@ -71,29 +82,30 @@ def negated(saving: IntervalRecord) -> IntervalRecord:
 
 
 def _saves(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointSummary, whose: str) -> str:
-    return f"{_named(point, pairs, 'saves')} of {whose} per GB against {point['baseline']}."
+    return f"{_named(point, pairs, 'saves')} of {whose} per {unit_of(point).name} against {point['baseline']}."
 
 
 def _costs(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointSummary, whose: str) -> str:
-    return f"{_named(point, pairs, 'costs', negate=True)} more of {whose} per GB than {point['baseline']}."
+    return f"{_named(point, pairs, 'costs', negate=True)} more of {whose} per {unit_of(point).name} than {point['baseline']}."
 
 
 def _same(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointSummary, whose: str) -> str:
-    return f"No difference: {_named(point, pairs, 'saves')} of {whose} per GB against {point['baseline']}."
+    return f"No difference: {_named(point, pairs, 'saves')} of {whose} per {unit_of(point).name} against {point['baseline']}."
 
 
 def _open(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointSummary, whose: str) -> str:
-    reasons = dict.fromkeys(c["reason"] for _, c in pairs if c["reason"])
-    said = labels(point)
+    said, reason = labels(point), pairs[0][1]["reason"]  # the same of all
     savings = [f"{in_a_sentence(v['name'], said.get(v['name']))} {saving_text(c['saving_percent'])}" for v, c in pairs]
     what = "saving" if len(savings) == 1 else "savings"
-    return f"Inconclusive: {what} of {whose} per GB against {point['baseline']}: {'; '.join([listed(savings), *reasons])}."
+    why = f"; {reason}" if reason else ""
+    return f"Inconclusive: {what} of {whose} per {unit_of(point).name} against {point['baseline']}: {listed(savings)}{why}."
 
 
 def _none(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointSummary, whose: str) -> str:
     return "; ".join(f"{v['name']} cannot be compared with {point['baseline']}: {c['reason']}" for v, c in pairs) + "."
 
 
+_ALONE = "this process alone, not another run"
 _TOO_WIDE = "Some of them are too wide to show any saving."
 _OPENINGS = ("Inconclusive", "No difference")  # the rest begin with a name, which is written as it is
 
@@ -105,14 +117,21 @@ def listed(parts: Sequence[str]) -> str:
     return " and ".join([*([", ".join(parts[:-1])] if parts[1:] else []), parts[-1]])
 
 
-def limits(summary: Summary) -> str | None:
-    """Say in a line what the interval covers and which saving would have been seen; None where nothing was compared."""
-    least = [p["smallest_saving_percent"] for p in summary["points"] if p["smallest_saving_percent"] is not None]
-    replicates = [p.get("replicates") for p in summary["points"] if p.get("replicates")]
-    if not least:
+def covers(summary: Summary) -> str | None:
+    """Say in a sentence for which runs the intervals hold; None where nothing was compared."""
+    if not _smallest(summary):
         return None
-    covers = "this process alone, not another run"
-    if replicates:
-        covers = f"another run on this machine, today ({min(n for n in replicates if n)} replicates)"
-    shown = f"Smallest saving that would have shown: {percent(max(least))} %." if max(least) < 100 else _TOO_WIDE
-    return f"The 95 % intervals cover {covers}. {shown}"
+    replicates = [n for p in summary["points"] if (n := p.get("replicates"))]
+    what = f"another run on this machine, today ({counted(min(replicates), 'replicate')})" if replicates else _ALONE
+    return f"The 95 % intervals cover {what}."
+
+
+def limits(summary: Summary) -> str | None:
+    """Say in a line what the intervals cover and which saving would have been seen; None where nothing was compared."""
+    least = max(_smallest(summary), default=0.0)
+    shown = f"Smallest saving that would have shown: {percent(least)} %." if least < 100 else _TOO_WIDE
+    return f"{said} {shown}" if (said := covers(summary)) else None
+
+
+def _smallest(summary: Summary) -> list[float]:
+    return [least for p in summary["points"] if (least := p["smallest_saving_percent"]) is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,9 +51,21 @@ def question_of(summary: Facts, point: Facts) -> Question:
 
     Results of earlier versions have both ends as headline there too.
     """
-    if any(v.get("server") or v["mechanism"] == "server" for v in point["variants"]):
+    if any(map(is_server, point["variants"])):
         return _QUESTIONS[SENDER_CPU_S_PER_GB]
     return whose(summary["headline"])
+
+
+def is_server(variant: Facts) -> bool:
+    """Say whether a variant is a server under test, which zcload neither sends nor copies for."""
+    return bool(variant.get("server")) or variant["mechanism"] == "server"
+
+
+def order(point: Facts) -> Callable[[str], int]:
+    """Return the key that sorts names of variants of *point*: servers, which the question is about, before bare mechanisms."""
+    names = [v["name"] for v in sorted(point["variants"], key=lambda v: not is_server(v))]
+    places = {name: place for place, name in enumerate(names)}
+    return lambda name: places.get(name, len(places))
 
 
 def whose(metric: str) -> Question:

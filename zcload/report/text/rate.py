@@ -8,7 +8,7 @@ from zcload.model.units import human_rate
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import NONE, significant
 from zcload.report.text.labels import in_a_cell, labels
-from zcload.report.text.question import Facts, question_of
+from zcload.report.text.question import Facts, is_server, order, question_of
 
 
 def _at_rate(point: Facts) -> list[Facts]:
@@ -50,7 +50,8 @@ def highest(summary: Facts, points: Sequence[Facts]) -> list[str]:
 
 def cores_needed(summary: Facts, point: Facts) -> list[str]:
     """Say in a sentence how many cores each variant needs that reaches the point's rate; nothing where none does."""
-    known = _contenders(point)
+    place = order(point)
+    known = sorted(_contenders(point), key=lambda v: place(v["name"]))
     if not known:
         return []
     question, asked = question_of(summary, point), human_rate(point["point"]["rate_bps"])
@@ -64,7 +65,9 @@ def cores_needed(summary: Facts, point: Facts) -> list[str]:
     if base:
         needs.insert(0, f"{point['baseline']} needs {significant(base['estimate'])} cores {question.of}")
     elif needs:
-        needs[0] = needs[0].replace(" ", " needs ", 1) + f" cores {question.of}"
+        bare = not any(is_server(v) and v["name"] in reached for v in known)
+        of = "of the sender" if bare and any(map(is_server, point["variants"])) else question.of
+        needs[0] = needs[0].replace(" ", " needs ", 1) + f" cores {of}"
     return [f"At {asked}: {', '.join(needs)}."] if needs else []
 
 

@@ -137,9 +137,9 @@ def drawn_values(chart, field):
 
 
 def test_charts_of_a_single_point():
-    """A study of one point has the figure, bars, savings, the time series and the windows, each with its table."""
+    """A study of one point begins with bars, savings and cores against goodput; every chart has its table."""
     charts = list(all_charts(view(example(everything=False))))
-    assert [chart.name for chart in charts] == ["cpu-per-gb", "savings", "savings-best-chunk", "curve", "timeline", "windows"]
+    assert [chart.name for chart in charts] == ["cpu-per-gb", "savings", "curve", "savings-best-chunk", "timeline", "windows"]
     assert all(chart.table and chart.table.rows and chart.note and chart.title for chart in charts)
 
 
@@ -151,10 +151,25 @@ def test_charts_of_a_sweep():
     assert len(set(names)) == len(names)
 
 
+def test_savings_of_a_sweep_are_those_that_are_asked_for():
+    """In a study of servers the savings by point are of the server's own CPU, in the drawing and in its table, servers first."""
+    summary = summarise(sweep(names=("copy", "sendfile", "nginx")))
+    for point in summary["points"]:
+        point["variants"][2]["mechanism"] = "server"
+        for c in point["comparisons"]:
+            if c["metric"] == "sender_cpu_s_per_gb":
+                c["saving_percent"] = {"estimate": 77.0, "low": 76.0, "high": 78.0}
+    chart = next(chart for chart in all_charts(view_of(summary, {})) if chart.name == "sweep-savings")
+    assert set(drawn_values(chart, "y")) == {77.0}
+    assert chart.table.headers[1:] == ["nginx", "sendfile"]
+    assert all("77 % (76..78)" in cell for row in chart.table.rows for cell in row[1:])
+    assert "the server's CPU" in chart.note
+
+
 def test_a_result_without_records_has_the_other_charts():
     """A summary alone gives every chart that needs no raw records; one without a measured window gives none."""
     summary = summarise(example())
-    assert [chart.name for chart in all_charts(view_of(summary, {}))] == ["cpu-per-gb", "savings", "savings-best-chunk", "curve"]
+    assert [chart.name for chart in all_charts(view_of(summary, {}))] == ["cpu-per-gb", "savings", "curve", "savings-best-chunk"]
     assert list(all_charts(view_of(summarise([header([lane("copy")])]), {}))) == []
 
 

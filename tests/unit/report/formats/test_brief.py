@@ -10,6 +10,7 @@ from support.fake_results import Cost, Result, header, lane
 
 from zcload.analysis.summary import summarise
 from zcload.report.formats import brief
+from zcload.report.text.headline import answer_last
 from zcload.store.reader import Result as Stored
 
 
@@ -95,6 +96,78 @@ def test_servers_are_asked_about_their_own_cpu():
     assert "server cores" in text
 
 
+def test_the_pair_that_is_asked_for_comes_first():
+    """In a study of servers the table and the answer begin with the servers; bare mechanisms have a sentence of their own after them."""
+    for summary in (copy.deepcopy(study()), copy.deepcopy(study(2, names=lambda i: f"rate={i}"))):
+        for point in summary["points"]:
+            for v in point["variants"]:
+                v["mechanism"] = "server" if v["name"] in ("read_send", "splice") else v["mechanism"]
+        table = rendered(summary, 120).split("\n\n")[1]
+        assert table.index("splice") < table.index("mmap_send")
+        asked, bare = answer_last(summary)[:2]
+        assert re.search(r"splice saves \S+ % \(\S+\) of the server's CPU per GB against read_send\.$", asked)
+        assert "mmap_send" not in asked
+        assert re.search(r"[Ww]ithout a server, mmap_send saves \S+ % \(\S+\) and sendfile \S+ % \(\S+\) of the sender's CPU", bare)
+
+
+def test_what_is_inconclusive_stands_with_its_own_reason():
+    """Contenders that are inconclusive for different reasons have a sentence each: a reason is that of what stands before it."""
+    summary = copy.deepcopy(study())
+    reasons = {"mmap_send": "too wide", "sendfile": "other work ran", "splice": "too wide"}
+    for c in summary["points"][0]["comparisons"]:
+        if c["variant"] in reasons:
+            c["verdict"], c["reason"] = "inconclusive", reasons[c["variant"]]
+    told = " ".join(rendered(summary, 200).split()).split("Inconclusive: ")[1:]
+    assert [("mmap_send" in line, "sendfile" in line, line.rstrip(". ").rpartition("; ")[2]) for line in told] == [
+        (True, False, "too wide"),
+        (False, True, "other work ran"),
+    ]
+
+
+def test_a_narrow_sweep_drops_intervals_and_no_contender():
+    """Where a contender's column does not fit, the table leaves out the intervals, and says of every contender what it saves."""
+    variants = ("mmap_send", "sendfile", "splice", "msg_zerocopy")
+    summary = study(3, variants, names=lambda i: f"transfer_size={i + 1}KiB", aa=False)
+    narrow, wide = (rendered(summary, width).split("\n\n")[1] for width in (76, 120))
+    assert all(name in text for name in variants for text in (narrow, wide))
+    assert ".." in wide
+    assert ".." not in narrow
+    assert "saving by transfer_size" in narrow
+
+
+def test_a_sweep_without_rates_has_a_chart_of_savings():
+    """Along chunks or sizes each point is a line of the plot, with every contender's letter, or one contender's interval."""
+    several = rendered(study(4, ("sendfile", "splice"), names=lambda i: f"chunk={i + 1}KiB")).split("% of both ends' CPU saved")[1]
+    assert several.startswith(" (right of | is cheaper): a sendfile, b splice\n")
+    rows = several.split("\n\n")[0].splitlines()[1:]
+    assert len(rows) == 4 + 1
+    assert all(row.index("|") < row.index("a") < row.index("b") for row in (row.partition("KiB")[2] for row in rows[:4]))
+    alone = rendered(study(4, ("sendfile",), names=lambda i: f"chunk={i + 1}KiB")).split("% of both ends' CPU saved")[1]
+    assert "a sendfile with its 95 % interval" in " ".join(alone.split())
+    assert "-a" in alone or "a-" in alone
+
+
+def test_what_is_marked_as_inconclusive_is_explained():
+    """Below a table of a sweep that has question marks stands what they mean; below another it does not."""
+    summary = copy.deepcopy(study(2, names=lambda i: f"chunk={i + 1}KiB"))
+    assert "? inconclusive" not in rendered(summary)
+    for c in summary["points"][1]["comparisons"]:
+        c["verdict"] = "inconclusive"
+    assert "?\n? inconclusive\n" in rendered(summary)
+
+
+def test_small_files_are_told_per_file():
+    """Of small files the title has their number of points and connections, not the chunk, and the answer speaks of CPU per file."""
+    summary = copy.deepcopy(study(2, names=lambda i: f"transfer_size={i + 1}KiB"))
+    for number, point in enumerate(summary["points"], 1):
+        facts = {"transfer": "per-file", "transfer_size": f"{number}KiB", "transfer_bytes": 1024.0 * number, "connection": "persistent"}
+        point["point"] = {**point["point"], **facts}
+    text = rendered(summary, 200)
+    assert text.splitlines()[0] == "example: 2 points, loopback, 1 sender, persistent connections"
+    assert "of both ends' CPU per file against read_send." in " ".join(text.split())
+    assert "per GB" not in text.split("More: ")[-1]
+
+
 def test_at_a_rate_the_answer_says_how_many_cores():
     """Where a rate is asked for, the answer has the cores that each variant needs for it, and who cannot keep up with it."""
     summary = copy.deepcopy(study(2, names=lambda i: f"rate={i + 1}Gbit/s"))
@@ -154,6 +227,8 @@ def test_the_title_has_what_all_points_share():
 def test_cautions_make_room_for_the_chart():
     """Where a chart and six cautions do not fit on a screen there are fewer cautions, and the chart stays."""
     summary = copy.deepcopy(study(9, names=lambda i: f"rate={i} Gbit/s"))
+    for number, point in enumerate(summary["points"]):
+        point["point"] = {**point["point"], "rate_bps": number * 1e9}
     summary["cautions"] = [{"code": f"code_{i}", "message": "something was seen", "remedy": None} for i in range(6)]
     text = rendered(summary)
     assert "goodput (Gbit/s)" in text
