@@ -27,13 +27,15 @@ def programs(path):
 
 # What moves the payload in each, as its own code says: the presets' comments and docs/servers.md tell users so.
 MOVED = {
-    **dict.fromkeys(["nginx-on", "nginx-on-128k", "nginx-aio", "nginx-http", "caddy", "caddy-1-cpu", "gunicorn", "aiohttp"], "sendfile"),
+    **dict.fromkeys(["nginx-on", "nginx-on-128k", "nginx-aio", "nginx-http", "nginx-http1", "nginx-http2", "nginx-http2-64k"], "sendfile"),
+    **dict.fromkeys(["caddy", "caddy-http1", "caddy-1-cpu", "gunicorn", "aiohttp"], "sendfile"),
     **dict.fromkeys(["http.server", "uvicorn", "before", "after", "fastapi", "starlette-static"], "read + sendto"),
     "flask-whole": "sendfile",
     "flask-ranges": "read + sendto",
     "granian": "read + writev",
     **dict.fromkeys(["nginx-off", "nginx-http-off"], "pread64 + writev"),
-    "nginx-https": "pread64 + write",
+    **dict.fromkeys(["nginx-https", "nginx-https2"], "pread64 + write"),
+    "caddy-http2": "read + write",
 }
 
 

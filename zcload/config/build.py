@@ -144,6 +144,8 @@ def _variant(section: VariantSection | ServerSection) -> Variant:
         stop_signal=section.stop_signal,
         grace_s=section.grace,
         tls=section.tls,
+        http2=section.http2,
+        http2_window_bytes=section.http2_window,
         check=tuple(section.check),
         install=section.install,
     )

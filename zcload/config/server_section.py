@@ -132,6 +132,10 @@ class ServerSection(Section):
         None, "The variant that does the same work without a server; the report shows what the server adds."
     )
     tls: Annotated[bool, FLAG] = key(False, "true: https, with a certificate made for the start, {certificate} and {key}; needs a command.")
+    http2: Annotated[bool, FLAG] = key(False, "true: ask over HTTP/2, one request at a time; needs the extra http2.")
+    http2_window: Annotated[int, size("64KiB", "2147483647B")] = key(
+        16 << 20, "Flow control window of the receivers over HTTP/2: bytes that the server may send without an answer."
+    )
     check: Annotated[list[str], COMMAND] = key(
         [], "Command that is run before anything is measured; unless it ends with status 0 the variant is skipped, with `install`."
     )

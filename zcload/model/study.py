@@ -36,6 +36,8 @@ class Server:
     stop_signal: str = "SIGTERM"
     grace_s: float = 5.0
     tls: bool = False  # whether it speaks https, with a certificate made for the start
+    http2: bool = False  # whether it is asked over HTTP/2
+    http2_window_bytes: int = 16 << 20  # of the receivers' flow control, for each stream and each connection
     check: tuple[str, ...] = ()  # a command that ends with status 0 where the server can run
     install: str | None = None  # how to get the program, for whoever does not have it
 

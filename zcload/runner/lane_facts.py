@@ -20,8 +20,9 @@ def lane_facts(variant: Contender, point: Point) -> dict[str, Any]:
     """
     mechanism, sink = mechanism_of(variant), SINKS[variant.sink]
     tls = variant.server.tls if variant.server is not None else mechanism.encrypts
-    # What is said of a sink's copies is so of a plain socket; the decryption is one pass more.
-    copies = {"sender": mechanism.copies, "receiver": None if tls else sink.copies}
+    # What is said of a sink's copies is so of a plain socket: decryption is one pass more, and so are the frames of HTTP/2.
+    framed = variant.server is not None and variant.server.http2
+    copies = {"sender": mechanism.copies, "receiver": None if tls or framed else sink.copies}
     calls = {
         "sender": list(sender_calls(origin_of(variant, point) if point.origin else variant, point)),
         "receiver": list(served_calls(sink.name, point, tls) if variant.server is not None else receiver_calls(variant, point)),

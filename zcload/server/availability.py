@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shlex
 import shutil
@@ -25,6 +26,8 @@ def missing(name: str, server: Server) -> MechanismUnavailableError | None:
         return _cannot_attach(name, server)
     if server.tls and (reason := no_openssl()) is not None:
         return MechanismUnavailableError(name, *reason)
+    if server.http2 and importlib.util.find_spec("h2") is None:
+        return MechanismUnavailableError(name, "HTTP/2 needs the package h2", "pip install 'zcload[http2]'")
     remedy = server.install or f"install it, or name it with its whole path in the command of variant {name}"
     program = server.command[0]
     if "{" not in program and not shutil.which(program, path=server.environment.get("PATH")):

@@ -129,6 +129,7 @@ class _Starter:
                 bytes_per_request=wanted,
                 connections=self.point.senders,
                 tls=running.trust,
+                http2_window=running.server.http2_window_bytes if running.server.http2 else None,
                 sockets=partial(self.network.sockets, "receiver"),
             )
         except NotFoundError as error:

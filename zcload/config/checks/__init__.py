@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zcload.config.checks.ahead_checks import find_sinks_that_take_ahead
+from zcload.config.checks.ahead_checks import find_http2, find_sinks_that_take_ahead
 from zcload.config.checks.cluster_checks import find_cluster
 from zcload.config.checks.crossover_checks import find_crossover
 from zcload.config.checks.rate_checks import find_slow_rates
@@ -20,6 +20,7 @@ CHECKS = (
     find_relays,
     find_sinks_below_tls,
     find_sinks_that_take_ahead,
+    find_http2,
     find_slow_rates,
     find_crossover,
     find_workload,

@@ -50,8 +50,9 @@ class Fetcher:
         self.digests: dict[int, hashlib._Hash] | None = None
         self.busy = 0  # connections that are asked or will be in this window
         self.connections = []
+        connection_class = _connection_class(target)
         for number, sock in connections:
-            connection = Connection(
+            connection = connection_class(
                 number, sock, target, waits=self.poller is None, counts=self.counts, opened=self._opened, closing=self._closing
             )
             self.connections.append(connection)
@@ -185,6 +186,14 @@ class Fetcher:
             self.poller.close()
 
 
+def _connection_class(target: Target) -> type[Connection]:
+    if target.http2_window is None:
+        return Connection
+    from zcload.server.http.http2_connection import Http2Connection  # an extra, and slow to import
+
+    return Http2Connection
+
+
 def _encrypting(target: Target, taker: type[Sink]) -> Callable[[socket.socket], socket.socket]:
     """Return what makes a connection to *target* a TLS one; raises StudyError."""
     from zcload.server.http.tls import encrypt, wrapper  # slow to import, and most lanes are plain
@@ -194,5 +203,5 @@ def _encrypting(target: Target, taker: type[Sink]) -> Callable[[socket.socket], 
     if not taker.takes_tls:
         takers = " or ".join(name for name, sink in SINKS.items() if sink.takes_tls)
         raise StudyError(f"{taker.name} works below TLS, where the bytes are still encrypted: use the sink {takers}")
-    context = wrapper(trust)
+    context = wrapper(trust, target.http2_window is not None)
     return lambda sock: encrypt(context, sock, trust, SILENCE_S)

@@ -33,7 +33,7 @@ class Target:
 
     *address* is a numeric address and a port; *host* the value of the Host header; *bytes_per_request* the length of a range, where
     the server honours *ranges*; one that does not sends the whole file for each request. *connections* counts those of the lane,
-    all its receivers' together.
+    all its receivers' together. *http2_window* is the size of the flow control windows in bytes, None over HTTP/1.1.
     """
 
     address: tuple[str, int]
@@ -50,6 +50,7 @@ class Target:
     etag: str | None = None
     modified: str | None = None
     framing: Framing = "length"
+    http2_window: int | None = None
 
     @property
     def whole(self) -> bool:
@@ -72,6 +73,11 @@ class Target:
         if self.ranges and (start, end) != (0, self.size):
             lines.append(f"Range: bytes={start}-{end - 1}")
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+    def fields(self, start: int, end: int) -> list[tuple[str, str]]:
+        """Return the same request as header fields of HTTP/2 (RFC 9113, 8.3.1)."""
+        ranged = self.ranges and (start, end) != (0, self.size)
+        return [*_http2_fields(self, self.path), *([("range", f"bytes={start}-{end - 1}")] if ranged else [])]
 
     def check(self, head: Head, start: int, end: int) -> Framing:
         """Hold *head* against the request for *start*..*end*; return how its body ends. Raises AnswerError, MalformedError."""
@@ -117,10 +123,10 @@ class SmallFile:
     the answer.
     """
 
-    __slots__ = ("_plain", "_rest", "address", "path", "paths", "size", "tls")
+    __slots__ = ("_plain", "_rest", "address", "http2_window", "path", "paths", "size", "tls")
 
     def __init__(self, target: Target, paths: Sequence[str], fresh: bool) -> None:
-        self.address, self.tls, self.paths = target.address, target.tls, paths
+        self.address, self.tls, self.paths, self.http2_window = target.address, target.tls, paths, target.http2_window
         # Each file has an etag of its own: that the files are those of the verification, their lengths must tell.
         self._plain = replace(target, ranges=False, etag=None, modified=None)
         self._rest = "\r\n".join([" HTTP/1.1", *_fields(target.host), *(["Connection: close"] if fresh else []), "", ""])
@@ -134,14 +140,27 @@ class SmallFile:
         """Return the request for the file."""
         return f"GET {self.path}{self._rest}".encode("latin-1")
 
+    def fields(self, start: int, end: int) -> list[tuple[str, str]]:
+        """Return the same request as header fields of HTTP/2."""
+        return _http2_fields(self._plain, self.path)
+
     def check(self, head: Head, start: int, end: int) -> Framing:
         """Hold *head* against that request; return how its body ends. Raises AnswerError, MalformedError."""
         return self._plain.check(head, start, end)
 
 
+_SAME = {"User-Agent": "zcload", "Accept": "*/*", "Accept-Encoding": "identity"}  # in every request
+
+
 def _fields(host: str) -> list[str]:
     """Return the header fields of every request."""
-    return [f"Host: {host}", "User-Agent: zcload", "Accept: */*", "Accept-Encoding: identity"]
+    return [f"Host: {host}", *(f"{name}: {value}" for name, value in _SAME.items())]
+
+
+def _http2_fields(target: Target, path: str) -> list[tuple[str, str]]:
+    scheme = "https" if target.tls else "http"
+    pseudo = [(":method", "GET"), (":scheme", scheme), (":authority", target.host), (":path", path)]
+    return [*pseudo, *((name.lower(), value) for name, value in _SAME.items())]
 
 
 def _status(head: Head) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 from zcload.errors import StudyError, reason_of
 from zcload.linux.certificate import Trust
 
+ALPN = "h2"  # what HTTP/2 over TLS is called in a handshake: RFC 9113, 3.2
+
 
 class TlsSocket(ssl.SSLSocket):
     """A TLS connection that raises what a plain non-blocking one does, and fills a buffer from as many records as have arrived."""
@@ -39,9 +41,11 @@ class TlsSocket(ssl.SSLSocket):
         return got
 
 
-def wrapper(trust: Trust) -> ssl.SSLContext:
-    """Return a context that trusts the certificates of *trust* and no others; raises StudyError."""
+def wrapper(trust: Trust, http2: bool = False) -> ssl.SSLContext:
+    """Return a context that trusts the certificates of *trust* and no others, and with *http2* offers that alone; raises StudyError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if http2:
+        context.set_alpn_protocols([ALPN])
     context.sslsocket_class = TlsSocket
     try:
         context.load_verify_locations(cafile=trust.certificate)
