@@ -6,6 +6,7 @@ have the size that the study says. Other streams, pushes and priorities are not 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from h2.config import H2Configuration
@@ -34,7 +35,7 @@ class Http2Session:
     """A connection with flow control windows of *window* bytes. It touches no socket: the caller sends what `to_send` returns."""
 
     def __init__(self, window: int) -> None:
-        self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding="latin-1"))
+        self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding=None))
         self._h2.local_settings = Settings(
             client=True, initial_values={SettingCodes.ENABLE_PUSH: 0, SettingCodes.INITIAL_WINDOW_SIZE: window}
         )
@@ -76,9 +77,10 @@ class Http2Session:
         return self._h2.data_to_send()
 
 
-def _head(fields: list[tuple[str, str]]) -> Head:
+def _head(fields: Iterable[Sequence[bytes]]) -> Head:
     joined: dict[str, str] = {}
-    for name, value in fields:
+    for field_ in fields:
+        name, value = (part.decode("latin-1") for part in field_)
         joined[name] = f"{joined[name]}, {value}" if name in joined else value
     status = joined.pop(":status", "")
     if not status.isascii() or not status.isdigit():
