@@ -7,6 +7,7 @@ Senders on CPU 0, receivers on CPU 1, over loopback with cubic, the same socket 
 counted of its two processes when they ended (wait4(2)), their start and end included. Pairs:
 
     sendfile   iperf3 -Z: sendfile(2), of a file of one chunk that is sent again and again
+    one chunk  the same, and zcload's sendfile too has a file of one chunk for each sender: its payload stays in the CPU's cache
     read_send  iperf3 -F FILE: read(2) of the file, then write(2), once through the file
 
 Where iperf3 has --skip-rx-copy (3.17), --sink discard compares receivers that copy nothing. --write puts the tables into a page, between
@@ -43,7 +44,8 @@ from zcload.model.units import format_size, parse_size
 from zcload.runner.window import measure
 
 SENDER_CPU, RECEIVER_CPU = 0, 1
-PEER_OPTIONS = {"sendfile": ["-Z"], "read_send": ["-F", "FILE"]}
+ONE_CHUNK = "one chunk"  # zcload's sendfile with a file of one chunk a sender
+PEER_OPTIONS = {"sendfile": ["-Z"], ONE_CHUNK: ["-Z"], "read_send": ["-F", "FILE"]}
 LISTENS_WITHIN_S = 5.0
 BEGIN, END = "<!-- peers -->", "<!-- end of peers -->"
 
@@ -59,11 +61,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Cell:
-    """What is compared: a mechanism at a chunk (bytes), with so many senders."""
+    """What is compared: a case at a chunk (bytes), with so many senders."""
 
-    mechanism: str
+    case: str
     chunk: int
     senders: int
+
+    @property
+    def mechanism(self) -> str:
+        return "sendfile" if self.case == ONE_CHUNK else self.case
 
 
 def peer_commands(cell: Cell, options: argparse.Namespace, path: str, port: int | str) -> tuple[list[str], list[str]]:
@@ -71,7 +77,7 @@ def peer_commands(cell: Cell, options: argparse.Namespace, path: str, port: int 
     server = ["taskset", "-c", str(RECEIVER_CPU), options.iperf3, "-s", "-1", "-B", "127.0.0.1", "-p", str(port)]
     client = ["taskset", "-c", str(SENDER_CPU), options.iperf3, "-c", "127.0.0.1", "-p", str(port), "-t", f"{options.seconds}", "-J"]
     client += ["-l", str(cell.chunk), "-P", str(cell.senders), "-w", str(options.socket_buffer), "-C", "cubic"]
-    client += [path if word == "FILE" else word for word in PEER_OPTIONS[cell.mechanism]]
+    client += [path if word == "FILE" else word for word in PEER_OPTIONS[cell.case]]
     return server, client + (["--skip-rx-copy"] if options.sink == "discard" else [])
 
 
@@ -121,7 +127,7 @@ def _cpu_s(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> float:
 
 def zcload(cell: Cell, options: argparse.Namespace, fd: int, machine: Machine) -> Run:
     """Set up a lane, let it warm up for a window, measure windows as long as iperf3's run and return what they took."""
-    size = os.fstat(fd).st_size
+    size = cell.chunk * cell.senders if cell.case == ONE_CHUNK else os.fstat(fd).st_size
     buffers = {"socket_buffer": options.socket_buffer, "receive_chunk": cell.chunk}
     point = Point(file_size=size, chunk=cell.chunk, senders=cell.senders, receivers=1, sink=options.sink, **buffers)
     one = frozenset({SENDER_CPU})
@@ -142,7 +148,7 @@ def zcload(cell: Cell, options: argparse.Namespace, fd: int, machine: Machine) -
 def run(options: argparse.Namespace) -> dict[Cell, list[tuple[Run, Run]]]:
     """Measure all rounds, each with its cells and the two programs in random order; return pairs of zcload's run and iperf3's."""
     rng, machine = random.Random(options.seed), Machine()
-    cells = [Cell(m, chunk, senders) for m in PEER_OPTIONS for chunk in options.chunks for senders in options.senders]
+    cells = [Cell(case, chunk, senders) for case in options.cases for chunk in options.chunks for senders in options.senders]
     results: dict[Cell, list[tuple[Run, Run]]] = {cell: [] for cell in cells}
     with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
         some = os.urandom(1 << 20)
@@ -172,14 +178,15 @@ def table(results: dict[Cell, list[tuple[Run, Run]]]) -> Iterator[str]:
     yield "| chunk | senders | zcload | iperf3 | figure | zcload | iperf3 | ratio, 95 % interval |"
     yield "|---|---|---|---|---|---|---|---|"
     figures = (("goodput_bps", "Gbit/s", 1e-9, 1), ("sender", "sender, s/GB", 1.0, 3), ("receiver", "receiver, s/GB", 1.0, 3))
-    for cell, pairs in sorted(results.items(), key=lambda item: (item[0].chunk, item[0].senders, item[0].mechanism)):
+    for cell, pairs in sorted(results.items(), key=lambda item: (item[0].chunk, item[0].senders, item[0].case)):
         for key, title, scale, digits in figures:
             ours, theirs = ([float(getattr(pair[at], key)) for pair in pairs] for at in (0, 1))
             ratio = mean_interval([math.log(a / b) for a, b in zip(ours, theirs, strict=True)])
             shown = f"{math.exp(ratio.estimate):.2f} ({math.exp(ratio.low):.2f}..{math.exp(ratio.high):.2f})" if ratio else "one round"
             means = " | ".join(f"{scale * _mean(values):.{digits}f}" for values in (ours, theirs))
-            peer_name = " ".join(PEER_OPTIONS[cell.mechanism])
-            yield f"| {format_size(cell.chunk)} | {cell.senders} | `{cell.mechanism}` | `{peer_name}` | {title} | {means} | {shown} |"
+            peer_name = " ".join(PEER_OPTIONS[cell.case])
+            case = cell.case if cell.case == ONE_CHUNK else f"`{cell.case}`"
+            yield f"| {format_size(cell.chunk)} | {cell.senders} | {case} | `{peer_name}` | {title} | {means} | {shown} |"
 
 
 def page(results: dict[Cell, list[tuple[Run, Run]]], options: argparse.Namespace) -> str:
@@ -221,6 +228,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chunks", nargs="+", type=parse_size, default=[128 << 10, 256 << 10], metavar="SIZE")
     parser.add_argument("--senders", nargs="+", type=int, default=[1, 2], metavar="N")
+    parser.add_argument("--cases", nargs="+", choices=[*PEER_OPTIONS], default=[*PEER_OPTIONS])
     parser.add_argument("--sink", choices=("recv", "discard"), default="recv")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=int, default=1, help="how long each program sends in a cell of a round")

@@ -22,7 +22,10 @@ from zcload.model.records.summary import Summary
 from zcload.store.reader import each_record, read_header
 
 LONG_BYTES = 32 << 20  # some 60,000 windows, which take one process about 3 s; another takes 0.3 s to start
-_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from zcload.store.summarise_file import helper; helper(*sys.argv[2:])"
+_BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from zcload.store.summarise_file import helper; helper(sys.argv[2], int(sys.argv[3]))"
+)
 
 Share = tuple[Header, Events, list[PointAnalysis]]
 

@@ -24,13 +24,18 @@ def made(tmp_path_factory):
 
 def test_two_processes_find_what_one_does(made, monkeypatch):
     """The summary is the same to the last digit, whether the points are shared or not, and whether or not the other process lives."""
+    shares, share = [], module._share
     monkeypatch.setattr(module.os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(module, "_share", lambda path, first: shares.append(first) or share(path, first))
     alone = json.dumps(summarise(each_record(made)))
     assert len(json.loads(alone)["points"]) == 3
     assert json.dumps(summarise_file(made)) == alone
+    assert shares == []
     assert json.dumps(summarise_file(made, long_bytes=0)) == alone
+    assert shares == [0]  # the odd points are the other process's
     monkeypatch.setattr(module, "_BOOT", "raise SystemExit(1)")
     assert json.dumps(summarise_file(made, long_bytes=0)) == alone
+    assert shares == [0, 0, 1]
 
 
 @pytest.mark.parametrize("point", [0, 1])
