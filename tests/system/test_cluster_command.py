@@ -41,7 +41,7 @@ def dask(place):
 
 
 def test_check_shows_hosts_paths_and_what_disturbs(dask, place):
-    """Each host has its versions, clock and device, each pair its round trip and goodput; what is not quiet is a caution."""
+    """Each host has its versions, clock and device, each pair its round trip and goodput; what disturbs is a caution."""
     done = zcload(place, "check", dask.address, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)
@@ -51,7 +51,10 @@ def test_check_shows_hosts_paths_and_what_disturbs(dask, place):
     assert path["link"] == {"sender": "tx-1", "receiver": "rx-1"}
     assert all(value > 0 for value in path["measured"].values())
     assert found["problems"] == []
-    assert [text.partition(":")[0] for text in found["cautions"]] == ["worker rx-1"]
+    assert [text.partition(":")[0] for text in found["cautions"] if text.startswith("worker ")] == ["worker rx-1"]
+    assert len({host["facts"]["machine"] for host in found["hosts"]}) == 1
+    told = [f"rx-1: {text}" for text in found["hosts"][0]["facts"]["cautions"]]  # the second host is on the same machine
+    assert [text for text in found["cautions"] if not text.startswith("worker ")] == told
     shown = zcload(place, "check", dask.address, "--strict")
     assert shown.returncode == 3
     assert "A study can run here; its result may be disturbed." in shown.stdout

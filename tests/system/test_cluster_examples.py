@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+import sys
 
+import jsonschema
 import pytest
 from distributed.cli.dask_scheduler import main as scheduler
 from distributed.cli.dask_worker import main as worker
@@ -45,6 +48,37 @@ def test_the_pods_of_kubernetes_are_in_the_network_of_their_nodes():
         assert {word.partition("=")[0] for word in container["args"] if word.startswith("--")} <= options_of(command)
     assert [spec["nodeSelector"]["zcload"] for spec in specs[1:]] == ["sender", "receiver"]
     assert group["spec"]["cluster"] == cluster["metadata"]["name"]
+
+
+def closed(schema):
+    """Return *schema* with no other properties than those that it names, as the API server's strict validation has it."""
+    if isinstance(schema, list):
+        return [closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: closed(value) for key, value in schema.items()}
+    if isinstance(schema.get("properties"), dict) and not schema.get("x-kubernetes-preserve-unknown-fields"):
+        found.setdefault("additionalProperties", False)
+    return found
+
+
+def test_the_operator_accepts_the_cluster():
+    """Each document fits the schema of its kind in dask-kubernetes 2026.3.0, with no key that the schema does not have."""
+    schemas = json.loads((ROOT / "tests" / "data" / "dask-kubernetes-crds.json").read_text())  # its "spec", without descriptions
+    for document in KUBERNETES:
+        checker = jsonschema.Draft202012Validator(closed(schemas[document["kind"]]))
+        assert [error.message for error in checker.iter_errors(document["spec"])] == []
+        wrong = {**document["spec"], "workers": 1}
+        assert "'workers' was unexpected" in next(checker.iter_errors(wrong)).message
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs" / "cluster").glob("*.toml")), ids=lambda path: path.name)
+def test_shipped_configs_of_clusters_are_planned_without_the_hosts(path):
+    """`zcload run --plan` shows the hosts that a config asks for, and needs none of them."""
+    done = subprocess.run([sys.executable, "-m", "zcload", "run", path, "--plan"], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert "hosts:     senders sender=1, receivers receiver=1, pairs, through tls://" in done.stdout
+    assert "loopback" not in done.stdout
 
 
 def test_the_slurm_script_is_shell():

@@ -96,6 +96,9 @@ def _look_at_hosts(cluster: Cluster, engine: DaskEngine, casting: Casting | None
             continue
         if abs(check.offset_s) > MOST_OFFSET_S:
             found.cautions.append(f"{host.name}: its clock differs by {check.offset_s:+.1f} s from this host's: run NTP on both")
+    # Hosts that share a machine share what spoils it: the first of them tells.
+    first = {host.facts["machine"]: host for host in reversed(found.hosts) if host.facts}
+    found.cautions += [f"{host.name}: {text}" for host in found.hosts if host in first.values() for text in (host.facts or {})["cautions"]]
     for fact in ("python", "kernel"):
         versions = {host.facts[fact] for host in found.hosts if host.facts}
         if len(versions) > 1:

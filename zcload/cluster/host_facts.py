@@ -12,6 +12,8 @@ import time
 from typing import Any
 
 from zcload import __version__
+from zcload.cluster.station import boot_id
+from zcload.host.doctor import cautions, findings
 from zcload.host.nic import data_address, nic_facts
 
 _BLOCK = 1 << 18
@@ -20,12 +22,17 @@ _PINGS = 20
 
 
 def host_facts(network: str | None) -> dict[str, Any]:
-    """Return versions, the time of the clock (CLOCK_REALTIME, ns) and the device that *network* picks; raises StudyError."""
+    """Return versions, the time of the clock (CLOCK_REALTIME, ns), what spoils measurements and the device that *network* picks.
+
+    Looks at the machine for half a second. Hosts that share a machine have the same *machine*. Raises StudyError.
+    """
     facts: dict[str, Any] = {
         "zcload": __version__,
         "python": platform.python_version(),
         "kernel": os.uname().release,
         "clock_ns": time.time_ns(),
+        "machine": boot_id(),
+        "cautions": [f"{found.message} ({found.remedy})" for found in cautions(findings())],
         "nic": None,
         "address": None,
     }
