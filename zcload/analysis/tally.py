@@ -320,7 +320,7 @@ def add_counters(generation: Generation, counters: Iterable[Counters]) -> None:
         if record["lane"] not in generation.sums:
             continue
         total = generation.sums[record["lane"]]
-        for role, counted in (("sender", record["senders"]), ("receiver", record["receivers"])):
+        for role, counted in (("sender", record["senders"]), ("receiver", record["receivers"]), ("relay", record.get("relays", {}))):
             for event, value in counted.items():
                 if value is not None:
                     total[f"{role}_{event}"] += value

@@ -50,6 +50,9 @@ SENDER_INSTRUCTIONS_PER_BYTE: Final = "sender_instructions_per_byte"
 RECEIVER_INSTRUCTIONS_PER_BYTE: Final = "receiver_instructions_per_byte"
 SENDER_MIGRATIONS_PER_GB: Final = "sender_migrations_per_gb"
 RECEIVER_MIGRATIONS_PER_GB: Final = "receiver_migrations_per_gb"
+RELAY_CYCLES_PER_BYTE: Final = "relay_cycles_per_byte"
+RELAY_INSTRUCTIONS_PER_BYTE: Final = "relay_instructions_per_byte"
+RELAY_MIGRATIONS_PER_GB: Final = "relay_migrations_per_gb"
 SENDER_READ_BYTES_PER_GB: Final = "sender_read_bytes_per_gb"
 TRANSFERS_PER_S: Final = "transfers_per_s"
 SENDER_CPU_S_PER_TRANSFER: Final = "sender_cpu_s_per_transfer"
@@ -91,6 +94,7 @@ NO_REPORTS = "no sender reported what it sent: a server does not, nor does a run
 NO_SAMPLES = "no sample was taken at rest, or no payload was moved"
 NO_PERF = "perf did not count it here: see how it was measured"
 NO_SERVER_CALLS = "nobody counts the system calls of a server or of an event loop"
+NO_RELAY_PERF = "perf counted no relay here: see how it was measured"
 NO_RELAY = "no relay is between sender and receiver"
 NO_TLS_CALLS = "nobody counts the system calls of the TLS library"
 
@@ -184,6 +188,12 @@ METRICS: dict[str, Metric] = {
         Metric(RECEIVER_MIGRATIONS_PER_GB, "receiver migrations", "1/GB", "none", "sums", "receiver_migrations",
                "receiver_migrations_gb",
                "moves of receiver threads to another CPU, by perf, in a window of its own / 10^9 bytes received", missing=NO_PERF),
+        Metric(RELAY_CYCLES_PER_BYTE, "relay cycles", "1/B", "lower", "sums", "relay_cycles", "relay_cycles_bytes",
+               "CPU cycles of the relays, by perf, in a window of its own / bytes received", missing=NO_RELAY_PERF),
+        Metric(RELAY_INSTRUCTIONS_PER_BYTE, "relay instructions", "1/B", "lower", "sums", "relay_instructions", "relay_instructions_bytes",
+               "instructions of the relays, by perf, in a window of its own / bytes received", missing=NO_RELAY_PERF),
+        Metric(RELAY_MIGRATIONS_PER_GB, "relay migrations", "1/GB", "none", "sums", "relay_migrations", "relay_migrations_gb",
+               "moves of relay threads to another CPU, by perf, in a window of its own / 10^9 bytes received", missing=NO_RELAY_PERF),
         Metric(SENDER_READ_BYTES_PER_GB, "sender bytes read", "B/GB", "none", "sums", "sender_read_bytes", "read_gb",
                "bytes that the senders had the disk read, read-ahead included / 10^9 bytes", missing=NO_READS),
         Metric(TRANSFERS_PER_S, "transfers", "1/s", "higher", "windows", "transfers", "transfer_span_s",

@@ -6,6 +6,7 @@ other figure, and only in the least number of generations that a point has.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any, cast
 
 from zcload.cluster.bench import Bench
@@ -16,26 +17,23 @@ from zcload.runner.window import measure
 
 
 def count(placed: PlacedLane, able: Ability, open_s: float, machine: Machine | Bench) -> dict[str, Any] | None:
-    """Open the lane's gate once and return what was counted of its senders and receivers; None where they are not ours to count.
+    """Open the lane's gate once and return what was counted of its senders, receivers and relays; None where they are not ours to count.
 
     The lane must be at rest. Raises LaneFailed, Interrupted.
     """
     lane = cast(Lane, placed)
-    try:
-        senders = PerfCounters((process.pid for process in lane.observed_senders), able)
-    except OSError:
-        return None
-    try:
-        receivers = PerfCounters((process.pid for process in lane.observed_receivers), able)
-    except OSError:
-        senders.close()
-        return None
-    try:
-        senders.start()
-        receivers.start()
+    roles = {"senders": lane.observed_senders, "receivers": lane.observed_receivers, "relays": lane.observed_relays}
+    with ExitStack() as stack:
+        counters = {}
+        for role, processes in roles.items():
+            if processes:
+                try:
+                    counters[role] = PerfCounters((process.pid for process in processes), able)
+                except OSError:
+                    return None
+                stack.callback(counters[role].close)
+        for each in counters.values():
+            each.start()
         window = measure(lane, open_s, machine)
-        counted = {"senders": senders.read(), "receivers": receivers.read()}
-    finally:
-        senders.close()
-        receivers.close()
+        counted = {role: each.read() for role, each in counters.items()}
     return {"kind": "counters", "lane": lane.name, "bytes": sum(after[1] - before[1] for before, after in window["receivers"]), **counted}

@@ -129,6 +129,20 @@ def test_a_lane_is_counted_in_a_window_of_its_own(leaks, lane_of):
     running.tear_down()
 
 
+@pytest.mark.serial
+def test_relays_are_counted_too(leaks, lane_of):
+    """The window with counters has the relays' events beside those of both ends."""
+    able = able_to("migrations")
+    running = lane_of("relay_splice", origin="sendfile")
+    before = leaks()
+    machine = Machine()
+    counted = count(running, able, 0.02, machine)
+    machine.close()
+    assert set(counted["relays"]) == set(counted["senders"]) == set(able.events)
+    assert leaks() == before
+    running.tear_down()
+
+
 def test_figures_by_perf():
     """Events are divided by the bytes of their own windows; an event without a counter has no figure, with a reason."""
     result = Result(header([lane("copy"), lane("sendfile")]))
@@ -137,11 +151,21 @@ def test_figures_by_perf():
         result.generation(number, {"copy": Cost(0.4), "sendfile": Cost(0.2)})
         for name, cycles in (("copy", 800), ("sendfile", 200)):
             seen = {"cycles": cycles, "instructions": None, "migrations": 1}
-            result.event("counters", generation=number, lane=name, bytes=1000, senders=seen, receivers={**seen, "cycles": 500})
+            result.event(
+                "counters",
+                generation=number,
+                lane=name,
+                bytes=1000,
+                senders=seen,
+                receivers={**seen, "cycles": 500},
+                relays={"cycles": 300},
+            )
     summary = summarise(result.end())
     (point,) = summary["points"]
     copy = point["variants"][0]["metrics"]
     assert (copy["sender_cycles_per_byte"]["estimate"], copy["receiver_cycles_per_byte"]["estimate"]) == (0.8, 0.5)
+    assert copy["relay_cycles_per_byte"]["estimate"] == 0.3
+    assert copy["relay_migrations_per_gb"]["estimate"] is None
     assert copy["sender_migrations_per_gb"]["estimate"] == pytest.approx(1e6)
     assert copy["sender_instructions_per_byte"]["estimate"] is None
     assert "perf" in copy["sender_instructions_per_byte"]["reason"]

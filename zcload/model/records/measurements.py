@@ -215,6 +215,7 @@ class Counters(OfPoint):
     bytes: Count
     senders: dict[str, Count | None]
     receivers: dict[str, Count | None]
+    relays: NotRequired[dict[str, Count | None]]
 
 
 class WorkerReport(Stored):

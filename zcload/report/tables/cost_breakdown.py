@@ -16,7 +16,10 @@ from zcload.model.metrics import (
     RECEIVER_MINOR_FAULTS_PER_GB,
     RECEIVER_SYSCALLS_PER_GB,
     RECEIVER_VOLUNTARY_SWITCHES_PER_GB,
+    RELAY_CYCLES_PER_BYTE,
+    RELAY_INSTRUCTIONS_PER_BYTE,
     RELAY_INVOLUNTARY_SWITCHES_PER_GB,
+    RELAY_MIGRATIONS_PER_GB,
     RELAY_MINOR_FAULTS_PER_GB,
     RELAY_SYSCALLS_PER_GB,
     RELAY_VOLUNTARY_SWITCHES_PER_GB,
@@ -68,6 +71,9 @@ WHERE_THERE_ARE_ANY = (
     ("receiver instr./B", RECEIVER_INSTRUCTIONS_PER_BYTE),
     ("sender migrations", SENDER_MIGRATIONS_PER_GB),
     ("receiver migrations", RECEIVER_MIGRATIONS_PER_GB),
+    ("relay cycles/B", RELAY_CYCLES_PER_BYTE),
+    ("relay instr./B", RELAY_INSTRUCTIONS_PER_BYTE),
+    ("relay migrations", RELAY_MIGRATIONS_PER_GB),
 )
 TRUTH = (
     ("completions", "completions"),
