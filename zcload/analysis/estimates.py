@@ -17,6 +17,7 @@ from zcload.analysis.tally import Generation, Tally
 from zcload.host.machine import TICKS_PER_S
 from zcload.model.metrics import TICK_MINIMUM, Metric
 from zcload.model.records.summary import MetricRecord
+from zcload.model.units import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +228,7 @@ def _missing(metric: Metric, variant: str, generations: Sequence[Generation]) ->
     if metric.ticks:
         ticks = top.total * TICKS_PER_S
         if ticks < TICK_MINIMUM:
-            return f"only {ticks:.0f} ticks of 10 ms in all windows"
+            return f"only {counted(round(ticks), 'tick')} of 10 ms in all windows"
     return below_zero(metric, variant, generations)
 
 

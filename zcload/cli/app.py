@@ -24,6 +24,7 @@ Examples:
   zcload send FILE HOST --via read_send,sendfile --repeat 5
   zcload compare before --new after --fail-if 'total_cpu_s_per_gb > +10%'
   zcload report results/NAME --format csv --out figures.csv
+  zcload report results/NAME --section missing   why is a figure missing?
 """
 
 

@@ -31,7 +31,12 @@ def report(
     ] = None,
     full: Full = False,
     section: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Show only this part of the full report; a wrong NAME lists them (repeatable).")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Show only this part of the full report (repeatable): answer, costs, breakdown, missing (why a figure is not there), "
+            "cautions, method; a wrong NAME lists all.",
+        ),
     ] = None,
 ) -> None:
     """Render stored results."""

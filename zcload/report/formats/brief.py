@@ -17,6 +17,7 @@ from zcload.report.text.cost_bars import cost_bars
 from zcload.report.text.curve_plot import curve
 from zcload.report.text.headline import answer_last, limits
 from zcload.report.text.hosts import edges, who
+from zcload.report.text.missing import missing_in_table
 from zcload.report.text.saving_plot import saving_plot
 from zcload.store.reader import Result
 
@@ -24,6 +25,7 @@ WIDTH = 80  # where the output is no terminal
 _LEAST_WIDTH, _MOST_WIDTH = 40, 120
 _CAUTIONS = 6  # more lines of them do not fit; the full report has all
 _CHART_AND_CAUTIONS = ((8, _CAUTIONS), (8, 3), (5, 3), (5, 2), (4, 2))  # rows of a curve and lines of cautions, the best first
+_REASONS = 2  # why the table has no figure; there are hardly ever more
 _SCREEN = 40  # lines; a chart that makes it longer is left to the full report
 
 
@@ -46,6 +48,7 @@ def _one(summary: Summary, directory: Path | None, width: int) -> str:
         parts.append(fitted(table, width))
         if any(cell.endswith(UNDECIDED) for row in table.rows for cell in row):
             parts[-1] += f"\n{UNDECIDED} inconclusive"
+        parts[-1] += "".join(f"\n{line}" for each in missing_in_table(summary)[:_REASONS] for line in wrapped(each, width))
     last = [line for line in (*map(edges, summary["points"][:1]), limits(summary)) if line]
     if directory is not None:
         last.append(f"More: zcload report --full {directory}")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 from zcload.errors import ConfigError, Problem
-from zcload.model.records.summary import Summary
+from zcload.model.records.summary import PointSummary, Summary
 from zcload.report.tables.overview import explained, method, sections
 from zcload.report.tables.table import Table
 from zcload.report.text.answer import answer, cautions
 from zcload.report.text.curve_plot import curve
+from zcload.report.text.missing import missing
 from zcload.store.reader import Result
 
 _WIDTH = 100
@@ -54,6 +56,11 @@ def _parts(summary: Summary, width: int) -> Iterator[tuple[str, str]]:
         told = [f"{code}: {'; '.join(said)}" + (f" -> {remedy}" if remedy else "") for code, remedy, said in cautions(summary)]
         yield "cautions", "Cautions\n" + "\n".join(map(wrap, told))
     several = len(summary["points"]) > 1
+    for point in explained(summary):
+        if lines := missing(cast(PointSummary, point)):
+            where = f" at {point['name']}" if several else ""
+            title = f"Figures that are missing{where}, and why"
+            yield "missing", title + "\n" + "\n".join(map(wrap, lines))
     for point in explained(summary):
         title = f"How {point['name']} was measured" if several else "How it was measured"
         yield "method", title + "\n" + "\n".join(wrap(line) for line in method(summary, point))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from zcload.model.metrics import GOODPUT_BPS
 from zcload.model.records.summary import ComparisonRecord, PointSummary, Summary, VariantRecord
 from zcload.model.records.values import IntervalRecord
-from zcload.model.units import counted
+from zcload.model.units import counted, human_rate
 from zcload.report.tables import crossover
 from zcload.report.text import encryption, rate
-from zcload.report.text.figures import percent, saving_text, unit_of
+from zcload.report.text.figures import percent, saving_text, significant, unit_of
 from zcload.report.text.labels import in_a_sentence, labels
-from zcload.report.text.question import is_server, order, question_of
+from zcload.report.text.question import Question, is_server, order, question_of
 
 _Group = tuple[bool, str, str | None]  # whether without a server, the verdict, the reason of one that is inconclusive
 
@@ -62,7 +63,22 @@ def _of_point(summary: Summary, point: PointSummary) -> list[str]:
         lines.append(begins + (line[0].lower() + line[1:] if begins and line.startswith(_OPENINGS) else line))
     lines += [f"{v['name']} was {v['status']}: {v['reason']}." for v in gone]
     lines += encryption.sentences(point)
-    return lines or [f"{where}there was nothing to compare with {point['baseline']}."]
+    return lines or _alone(point, question, where)
+
+
+def _alone(point: PointSummary, question: Question, where: str) -> list[str]:
+    """Say what the only variant costs, and how to compare it."""
+    v = next(v for v in point["variants"] if v["name"] == point["baseline"])
+    cpu, goodput = v["metrics"].get(question.metric), v["metrics"].get(GOODPUT_BPS)
+    how = f"Nothing was compared; zcload run {v['mechanism']} sendfile measures two mechanisms."
+    if cpu is None or goodput is None or cpu["estimate"] is None or goodput["estimate"] is None:
+        return [f"{where}{v['name']}: no figure for {question.whose} CPU: {cpu['reason'] if cpu else 'not measured'}.", how]
+    ends = "" if cpu["low"] is None or cpu["high"] is None else f" ({significant(cpu['low'])}..{significant(cpu['high'])})"
+    return [
+        f"{where}{v['name']} costs {significant(cpu['estimate'])} s{ends} of {question.whose} CPU per GB, at "
+        f"{human_rate(goodput['estimate'])}.",
+        how,
+    ]
 
 
 def _named(point: PointSummary, pairs: Iterable[tuple[VariantRecord, ComparisonRecord]], verb: str, negate: bool = False) -> str:
