@@ -68,8 +68,10 @@ KINDS = {
 }
 MAKING = ("run", "replicate", "maker", "group", "everything")
 MEASURING = ("calibrating", "window", "between")
-# Phases of the run's own process before there is any other, in seconds after its start; "evaluating" and "writing" are stretched.
+# Phases of the run's own process before there is any other, in seconds after its start, which are the same in all kinds of study;
+# "making", "evaluating" and "writing" are stretched.
 EARLY = ("0.02s", "0.1s", "0.3s", "0.6s")
+EARLY_IN = "paced"
 LATE = ("evaluating", "writing")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGSEGV, signal.SIGSTOP)
 DEADLY = (signal.SIGKILL, signal.SIGSEGV)
@@ -88,6 +90,21 @@ class Fault:
         return f"{self.kind}-{self.role}-{self.phase}-{self.signum.name}"
 
     @property
+    def early(self):
+        """Whether it comes in the first moments of the command, when nothing of zcload may have been imported."""
+        return self.phase[0].isdigit()
+
+    @property
+    def own(self):
+        """Whether it meets the run's own process."""
+        return self.role in ("run", "group", "everything")
+
+    @property
+    def deadly(self):
+        """Whether a process is killed that the run cannot do without: a lane, or the run, must say so."""
+        return self.signum in DEADLY and not self.own and self.role not in ("janitor", "tracer")
+
+    @property
     def seed(self):
         """A number of this fault's own, for moments that are chosen at random."""
         return zlib.crc32(str(self).encode())
@@ -96,13 +113,13 @@ class Fault:
 def config_of(fault):
     """Return the config of a study that stays in the phase of *fault* for long."""
     kind = KINDS[fault.kind]
-    size = "4GB" if fault.phase == "making" else "1MiB" if kind.serves else "4MiB"
+    size = "48MiB" if fault.phase == "making" else "1MiB" if kind.serves else "4MiB"
     text = STUDY.format(variants=kind.variants, schedule=kind.schedule, size=size, workload=kind.workload, replicates=kind.replicates)
     return text + SERVER.format(program=SUPPORT / "range_server.py") * kind.serves
 
 
-def _phases(kind, role):
-    """Return the phases of a study of *kind* in which there is a process of *role*."""
+def _phases(name, role):
+    """Return the phases of a study of the kind *name* in which there is a process of *role*."""
     if role == "tracer":
         return ("tracing",)
     if role == "maker":
@@ -111,7 +128,7 @@ def _phases(kind, role):
     if role in MAKING:
         phases = ("making", *phases)
     if role in ("run", "group", "everything"):
-        phases = (*EARLY, *phases, *LATE)
+        phases = (*(EARLY if name == EARLY_IN else ()), *phases, *LATE)
     return phases
 
 
@@ -123,12 +140,14 @@ def groups():
         for role in (*usual, *kind.more):
             if role == "sender" and kind.serves:
                 continue  # of the baseline only, which "paced" has too
-            for phase in _phases(kind, role):
+            for phase in _phases(name, role):
                 found[f"{name}-{role}-{phase}"] = [Fault(name, role, phase, signum) for signum in SIGNALS]
     return found
 
 
 def sample(count):
-    """Return *count* faults of all kinds, roles, phases and signals but the stops of ten seconds; the same ones each time."""
+    """Return *count* faults, the same ones each time: of each role in each phase one at least, but none of the stops of ten seconds."""
     faults = [fault for each in groups().values() for fault in each if fault.signum != signal.SIGSTOP]
-    return random.Random(count).sample(faults, count)
+    random.Random(count).shuffle(faults)
+    first = {(fault.role, fault.phase): fault for fault in reversed(faults)}.values()
+    return [*first, *(fault for fault in faults if fault not in first)][:count]

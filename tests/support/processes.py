@@ -7,6 +7,9 @@ import time
 import psutil
 
 MARK = "ZCLOAD_TEST_MARK"
+_LONGEST_STEP_S = 0.5  # a step of `wait_until` that took longer: this process was stopped, or starved
+_STOPPED_S = 3.0
+stopped_at = 0.0  # when this process last found that it had been stopped (time.monotonic)
 
 
 def marked(mark):
@@ -22,10 +25,16 @@ def marked(mark):
 
 
 def wait_until(condition, seconds):
-    """Wait until *condition* holds; return whether it did in time."""
-    deadline = time.monotonic() + seconds
+    """Wait until *condition* holds; return whether it did in time. Moments in which this process was stopped itself hardly count."""
+    global stopped_at
+    left, last = seconds, time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        if left < 0:
             return False
         time.sleep(0.02)
+        now = time.monotonic()
+        left -= min(now - last, _LONGEST_STEP_S)
+        if now - last > _STOPPED_S:
+            stopped_at = now
+        last = now
     return True

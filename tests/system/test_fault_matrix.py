@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 import os
-import signal
 
 import pytest
 from support import refusals
 from support.fault_runs import problems_of
-from support.faults import Fault, groups, sample
+from support.faults import groups, sample
 from support.refusals import CALLS, Refusal, all_problems, all_refusals
 
-SIDE_BY_SIDE = 3 * (os.cpu_count() or 1)  # the runs sleep most of the time
-# One fault of each kind of process that a run cannot do without, and of each that it can.
-NAMED = [
-    Fault("paced", "run", "window", signal.SIGKILL),
-    Fault("paced", "replicate", "window", signal.SIGKILL),
-    Fault("in-process", "sender", "window", signal.SIGSEGV),
-    Fault("two-senders", "receiver", "window", signal.SIGKILL),
-    Fault("served", "server", "window", signal.SIGKILL),
-    Fault("served", "supervisor", "window", signal.SIGKILL),
-    Fault("served", "janitor", "window", signal.SIGKILL),
-    Fault("served", "everything", "window", signal.SIGKILL),
-    Fault("served", "tracer", "tracing", signal.SIGKILL),
-    Fault("fresh", "maker", "making", signal.SIGKILL),
-    Fault("paced", "run", "writing", signal.SIGKILL),
-]
+SIDE_BY_SIDE = 5 * (os.cpu_count() or 1)  # the runs sleep most of the time
+IN_CI = 300
 
 
 @pytest.mark.slow
 @pytest.mark.serial
-@pytest.mark.timeout(400)
-def test_each_kind_of_process(tmp_path):
-    """A fault of each kind of process ends as documented: exit code, an error line, a readable result, and nothing left in 5 s."""
-    assert problems_of(dict.fromkeys(NAMED), tmp_path, SIDE_BY_SIDE) == []
-
-
-@pytest.mark.nightly
-@pytest.mark.serial
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_a_sample_of_all_faults(tmp_path):
-    """So do 50 drawn from all."""
-    assert problems_of(dict.fromkeys(sample(50)), tmp_path, SIDE_BY_SIDE) == []
+    """A sample of all faults, each role in it, ends as documented: exit code, an error line, a readable result, and nothing left in 5 s."""
+    assert problems_of(sample(IN_CI), tmp_path, SIDE_BY_SIDE) == []
 
 
 @pytest.mark.nightly
@@ -77,3 +55,5 @@ def test_the_matrix_is_large():
     assert len(set(map(str, faults))) == len(faults)
     for key in ("kind", "role", "phase", "signum"):
         assert len({getattr(fault, key) for fault in faults}) >= 5, key
+        if key != "signum":  # SIGSTOP takes ten seconds
+            assert {getattr(fault, key) for fault in sample(IN_CI)} == {getattr(fault, key) for fault in faults}, key

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
+import sys
 import time
 
 import psutil
@@ -14,8 +16,11 @@ from support.paths import SUPPORT
 from support.processes import MARK, marked, wait_until
 from support.server_lanes import RANGES, server_lanes
 
+from zcload.errors import StudyError
 from zcload.server import leftovers, root
+from zcload.server.cgroup import GroupClock, enter_group, hold_group, kill_group, left_groups, make_group, remove_group
 from zcload.server.root import DocumentRoot
+from zcload.server.session import Session
 
 # A server whose first process forks one that serves, and one that leaves its session, as daemons do.
 FAMILY = ("sh", "-c", '"$0" "$@" & setsid sleep 600 & wait', *RANGES)
@@ -57,6 +62,63 @@ def test_a_killed_supervisor_takes_its_server_along():
         lane.tear_down()
         assert wait_until(lambda: not any(map(psutil.pid_exists, pids)), 5)
         assert sorted(os.listdir(base)) == ["root"]
+
+
+@pytest.mark.serial
+def test_a_supervisor_killed_before_it_tells_of_its_server(tmp_path, monkeypatch):
+    """A supervisor that dies between starting the server and telling so leaves nothing: the server notes its session itself."""
+    told, coordinator = Session.of, os.getpid()
+
+    def killed(pid, group):
+        if pid != os.getpid() != coordinator:
+            time.sleep(0.3)  # until the server has children
+            os.kill(os.getpid(), signal.SIGKILL)
+        return told(pid, group)
+
+    monkeypatch.setenv(MARK, str(tmp_path))
+    monkeypatch.setattr(Session, "of", killed)
+    with server_lanes(1 << 20) as bring_up:
+        with pytest.raises(StudyError, match=r"supervisor 0 .*killed by SIGKILL"):
+            bring_up(FAMILY)
+        assert wait_until(lambda: not marked(tmp_path), 5)
+
+
+def test_a_held_control_group_is_nobodys_leftover():
+    """An empty group is left alone as long as its supervisor lives, whatever other runs can see of its files; then it is left over."""
+    name = f"zcload-{os.getpid():016x}-server-1"
+    group = make_group(name)
+    if group is None:
+        pytest.skip("no control group (v2) may be made here: run the tests as root on a host that mounts cgroup2")
+    try:
+        held = hold_group(group)
+        assert held >= 0
+        assert hold_group(group) == -1
+        assert group not in left_groups(re.compile(name))
+        os.close(held)
+        assert left_groups(re.compile(name)) == [group]
+    finally:
+        remove_group(group)
+
+
+@pytest.mark.serial
+def test_a_control_group_kills_what_leaves_its_session():
+    """cgroup.kill ends all processes of a group, those that have left session and parent too, and its clock has counted their time."""
+    group = make_group(f"zcload-{os.getpid():016x}-server-2")
+    if group is None:
+        pytest.skip("no control group (v2) may be made here: run the tests as root on a host that mounts cgroup2")
+    try:
+        clock = GroupClock(group)
+        busy = "import os, time\nif os.fork(): os._exit(0)\nos.setsid()\nwhile True: time.process_time()"
+        started = [sys.executable, "-c", busy]
+        subprocess.run(started, preexec_fn=lambda: enter_group(group), check=True)
+        assert wait_until(lambda: clock.cpu_ns() > 20_000_000, 20)
+        assert (group / "cgroup.procs").read_text().split()
+        kill_group(group)
+        assert wait_until(lambda: not (group / "cgroup.procs").read_text().split(), 5)
+        clock.close()
+    finally:
+        kill_group(group)
+        assert wait_until(lambda: remove_group(group) or not group.exists(), 5)
 
 
 @pytest.fixture

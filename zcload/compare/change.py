@@ -49,7 +49,9 @@ class Change:
         return Interval(self.estimate, self.estimate - half, self.estimate + half).map(math.exp)
 
     def p(self, ratio: float) -> float:
-        """Return the level (two-sided) at which the interval's end would lie just at *ratio*."""
+        """Return the level (two-sided) at which the interval's end would lie just at *ratio*; no interval reaches 0 or less."""
+        if ratio <= 0:
+            return 0.0
         distance = abs(self.estimate - math.log(ratio))
         if self.error == 0:
             return 0.0 if distance else 1.0

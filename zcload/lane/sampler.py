@@ -34,6 +34,10 @@ class Samples(Protocol):
         """Take a sample now; see `Sampler.sample`."""
 
 
+# What a sample says of a role.
+SUMS = ("user_s", "system_s", "voluntary", "involuntary", "minor_faults", "major_faults", "cpu_ns")
+
+
 class Sampler:
     """Sample all lanes of all *groups* as a whole: between windows all of them are at rest, so one instant serves all."""
 
@@ -80,7 +84,7 @@ class Sampler:
                     self._seen[lane, role, process.pid] = self._look(process, role)
                 except (psutil.NoSuchProcess, OSError, IndexError):
                     pass  # it ends at this moment
-        total: Counter[str] = Counter()
+        total: Counter[str] = Counter(dict.fromkeys(SUMS, 0))  # zeros where no process lived long enough to be looked at
         for (number, its, _), found in self._seen.items():
             if (number, its) == (lane, role):
                 total.update(found)

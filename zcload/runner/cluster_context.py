@@ -16,7 +16,7 @@ from zcload.errors import StudyError
 from zcload.lane.contract import PlacedLane
 from zcload.lane.payload import Source
 from zcload.lane.placement import CpuSet, Placement
-from zcload.lane.sampler import MIN_INTERVAL_NS, Samples
+from zcload.lane.sampler import MIN_INTERVAL_NS, SUMS, Samples
 from zcload.mechanisms import mechanism_of
 from zcload.model.cluster import Link
 from zcload.model.study import Contender
@@ -161,5 +161,4 @@ def _distinct(bench: Bench, found: Mapping[str, m.Sampled]) -> Iterable[Mapping[
 
 def _complete(seen: dict[str, Any]) -> dict[str, Any]:
     """Return a lane's sample with all counters of both roles, as hosts that have none of a role say nothing of it."""
-    keys = ("user_s", "system_s", "voluntary", "involuntary", "minor_faults", "major_faults", "cpu_ns")
-    return {**seen, **{role: {**dict.fromkeys(keys, 0), **seen[role]} for role in ("senders", "receivers")}}
+    return {**seen, **{role: {**dict.fromkeys(SUMS, 0), **seen[role]} for role in ("senders", "receivers")}}

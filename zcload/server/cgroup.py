@@ -7,17 +7,25 @@ without one the scheduler treats its processes like all others.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from zcload.host.topology import HERE, Host, cgroup_directories
+from zcload.linux.locks import lock
+
+
+def own_group(host: Host = HERE) -> Path | None:
+    """Return this process's own group of v2; None where there is no v2."""
+    own = next(iter(cgroup_directories(host, "")), None)  # no controller of v1 has this name, so only v2 is found
+    return None if own is None else host.path(own)
 
 
 def make_group(name: str, host: Host = HERE) -> Path | None:
     """Make a group called *name* below this process's own, into which it may move its children; None where that is not allowed."""
-    own = next(iter(cgroup_directories(host, "")), None)  # no controller of v1 has this name, so only v2 is found
+    own = own_group(host)
     if own is None:
         return None
-    group = host.path(own) / name
+    group = own / name
     try:
         group.mkdir()
     except OSError:
@@ -26,6 +34,33 @@ def make_group(name: str, host: Host = HERE) -> Path | None:
         return group
     remove_group(group)
     return None
+
+
+def hold_group(group: Path) -> int:
+    """Lock *group* for as long as the descriptor is open that this returns, so that no other run takes it for left over; -1 if one did."""
+    try:
+        fd = os.open(group, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+    if lock(fd) and (group / "cgroup.procs").exists():
+        return fd
+    os.close(fd)
+    return -1
+
+
+def left_groups(pattern: re.Pattern[str]) -> list[Path]:
+    """Return the groups below this process's own whose name is of *pattern*, that hold no process, and that nobody holds."""
+    own, found = own_group(), []
+    for path in own.iterdir() if own is not None else ():
+        if pattern.fullmatch(path.name) and (fd := hold_group(path)) >= 0:
+            try:
+                if not (path / "cgroup.procs").read_text().strip():
+                    found.append(path)
+            except OSError:
+                pass
+            finally:
+                os.close(fd)
+    return found
 
 
 def enter_group(group: Path) -> None:

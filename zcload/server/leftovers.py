@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from zcload.host.topology import HERE, cgroup_directories
 from zcload.linux.locks import lock
+from zcload.server.cgroup import left_groups
 from zcload.server.root import PREFIX, SHARED_MEMORY, remove_root
 from zcload.server.trace import TRACES
 
@@ -45,7 +45,7 @@ def leftovers(where: Iterable[Path] | None = None) -> list[Leftover]:
     for path, fd in _unowned(places() if where is None else where):
         os.close(fd)
         found.append(Leftover(path, "trace of a server" if _TRACE.fullmatch(path.name) else "files of a run with servers"))
-    return [*found, *(Leftover(path, "control group") for path in _empty_groups())]
+    return [*found, *(Leftover(path, "control group") for path in left_groups(_GROUP))]
 
 
 def clear(where: Iterable[Path] | None = None) -> list[Leftover]:
@@ -61,7 +61,7 @@ def clear(where: Iterable[Path] | None = None) -> list[Leftover]:
                 removed.append(Leftover(path, "files of a run with servers"))
         finally:
             os.close(fd)
-    for path in _empty_groups():
+    for path in left_groups(_GROUP):
         try:
             path.rmdir()
         except OSError:
@@ -92,20 +92,3 @@ def _unowned(where: Iterable[Path]) -> Iterator[tuple[Path, int]]:
                 yield path, fd
             else:
                 os.close(fd)
-
-
-def _empty_groups() -> list[Path]:
-    """Return the control groups of servers beside this process's own that hold no process, and whose run is gone."""
-    own = next(iter(cgroup_directories(HERE, "")), None)
-    if own is None:
-        return []
-    found = []
-    for path in HERE.path(own).glob(f"{PREFIX}*"):
-        root = path.name.rpartition("-server-")[0]
-        if _GROUP.fullmatch(path.name) and not any((place / root).exists() for place in places()):
-            try:
-                if not (path / "cgroup.procs").read_text().strip():
-                    found.append(path)
-            except OSError:
-                continue
-    return found

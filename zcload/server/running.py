@@ -26,7 +26,7 @@ from zcload.linux.certificate import KEY, Trust, make_certificate
 from zcload.linux.sockets import numeric_family
 from zcload.model.placeholders import fill
 from zcload.model.study import Server
-from zcload.server.cgroup import GroupClock
+from zcload.server.cgroup import GroupClock, kill_group, own_group, remove_group
 from zcload.server.hidden_values import values_to_hide, without_values
 from zcload.server.http.connect import Sockets, plain_sockets
 from zcload.server.root import DocumentRoot, session_of
@@ -62,6 +62,7 @@ class RunningServer:
         self._output: Path | None = None
         self._ended: int | None = None
         self._session: Session | None = None
+        self._start: Start | None = None
         self._pidfd = -1  # of a process that was attached to: its number may be given to another one
         self._ready = False  # it has served the file
         self._values: Mapping[str, str] = {}  # of its environment: no message shows one
@@ -90,7 +91,7 @@ class RunningServer:
         stop_signal = signal.Signals[self.server.stop_signal]
         enter = partial(network.enter, "sender")
         start = Start(argv, environment, directory, session_of(directory), stop_signal, self.server.grace_s, cpus, group, enter)
-        self._output = directory / OUTPUT
+        self._start, self._output = start, directory / OUTPUT
         words, keep = self._words, [*root.life_lines, *network.doors()]
         self._supervisor = spawn(self.name, "supervisor", 0, lambda control: supervise(control, start, words), keep, None, outlives=True)
         said = self._supervisor.receive(_FORK_S, "starting the server")
@@ -249,12 +250,15 @@ class RunningServer:
 
     def _end_orphans(self) -> str | None:
         """End the server's processes in place of its supervisor; return what could not be ended."""
-        if self._session is None:
+        if self._start is None:
             return None
-        left = self._session.end(self.tree.last_seen() if self.tree else ())
-        if self._output is not None:
-            shutil.rmtree(self._output.parent, ignore_errors=True)
-            session_of(self._output.parent).unlink(missing_ok=True)
+        session = self._session or Session.load(self._start.session)  # it may have been killed before it had told of the server
+        left = session.end(self.tree.last_seen() if self.tree else ()) if session is not None else []
+        if (own := own_group()) is not None:
+            kill_group(own / self._start.group)
+            remove_group(own / self._start.group)
+        shutil.rmtree(self._start.directory, ignore_errors=True)
+        self._start.session.unlink(missing_ok=True)
         return f"{len(left)} of its processes could not be killed: {', '.join(map(str, left[:5]))}" if left else None
 
     def _oddity(self, said: Mapping[str, Any]) -> str | None:

@@ -22,7 +22,7 @@ from typing import NoReturn
 from zcload.errors import os_error, reason_of
 from zcload.lane.worker import send_message
 from zcload.linux.process import adopt_orphans, die_with_parent
-from zcload.server.cgroup import enter_group, make_group, remove_group
+from zcload.server.cgroup import enter_group, hold_group, make_group, remove_group
 from zcload.server.session import Session
 from zcload.server.tree import descendants
 
@@ -55,6 +55,8 @@ def supervise(control: socket.socket, start: Start, words: memoryview) -> None:
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     group = make_group(start.group)
+    held = hold_group(group) if group is not None else -1
+    group = group if held >= 0 else None
     try:
         try:
             server = _launch(start, group)
@@ -62,7 +64,6 @@ def supervise(control: socket.socket, start: Start, words: memoryview) -> None:
             send_message(control, refused=reason_of(error), errno=error.errno)
             return
         session = Session.of(server, group)
-        session.store(start.session)
         send_message(control, started=server, since=session.started, cgroup=session.group)
         poller = select.poll()
         poller.register(control, select.POLLIN)
@@ -117,6 +118,7 @@ def _become(start: Start, group: Path | None, supervisor: int, writer: int) -> N
             signal.signal(number, signal.SIG_DFL)
         die_with_parent(supervisor)
         os.setsid()
+        Session.of(os.getpid(), group).store(start.session)  # before there is anything that it could leave behind
         if group is not None:
             enter_group(group)
         if start.enter is not None:

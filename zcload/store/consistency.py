@@ -28,6 +28,8 @@ def header_problems(header: Header) -> Wrong:
         yield from _name_problems(f"points[{number}].lanes", names, header["baseline"])
         yield from _network_problems(f"points[{number}].point", point["point"])
     yield from _config_problems(header["config"])
+    if not 0 <= header["stop"]["margin"] <= 1:
+        yield "stop.margin", f"found {header['stop']['margin']:g}, expected a fraction from 0 to 1"
     crossover = header.get("crossover")
     if crossover is None:
         return
@@ -112,6 +114,8 @@ def summary_problems(summary: Summary) -> Wrong:
     if not summary["points"]:
         yield "points", "is empty, expected at least one point"
     yield from _config_problems(summary["config"])
+    if not 0 <= summary["margin_percent"] <= 100:
+        yield "margin_percent", f"found {summary['margin_percent']:g}, expected 0 to 100"
     for number, point in enumerate(summary["points"]):
         for key, what in _point_problems(point):
             yield f"points[{number}].{key}", what

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache, reduce
 from operator import or_
+from threading import Lock
 from types import GenericAlias, UnionType
 from typing import TYPE_CHECKING, Annotated, NotRequired, Union, cast, get_args, get_origin
 
@@ -22,6 +23,7 @@ from zcload.model.records.summary import Summary
 if TYPE_CHECKING:
     from msgspec import Meta
 
+_making = Lock()  # msgspec crashes when two threads make decoders of the same types
 _BEGIN = b'{"kind":"'  # the lines of this writer; others take the codec's long way
 
 
@@ -40,13 +42,19 @@ def quick_line(data: bytes) -> Measurement | None:
 
 def is_summary(data: bytes) -> bool:
     """Return True if *data* is a summary.json without a fault; False if pydantic has to look at it."""
-    from msgspec.json import Decoder
-
     try:
-        Decoder(_translated(Summary)).decode(data)
+        _summary_decoder()(data)
     except (ValueError, RecursionError):
         return False
     return True
+
+
+@cache
+def _summary_decoder() -> Callable[[bytes], object]:
+    from msgspec.json import Decoder
+
+    with _making:
+        return cast(Callable[[bytes], object], Decoder(_translated(Summary)).decode)
 
 
 @cache
@@ -56,9 +64,10 @@ def _decoders() -> dict[bytes, Callable[[bytes], Measurement]]:
 
     kinds = (Window, Block, Sample, SamplerCost, GenerationLine, Reports)
     made = {}
-    for kind in kinds:
-        (name,) = get_args(get_type_hints(kind)["kind"])
-        made[name.encode()] = cast(Callable[[bytes], Measurement], Decoder(_translated(kind)).decode)
+    with _making:
+        for kind in kinds:
+            (name,) = get_args(get_type_hints(kind)["kind"])
+            made[name.encode()] = cast(Callable[[bytes], Measurement], Decoder(_translated(kind)).decode)
     return made
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.fake_results import example
-from support.paths import FIRST_RELEASE
+from support.paths import FIRST_RELEASE, ROOT
 
 from zcload.analysis.summary import summarise
 from zcload.compare.comparison import compare
 from zcload.compare.render import as_table
 from zcload.errors import ConfigError, ZcloadError
 from zcload.report import renderer
-from zcload.store.codec import line_adapter, summary_adapter
+from zcload.store.codec import encode_summary, line_adapter, summary_adapter
 from zcload.store.quick_lines import is_summary, quick_line
 from zcload.store.reader import Result
 
@@ -170,6 +172,26 @@ def test_the_quick_way_accepts_no_summary_that_the_other_refuses(data):
     text = json.dumps(data.draw(damaged(data.draw(st.sampled_from(SUMMARIES))))).encode()
     if is_summary(text) and b"[" * 200 not in text:
         summary_adapter().validate_json(text)
+
+
+def test_threads_may_read_results_at_once():
+    """Threads that read their first results at the same time do not make the same decoders twice, which crashes msgspec."""
+    code = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from zcload.store.quick_lines import is_summary, quick_line
+data, together = sys.stdin.buffer.read(), Barrier(8)
+def read(number):
+    together.wait()
+    return is_summary(data), quick_line(b'{"kind":"block"}')
+with ThreadPoolExecutor(8) as pool:
+    print(set(pool.map(read, range(8))))
+"""
+    summary = encode_summary(SUMMARIES[0])
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", code], input=summary, capture_output=True, env={"PYTHONPATH": str(ROOT)}, check=False)
+        assert (done.returncode, done.stdout) == (0, b"{(True, None)}\n"), done.stderr
 
 
 def test_kinds_and_keys_of_a_later_version_are_no_error(tmp_path):
