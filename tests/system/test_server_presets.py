@@ -17,6 +17,7 @@ from zcload.runner.run import run
 
 PRESETS = sorted(ROOT.glob("configs/servers/*.toml"))
 SERVERS = ROOT / ".venv-servers" / "bin"  # .ci/run makes it from .ci/servers.lock
+SAME_SERVERS = ("all", "nginx-rate")  # as the other presets have, so every night is often enough
 PATH = os.pathsep.join([str(SERVERS), os.environ.get("PATH", ""), "/usr/sbin"])
 
 
@@ -46,6 +47,12 @@ def test_presets_say_how_to_get_their_programs(path):
     assert all(server.get("install") for server in programs(path).values()) or path.stem == "yours"
 
 
+def test_what_runs_every_night_alone_has_no_server_of_its_own():
+    """The presets that only run every night have servers that another preset, which runs always, has too."""
+    often = {name for path in PRESETS if path.stem not in SAME_SERVERS for name in programs(path)}
+    assert {name for path in PRESETS if path.stem in SAME_SERVERS for name in programs(path)} <= often
+
+
 @pytest.mark.parametrize("path", [*PRESETS, ROOT / "docs" / "servers.md"], ids=lambda path: path.name)
 def test_no_preset_writes_an_address_before_a_port(path):
     """Where a port follows the address it is {host}, which has the brackets of an IPv6 address, in every preset and in the docs."""
@@ -54,7 +61,9 @@ def test_no_preset_writes_an_address_before_a_port(path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, marks=[pytest.mark.nightly] * (path.stem in SAME_SERVERS), id=path.stem) for path in PRESETS]
+)
 def test_presets_run_with_the_real_programs(path, tmp_path):
     """Each server of a preset that is installed hands out the file, verified, and is measured; one that lacks something is skipped."""
     wanted = {name: server["command"][0] for name, server in programs(path).items()}
