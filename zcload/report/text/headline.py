@@ -122,6 +122,8 @@ def _none(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointS
 
 
 _ALONE = "this process alone, not another run"
+_SCATTERED = " How scattered the file's pages are changes over hours: file_pages = 'huge' takes it out."
+_MOSTLY = 0.5  # with half of the file and more in huge pages, the others hardly move the result
 _TOO_WIDE = "Some of them are too wide to show any saving."
 _OPENINGS = ("Inconclusive", "No difference")  # the rest begin with a name, which is written as it is
 
@@ -139,7 +141,8 @@ def covers(summary: Summary) -> str | None:
         return None
     replicates = [n for p in summary["points"] if (n := p.get("replicates"))]
     what = f"another run on this machine, today ({counted(min(replicates), 'replicate')})" if replicates else _ALONE
-    return f"The 95 % intervals cover {what}."
+    scattered = any((share := p.get("file_huge_share")) is not None and share < _MOSTLY for p in summary["points"])
+    return f"The 95 % intervals cover {what}.{_SCATTERED if replicates and scattered else ''}"
 
 
 def limits(summary: Summary) -> str | None:
