@@ -73,7 +73,15 @@ def _table(progress: Progress, elapsed_s: float) -> Table:
         for name, low, estimate, high, half in progress.intervals:
             goal = "there" if half <= progress.target_percent else f"target ±{progress.target_percent:g}"
             table.add_row(f"  {name}", f"saves {percent(estimate)} % ({percent(low)}..{percent(high)})", f"±{half:.1f} points", goal)
+    if progress.needed_s is not None:
+        table.add_row(f"  {_too_short(progress)}")
     return table
+
+
+def _too_short(progress: Progress) -> str:
+    """Return what a point would take that cannot meet its target, and what to type."""
+    seconds = float(f"{progress.needed_s:.2g}")
+    return f"target ±{progress.target_percent:g} points needs about {human_duration(seconds)} here: --max-time {seconds:g}s"
 
 
 class _LineView:
@@ -81,10 +89,14 @@ class _LineView:
 
     def __init__(self) -> None:
         self._last, self._shown, self._repeated = "", set[str](), list[str]()
+        self._too_short = set[int]()  # points of which that was said
 
     def __call__(self, progress: Progress) -> None:
         point = f" (point {progress.point + 1} of {progress.points})" if progress.points > 1 else ""
         line = f"zcload: {progress.phase}{point}"
+        if progress.needed_s is not None and progress.point not in self._too_short:
+            self._too_short.add(progress.point)
+            print(f"zcload: {_too_short(progress)}{point}", file=sys.stderr, flush=True)
         if line == self._last:
             return
         self._last = line

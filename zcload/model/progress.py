@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run is. *fraction* (0..1) is of the phase; *intervals* are (variant, saving low, estimate, high in %, half-width)."""
+    """Where a run is. *fraction* (0..1) is of the phase; *intervals* are (variant, saving low, estimate, high in %, half-width).
+
+    *needed_s* is how long the point would have to be measured to meet its target, where its time is clearly too short for that.
+    """
 
     phase: str
     detail: str = ""
@@ -20,6 +23,7 @@ class Progress:
     target_percent: float = 0.0
     intervals: tuple[tuple[str, float, float, float, float], ...] = ()
     left_s: float | None = None
+    needed_s: float | None = None
 
 
 Viewer = Callable[[Progress], None]

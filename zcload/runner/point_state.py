@@ -21,6 +21,8 @@ from zcload.runner.block import Tolerance
 
 FAILED = "failed: "  # how the reason of a point that failed begins
 TARGET_REACHED, TIME_LIMIT = "target reached", "time limit"  # why a point stopped that was measured to its end
+TELLING_CLUSTERS = 8  # of fewer an interval's width says little
+CLEARLY = 1.5  # times its time limit: a point that needs less may still meet its target by luck
 
 
 @dataclass(slots=True)
@@ -119,6 +121,16 @@ class PointState:
             return TARGET_REACHED if narrow_enough(self._widths, target, looks=1) else TIME_LIMIT
         return None
 
+    def needed_s(self) -> float | None:
+        """Return how long the point would have to be measured to meet its target (seconds), if its time is clearly too short for that.
+
+        An interval narrows with the root of the number of clusters. None while too few are there to tell, or if the target is within reach.
+        """
+        if self.clusters < TELLING_CLUSTERS or self.extended:
+            return None
+        needed_s = self.spent_s * (self.widest() / (100 * self.study.stop.target)) ** 2
+        return needed_s if CLEARLY * self.study.stop.max_time_s < needed_s < math.inf else None
+
     def _figures_have_intervals(self) -> bool:
         """Whether as much was measured as a study asks for at least: what a study of a single variant shows is its figures."""
         stop = self.study.stop
@@ -141,6 +153,7 @@ class PointState:
             target_percent=100 * stop.target,
             intervals=shown,
             left_s=max(0.0, stop.max_time_s - self.spent_s),
+            needed_s=self.needed_s(),
         )
 
 

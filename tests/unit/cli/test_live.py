@@ -36,3 +36,12 @@ def test_points_in_turn_are_folded(capsys):
 def test_a_line_that_is_left_out_alone_is_printed_itself(capsys):
     """Where only one line would be folded it is shown: a line that counts it would say less."""
     assert lines(capsys, "a", "b", "a", "c") == ["zcload: a", "zcload: b", "zcload: a", "zcload: c"]
+
+
+def test_a_target_out_of_reach_is_said_once_a_point(capsys):
+    """Of a point that cannot meet its target in its time one line says how long it needs, and what to type."""
+    with viewer(True) as view:
+        for point in (0, 1, 0, 1):
+            view(Progress("measuring", point=point, points=2, target_percent=3.0, needed_s=123.4 if point else None))
+    said = [line for line in capsys.readouterr().err.splitlines() if "needs" in line]
+    assert said == ["zcload: target ±3 points needs about 2 min here: --max-time 120s (point 2 of 2)"]
