@@ -19,7 +19,7 @@ from zcload.errors import ConfigError
 from zcload.linux.process import die_with_parent
 from zcload.model.records.lines import Header
 from zcload.model.records.summary import Summary
-from zcload.store.reader import each_record, read_header
+from zcload.store.stored_lines import each_record, read_header
 
 LONG_BYTES = 32 << 20  # some 60,000 windows, which take one process about 3 s; another takes 0.3 s to start
 _BOOT = (

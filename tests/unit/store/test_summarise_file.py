@@ -10,7 +10,7 @@ from benchmarks.scale import make
 from zcload.analysis.summary import summarise
 from zcload.errors import ConfigError
 from zcload.store import summarise_file as module
-from zcload.store.reader import each_record
+from zcload.store.stored_lines import each_record
 from zcload.store.summarise_file import summarise_file
 
 

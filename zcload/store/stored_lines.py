@@ -1,0 +1,82 @@
+"""Read a windows.jsonl line by line. A crash or a kill -9 loses at most the line being written: a torn last line is taken as the end."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from zcload.errors import ConfigError, Problem, reason_of
+from zcload.model.records.lines import Header, Line
+from zcload.store.codec import decode_header, decode_line
+
+WINDOWS, SUMMARY = "windows.jsonl", "summary.json"
+
+
+_POINT = re.compile(rb'\{"kind":"[a-z]+","point":(\d{1,9}),')  # as the writer begins the lines of a point
+
+
+def read_records(path: Path) -> list[Line]:
+    """Read a windows.jsonl; a torn last line is left out. Raises ConfigError if it is damaged or not one of ours."""
+    return list(each_record(path))
+
+
+def read_header(path: Path) -> Header:
+    """Return the header of a windows.jsonl; raises ConfigError as `read_records` does."""
+    for record in each_record(path):
+        if record["kind"] == "header":
+            return record
+    raise _empty(path)
+
+
+def each_record(path: Path, wanted: Container[int] | None = None) -> Iterator[Line]:
+    """Read a windows.jsonl record by record, as `read_records` does, without ever holding more than one.
+
+    With *wanted* the lines of other points are left out unread, where their beginning tells whose they are.
+    """
+    points: int | None = None
+    try:
+        for number, data in enumerate(lines_of(path), 1):
+            if wanted is not None and (of := _POINT.match(data)) and int(of[1]) not in wanted and data.endswith(b"\n"):
+                continue
+            try:
+                record: Line | None
+                if points is None:
+                    record = header = decode_header(data, path)
+                    points = len(header["points"])
+                else:
+                    record = decode_line(data, path, number, points)
+            except ConfigError:
+                if data.endswith(b"\n"):
+                    raise
+                break  # torn: the writer was killed in mid-line
+            if record is not None:
+                yield record
+    except OSError as error:
+        raise ConfigError(Problem(reason_of(error), file=str(path))) from None
+    if points is None:
+        raise _empty(path)
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """Read the lines of a regular file: a pipe or a device would be waited for, or never end. Raises OSError, ConfigError."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ConfigError(Problem("is not a regular file", file=str(path)))
+    with path.open("rb") as lines:
+        yield from lines
+
+
+def _empty(path: Path) -> ConfigError:
+    return ConfigError(Problem("holds no result: not even its header was written", file=str(path)))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecords:
+    """The records of a windows.jsonl, read anew, one at a time, whenever they are iterated; raises what `read_records` does."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[Line]:
+        return each_record(self.path)
