@@ -51,6 +51,8 @@ class DaskEngine:
         # Functions of the standard library alone: they run whatever zcload is there, or where there is none.
         zcload = self._on_workers(importlib.metadata.version, "zcload")
         python = self._on_workers(platform.python_version)
+        # All of them at once here: one after another takes a round trip for each when agents start.
+        self._checked |= {address for address in workers if _text(zcload.get(address)) == __version__}
         found = [
             EngineHost(
                 name=str(worker["name"]),
