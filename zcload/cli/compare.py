@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zcload.cli.report import put
+from zcload.cli.report import put, terminal_width
 from zcload.errors import ConfigError, GateTripped, Problem
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def run_compare(
     from zcload.compare import gates
     from zcload.compare.change import RUN_SPREAD
     from zcload.compare.comparison import compare
-    from zcload.compare.render import FORMATS, as_full_table
+    from zcload.compare.render import FORMATS, as_full_table, as_table
+    from zcload.report.formats.brief import WIDTH
 
     if not new:
         words = (*map(str, base[:-1]), "--new", str(base[-1])) if base[1:] else ("BASE...", "--new", "NEW...")
@@ -49,7 +50,11 @@ def run_compare(
         margin=None if margin is None else _fraction(margin, "--margin"),
     )
     judged = gates.judge(parsed, found)
-    put((as_full_table if full and format == "table" else FORMATS[format])(found, judged), out)
+    if format != "table":
+        text = FORMATS[format](found, judged)
+    else:
+        text = as_full_table(found, judged) if full else as_table(found, judged, (out is None and terminal_width()) or WIDTH)
+    put(text, out)
     bad = gates.tripped(judged, fail_if_unproven)
     if bad:
         raise GateTripped("\n".join(_describe(j) for j in bad))

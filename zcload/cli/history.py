@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from zcload.cli.report import put
+from zcload.cli.report import put, terminal_width
 from zcload.compare.history_index import Entry, Index
 from zcload.compare.history_trend import By, Series, drawn, series
 from zcload.errors import ConfigError, Problem
@@ -62,7 +62,7 @@ def run_history(
                         f"contains no result with {metric} for these filters", file=str(root), remedy="`zcload history` lists the results"
                     )
                 )
-        put(_json(entries, found) if format == "json" else _table(entries, found), out)
+        put(_json(entries, found) if format == "json" else _table(entries, found, 0 if out else terminal_width()), out)
 
 
 def _json(entries: Sequence[Entry], found: Sequence[Series] | None) -> str:
@@ -76,13 +76,17 @@ def _json(entries: Sequence[Entry], found: Sequence[Series] | None) -> str:
     return json.dumps(tree, indent=1, allow_nan=False) + "\n"
 
 
-def _table(entries: Sequence[Entry], found: Sequence[Series] | None) -> str:
+def _table(entries: Sequence[Entry], found: Sequence[Series] | None, width: int) -> str:
+    """Return the list of results, or the series drawn; in *width* columns, or as wide as they are where that is 0."""
     from tabulate import tabulate
+
+    from zcload.report.formats.brief import fitted
+    from zcload.report.tables.table import Table
 
     parts = []
     readable = [entry for entry in entries if entry.error is None]
     if found is not None:
-        parts += ["\n".join(drawn(one)) for one in found]
+        parts += ["\n".join(drawn(one, columns=width)) for one in found]
     elif readable:
         rows = [
             [
@@ -97,7 +101,10 @@ def _table(entries: Sequence[Entry], found: Sequence[Series] | None) -> str:
             for e in readable
         ]
         headers = ["started (UTC)", "study", "points", "kernel", "zcload", "", "result"]
-        parts.append(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
+        if width:
+            parts.append(fitted(Table("", headers, rows), width, ("zcload", "kernel", "points")))
+        else:
+            parts.append(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
     bad = [f"  {entry.path}: {entry.error}" for entry in entries if entry.error is not None]
     if bad:
         parts.append("\n".join(["Not readable", *bad]))

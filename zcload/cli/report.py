@@ -71,11 +71,16 @@ def put(text: str, out: Path | None) -> None:
         raise ConfigError(Problem(f"cannot write {out}: {reason_of(error)}", key="--out")) from None
 
 
-def print_report(results: Sequence[Result], full: bool = False, sections: Sequence[str] = ()) -> None:
-    """Print the short report of *results*, the *full* one, or some *sections* of that; in colour where stdout is a terminal."""
+def terminal_width() -> int:
+    """Return how many columns the terminal has that stdout is; 0 where it is none."""
     import shutil
 
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+
+
+def print_report(results: Sequence[Result], full: bool = False, sections: Sequence[str] = ()) -> None:
+    """Print the short report of *results*, the *full* one, or some *sections* of that; in colour where stdout is a terminal."""
+    width = terminal_width()
     text = _table(results, full, sections, width)
     if not width:
         print(text, end="", flush=True)

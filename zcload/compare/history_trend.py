@@ -17,6 +17,7 @@ from zcload.report.text.figures import significant
 _Names = tuple[str, str, str, str, str | None]  # study, point, variant, metric, baseline
 By = Literal["date", "kernel"]
 PLACES = ("file", "dir", "address")  # settings that name a place, not a condition: no reason for a series of its own
+_LEAST_WIDTH = 8
 WIDTH = 40  # of the chart, in characters
 _SCALE = {GOODPUT_BPS: (1e-9, "Gbit/s")}
 
@@ -114,14 +115,19 @@ def _when(started: str) -> str:
     return started.replace("T", " ").removesuffix("Z")[:16]
 
 
-def drawn(one: Series, width: int = WIDTH) -> list[str]:
-    """Draw a series: a line for each step with its figure and, on one scale for all, its interval `-` and estimate `o`."""
+def drawn(one: Series, width: int = WIDTH, columns: int = 0) -> list[str]:
+    """Draw a series: a line for each step with its figure and, on one scale for all, its interval `-` and estimate `o`.
+
+    The scale has *width* characters, and fewer where a terminal of so many *columns* has no room for them.
+    """
     factor = 1.0 if one.baseline else _SCALE.get(one.metric, (1.0, ""))[0]
     low, high = min(step.low for step in one.steps), max(step.high for step in one.steps)
     labels = [step.label if step.label == step.kernel else f"{step.label}  {step.kernel}" for step in one.steps]
     figures = [f"{_number(step.estimate * factor)} ({_number(step.low * factor)}..{_number(step.high * factor)})" for step in one.steps]
     counts = [f"  {step.results} results" if step.results > 1 else "" for step in one.steps]
     wide, broad = max(map(len, labels)), max(map(len, figures))
+    if columns:
+        width = max(_LEAST_WIDTH, min(width, columns - wide - broad - max(map(len, counts)) - 8))
     lines = [
         f"  {label:<{wide}}  {figure:>{broad}}  |{_bar(step, low, high, width)}|{count}"
         for label, figure, step, count in zip(labels, figures, one.steps, counts, strict=True)

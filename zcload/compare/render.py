@@ -10,28 +10,40 @@ from dataclasses import replace
 from zcload.compare.comparison import Comparison
 from zcload.compare.gates import Judged
 from zcload.compare.tables import shown
+from zcload.report.formats.brief import WIDTH, fitted, wrapped
 from zcload.report.formats.markdown import folded, plain
 from zcload.report.formats.terminal import wrap
 from zcload.report.tables.table import Table
+from zcload.report.text.figures import NONE
 
 MORE = "More: --full (every metric, what else differs, how it was compared)"
-_SENTENCES, _ROWS, _LINES = 6, 12, 4  # on one screen
+_SENTENCES, _ROWS, _LINES = 5, 12, 4  # on one screen
 Renderer = Callable[[Comparison, Sequence[Judged]], str]
 
 
-def as_table(found: Comparison, judged: Sequence[Judged]) -> str:
-    """Render for a terminal: the answer first, then what decides it, on one screen."""
+def as_table(found: Comparison, judged: Sequence[Judged], width: int = WIDTH) -> str:
+    """Render for a terminal of *width* columns, on one screen: what decides the answer, then the gates, and the answer last."""
     said = shown(found, judged)
-    parts = [said.title, "\n".join(map(wrap, _first(said.answer, _SENTENCES)))]
-    if said.gates:
-        parts.append(_drawn(said.gates))
+    parts = [[said.title]]
     if said.headline:
         table = replace(said.headline, rows=_first_rows(said.headline.rows))
-        parts.append(_drawn(table))
+        parts.append([table.title, "", *fitted(table, width, ("base", "new")).splitlines()])
     differs = [f"differs: {row[0]}, {row[1]} against {row[2]}" for row in said.differences.rows] if said.differences else []
-    parts.append("\n".join(map(wrap, [*_first(differs, _LINES), *_first(said.notes[2:], _LINES)])))
-    parts.append(MORE)
-    return "\n\n".join(filter(None, parts)) + "\n"
+    parts.append(_wrapped([*_first(differs, _LINES), *_first(said.notes[2:], _LINES)], width))
+    gates = [
+        f"{state}: {gate} ({'' if point == NONE else f'{point}, '}{name} {change})"
+        for gate, point, name, change, state in _rows(said.gates)
+    ]
+    parts.append(_wrapped([MORE, *_first(gates, _SENTENCES), *_first(said.answer, _SENTENCES)], width))
+    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
+
+
+def _rows(table: Table | None) -> list[list[str]]:
+    return table.rows if table else []
+
+
+def _wrapped(lines: Sequence[str], width: int) -> list[str]:
+    return [part for line in lines for part in wrapped(line, width)]
 
 
 def as_full_table(found: Comparison, judged: Sequence[Judged]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import sqlite3
 import stat
 
@@ -306,6 +307,17 @@ def test_the_chart(tree):
         "  2026-11-02 00:00  6.18   0.800 (0.700..0.900)  |      --o--|",
         "                                                  0.400 0.900",
     ]
+
+
+@pytest.mark.parametrize("columns", [65, 70, 80, 200])
+def test_the_chart_fits_a_terminal(tree, columns):
+    """In a terminal that is too narrow for the whole chart its scale is shorter, and no line is wider than the terminal."""
+    stored(tree, "a", (0.5, 0.4, 0.6), started="2026-11-01T00:00:00Z")
+    stored(tree, "b", (0.8, 0.7, 0.9), started="2026-11-02T00:00:00Z", kernel="6.18")
+    (one,) = series(figures(tree), "date")
+    lines = drawn(one, columns=columns)
+    assert max(map(len, lines)) == min(columns, len(drawn(one)[1]))
+    assert all(re.search(r"\|[ -]*o[ -]*\|$", line) for line in lines[1:3])
 
 
 def test_the_chart_of_a_single_value(tree):

@@ -26,6 +26,7 @@ _LEAST_WIDTH, _MOST_WIDTH = 40, 120
 _CAUTIONS = 6  # more lines of them do not fit; the full report has all
 _CHART_AND_CAUTIONS = ((8, _CAUTIONS), (8, 3), (5, 3), (5, 2), (4, 2))  # rows of a curve and lines of cautions, the best first
 _REASONS = 2  # why the table has no figure; there are hardly ever more
+_DROPPED_FIRST = (" s/GB", " cores", "Gbit/s")  # of the verdict table, by the ends of their heads: the chart below has the first
 _SCREEN = 40  # lines; a chart that makes it longer is left to the full report
 
 
@@ -120,20 +121,23 @@ def wrapped(line: str, width: int) -> list[str]:
     return [each.replace(_NO_BREAK, " ") for each in lines] or [""]
 
 
-def fitted(table: Table, width: int) -> str:
-    """Draw *table* in at most *width* columns: first without its less important columns, then with its cells wrapped at spaces."""
-    table = narrowed(table, width)
+def fitted(table: Table, width: int, dropped_first: tuple[str, ...] = _DROPPED_FIRST) -> str:
+    """Draw *table* in at most *width* columns: first without its less important columns, then with its cells wrapped at spaces.
+
+    Columns whose heads end with *dropped_first* go in that order, then the others from the right.
+    """
+    table = narrowed(table, width, dropped_first)
     drawn = _drawn(table)
     if _width(drawn) > width:
         drawn = _drawn(table, max(8, width // len(table.headers) - 2))
     return drawn
 
 
-def narrowed(table: Table, width: int) -> Table:
+def narrowed(table: Table, width: int, dropped_first: tuple[str, ...] = _DROPPED_FIRST) -> Table:
     """Return *table* without its less important columns, as far as that is needed for *width* columns; three stay in any case."""
     headers, rows = list(table.headers), [list(row) for row in table.rows]
     while len(headers) > 3 and _width(_drawn(replace(table, headers=headers, rows=rows))) > width:
-        index = next((i for end in _DROPPED_FIRST for i, name in enumerate(headers) if name.endswith(end)), len(headers) - 1)
+        index = next((i for end in dropped_first for i, name in enumerate(headers) if name.endswith(end)), len(headers) - 1)
         headers.pop(index)
         rows = [[*row[:index], *row[index + 1 :]] for row in rows]
     return replace(table, headers=headers, rows=rows)
@@ -150,8 +154,6 @@ def _drawn(table: Table, most: int | None = None) -> str:
     )
 
 
-# Of the verdict table, by the ends of their names: the chart below has the first. Else columns go from the right.
-_DROPPED_FIRST = (" s/GB", " cores", "Gbit/s")
 _FIGURE = re.compile(r"[\d.]+ (%( \([^)]*\))?|[KMGT]?bit/s|cores|replicates)")
 _NO_BREAK = "\x00"  # in the place of a space that must stay; no report has one
 

@@ -61,7 +61,7 @@ def _of_point(summary: Summary, point: PointSummary) -> list[str]:
         begins = where + ("without a server, " if where else "Without a server, ") if bare else where
         line = _SENTENCES[verdict](groups[group], point, "the sender's CPU" if bare else f"{question.whose} CPU")
         lines.append(begins + (line[0].lower() + line[1:] if begins and line.startswith(_OPENINGS) else line))
-    lines += [f"{v['name']} was {v['status']}: {v['reason']}." for v in gone]
+    lines += [f"{v['name']} was {v['status']}: {(v['reason'] or '').removeprefix(v['name'] + ': ')}." for v in gone]
     lines += encryption.sentences(point)
     return lines or _alone(point, question, where)
 
