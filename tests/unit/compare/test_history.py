@@ -174,7 +174,7 @@ def test_no_directory(tree):
     with pytest.raises(ConfigError, match="no such directory"):
         Index(tree / "nothing")
     (tree / "file").write_text("")
-    with pytest.raises(ConfigError, match="is no directory"):
+    with pytest.raises(ConfigError, match="is not a directory"):
         Index(tree / "file")
 
 
@@ -352,7 +352,7 @@ def test_the_command(tree, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nowhere"], "nowhere: no such directory"),
+        (["nowhere"], "nowhere: no such directory (zcload history DIR, where results are stored)"),
         ([".", "--metric", "total_cpu"], "--metric: 'total_cpu' is not a metric (did you mean 'total_cpu_s_per_gb'?)"),
         ([".", "--by", "moon"], "--by: 'moon' is not an order (use date, kernel)"),
         ([".", "--format", "csv"], "--format: 'csv' is not a format (use table, json)"),
