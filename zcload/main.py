@@ -5,6 +5,7 @@ import _signal  # type: ignore[import-not-found]  # the built-in half of signal,
 import os
 import sys
 
+LEAST_ADDRESS_SPACE = 64 << 20  # bytes; a run needs about 56 MB
 NO_MEMORY = b"zcload: error: not enough memory to start (see `ulimit -v` and the memory limit of the control group)\n"
 
 
@@ -26,6 +27,14 @@ def main() -> None:
         if answer is not None:
             print(answer, end="")
             sys.exit(streams.finish(0))
+        import resource
+
+        allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if 0 <= allowed < LEAST_ADDRESS_SPACE:  # pydantic's compiled code would abort where an allocation fails, without a word of ours
+            has, needs = allowed >> 10, LEAST_ADDRESS_SPACE >> 10
+            line = f"not enough memory to start: RLIMIT_AS allows {has} KiB of address space, type: ulimit -v {needs}"
+            os.write(2, f"zcload: error: {line}\n".encode())
+            os._exit(1)
         from zcload.linux import interrupt
 
         interrupt.install()
