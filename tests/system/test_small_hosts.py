@@ -142,9 +142,7 @@ def test_without_ipv6(tmp_path):
 
 @pytest.mark.parametrize("kib", [25_000, 35_000, 42_000, 50_000, 65_000, 66_000, 300_000])
 def test_little_address_space(kib, tmp_path):
-    """With less than 64 MiB of address space one line names the limit and the command, before compiled code can abort; then the study
-    runs, or one line says what it lacked.
-    """
+    """With less than 64 MiB of address space one line names the limit and the command; with more the study runs or says what it lacked."""
     done = run(tmp_path, shell=f"ulimit -c 0; ulimit -v {kib};")
     if kib < 1 << 16:
         refused(done, "memory", *(("RLIMIT_AS", f"{kib} KiB", "ulimit -v 65536") if kib > 30_000 else ()))
