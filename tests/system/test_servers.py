@@ -348,6 +348,18 @@ def test_a_server_that_answers_wrongly_is_not_showered_with_requests(attach, mos
     assert 1 < len(asked) <= most
 
 
+def test_a_path_that_an_attached_server_does_not_know_is_to_be_set(lane, root):
+    """Of a server that runs already zcload's own root explains nothing: the error names the key to set."""
+    port = free_port(ADDRESS)
+    argv = [fill(word, {"python": sys.executable, "address": ADDRESS, "root": str(root.root), "port": str(port)}) for word in HTTP]
+    with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as server:
+        try:
+            with pytest.raises(StudyError, match=r"status 404.*; set path of the variant to where this server has workload\.file$"):
+                lane(attach=server.pid, port=port, path="/nothing")
+        finally:
+            server.kill()
+
+
 def test_attach_changes_nothing_and_ends_nothing(root):
     """A server that runs already is measured and lives on, with the CPUs, the children and the files that it had."""
     port = free_port(ADDRESS)

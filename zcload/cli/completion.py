@@ -53,6 +53,23 @@ def mechanisms(incomplete: str) -> list[str]:
     return [f"{done}{comma}{name}" for name in mechanism_names() if name.startswith(last)]
 
 
+def listening(incomplete: str) -> list[str]:
+    """Return the addresses to listen at that begin so."""
+    from zcload.oneshot.address import EVERY_ADDRESS
+
+    return [address for address in (EVERY_ADDRESS, "127.0.0.1", ":10000") if address.startswith(incomplete)]
+
+
+def swept(incomplete: str) -> list[str]:
+    """Return the keys that a search can sweep and that begin so."""
+    return [key for key in ("chunk", "file_size", "transfer_size", "senders", "rate") if key.startswith(incomplete)]
+
+
+def sections(incomplete: str) -> list[str]:
+    """Return the parts of every full report that begin so."""
+    return [name for name in ("answer", "costs", "savings", "breakdown", "cautions", "missing", "method") if name.startswith(incomplete)]
+
+
 def formats(incomplete: str) -> list[str]:
     """Return the formats of `zcload report` that begin so."""
     from zcload.cli.output_files import PICTURES

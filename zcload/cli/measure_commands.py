@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from zcload.cli import completion
 from zcload.cli.options import (
     Chunk,
     ClusterAddress,
@@ -129,7 +130,10 @@ def crossover(
     names: Annotated[
         list[str], typer.Argument(metavar="[A B] [CONFIG]", help="Search with baseline A and contender B, a config, or both.")
     ],
-    sweep: Annotated[str | None, typer.Option(metavar="KEY", help="Sweep KEY: chunk, file_size, transfer_size, senders or rate.")] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", autocompletion=completion.swept, help="Sweep KEY: chunk, file_size, transfer_size, senders or rate."),
+    ] = None,
     low: Annotated[str | None, typer.Option("--from", metavar="VALUE", help="Start at VALUE: 4KiB.")] = None,
     high: Annotated[str | None, typer.Option("--to", metavar="VALUE", help="End at VALUE: 1MiB.")] = None,
     precision: Annotated[
@@ -181,7 +185,12 @@ def demo(
 
 def receive(
     address: Annotated[
-        str, typer.Argument(metavar="[HOST:PORT]", help="Listen here: 10000, :10000 or 0.0.0.0 (every address of this host).")
+        str,
+        typer.Argument(
+            metavar="[HOST:PORT]",
+            autocompletion=completion.listening,
+            help="Listen here: 10000, :10000 or 0.0.0.0 (every address of this host).",
+        ),
     ] = "127.0.0.1:10000",
     once: Annotated[bool, typer.Option("--once", help="End after one transfer.")] = False,
     no_digest: Annotated[bool, typer.Option("--no-digest", help="Count the bytes only, without a second pass to verify them.")] = False,

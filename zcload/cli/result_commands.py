@@ -34,6 +34,7 @@ def report(
         list[str] | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=completion.sections,
             help="Show only this part of the full report (repeatable): answer, costs, breakdown, missing (why a figure is not there), "
             "cautions, method; a wrong NAME lists all.",
         ),

@@ -133,12 +133,14 @@ class _Starter:
                 sockets=partial(self.network.sockets, "receiver"),
             )
         except NotFoundError as error:
-            raise StudyError(f"{error}{_about_the_link(served)}") from None
+            raise StudyError(f"{error}{_hint(self.server, served)}") from None
         return found if plan is None else replace(found, ranges=False)
 
 
-def _about_the_link(served: ServedFile) -> str:
-    """Say where the file that was not found is a symbolic link, which a server may refuse to follow without a word; else nothing."""
+def _hint(server: Server, served: ServedFile) -> str:
+    """Say where to look for the file that was not found: at the path of a server that runs already, or at a link in zcload's own root."""
+    if server.attach is not None:
+        return "; set path of the variant to where this server has workload.file"
     if not os.path.islink(served.path):
         return ""
     return (

@@ -23,6 +23,24 @@ def test_every_name_is_completed():
     assert completion.metrics("") == list(METRICS)
 
 
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("receive ", ["0.0.0.0", "127.0.0.1", ":10000"]),
+        ("crossover --sweep ch", ["chunk"]),
+        ("report --section mi", ["missing"]),
+    ],
+)
+def test_values_of_options_are_completed(words, offered):
+    """Bash's completion offers the values of an address, of a key to sweep and of a report's section."""
+    line = f"zcload {words}"
+    shell = {"_ZCLOAD_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
+    done = subprocess.run(
+        [sys.executable, "-m", "zcload"], env={**os.environ, **shell}, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.split() == offered
+
+
 def test_a_list_of_mechanisms_completes_its_last():
     """After a comma the last mechanism is completed, the others stay."""
     assert completion.mechanisms("read_send,sendf") == ["read_send,sendfile"]
