@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import Process
@@ -90,13 +90,29 @@ class Kept:
         return summarise(each_record(self.result / "windows.jsonl"))["points"][0]
 
 
-def keep(config: str, into: Path, hog: str, more: list[str], **facts: float) -> Kept:
-    """Run the study *config* (TOML) with the *hog* beside it, and keep its result in *into*. Exits with the run's message when it fails."""
+def keep(config: str, into: Path, hog: str, more: list[str], *, inside: Sequence[str] = (), **facts: float) -> Kept:
+    """Run the study *config* (TOML) by the command *inside* with the *hog* beside it, and keep its result in *into*.
+
+    Exits with the run's message when it fails.
+    """
     result = into / f"{time.time():.0f}"
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "series.toml"
         file.write_text(config)
-        command = [sys.executable, "-m", "zcload", "run", str(file), "--no-progress", "--no-html", "--no-wait", "--out", str(result), *more]
+        command = [
+            *inside,
+            sys.executable,
+            "-m",
+            "zcload",
+            "run",
+            str(file),
+            "--no-progress",
+            "--no-html",
+            "--no-wait",
+            "--out",
+            str(result),
+        ]
+        command += more
         began = time.time()
         with beside(hog):
             done = subprocess.run(command, capture_output=True, text=True, check=False)

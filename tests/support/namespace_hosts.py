@@ -65,6 +65,15 @@ class NamespaceHosts:
         """Return the network namespace of host *name*."""
         return f"{self.prefix}{name}"
 
+    def inside(self, name: str) -> tuple[str, ...]:
+        """Return the command that runs another one on host *name*."""
+        return ("ip", "netns", "exec", self.namespace(name))
+
+    def pids(self, name: str) -> set[int]:
+        """Return the processes on host *name*."""
+        listed = subprocess.run(["ip", "netns", "pids", self.namespace(name)], capture_output=True, text=True, check=True)
+        return set(map(int, listed.stdout.split()))
+
     def address(self, name: str) -> str:
         """Return the address of host *name*."""
         return f"{self.subnet}.{2 + NAMES.index(name)}"

@@ -47,8 +47,7 @@ class SshHosts:
 
     def pids(self, name: str) -> set[int]:
         """Return the processes on host *name*, without its sshd and their sessions."""
-        listed = subprocess.run(["ip", "netns", "pids", self.hosts.namespace(name)], capture_output=True, text=True, check=True)
-        return {pid for pid in map(int, listed.stdout.split()) if not command(pid).startswith(("sshd", SSHD))}
+        return {pid for pid in self.hosts.pids(name) if not command(pid).startswith(("sshd", SSHD))}
 
     def environment(self) -> dict[str, str]:
         """Return the environment of the user who connects."""
@@ -92,9 +91,8 @@ class SshHosts:
             "PidFile": "none",
         }
         (files / f"sshd-{name}.conf").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
-        inside = ["ip", "netns", "exec", self.hosts.namespace(name)]
         with open(files / f"sshd-{name}.log", "wb") as log:
-            command = [*inside, SSHD, "-D", "-e", "-f", str(files / f"sshd-{name}.conf")]
+            command = [*self.hosts.inside(name), SSHD, "-D", "-e", "-f", str(files / f"sshd-{name}.conf")]
             self._running.append(subprocess.Popen(command, stdout=log, stderr=log))
         deadline = time.monotonic() + _START_S
         while True:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from support.dask_cluster import QUIET, DaskCluster
+from support.dask_cluster import QUIET, DaskCluster, sender_and_receiver
 
 pytestmark = [pytest.mark.serial, pytest.mark.slow]
 
@@ -30,14 +30,8 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def dask(place):
     """A quiet scheduler with a quiet sender and a receiver that is not quiet."""
-    cluster = DaskCluster(place, place / "zcload-keys")
-    try:
-        cluster.start_scheduler(*QUIET)
-        cluster.start_worker("tx-1", "--resources", "sender=1", *QUIET)
-        cluster.start_worker("rx-1", "--resources", "receiver=1")
+    with sender_and_receiver(place, place / "zcload-keys") as cluster:
         yield cluster
-    finally:
-        cluster.close()
 
 
 def test_check_shows_hosts_paths_and_what_disturbs(dask, place):

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from support.dask_cluster import QUIET, DaskCluster
 from support.namespace_hosts import NAMES, NamespaceHosts, missing
 
 from zcload.runner.run import run
 
 pytestmark = [pytest.mark.serial, pytest.mark.slow]
-DASK = Path(sys.executable).with_name("dask")
-QUIET = ("--no-dashboard", "--preload", "zcload.cluster.quiet")
 PORT = 8786  # the addresses are the test's own
 
 
@@ -33,26 +28,11 @@ def hosts():
 @pytest.fixture(scope="module")
 def scheduler(hosts, tmp_path_factory):
     """Return the address of a scheduler with a worker on each host."""
-    folder, address = tmp_path_factory.mktemp("dask"), f"tcp://{hosts.control}:{PORT}"
-    commands = {"scheduler": [DASK, "scheduler", "--host", hosts.control, "--port", str(PORT), "--no-show", *QUIET]}
-    for name in NAMES:
-        worker = [DASK, "worker", address, "--name", name, "--host", hosts.address(name), "--nthreads", "1", "--no-nanny", *QUIET]
-        commands[name] = ["ip", "netns", "exec", hosts.namespace(name), *worker]
-    running = []
-    try:
-        for name, command in commands.items():
-            with open(folder / name, "wb") as log:
-                running.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=folder))
-            deadline = time.monotonic() + 90
-            while not any(said in (folder / name).read_text() for said in ("Scheduler at:", "Registered to:")):
-                assert running[-1].poll() is None, (folder / name).read_text()
-                assert time.monotonic() < deadline, (folder / name).read_text()
-                time.sleep(0.05)
-        yield address
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
+    with contextlib.closing(DaskCluster(tmp_path_factory.mktemp("dask"), host=hosts.control, port=PORT)) as cluster:
+        cluster.start_scheduler(*QUIET)
+        for name in NAMES:
+            cluster.start_worker(name, *QUIET, host=hosts.address(name), inside=hosts.inside(name))
+        yield cluster.address
 
 
 @pytest.mark.parametrize("pattern", ["pairs", "fan-in"])

@@ -116,9 +116,10 @@ def spoiled(ssh, tmp_path):
         return ["--python", script(code)], f"zcload 0.0.1 there, {__version__} here"
 
     def port_in_use():
-        inside = ["ip", "netns", "exec", ssh.hosts.namespace("a"), sys.executable, "-c"]
         code = f"import socket, sys; s = socket.create_server(('{ssh.hosts.address('a')}', 8786)); print(flush=True); sys.stdin.read()"
-        holder = undo.enter_context(subprocess.Popen([*inside, code], stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        holder = undo.enter_context(
+            subprocess.Popen([*ssh.hosts.inside("a"), sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        )
         undo.callback(holder.kill)
         holder.stdout.readline()
         return [], "the scheduler did not start: "

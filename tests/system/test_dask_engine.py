@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import psutil
 import pytest
-from support.dask_cluster import QUIET, DaskCluster
+from support.dask_cluster import QUIET, DaskCluster, sender_and_receiver, with_zcload
 
 from zcload.cluster import keys
 from zcload.cluster.dask_client import connect
@@ -41,14 +41,8 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def dask(place):
     """A quiet scheduler over TLS with a quiet worker and one that is not."""
-    cluster = DaskCluster(place, place / "keys")
-    try:
-        cluster.start_scheduler(*QUIET)
-        cluster.start_worker("tx-1", "--resources", "sender=1", *QUIET)
-        cluster.start_worker("rx-1", "--resources", "receiver=1")
+    with sender_and_receiver(place, place / "keys") as cluster:
         yield cluster
-    finally:
-        cluster.close()
 
 
 @pytest.fixture
@@ -162,7 +156,7 @@ def test_a_name_that_no_worker_has_is_an_error_at_once(engine):
 @pytest.mark.parametrize(("version", "says"), [(None, "has no zcload"), ("0.0.1", r"has zcload 0\.0\.1, and this host ")])
 def test_a_host_with_another_zcload_is_named(version, says, dask, place):
     """A worker whose Python has another zcload, or none, is listed as such, and an agent for it is refused by the host's name."""
-    dask.start_worker("old", "--resources", "sender=1", PYTHONPATH=str(_with_zcload(version, place / f"zcload-{version}")))
+    dask.start_worker("old", "--resources", "sender=1", PYTHONPATH=str(with_zcload(version, place / f"zcload-{version}")))
     engine = DaskEngine.attach(cluster_of(dask, place / "keys"))
     try:
         assert {host.name: host.zcload_version for host in engine.hosts()}["old"] == version
@@ -171,23 +165,6 @@ def test_a_host_with_another_zcload_is_named(version, says, dask, place):
     finally:
         engine.close()
         dask.kill("old")
-
-
-def _with_zcload(version, directory):
-    """Return a directory that, in the path of a Python, makes it say that its zcload is *version*."""
-    directory.mkdir()
-    (directory / "sitecustomize.py").write_text(
-        "import importlib.metadata as m\n"
-        "real = m.version\n"
-        "def version(name):\n"
-        "    if name != 'zcload':\n"
-        "        return real(name)\n"
-        f"    if {version!r} is None:\n"
-        "        raise m.PackageNotFoundError(name)\n"
-        f"    return {version!r}\n"
-        "m.version = version\n"
-    )
-    return directory
 
 
 @pytest.mark.parametrize(

@@ -30,11 +30,7 @@ def bottleneck(tally: Tally | None, cpus: Sequence[int], reports: Sequence[Sende
         }
     if busy["cpu_busy"] is not None and "relay_busiest_s" in tally:
         busy["relay_busy"] = tally["relay_busiest_s"] / span  # of a relay that shares its CPU: the CPU's share says it
-    infos = [report["tcp_info"] for report in reports]
-    queued = sum(info.get("busy_time_us", 0) for info in infos)
-    limited = {
-        name: sum(info.get(f"{name}_us", 0) for info in infos) / queued if queued else None for name in ("rwnd_limited", "sndbuf_limited")
-    }
+    limited = window_limits(reports)
     verdicts = (
         ("relay CPU", busy.get("relay_busy"), _BUSY),
         ("sender CPU", busy["sender_busy"], _BUSY),
@@ -47,3 +43,15 @@ def bottleneck(tally: Tally | None, cpus: Sequence[int], reports: Sequence[Sende
     if rate_reached:
         verdict = "rate"
     return cast(Bottleneck, {"verdict": verdict, **busy, **limited})
+
+
+def window_limits(reports: Sequence[SenderReport]) -> dict[str, float | None]:
+    """Return in which share of the time with data queued the receiver's window and the send buffer held senders back, by TCP_INFO.
+
+    Counted in jiffies by the kernel; None where no report was had.
+    """
+    infos = [report["tcp_info"] for report in reports]
+    queued = sum(info.get("busy_time_us", 0) for info in infos)
+    return {
+        name: sum(info.get(f"{name}_us", 0) for info in infos) / queued if queued else None for name in ("rwnd_limited", "sndbuf_limited")
+    }

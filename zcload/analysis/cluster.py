@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from zcload.analysis.bottleneck import window_limits
+from zcload.analysis.zerocopy_check import zerocopy_check
 from zcload.host.machine import busy_s, irq_s
 from zcload.model.cautions import Caution, caution
-from zcload.model.records.ledgers import EdgePart, EdgesRecord, HostLedger, LinkLedger
-from zcload.model.records.measurements import HostWindow, LinkWorkers, Window
+from zcload.model.records.ledgers import EdgePart, EdgesRecord, HostLedger, LinkLedger, SendingPart
+from zcload.model.records.measurements import HostWindow, LinkWorkers, SenderReport, Window
 
 LOUD_CORES = 0.01  # of a core, used by agent or engine on a measured host while gates are open: more is seen in the figures
 
@@ -23,6 +26,7 @@ class HostTallies:
     busy_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     irq_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     skews_ns: list[int] = field(default_factory=list)
+    reports: dict[str, list[SenderReport]] = field(default_factory=lambda: defaultdict(list))  # of its senders, by host
 
     def add(self, window: Window, links: Sequence[LinkWorkers]) -> None:
         """Add *window*; one of a run on one host adds nothing."""
@@ -42,6 +46,11 @@ class HostTallies:
             span_ns = _span(hosts[link["receiver"]])
             self.links[link["sender"], link["receiver"]].update({"bytes": received, "cpu_ns": cpu_ns, "span_ns": span_ns})
 
+    def add_reports(self, reports: Sequence[SenderReport], links: Sequence[LinkWorkers]) -> None:
+        """Add what the senders of a generation reported at its end, in the order in which *links* count them."""
+        for link in links:
+            self.reports[link["sender"]] += [reports[i] for i in link["senders"]]
+
     def host_records(self) -> list[HostLedger]:
         """Return the ledger of each host, in the order of the run's."""
         return [
@@ -58,6 +67,7 @@ class HostTallies:
                 "engine_cores": _cores(total, "engine_ns"),
                 "agent_switches_per_s": _cores(total, "agent_switches") * 1e9,
                 "engine_switches_per_s": _cores(total, "engine_switches") * 1e9,
+                **_sending(self.reports.get(name, ())),
             }
             for name, total in self.hosts.items()
         ]
@@ -109,6 +119,19 @@ def edge_cautions(where: str, record: EdgesRecord | None) -> list[Caution]:
         if cores > LOUD_CORES:
             found.append(caution("not_quiet", where, who=who, percent=100 * cores))
     return found
+
+
+def _sending(reports: Sequence[SenderReport]) -> SendingPart:
+    """Return what the kernel said of the connections over which a host sent, and of its zero-copy sends."""
+    trips = [trip for report in reports if (trip := report["tcp_info"].get("rtt_us"))]
+    limits = window_limits(reports)
+    return {
+        "copied_fraction": zerocopy_check(reports)["copied_fraction"],
+        "retransmits": sum(report["tcp_info"].get("total_retrans", 0) for report in reports) if reports else None,
+        "round_trip_s": statistics.median(trips) / 1e6 if trips else None,
+        "rwnd_limited": limits["rwnd_limited"],
+        "sndbuf_limited": limits["sndbuf_limited"],
+    }
 
 
 def _span(host: HostWindow) -> int:

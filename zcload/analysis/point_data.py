@@ -87,6 +87,8 @@ class Sorting:
     def _take_reports(self, record: Reports) -> None:
         self._data.reports[record["lane"]].extend(record["senders"])
         self._reports[record["generation"]].setdefault(record["lane"], []).extend(record["senders"])
+        if links := self._links.get(record["generation"]):
+            self._data.hosts[record["lane"]].add_reports(record["senders"], links)
         self._data.relays = tuple(record.get("relays", ()))
         self._data.workers[record["lane"]] = (record["workers"][0], record["workers"][1], self._data.relays[0] if self._data.relays else 0)
         self._data.cpus = tuple(record["cpus"])

@@ -61,7 +61,8 @@ def analyse(header: Header, by_point: dict[int, SortedRecords], numbers: Iterabl
 def _headline(header: Header) -> str:
     serves = any(lane["mechanism"] == SERVER for point in header["points"] for lane in point["lanes"])
     relays = any("origin" in point["point"] for point in header["points"])
-    return headline(header["environment"].get("irq_time_accounting"), header["schedule"], serves, relays)
+    machines = {host["machine"] for host in header["cluster"]["hosts"]} if "cluster" in header else set()
+    return headline(header["environment"].get("irq_time_accounting"), header["schedule"], serves, relays, devices=len(machines) > 1)
 
 
 def conclude(header: Header, run: Events, points: Sequence[PointAnalysis]) -> Summary:

@@ -25,9 +25,9 @@ MOST_BYTES = 32 << 20  # of a message: a sample of some thousand processes takes
 _MOST_GREETING = 4096  # of a message of somebody who has not proved anything yet
 GREETING_S = 10.0
 _AT_ONCE = 1 << 16
-# A host that is cut off says nothing, not even that it ended: after 5 s of silence TCP asks, and gives up 3 s later (tcp(7)). Windows are
+# A host that is cut off says nothing, not even that it ended: after 5 s of silence TCP asks, and gives up 1 s later (tcp(7)). Windows are
 # shorter, so that it never asks in one.
-_KEEPALIVE = ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 3), (socket.TCP_USER_TIMEOUT, 8000))
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 3), (socket.TCP_USER_TIMEOUT, 6000))
 
 
 class ChannelClosed(StudyError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 import shlex
 import socket
@@ -42,6 +43,7 @@ def connect(cluster: Cluster) -> Client:
     check_installed()
     _check_encryption(cluster)
     _check_reach(cluster)
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # it logs tracebacks of what this engine says in one line
     import dask
     from distributed import Client, Security
 

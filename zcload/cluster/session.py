@@ -209,7 +209,7 @@ class Session:
         deadline = time.monotonic() + _END_S
         while (end := self._engine.poll(self._agents[host])) is None and time.monotonic() < deadline:
             time.sleep(0.01)
-        return HostFailed(f"host {host}: the agent {_describe(end)}" if end else str(error))
+        return HostFailed(f"host {host}: the agent {_describe(end)}" if end else f"{error}; can the host still be reached?")
 
     def close(self) -> None:
         """End all agents, and their workers with them; harmless when called twice, never raises."""
@@ -219,7 +219,7 @@ class Session:
             except StudyError:
                 pass
             member.channel.close()
-        running, deadline = set(self._agents.values()), time.monotonic() + _LEAVE_S
+        running, deadline = {self._agents[host] for host in self.members}, time.monotonic() + _LEAVE_S
         try:
             while running and time.monotonic() < deadline:
                 running = {agent for agent in running if self._engine.poll(agent) is None}

@@ -264,14 +264,16 @@ CPU_S_PER_TRANSFER = {
 }
 
 
-def headline(irq_time_accounting: str | None, schedule: str, serves: bool = False, relays: bool = False) -> str:
-    """Return the key of the headline metric: both ends' CPU, or the machine's where the kernel accounts interrupts apart from processes.
+def headline(irq_time_accounting: str | None, schedule: str, serves: bool = False, relays: bool = False, devices: bool = False) -> str:
+    """Return the key of the headline metric: both ends' CPU, or the machine's where interrupts are not charged to the ends.
 
-    Of a study that *serves*, the server's own CPU: the other end is zcload's receiver, which is not what one asks about. Of *relays*
-    their own: both ends do the same in all lanes. Lanes that run together share the machine, so then there is no machine ledger to take.
+    That is where the kernel accounts interrupts apart from processes, and where the payload goes over *devices*, between machines: there
+    receive work is done in interrupts and charged to whichever process they interrupt. Of a study that *serves*, the server's own CPU: the
+    other end is zcload's receiver, which is not what one asks about. Of *relays* their own: both ends do the same in all lanes. Lanes that
+    run together share the machine, so then there is no machine ledger to take.
     """
     if serves:
         return SENDER_CPU_S_PER_GB
-    if irq_time_accounting == "yes" and schedule != "together":
+    if (irq_time_accounting == "yes" or devices) and schedule != "together":
         return SYSTEM_CPU_S_PER_GB
     return RELAY_CPU_S_PER_GB if relays else TOTAL_CPU_S_PER_GB

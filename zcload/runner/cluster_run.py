@@ -37,6 +37,11 @@ class ClusterRun:
         """The environment of the first host that sends: what a result is compared and resumed by."""
         return self.joined.described[self.casting.links[0].sender].environment
 
+    @property
+    def devices(self) -> bool:
+        """Whether the payload goes over network devices: from one machine to another."""
+        return len({said.machine for said in self.joined.described.values()}) > 1
+
     def cautions(self) -> list[Caution]:
         """Return what spoils the result on any host, with its name, and an engine that is not quiet."""
         described = self.joined.described

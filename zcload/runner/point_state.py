@@ -157,9 +157,14 @@ class PointState:
         )
 
 
-def initial_states(study: Study, environment: Mapping[str, Any], out: Sequence[Mapping[str, Any]]) -> list[PointState]:
-    """Return the states of the points of *study* before anything is done; *out* has the variants that this host cannot run, by point."""
+def initial_states(
+    study: Study, environment: Mapping[str, Any], out: Sequence[Mapping[str, Any]], devices: bool = False
+) -> list[PointState]:
+    """Return the states of the points of *study* before anything is done; *out* has the variants that cannot run here, by point.
+
+    *devices* says whether the payload goes from one machine to another.
+    """
     irq_time = environment.get("irq_time_accounting")
-    key = headline(irq_time, study.schedule, study.serves, study.relays)
+    key = headline(irq_time, study.schedule, study.serves, study.relays, devices)
     reasons = [{name: str(why) for name, why in each.items()} for each in out]
     return [PointState(study, index, key, irq_time == "yes", reasons[index]) for index in range(len(study.points))]

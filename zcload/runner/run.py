@@ -125,7 +125,7 @@ def run(
         error: ZcloadError | None = None
         # From the moment in which there is a result a signal ends it in order.
         with interrupt.graceful():
-            states = initial_states(study, environment, out)
+            states = initial_states(study, environment, out, devices=cluster is not None and cluster.devices)
             if previous and reopened and directory:
                 check_same(previous, environment, directory)
                 recorder, limit_s = reopened, time_limit(study)

@@ -197,6 +197,17 @@ def test_headline(irq, schedule, headline):
     assert {c["metric"] for c in summary["points"][0]["comparisons"] if c["headline"]} == {headline}
 
 
+@pytest.mark.parametrize(("machines", "headline"), [((0, 0), COST), ((0, 1), "system_cpu_s_per_gb")])
+def test_headline_between_hosts(machines, headline):
+    """Between machines, where receive work is charged to any process, the headline is the machines' CPU; between hosts of one it is not."""
+    records = study()
+    engine = {"name": "local", "version": "1", "scheduler": "tcp://h:1", "encrypted": False, "quiet": True, "noisy": []}
+    common = {"roles": ["sender"], "address": "10.0.0.1", "cpus": [0], "round_trip_ns": 1, "nic": None, "environment": {}}
+    hosts = [{"name": f"h{number}", "machine": machine, **common} for number, machine in enumerate(machines)]
+    records[0]["cluster"] = {"engine": engine, "pattern": "pairs", "swap": False, "links": [], "hosts": hosts}
+    assert summary_of(records)["headline"] == headline
+
+
 def server_study(saving=0.5):
     """Return a study of two servers beside a mechanism, which the config names first."""
     lanes = [lane("sendfile"), lane("nginx-off", "server"), lane("nginx-on", "server")]

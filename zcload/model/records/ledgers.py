@@ -5,7 +5,22 @@ from __future__ import annotations
 from zcload.model.records.values import Amount, ClusterFacts, Count, Number, Stored
 
 
-class HostLedger(Stored):
+class SendingPart(Stored, total=False):
+    """What the kernel said of a host's sends; null on a host that sends nothing, and for what kernel or mechanism do not count.
+
+    *copied_fraction* is the share of the zero-copy completions that say "copied". The rest is of TCP_INFO at the end of each generation:
+    *retransmits* in segments, the median of the smoothed *round_trip_s*, and in which share of the time with data queued the receiver's
+    window and the send buffer held the senders back.
+    """
+
+    copied_fraction: Number | None
+    retransmits: Count | None
+    round_trip_s: Number | None
+    rwnd_limited: Number | None
+    sndbuf_limited: Number | None
+
+
+class HostLedger(SendingPart):
     """What one host moved and used in the windows of a variant.
 
     CPU per GB is null for a role that the host did not have. *receive_goodput_bps* is by the host's own clock. *machine_cpu_s* is what its

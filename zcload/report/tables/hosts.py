@@ -41,6 +41,27 @@ def ledgers(point: PointSummary) -> Table | None:
     return Table(title, headers, rows) if rows else None
 
 
+def sending(point: PointSummary) -> Table | None:
+    """Return what the kernel said of the sends of each host; None for a run on one host."""
+    rows = [
+        [
+            variant["name"],
+            host["host"],
+            _percent(host["copied_fraction"]),
+            NONE if host["retransmits"] is None else str(host["retransmits"]),
+            NONE if host["round_trip_s"] is None else f"{1000 * host['round_trip_s']:.3g}",
+            _percent(host["rwnd_limited"]),
+            _percent(host["sndbuf_limited"]),
+        ]
+        for variant in point["variants"]
+        for host in variant.get("hosts", ())
+        if host["sent_gb"] and "retransmits" in host
+    ]
+    headers = ["variant", "host", "copied", "retransmits", "round trip ms", "receiver's window", "send buffer"]
+    title = "Each host that sends: zero-copy sends that the kernel copied, and TCP_INFO: what held its senders back while data was queued"
+    return Table(title, headers, rows) if rows else None
+
+
 def links(point: PointSummary) -> Table | None:
     """Return what went over each link, the slowest of a variant first; None where there is only one."""
     found = [(variant["name"], link) for variant in point["variants"] for link in variant.get("links", ())]
@@ -57,6 +78,10 @@ def links(point: PointSummary) -> Table | None:
         for name, link in found
     ]
     return Table("Each link in windows, the slowest first", ["variant", "link", "moved GB", "Gbit/s", "both ends"], rows)
+
+
+def _percent(value: float | None) -> str:
+    return NONE if value is None else f"{100 * value:.1f} %"
 
 
 def _figure(value: float | None) -> str:

@@ -69,6 +69,7 @@ def tables(summary: Mapping[str, Any], point: Point) -> list[Table]:
         "copies": copies(point),
         "variants": state(point),
         "hosts": hosts.ledgers(cast(PointSummary, point)),
+        "sending": hosts.sending(cast(PointSummary, point)),
         "links": hosts.links(cast(PointSummary, point)),
         "servers": servers.state(point),
         "windows": check(point),

@@ -45,6 +45,11 @@ def method(summary: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
         f"engine {engine['name']} {engine['version']} at {engine['scheduler']}, {'TLS' if engine['encrypted'] else 'not encrypted'}, "
         f"{'quiet' if engine['quiet'] else 'not quiet'}",
     ]
+    if machines > 1:
+        lines.append(
+            "on a network device receive work is done in interrupts, which are charged to whichever process they interrupt: "
+            "the verdicts are on the CPU of the machines"
+        )
     for host in cluster["hosts"]:
         nic, trip = host["nic"] or {}, host["round_trip_ns"] / 1e6
         facts = [f"{nic.get('device', 'lo')} ({nic.get('driver') or 'virtual'})", f"round trip {trip:.2f} ms"]
