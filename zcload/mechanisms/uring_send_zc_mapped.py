@@ -1,9 +1,9 @@
 """io_uring SEND_ZC from a registered mapping of the whole file: nothing is read, copied or looked up per chunk.
 
-System calls: one io_uring_enter a chunk, and an fstat a pass. CPU copies by the sender: none with a network card; on loopback and veth the
-kernel copies later (msg_zerocopy.rst, "Loopback", "Testing"). The kernel pins a registered buffer for writing (io_uring/memmap.c,
-io_pin_pages: FOLL_WRITE), which pages of a file opened for reading do not allow. So the mapping is a private one, and pinning it
-copies the file once, before the first window: what is sent is the file as it was then.
+System calls: one io_uring_enter a chunk, and an fstat a pass or small file. CPU copies by the sender: none with a network card; on
+loopback and veth the kernel copies later (msg_zerocopy.rst, "Loopback", "Testing"). The kernel pins a registered buffer for writing
+(io_uring/memmap.c, io_pin_pages: FOLL_WRITE), which pages of a file opened for reading do not allow. So the mapping is a private one, and
+pinning it copies the file once, before the first window: what is sent is the file as it was then.
 """
 
 from __future__ import annotations
@@ -57,6 +57,12 @@ class UringSendZcMapped(Notified):
         now = os.fstat(self.fd).st_size
         if now < self.size:
             raise self.ended_early(now)
+
+    def begin(self, fd: int, offset: int, count: int) -> None:
+        super().begin(fd, offset, count)
+        if offset:  # at the file's beginning `send` looks
+            self.counts[1] += 1
+            self._check_size()
 
     def send(self, offset: int, count: int) -> int:
         if not offset:
