@@ -24,14 +24,14 @@ def side_by_side(*arguments):
 @pytest.mark.skipif(shutil.which("iperf3") is None, reason="no iperf3: apt-get install iperf3")
 @pytest.mark.skipif(not {0, 1} <= os.sched_getaffinity(0), reason="it pins to CPU 0 and CPU 1, and may not use both: taskset -c 0,1")
 def test_both_programs_are_measured_and_written(tmp_path):
-    """Each pair has a row for goodput, sender and receiver, and the page keeps what stands around the markers."""
+    """Each of the three pairs has a row for goodput, sender and receiver, and the page keeps what stands around the markers."""
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- peers -->\nold\n<!-- end of peers -->\nafter\n")
     done = side_by_side("--write", str(page))
     assert done.returncode == 0, done.stderr
     rows = [[cell.strip() for cell in line.split("|")] for line in done.stdout.splitlines() if line.startswith("| 128KiB")]
     assert [(row[3], row[5]) for row in rows] == [
-        (name, figure) for name in ("`read_send`", "`sendfile`") for figure in ("Gbit/s", "sender, s/GB", "receiver, s/GB")
+        (name, figure) for name in ("one chunk", "`read_send`", "`sendfile`") for figure in ("Gbit/s", "sender, s/GB", "receiver, s/GB")
     ]
     assert all(float(row[at]) > 0 for row in rows for at in (6, 7))
     written = page.read_text()

@@ -25,7 +25,7 @@ best_chunk = false
 [workload]
 file_size = "4MiB"
 [stop]
-max_time = "1s"
+max_time = "3s"
 min_generations = 2
 replicates = 1
 """
