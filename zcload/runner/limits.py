@@ -9,36 +9,53 @@ from collections.abc import Sequence
 
 from zcload.model.study import Point, Study
 from zcload.model.timing import FEWEST_GENERATIONS, LEAST_BLOCKS, lanes_measured, least_generation_s, least_window_s, longest_transfer_s
+from zcload.runner.block import REPEAT_LIMIT
 from zcload.runner.calibrate import BEST_CHUNKS, extra_s, lanes_at_once
 from zcload.runner.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S
 from zcload.runner.point_state import PointState
 from zcload.runner.quiet import LONGEST_WAIT_S
 
 START_S = 30.0  # for a process to start and to end, and a phase to find that something stands still
+PROCESS_S = 0.05  # for each further process of a lane to be forked, to be ready and to end: ten times what it takes
 FILE_BYTES_PER_S = 0.25e9  # a made file is hashed out at about this rate by one CPU
 PASS_BYTES_PER_S = 0.8e9  # of a lane that moves the whole file in a window
+COLD_BYTES_PER_S = 0.05e9  # of one whose file has to be read from a slow disk first
 _SLOW = 10.0  # a machine that others load may be so many times slower than an idle one
 _CALIBRATE_S = 2.0
 _CHUNK_S = 0.5  # for each chunk that is tried as the best
 
 
 def making_s(point: Point) -> float:
-    """Return how long making the file of *point* may take, or reading one of the user's, at 5 MB/s at least."""
-    if point.file is not None:
+    """Return how long making the file of *point* in memory may take; writing one to a disk, or reading the user's, at 5 MB/s at least."""
+    if point.file is not None or point.dir is not None:
         return START_S + longest_transfer_s(point.file_size)
     return START_S + _SLOW * point.file_size / FILE_BYTES_PER_S
+
+
+def setting_up_s(study: Study, point: Point) -> float:
+    """Return how long all lanes of *point* may take to be set up and torn down: a server has the times that its config gives it."""
+    servers = [variant.server for variant in study.variants if variant.server is not None]
+    server_s = max((server.ready_s + server.grace_s for server in servers), default=0.0)
+    processes = point.senders + point.receiver_count + point.relays
+    return START_S + lanes_measured(study) * (server_s + PROCESS_S * processes)
 
 
 def preparing_s(study: Study, point: Point) -> float:
     """Return how long verifying and calibrating *point* may take: each lane gets what verification allows it."""
     chunks = len(BEST_CHUNKS) * _CHUNK_S if study.best_chunk else 0.0
-    return START_S + lanes_at_once(study) * longest_transfer_s(point.file_size) + _SLOW * (_CALIBRATE_S + chunks + extra_s(study, point))
+    transfers = lanes_at_once(study) * longest_transfer_s(point.file_size)
+    return setting_up_s(study, point) + transfers + _SLOW * (_CALIBRATE_S + chunks + extra_s(study, point))
 
 
 def generation_s(study: Study, point: Point) -> float:
-    """Return how long one generation of *point* may take; a lane may move the whole file in each window."""
-    passes = (1 + LEAST_BLOCKS) * lanes_measured(study) * point.file_size / PASS_BYTES_PER_S
-    return START_S + _SLOW * (1.0 + least_generation_s(study, point) + passes)
+    """Return how long one generation of *point* may take; a lane may move the whole file in each window.
+
+    Work of others that begins late in a long run may have all blocks repeated in one generation that the whole run may repeat.
+    """
+    bytes_per_s = COLD_BYTES_PER_S if point.cache == "cold" else PASS_BYTES_PER_S
+    passes = (1 + LEAST_BLOCKS) * lanes_measured(study) * point.file_size / bytes_per_s
+    repeats = study.stop.max_time_s * REPEAT_LIMIT / (1 - REPEAT_LIMIT)
+    return setting_up_s(study, point) + _SLOW * (1.0 + least_generation_s(study, point) + passes) + repeats
 
 
 def planned_check_s(study: Study, point: Point) -> float:
@@ -48,7 +65,7 @@ def planned_check_s(study: Study, point: Point) -> float:
 
 def check_s(study: Study, point: Point) -> float:
     """Return how long that check may take."""
-    return START_S + _SLOW * planned_check_s(study, point)
+    return CHECK_GENERATIONS * setting_up_s(study, point) + _SLOW * planned_check_s(study, point)
 
 
 def replicate_s(study: Study, states: Sequence[PointState], rounds: int) -> float:

@@ -18,7 +18,7 @@ from zcload.model.records.lines import Line
 from zcload.model.study import Contender
 from zcload.model.timing import CONTENDERS_PER_GROUP, LEAST_BLOCKS, SHORTEST_S, least_window_s, probe_window_s
 from zcload.runner import calibrate, pacing_cost, perf_window
-from zcload.runner.block import groups_of, run_block
+from zcload.runner.block import Tolerance, groups_of, run_block
 from zcload.runner.context import PointContext, PointFailed
 from zcload.runner.lane_facts import lane_facts
 from zcload.runner.point_state import FAILED, PointState
@@ -87,6 +87,7 @@ class PointRun:
         if context.together:
             state.block_s = max(takes.values()) * 2
         extra = state.extra if state.extra and state.extra.name not in context.out else None
+        context.half_measured.clear()  # no figure comes from these lanes: their CPU roles need no counterpart
         state.prepared = True
         context.record(
             {
@@ -119,7 +120,7 @@ class PointRun:
         least = self.stop.min_generations if self.context.replicate is None else max(self.stop.min_generations, self.stop.replicates)
         share = min(GENERATION_S, 0.9 * self.stop.max_time_s / least - state.set_up_s)
         blocks = max(LEAST_BLOCKS, min(MOST_BLOCKS, round(share / state.block_s) - 1))
-        self._measure("measure", state.window_s, blocks, deadline=start - state.spent_s + self.stop.max_time_s)
+        self._measure("measure", state.window_s, blocks, state.tolerance, deadline=start - state.spent_s + self.stop.max_time_s)
         state.spent_s += time.monotonic() - start
 
     def close_cluster(self) -> None:
@@ -130,8 +131,9 @@ class PointRun:
 
     def run_check(self) -> None:
         """Measure generations of long windows, to be held against the short ones."""
+        tolerance = Tolerance(self.state.interrupts_apart)  # of its own: as many long blocks as short ones would take hours
         for _ in range(CHECK_GENERATIONS):
-            self._measure("check", self.check_window_s, CHECK_BLOCKS, deadline=None)
+            self._measure("check", self.check_window_s, CHECK_BLOCKS, tolerance, deadline=None)
 
     @property
     def check_window_s(self) -> float:
@@ -143,7 +145,7 @@ class PointRun:
         windows = len(self.state.contenders()) + max(0, -(-(len(self.state.contenders()) - 1) // CONTENDERS_PER_GROUP) - 1)
         return CHECK_GENERATIONS * CHECK_BLOCKS * (self.check_window_s + 0.05) * (1 if self.context.together else windows)
 
-    def _measure(self, purpose: str, open_s: float, blocks: int, deadline: float | None) -> None:
+    def _measure(self, purpose: str, open_s: float, blocks: int, tolerance: Tolerance, deadline: float | None) -> None:
         context = self.context
         number, self.state.generation = self.state.generation, self.state.generation + 1
         self.doing = f"measuring generation {number}"
@@ -178,7 +180,7 @@ class PointRun:
                         machine=context.machine,
                         rng=context.rng,
                         record=self._record,
-                        tolerance=None if warm_up else self.state.tolerance,
+                        tolerance=None if warm_up else tolerance,
                         between=partial(self._between, sampler, number, now),
                     )
                 except LaneFailed as error:

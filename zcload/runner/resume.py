@@ -145,8 +145,8 @@ class _Restoration:
         match record["kind"]:
             case "idle" if record["purpose"] == "measure":
                 self._idle.take(record["machine"])
-            case "block":
-                state.tolerance.blocks += record["purpose"] == "measure"
+            case "block" if record["purpose"] == "measure":
+                state.tolerance.blocks += 1
                 state.tolerance.repeats += record["fate"] == "repeated"
             case "extended":
                 state.extended = True

@@ -8,7 +8,9 @@ import pytest
 from support.paths import CONFIGS
 
 from zcload.config import load
+from zcload.model.study import Server
 from zcload.runner import limits
+from zcload.runner.block import Tolerance
 from zcload.runner.plan import plan
 
 STUDIES = sorted(path for path in CONFIGS.glob("*.toml") if "[cluster]" not in path.read_text())
@@ -31,3 +33,46 @@ def test_the_limit_of_a_run_is_the_sum_of_its_phases():
     alone = limits.run_s(study, check_windows=False)
     assert alone == pytest.approx(sum(parts) + limits.run_s(replace(study, points=()), check_windows=False))
     assert limits.run_s(study, check_windows=True) == pytest.approx(alone + limits.check_s(study, point))
+
+
+def smoke(**stop):
+    """Return the study of smoke.toml, with *stop* changed, and its point."""
+    study = load(CONFIGS / "smoke.toml", [f"stop.{key}={value}" for key, value in stop.items()])
+    return study, study.points[0]
+
+
+@pytest.mark.parametrize("max_time_s", [60, 3600, 36_000])
+def test_a_generation_may_repeat_all_blocks_that_may_be_repeated(max_time_s):
+    """Work of others that begins late in a long run, and lasts, does not make the point fail by its limit."""
+    study, point = smoke(max_time=f"'{max_time_s}s'")
+    block_s = 0.1
+    tolerance = Tolerance(False, blocks=round(max_time_s / block_s))
+    while tolerance.may_repeat():
+        tolerance.blocks, tolerance.repeats = tolerance.blocks + 1, tolerance.repeats + 1
+    assert limits.generation_s(study, point) > tolerance.repeats * block_s + limits.START_S
+
+
+@pytest.mark.parametrize("limit", [limits.preparing_s, limits.generation_s, limits.check_s])
+def test_servers_have_the_times_of_their_config(limit):
+    """Every set of lanes may take as long as each of its servers may take to be ready and to end."""
+    study, point = smoke()
+    server = Server(command=("true",), ready_s=200.0, grace_s=100.0)
+    serving = replace(study, variants=tuple(replace(v, server=server) for v in study.variants))
+    assert limit(serving, point) - limit(study, point) >= 300 * len(study.variants)
+
+
+def test_a_slow_disk_is_no_reason_to_give_up():
+    """A file on a disk may be written or read at 5 MB/s, before the run and in each window that begins with a cold cache."""
+    study, point = smoke()
+    for there in (replace(point, file="/somewhere"), replace(point, dir="/somewhere")):
+        assert limits.making_s(there) > point.file_size / 5e6
+    windows = 3 * len(study.variants)  # a warm-up and two that count
+    assert limits.generation_s(study, replace(point, cache="cold")) > windows * point.file_size / 5e6
+
+
+def test_lanes_of_many_processes_have_time_to_start():
+    """Each process of each lane adds to the time in which lanes are set up and torn down."""
+    study, point = smoke()
+    many = replace(point, senders=1000, receivers=1000)
+    for limit in (limits.preparing_s, limits.generation_s, limits.check_s):
+        assert limit(study, many) - limit(study, point) > len(study.variants) * 1900 * 0.01

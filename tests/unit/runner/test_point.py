@@ -11,6 +11,7 @@ import pytest
 from zcload.analysis.stats import LOOKS
 from zcload.errors import StudyError
 from zcload.model.timing import LEAST_BLOCKS
+from zcload.runner.block import Tolerance
 from zcload.runner.point import MOST_BLOCKS
 from zcload.runner.rounds import end
 
@@ -142,6 +143,17 @@ def test_the_long_windows(run_of):
     assert spans == {2_000_000_000}
 
 
+def test_the_long_windows_have_repeats_of_their_own(run_of, world):
+    """However many short blocks were measured, others' work lets at most a quarter of the long ones be repeated."""
+    made = run_of("a")
+    made.state.tolerance = Tolerance(False, blocks=1000)
+    world.foreign = 1.0
+    made.run.run_check()
+    fates = Counter(fate for fate, purpose in kinds(made.records, "block", "fate", "purpose") if purpose == "check")
+    assert fates == {"kept": 8, "repeated": 2}
+    assert (made.state.tolerance.blocks, made.state.tolerance.repeats) == (1000, 0)
+
+
 # Preparing.
 
 
@@ -158,6 +170,18 @@ def test_verified_before_measured(run_of, world):
     assert loop == pytest.approx(0.01 / 100)
     assert Counter(world.measured) == {"#null": 3, "copy": 3, "a": 3, "b": 3}
     assert kinds(made.records, "window", "lane") == []  # calibration is no measurement
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_roles_of_calibration_need_no_counterpart(run_of, seed):
+    """The first two generations that are measured are a pair, in which each CPU has each role."""
+    made = run_of("a", measured=False, seed=seed)
+    made.run.prepare()
+    made.state.block_s = 0.1
+    for _ in range(2):
+        one_generation(made)
+    first, second = (cpus[0] for (cpus,) in kinds(made.records, "generation", "cpus"))
+    assert sorted(first + second) == [0, 1]
 
 
 def test_a_fixed_window_is_kept(run_of):
