@@ -163,9 +163,13 @@ class Ring:
             if not words[self._sq_flags] & abi.SQ_CQ_OVERFLOW:
                 break
             self.enter(0)  # moves those that found no room into the ring, behind what was just taken
+        multishot = self._multishot
         for tag, _, flags in found:
-            if not flags & abi.CQE_F_NOTIF and not (flags & abi.CQE_F_MORE and tag in self._multishot):
-                self.unanswered -= 1
+            if flags & abi.CQE_F_NOTIF or (flags & abi.CQE_F_MORE and tag in multishot):
+                continue
+            self.unanswered -= 1
+            if multishot:
+                multishot.discard(tag)
         return found
 
     def register_buffers(self, *buffers: tuple[int, int]) -> None:

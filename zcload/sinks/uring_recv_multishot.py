@@ -123,7 +123,6 @@ class UringRecvMultishot(Sink):
             self._arm(ring, self._unarmed.pop(), buffers.group)
         before = ring.enters
         ring.enter(0 if self._unarmed else 1)
-        self.counts[0] += ring.enters - before
         for fd, result, flags in ring.reap():
             connection = self._connections[fd]
             if not flags & CQE_F_MORE and (result > 0 or result in _RETRY):
@@ -132,6 +131,7 @@ class UringRecvMultishot(Sink):
             if result not in _RETRY:
                 connection.came.append((result, flags >> CQE_BUFFER_SHIFT))
                 self.ready[fd] = connection
+        self.counts[0] += ring.enters - before  # `reap` makes one too where completions found no room in the ring
 
     @staticmethod
     def _arm(ring: uring.Ring, connection: _ArmedConnection, group: int) -> None:
