@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from zcload.errors import os_error
 
 _MADV_COLLAPSE = 25  # linux/mman.h, since Linux 6.1: whatever the settings in /sys say (madvise(2))
+_NO_ROOM = (errno.ENOMEM, errno.EBUSY, errno.EAGAIN)  # of MADV_COLLAPSE: of this page now, not of all (madvise(2))
 _PROT_NONE = 0
 _MAP_FIXED = 0x10  # asm-generic/mman-common.h, the same on all architectures that CPython runs on but parisc
 _SIZE = Path("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
@@ -38,8 +40,8 @@ def collapse(fd: int, size: int, huge: int) -> None:
     """
     with _mapped(fd, size, huge) as start:
         for at in range(start, start + size - huge + 1, huge):
-            if _libc.madvise(at, huge, _MADV_COLLAPSE) and at == start:
-                raise os_error(ctypes.get_errno(), "madvise")
+            if _libc.madvise(at, huge, _MADV_COLLAPSE) and (code := ctypes.get_errno()) not in _NO_ROOM and at == start:
+                raise os_error(code, "madvise")
 
 
 def huge_share(fd: int, size: int, huge: int) -> float:

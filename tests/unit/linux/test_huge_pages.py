@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
+from types import SimpleNamespace
 
 import pytest
 
 from zcload.errors import ConfigError
 from zcload.lane import file_pages
 from zcload.lane.payload import empty_memory, fill_memory
+from zcload.linux import huge_pages
 from zcload.linux.huge_pages import collapse, huge_page_bytes, huge_share
 from zcload.model.study import Point
 
@@ -69,6 +72,29 @@ def test_the_share_tells_both_kinds_apart():
         assert huge_share(fd, 2 * HUGE, HUGE) == pytest.approx(0.5)
     finally:
         os.close(fd)
+
+
+@pytest.mark.parametrize(
+    ("code", "refused"), [(errno.EINVAL, True), (errno.ENOSYS, True), (errno.ENOMEM, False), (errno.EBUSY, False), (errno.EAGAIN, False)]
+)
+def test_only_a_kernel_that_cannot_collapse_is_an_error(monkeypatch, code, refused):
+    """A page for which there is no room just now stays as it is, the first one too; what no page will ever get is an error."""
+
+    def fail(*arguments):
+        ctypes.set_errno(code)
+        return -1
+
+    libc = huge_pages._libc
+    monkeypatch.setattr(huge_pages, "_libc", SimpleNamespace(mmap=libc.mmap, munmap=libc.munmap, madvise=fail))
+    source = made(3 * HUGE)
+    try:
+        if refused:
+            with pytest.raises(OSError, match=os.strerror(code)):
+                collapse(source.fd, source.size, HUGE)
+        else:
+            collapse(source.fd, source.size, HUGE)
+    finally:
+        source.close()
 
 
 def refuse(*arguments):
