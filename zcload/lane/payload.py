@@ -186,7 +186,7 @@ def available_memory() -> int:
 
 def check_room(points: Iterable[Point]) -> None:
     """Raise ConfigError if the files that are to be made for *points* do not fit into memory or onto their disks all at once."""
-    made = {(p.file, p.file_size, p.dir): p for p in points if p.file is None}.values()
+    made = {p.file_identity: p for p in points if p.file is None}.values()
     wanted = sum(required_memory(point) for point in made)
     free = available_memory()
     less = f" ({human_bytes(free)} are free, less {human_bytes(MEMORY_RESERVE)} for processes)"

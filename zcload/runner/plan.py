@@ -113,9 +113,9 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
     """Estimate what *study* (resolved) takes; the time to measure is the limit, a study may well stop earlier."""
     lanes = tuple(f"{v.name} ({v.mechanism})" if v.name != v.mechanism else v.name for v in study.variants)
     running, measured = lanes_at_once(study), lanes_measured(study)
-    made = {(p.file, p.file_size, p.dir) for p in study.points if p.file is None}
+    made = {p.file_identity: p for p in study.points if p.file is None}.values()
     own = {p.file_size for p in study.points if p.file is not None}
-    setup = sum(size / _FILE_BYTES_PER_S / 2 for _, size, _ in made) + sum(size / 1.5e9 for size in own)
+    setup = sum(p.file_size / _FILE_BYTES_PER_S / 2 for p in made) + sum(size / 1.5e9 for size in own)
     setup += sum(measured * p.file_size / _VERIFY_BYTES_PER_S + (_CALIBRATE_S if study.best_chunk else 2.0) for p in study.points)
     setup += sum(extra_s(study, p) for p in study.points)
     setup += LONGEST_WAIT_S + _OWN_S + min(_PAGE_S, _PAGE_S_PER_POINT * len(study.points))  # before and after all points
@@ -136,8 +136,8 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
         setup_s=0.0 if search else setup,  # a search's own time holds the setting-up of its points
         measure_s=search.max_time_s if search else sum(_point_s(study, p) for p in study.points),
         check_s=check if check_windows else 0.0,
-        memory_bytes=sum({(p.file, p.file_size, p.dir): required_memory(p) for p in study.points}.values()) + private,
-        disk_bytes=sum(size for _, size, folder in made if folder is not None),
+        memory_bytes=sum(required_memory(p) for p in made) + private,
+        disk_bytes=sum(p.file_size for p in made if p.dir is not None),
         processes=running * max(p.senders + p.receiver_count + p.relays for p in study.points),
         limit_s=limits.run_s(study, check_windows),
         typical_s=min(search.max_time_s, _search_s(study, setup)) if search else None,

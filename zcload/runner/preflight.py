@@ -90,8 +90,8 @@ def check_host(study: Study, cores: tuple[Core, ...]) -> None:
         _check_cold(point)
     check_room(study.points)
     if study.serves:
-        large = {(p.file, p.file_size, p.dir): required_memory(p) for p in study.points}
-        small = {(p.file, p.file_size, p.dir, p.sizes): room_for_files(p) for p in study.points}
+        large = {p.file_identity: required_memory(p) for p in study.points}
+        small = {(p.file_identity, p.sizes): room_for_files(p) for p in study.points}
         check_root(sum(large.values()) + sum(small.values()))
     most, needed = most_open_files(), open_files(study)
     if most is not None and needed > most:

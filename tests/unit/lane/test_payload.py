@@ -56,6 +56,15 @@ def problem_of(error):
     return problem.key, problem.what
 
 
+def test_memory_must_hold_a_file_of_each_kind_of_pages(monkeypatch):
+    """Points that differ in the pages of their file have files of their own, and all of them must fit."""
+    points = [Point(file_size=1 << 20, file_pages=pages) for pages in ("auto", "huge")]
+    monkeypatch.setattr(payload, "available_memory", lambda: payload.MEMORY_RESERVE + (3 << 19))
+    payload.check_room(points[:1] * 2)
+    with pytest.raises(ConfigError, match="2 MiB of files do not fit"):
+        payload.check_room(points)
+
+
 # Made files.
 
 

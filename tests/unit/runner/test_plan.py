@@ -32,6 +32,13 @@ def test_plan():
     assert plan(study, check_windows=True).check_s == 4 * 2 * 2.0 * 2 * 2
 
 
+def test_files_of_both_kinds_of_pages_are_two():
+    """A sweep over file_pages makes a file of each kind, and the plan and the check of memory count both."""
+    points = tuple(Point(file_size=1 << 28, file_pages=pages) for pages in ("auto", "huge"))
+    one, both = (plan(study_of("sendfile", points=some, best_chunk=False)).memory_bytes for some in (points[:1], points))
+    assert both - one == 1 << 28
+
+
 def test_a_plan_counts_what_a_limit_does_not_hold():
     """A plan has the wait for a quiet machine, the page, and three replicates with their files, however short the time limit is."""
     point = Point(file_size=1 << 30)
