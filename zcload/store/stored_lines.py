@@ -34,12 +34,12 @@ def read_header(path: Path) -> Header:
 def each_record(path: Path, wanted: Container[int] | None = None) -> Iterator[Line]:
     """Read a windows.jsonl record by record, as `read_records` does, without ever holding more than one.
 
-    With *wanted* the lines of other points are left out unread, where their beginning tells whose they are.
+    With *wanted* the lines of other points of the header are left out unread, where their beginning tells whose they are.
     """
     points: int | None = None
     try:
         for number, data in enumerate(lines_of(path), 1):
-            if wanted is not None and (of := _POINT.match(data)) and int(of[1]) not in wanted and data.endswith(b"\n"):
+            if wanted is not None and points is not None and _is_of_another(data, points, wanted):
                 continue
             try:
                 record: Line | None
@@ -58,6 +58,12 @@ def each_record(path: Path, wanted: Container[int] | None = None) -> Iterator[Li
         raise ConfigError(Problem(reason_of(error), file=str(path))) from None
     if points is None:
         raise _empty(path)
+
+
+def _is_of_another(data: bytes, points: int, wanted: Container[int]) -> bool:
+    """Say whether a whole line begins as one of a point of the header, of which there are *points*, that is not *wanted*."""
+    of = _POINT.match(data)
+    return of is not None and data.endswith(b"\n") and int(of[1]) < points and int(of[1]) not in wanted
 
 
 def lines_of(path: Path) -> Iterator[bytes]:

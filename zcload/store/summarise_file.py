@@ -42,7 +42,7 @@ def summarise_file(path: Path, long_bytes: int = LONG_BYTES) -> Summary:
         try:
             header, run, even = _share(path, 0)
             odd = pickle.load(other.stdout)
-        except EOFError:  # killed, or out of memory: what it knew has to be found here
+        except (EOFError, pickle.UnpicklingError):  # killed, or out of memory: what it knew has to be found here
             odd = _share(path, 1)
         except BaseException:
             other.kill()

@@ -33,9 +33,11 @@ def test_two_processes_find_what_one_does(made, monkeypatch):
     assert shares == []
     assert json.dumps(summarise_file(made, long_bytes=0)) == alone
     assert shares == [0]  # the odd points are the other process's
-    monkeypatch.setattr(module, "_BOOT", "raise SystemExit(1)")
-    assert json.dumps(summarise_file(made, long_bytes=0)) == alone
-    assert shares == [0, 0, 1]
+    for boot in ("raise SystemExit(1)", "import pickle, sys; sys.stdout.buffer.write(pickle.dumps([0] * 1000)[:500])"):
+        shares.clear()
+        monkeypatch.setattr(module, "_BOOT", boot)
+        assert json.dumps(summarise_file(made, long_bytes=0)) == alone
+        assert shares == [0, 1]
 
 
 @pytest.mark.parametrize("point", [0, 1])
@@ -48,6 +50,18 @@ def test_a_damaged_line_is_named_whoever_reads_it(made, tmp_path, monkeypatch, p
     damaged = tmp_path / "windows.jsonl"
     damaged.write_text("\n".join(lines) + "\n")
     with pytest.raises(ConfigError, match=f"windows.jsonl:{number + 1}: open_ns: is missing"):
+        summarise_file(damaged, long_bytes=0)
+
+
+def test_a_point_that_the_header_does_not_have_is_refused(made, tmp_path, monkeypatch):
+    """A line of a point beyond the last is an error, though neither process looks for it."""
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda pid: {0, 1})
+    lines = made.read_text().splitlines()
+    number = next(n for n, line in enumerate(lines) if line.startswith('{"kind":"window","point":1'))
+    lines[number] = lines[number].replace('"point":1', '"point":7', 1)
+    damaged = tmp_path / "windows.jsonl"
+    damaged.write_text("\n".join(lines) + "\n")
+    with pytest.raises(ConfigError, match=f"windows.jsonl:{number + 1}: point"):
         summarise_file(damaged, long_bytes=0)
 
 
