@@ -13,6 +13,7 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import RequestReceived, WindowUpdated
 from h2.settings import SettingCodes
+from hyperframe.frame import GoAwayFrame
 
 FRAME = 16_384
 
@@ -124,6 +125,9 @@ class Exchange:
         if fault == "goaway":
             self.h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
             return
+        if fault == "last":  # no further request, but this one is answered; h2 itself could not go on after it
+            self.flush()
+            self.sock.sendall(GoAwayFrame(0, last_stream_id=stream, error_code=ErrorCodes.NO_ERROR).serialize())
         self.h2.send_headers(stream, [(":status", "103")])  # an interim answer comes first
         self.h2.send_headers(stream, head)
         self.waiting[stream] = server.data[start : end - (1000 if fault == "short" else 0)]

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from h2.config import H2Configuration
-from h2.connection import H2Connection
+from h2.connection import ConnectionState, H2Connection
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset
+from h2.events import ConnectionTerminated, DataReceived, Event, ResponseReceived, StreamEnded, StreamReset
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
+from hyperframe.frame import Frame, GoAwayFrame
 
 from zcload.server.http.head import Head, MalformedError
 
@@ -31,11 +32,25 @@ class Arrived:
     whole: bool = False
 
 
+class _GracefulConnection(H2Connection):
+    """One that goes on after a GOAWAY without an error: what was asked for before is still answered (RFC 9113, 6.8).
+
+    The library takes any GOAWAY for the end and refuses the frames that follow. nginx sends one before the last answer of
+    `keepalive_requests`, which is 1000 unless its config says otherwise.
+    """
+
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
+        found = super()._receive_goaway_frame(frame)
+        if not frame.error_code:
+            self.state_machine.state = ConnectionState.CLIENT_OPEN
+        return found
+
+
 class Http2Session:
     """A connection with flow control windows of *window* bytes. It touches no socket: the caller sends what `to_send` returns."""
 
     def __init__(self, window: int) -> None:
-        self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+        self._h2 = _GracefulConnection(H2Configuration(client_side=True, header_encoding=None))
         self._h2.local_settings = Settings(
             client=True, initial_values={SettingCodes.ENABLE_PUSH: 0, SettingCodes.INITIAL_WINDOW_SIZE: window}
         )

@@ -14,7 +14,6 @@ class Http2Connection(Connection):
     """Ask for one range at a time, each on a stream of its own; `left` stays 0, so all is read by `listen`."""
 
     _session: Http2Session | None = None
-    _answered = False  # whether the head of the answer under way is here
 
     def _send(self) -> None:
         assert self.sock is not None
@@ -22,7 +21,6 @@ class Http2Connection(Connection):
         assert window is not None
         if self._session is None:
             self._session = Http2Session(window)
-        self._answered = False
         self._session.request(self.target.fields(*self.span))
         try:
             self._flush(self._session)
@@ -62,7 +60,7 @@ class Http2Connection(Connection):
         assert session is not None
         found = session.feed(data)
         if found.head is not None:
-            self._waited, self._answered = True, True
+            self._waited = True
             self.target.check(found.head, *self.span)
             self._kind = "length"
         payload = b"".join(found.payload)

@@ -90,6 +90,15 @@ def test_the_windows_are_those_of_the_study():
     assert sent[65_536] > sent[1 << 20]
 
 
+@pytest.mark.parametrize("connections", [1, 3])
+def test_a_server_may_end_a_connection_with_its_answer(connections):
+    """A GOAWAY without an error in the middle of an answer costs nothing: the answer arrives, the next one over a new connection."""
+    with http2_serving(DATA, "last") as server:
+        digests, _ = fetched(target_of(server, connections=connections))
+        assert digests == [hashlib.sha256(DATA).hexdigest()] * connections
+        assert server.accepted == 1 + 2 * connections  # four requests, two over each connection
+
+
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
