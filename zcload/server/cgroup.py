@@ -51,7 +51,11 @@ def hold_group(group: Path) -> int:
 def left_groups(pattern: re.Pattern[str]) -> list[Path]:
     """Return the groups below this process's own whose name is of *pattern*, that hold no process, and that nobody holds."""
     own, found = own_group(), []
-    for path in own.iterdir() if own is not None else ():
+    try:
+        inside = list(own.iterdir()) if own is not None else []
+    except OSError:  # it was removed while this process was in it, or is not shown here
+        return []
+    for path in inside:
         if pattern.fullmatch(path.name) and (fd := hold_group(path)) >= 0:
             try:
                 if not (path / "cgroup.procs").read_text().strip():
