@@ -22,16 +22,17 @@ def count(placed: PlacedLane, able: Ability, open_s: float, machine: Machine | B
     The lane must be at rest. Raises LaneFailed, Interrupted.
     """
     lane = cast(Lane, placed)
-    roles = {"senders": lane.observed_senders, "receivers": lane.observed_receivers, "relays": lane.observed_relays}
+    roles = {"senders": lane.observed_senders, "receivers": lane.observed_receivers}
+    if lane.observed_relays:
+        roles["relays"] = lane.observed_relays
     with ExitStack() as stack:
         counters = {}
         for role, processes in roles.items():
-            if processes:
-                try:
-                    counters[role] = PerfCounters((process.pid for process in processes), able)
-                except OSError:
-                    return None
-                stack.callback(counters[role].close)
+            try:
+                counters[role] = PerfCounters((process.pid for process in processes), able)
+            except OSError:
+                return None
+            stack.callback(counters[role].close)
         for each in counters.values():
             each.start()
         window = measure(lane, open_s, machine)
