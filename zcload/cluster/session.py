@@ -78,7 +78,7 @@ class Session:
         *control* is the address of this host to which agents connect. Agents end after *deadline_s* in any case.
         """
         self._engine, self._agents, self.members = engine, dict[str, int](), dict[str, Member]()
-        self.broken = False
+        self._over: str | None = None  # what has broken an exchange off, if something has
         self._room = ExitStack()
         self._room.enter_context(_room_for(len(hosts)))
         context, secret = server_context(cluster), secrets.token_bytes(32)
@@ -180,26 +180,30 @@ class Session:
                         else:
                             raise HostFailed(f"host {host}: answered {message.kind!r}, which was not asked for")
             except ChannelClosed as error:
-                self.broken = True
-                raise self._gone(error) from None
-            except BaseException:
-                self.broken = True
+                raise self._ended(error) from None
+            except BaseException as error:
+                self._over = str(error)
                 raise
         if failures:
             raise _cause(failures)
 
     def tell(self, orders: Mapping[str, Message]) -> None:
         """Give each host its order; raises HostFailed. What takes time is done before the first is sent: it would come between gates."""
-        if self.broken:
-            raise HostFailed("the agents can no longer be reached")
+        if self._over is not None:
+            raise HostFailed(f"the agents can no longer be reached, after this: {self._over}")
         distinct = {id(order): order for order in orders.values()}
         frames = {key: frame(order) for key, order in distinct.items()}
         try:
             for host, order in orders.items():
                 self.members[host].channel.send_frame(frames[id(order)])
         except ChannelClosed as error:
-            self.broken = True
-            raise self._gone(error) from None
+            raise self._ended(error) from None
+
+    def _ended(self, error: ChannelClosed) -> HostFailed:
+        """Note that the session is over, and return why."""
+        gone = self._gone(error)
+        self._over = str(gone)
+        return gone
 
     def _gone(self, error: ChannelClosed) -> HostFailed:
         """Say how the agent ended whose connection has closed."""
