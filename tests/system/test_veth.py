@@ -266,7 +266,7 @@ def test_larger_packets_cross_the_pair_whole(address, network):
         accepted = asked or 65_536
         for end in ("sender", "receiver"):
             assert (net.facts[end]["gso_max_bytes"], net.facts[end]["gso_ipv4_max_bytes"]) == (accepted, accepted)
-        net.doors()
+        net.namespace_fds()
         connections = connect(veth(gso_max_size=asked, address=address, socket_buffer=4 << 20), 1, None, net)
         before = sent_by(net)
         taker = threading.Thread(target=lambda sock=connections.servers[0]: [None for _ in iter(lambda: sock.recv(1 << 20), b"")])

@@ -1,4 +1,4 @@
-"""Bring the file into the cache state that is wanted, before a window and outside its readings, and verify it."""
+"""Bring the file into the cache state of the config, before a window and outside its readings, and verify it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class FileCache:
         return share
 
     def empty(self) -> dict[str, Any]:
-        """Drop the file from the cache and see that it is gone; return what goes into the window's record. Raises Interrupted."""
+        """Drop the file from the cache and check that it is gone; return what goes into the window's record. Raises Interrupted."""
         start = time.monotonic_ns()
         share = None
         for wait_s in _WAITS_S:

@@ -41,7 +41,7 @@ class Machine:
         return MachineReading(t_ns, int(fields[4]) + int(fields[5]), int(fields[8]), int(fields[6]) + int(fields[7]), self._cpus)
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
         os.close(self._stat)
 
 

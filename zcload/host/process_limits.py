@@ -1,4 +1,4 @@
-"""Name the limit behind an error that comes of one: too many processes, threads or open files, too little memory."""
+"""Name the limit that caused an error: too many processes, threads or open files, too little memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zcload.model.units import human_bytes
 def process_refused(error: OSError, host: Host = HERE) -> str:
     """Return what *error*, of fork(2) or a thread's start, says, and the limit that is reached: "... (raise pids.max of ...)".
 
-    EAGAIN stands for several limits (fork(2)); a control group's is told by its own counters (Documentation/admin-guide/cgroup-v2.rst,
+    EAGAIN stands for several limits (fork(2)); the one of a control group shows in its counters (Documentation/admin-guide/cgroup-v2.rst,
     "PID", the same in cgroup-v1/pids.rst).
     """
     if error.errno == errno.ENOMEM:
@@ -29,7 +29,7 @@ def process_refused(error: OSError, host: Host = HERE) -> str:
 
 
 def out_of_resource(error: BaseException) -> str | None:
-    """Return what to tell of *error* if it comes of a limit of this process or this machine; None if it has another cause."""
+    """Return the message for *error* if a limit of this process or this machine caused it; None if it has another cause."""
     # A codec that cannot be loaded is said to be unknown.
     unloaded = isinstance(error, (ImportError, LookupError)) and ("failed to map segment" in str(error) or "unknown encoding" in str(error))
     if isinstance(error, MemoryError) or unloaded:

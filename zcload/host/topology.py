@@ -101,7 +101,7 @@ def allowed_cpus(host: Host = HERE) -> frozenset[int]:
 def read_cores(host: Host = HERE, allowed: frozenset[int] | None = None) -> tuple[Core, ...]:
     """Return the physical cores of the *allowed* CPUs (None: this process's own), by lowest CPU.
 
-    A CPU whose siblings the kernel does not name is taken for a core of its own.
+    A CPU whose siblings the kernel does not name counts as one core.
     """
     allowed = allowed_cpus(host) if allowed is None else allowed
     online = online_cpus(host)

@@ -72,7 +72,7 @@ class Board:
         return [self.area(number).tolist() for number in range(self._count)] if self._area_words else []
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Unmap the memory."""
         self.words.release()
         self._memory.close()
 
@@ -90,16 +90,16 @@ class Counters:
         return [words[base + word] for base in self._bases]
 
     def bytes(self) -> int:
-        """Return the payload bytes of all."""
+        """Return the payload bytes of all workers together."""
         words = self._words
         return sum(words[base + BYTES] for base in self._bases)
 
     def last_byte_ns(self) -> int:
-        """Return when one of them last took bytes (CLOCK_MONOTONIC); 0 where there is none."""
+        """Return when one of the workers last received bytes (CLOCK_MONOTONIC, ns); 0 where there is none."""
         return max(self.each(LAST_NS), default=0)
 
     def tallies(self, kinds: int) -> list[list[int]]:
-        """Return [bytes, iterations, *kinds* of system calls...] of each."""
+        """Return [bytes, iterations, *kinds* of system calls...] of each worker."""
         words = self._words
         return [
             [words[base + BYTES], words[base + ITERATIONS], *self._board.counts(worker, kinds)]
@@ -107,5 +107,5 @@ class Counters:
         ]
 
     def measured(self, kinds: int) -> list[list[int]]:
-        """Return what the sink of each has measured, by kind."""
+        """Return what the sink of each worker has measured, by kind."""
         return [self._board.measures(worker, kinds) for worker in self._workers]

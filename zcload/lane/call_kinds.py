@@ -11,18 +11,18 @@ from zcload.sinks import SINKS
 
 
 def sender_calls(variant: Contender, point: Point) -> tuple[str, ...]:
-    """Return those of a sender: the mechanism's, then the load's.
+    """Return the kinds that a sender counts: the mechanism's, then the load's.
 
-    None where the mechanism's cannot be counted: those of the load alone would pass for all.
+    Empty where the mechanism's cannot be counted, because the load's alone would look like all of them.
     """
     mechanism = mechanism_of(variant)
     return mechanism.calls + load_of(point).calls(point) if mechanism.calls_are_counted else ()
 
 
 def receiver_calls(variant: Contender, point: Point) -> tuple[str, ...]:
-    """Return those of a receiver: the sink's, then what its loop makes beside.
+    """Return the kinds that a receiver counts: the sink's, then those of its loop.
 
-    None where it decrypts: the library reads record by record, and the turns that the receiver counts are not the calls it makes.
+    Empty where it decrypts: the library reads record by record, so the turns that the receiver counts are not its system calls.
     """
     if mechanism_of(variant).encrypts:
         return ()

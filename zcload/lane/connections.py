@@ -1,4 +1,4 @@
-"""Make the connections of a lane before its workers are forked: authenticated, and alike in every socket option.
+"""Make the connections of a lane before its workers are forked: authenticated, and with the same socket options.
 
 Another program that connects meanwhile does not know the secret: its connection is rejected and counted, never measured.
 """
@@ -74,7 +74,7 @@ def _refused(address: str, port: int, error: OSError) -> ConfigError:
 
 
 def prepare(sock: socket.socket, point: Point, congestion: str | None) -> None:
-    """Set the options that all lanes share. SO_RCVLOWAT is never set: it changes wake-ups, and with them the answer."""
+    """Set the options that all lanes share. SO_RCVLOWAT is never set: it changes wake-ups, and with them the result."""
     if point.transfer == "per-file":
         # The end of a small file must not wait for an acknowledgement (RFC 896); file servers switch that off, and so do all lanes here.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -241,7 +241,7 @@ def _listen_to(sock: socket.socket, greetings: dict[socket.socket, bytes], secre
 
 
 def choose_congestion(wanted: str) -> tuple[str | None, str]:
-    """Return (what to set, what it is): for "auto" cubic if permitted, else reno, else None with the system's own; raises ConfigError."""
+    """Return (value to set, value in effect): for "auto" cubic if permitted, else reno, else None with the system's; raises ConfigError."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
         for name in ("cubic", "reno") if wanted == "auto" else (wanted,):
             try:

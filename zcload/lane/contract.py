@@ -1,6 +1,6 @@
-"""What the runner, the rule of rest and the sampler need of a lane, and nothing else: `Lane`, and the `Reading` taken of it at rest.
+"""The interface of a lane for the runner, the rule of rest and the sampler: `Lane`, and the `Reading` taken of it at rest.
 
-MechanismLane and ServerLane implement it, both made of the same pieces: `Gate`, `WorkerGroup` and `Counters`.
+MechanismLane and ServerLane implement it, both with `Gate`, `WorkerGroup` and `Counters`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class PlacedLane(Protocol):
         """How many bytes it moves after one wake-up at a rate."""
 
     def tear_down(self) -> None:
-        """End every process and give everything back; harmless when called twice, never raises because of a worker."""
+        """End every process and release all resources; harmless when called twice, never raises because of a worker."""
 
 
 class Lane(PlacedLane, Protocol):
@@ -85,7 +85,7 @@ class Lane(PlacedLane, Protocol):
 
     @property
     def identity(self) -> Identity | None:
-        """What a server that ran before says of its file; None where the file is zcload's own to watch."""
+        """How a server that ran before identifies its file (its headers); None where zcload watches the file itself."""
 
     @property
     def load(self) -> type[Load]:
@@ -151,7 +151,7 @@ class Lane(PlacedLane, Protocol):
         """Return how many connections without the secret came since set-up."""
 
     def failure(self) -> StudyError | None:
-        """Return what is wrong, naming the worker or server that caused it; None while all is well. Not for use in an open window."""
+        """Return what is wrong and which worker or server caused it; None while all is well. Not for use in an open window."""
 
     # Outside windows.
 

@@ -1,4 +1,4 @@
-"""Which pages the file in memory has: as the kernel gives them, or huge ones. It decides what a receiver pays to read the payload.
+"""Give the file in memory huge pages where the config asks for them. Its pages decide what receivers pay to read the payload.
 
 Pages of 4 KiB lie where memory was free. sendfile passes them to the receiver, whose copy then jumps from page to page.
 docs/performance.md, "Where the file's pages lie", has figures.

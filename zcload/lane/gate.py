@@ -66,7 +66,7 @@ class Gate:
             self.order(STOP)
 
     def release(self) -> None:
-        """Give the eventfds back; harmless when called twice."""
+        """Close the eventfds; harmless when called twice."""
         for fd in self.fds:
             os.close(fd)
         self.fds.clear()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zcload.errors import ConfigError, Problem, StudyError
-from zcload.lane.veth_keeper import DOORS, ROLES, Recipe, keep
+from zcload.lane.veth_keeper import NAMESPACE_FDS, ROLES, Recipe, keep
 from zcload.lane.worker import spawn
 from zcload.linux.namespaces import enter_network, enter_user
 from zcload.model.study import Point
@@ -39,19 +39,19 @@ class Network:
         """Return *count* new TCP sockets for *role*; raises OSError, StudyError."""
         return [socket.socket(family, socket.SOCK_STREAM) for _ in range(count)]
 
-    def doors(self) -> tuple[int, ...]:
-        """Return the descriptors that a worker must keep that is to `enter`; raises StudyError."""
+    def namespace_fds(self) -> tuple[int, ...]:
+        """Return the descriptors that a worker must keep open to `enter`; raises StudyError."""
         return ()
 
     def enter(self, role: Role) -> None:
         """Move this process, a worker with one thread, to where the sockets of *role* are made; raises OSError."""
 
     def failure(self) -> StudyError | None:
-        """Return what is wrong with what keeps it, None while all is well."""
+        """Return what is wrong with its keeper, None while all is well."""
         return None
 
     def close(self) -> None:
-        """Give back what it takes; sockets made before live on. Harmless when called twice."""
+        """Release what it holds; sockets made before stay open. Harmless when called twice."""
 
 
 class Veth(Network):
@@ -61,7 +61,7 @@ class Veth(Network):
         """Make it; raises ConfigError with the reason and the remedy if this host does not allow it, StudyError, Interrupted."""
         super().__init__(recipe.addresses["receiver"])
         self.server_address = recipe.addresses["sender"]
-        self._doors: tuple[int, ...] = ()
+        self._namespace_fds: tuple[int, ...] = ()
         coordinator = os.getpid()
         self._keeper = spawn("veth", "keeper", 0, lambda control: keep(control, recipe, coordinator), (), None)
         try:
@@ -92,11 +92,11 @@ class Veth(Network):
             sock.close()
         raise StudyError(f"{self._keeper}: {json.loads(said)['error']}") if said else self._gone()
 
-    def doors(self) -> tuple[int, ...]:
-        if not self._doors:
+    def namespace_fds(self) -> tuple[int, ...]:
+        if not self._namespace_fds:
             control = self._keeper.control
             try:
-                control.send(DOORS)
+                control.send(NAMESPACE_FDS)
                 if not select.select([control], [], [], _TIMEOUT_S)[0]:
                     raise StudyError(f"{self._keeper}: no namespaces within {_TIMEOUT_S:.0f} s")
                 _, fds, *_ = socket.recv_fds(control, 64, len(ROLES) + 1, socket.MSG_CMSG_CLOEXEC)
@@ -104,16 +104,16 @@ class Veth(Network):
                 raise self._gone() from None
             if not fds:
                 raise self._gone()
-            self._doors = tuple(fds)
-        return self._doors
+            self._namespace_fds = tuple(fds)
+        return self._namespace_fds
 
     def enter(self, role: Role) -> None:
-        for user in self._doors[len(ROLES) :]:
+        for user in self._namespace_fds[len(ROLES) :]:
             enter_user(user)
-        enter_network(self._doors[ROLES.index(role)])
+        enter_network(self._namespace_fds[ROLES.index(role)])
 
     def _gone(self) -> StudyError:
-        """Say how the keeper ended, which its closed end of the connection tells a moment before its wait status does."""
+        """Return how the keeper ended. Its connection closes a moment before its wait status is there, so this waits for that."""
         deadline = time.monotonic() + 1.0
         while (error := self._keeper.failure()) is None and time.monotonic() < deadline:
             time.sleep(0.001)
@@ -123,9 +123,9 @@ class Veth(Network):
         return self._keeper.failure()
 
     def close(self) -> None:
-        for fd in self._doors:
+        for fd in self._namespace_fds:
             os.close(fd)
-        self._doors = ()
+        self._namespace_fds = ()
         self._keeper.end()
 
 
@@ -155,8 +155,8 @@ def _resolve(address: str) -> tuple[socket.AddressFamily, str]:
 def veth_recipe(point: Point) -> Recipe:
     """Return the veth pair that *point* asks for; raises ConfigError.
 
-    The receiver gets the point's address, or one of ours where that is a loopback address; the sender gets its neighbour, the
-    other address of a prefix that holds just these two (RFC 3021, RFC 6164).
+    The receiver gets the point's address, or one of zcload's where that is a loopback address; the sender gets its neighbour, the other
+    address of a prefix that holds just these two (RFC 3021, RFC 6164).
     """
     receiver = ipaddress.ip_address(_resolve(point.address)[1])
     if receiver.version == 6 and receiver.ipv4_mapped is not None:

@@ -1,4 +1,4 @@
-"""What a receiver's loop costs by itself: the loop of a lane, turning without a system call that receives."""
+"""Measure what a receiver's loop costs: the loop of a lane, without the system call that receives."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _TURNS, _REPEATS = 5_000, 5
 def turn_cost(sink: str, connections: int) -> float:
     """Return the CPU seconds of a turn of the loop that drains *connections* through *sink*, the least of a few repeats.
 
-    With several connections an epoll_wait that reports one of them is in it, which is the most that a receive pays for. What the sink
-    does around its calls is not: that is the sink's. Raises OSError.
+    With several connections it includes an epoll_wait that reports one of them, the most that a receive needs. It does not include what the
+    sink does around its calls, which is part of the sink. Raises OSError.
     """
     with connected_pair() as (sender, receiver):
         sender.send(b"\0")  # stays there, so that epoll_wait reports it at once, every time

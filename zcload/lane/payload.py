@@ -1,8 +1,8 @@
 """The file that is sent: the user's own, opened read-only and watched for changes, or one that zcload makes.
 
-A made file is incompressible and the same on every machine: block i of 1 MiB is SHAKE-128 of its number, and every 4 KiB page
-starts with its own index, so that a page out of place shows. In memory it is a memfd: unlinked from birth, sealed against
-writing, gone with the last process that holds it.
+A made file is incompressible and the same on every machine: block i of 1 MiB is SHAKE-128 of its number, and every 4 KiB page starts with
+its own index, so that a page out of place shows. In memory it is a memfd: it has no name, is sealed against writing, and is freed with the
+last process that holds it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ DigestProgress = Callable[[str, float], None]  # what is being done, how far (0.
 
 @dataclass(slots=True)
 class Source:
-    """An open file to send. *digest* is its SHA-256; *stamp* is what `check` holds it against."""
+    """An open file to send. *digest* is its SHA-256; `check` compares the file with *stamp*."""
 
     fd: int
     size: int
@@ -69,7 +69,7 @@ class Source:
             raise StudyError(f"{self.path or 'the made file'} was changed during the run: {how}")
 
     def close(self) -> None:
-        """Close the file; a file in memory is gone with that."""
+        """Close the file; this frees a file in memory."""
         os.close(self.fd)
 
 
@@ -79,7 +79,7 @@ def required_memory(point: Point) -> int:
 
 
 def open_source(point: Point, progress: DigestProgress, folder: Path | None = None) -> Source:
-    """Open the point's file, or make it: in memory, or in *folder* if others must find it there by name.
+    """Open the point's file, or make it: in memory, or in *folder* if other programs must find it there by name.
 
     Raises ConfigError if it cannot be, Interrupted on a signal.
     """
@@ -175,7 +175,7 @@ def _open_own(path: str, progress: DigestProgress) -> Source:
 
 
 def available_memory() -> int:
-    """Return the bytes that can be had without swapping, by the machine's account or the control group's, whichever is less."""
+    """Return the bytes available without swapping, on the machine or in the control group, whichever is less."""
     free = cgroup_limits().memory_free_bytes
     try:
         available = psutil.virtual_memory().available

@@ -1,6 +1,6 @@
 """Choose the CPUs of senders, receivers, relays and the coordinator: a pure function of topology, worker counts and a seed.
 
-Placement changes the answer twofold, so it is decided here and recorded, never left to chance: the same seed gives the same CPUs.
+Placement changes the result by up to a factor of two, so it is decided here and recorded: the same seed gives the same CPUs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CpuSet = frozenset[int]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The CPU set of each sender, of each receiver, of the coordinator and of each relay, with what is wrong about them."""
+    """The CPU set of each sender, of each receiver, of the coordinator and of each relay, with cautions about them."""
 
     senders: tuple[CpuSet, ...]
     receivers: tuple[CpuSet, ...]

@@ -46,7 +46,7 @@ def receive_file(
 
 
 def drain(taker: Sink, socks: list[socket.socket], board: Board, index: int, poll: bool) -> None:
-    """Take what comes over *socks* until all have ended; with *poll* after waiting for whichever is readable, else one socket alone."""
+    """Receive from *socks* until all have ended; with *poll* wait for readable ones, without it there is a single socket."""
     if poll:
         _drain_many(taker, socks, board, index)
     else:

@@ -5,8 +5,8 @@ relays) as were sent, every thread of every process is blocked, and two readings
 equal. Then no work of the window is left anywhere: acknowledgements, completions and the receivers' share are inside, and the
 clocks are exact.
 
-A process that is not ours may never be still: servers have timers of their own. A lane with such a one has patience for a time, and then
-is taken for at rest once nothing moves; how often is counted.
+The processes of a server have timers and may never all be blocked at once. A server's lane also counts as at rest when nothing has moved
+for `Lane.patience_s`; the lane counts how often.
 """
 
 from __future__ import annotations

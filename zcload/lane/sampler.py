@@ -1,6 +1,6 @@
 """Sample a lane's processes with psutil: CPU times, context switches and faults. At rest only, at most 10 times a second.
 
-The time series of a result, the source of the counts that the exact clock does not have, and the cross-check of that clock.
+Samples are the time series of a result, the source of its switches and faults, and a check of the exact CPU clocks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The verification of a lane: what arrives on every connection is what the file holds, by SHA-256."""
+"""Verify a lane: the bytes that arrive on every connection have the SHA-256 of the file's."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def verify(lane: Lane, expected: Sequence[str], timeout_s: float) -> None:
 
 
 def wrong_digest(lane: str, connection: int | str, found: str | None, expected: str) -> str:
-    """Say that what arrived on a *connection* of *lane* is wrong: SHA-256 *found* instead of *expected*."""
+    """Return the message for wrong bytes on a *connection* of *lane*: SHA-256 *found* instead of *expected*."""
     what = f"lane {lane}: what arrived on connection {connection} is not what the file holds"
     return f"{what} (SHA-256 {(found or 'missing')[:16]}..., expected {expected[:16]}...)"
 
 
 def move_once(lane: Lane, timeout_s: float, size: int) -> dict[int, str]:
-    """Have the gated workers move what verification compares, *size* bytes in all; return the SHA-256 of each connection of the receivers.
+    """Have the gated workers move the *size* bytes to verify; return the SHA-256 of what arrived on each connection.
 
     Raises StudyError, Interrupted.
     """

@@ -1,9 +1,9 @@
 """The keeper: a process that makes sockets for the coordinator in two network namespaces that a veth pair connects.
 
-A socket stays in the namespace it was made in, whoever holds it (struct sock's sk_net), so neither coordinator nor senders ever
-leave theirs. What has to make sockets by itself, a server and its receivers, enters by the doors, descriptors of the namespaces.
-The namespaces have no name: the keeper, the sockets and who has entered hold them, and with the last of these they are gone,
-veth pair and all, however the run ends. Without privileges the keeper makes a user namespace for them, which its maker alone may enter.
+A socket stays in the namespace it was made in, whoever holds it (struct sock's sk_net), so neither coordinator nor senders ever leave
+theirs. A server and its receivers make their own sockets: they enter the namespaces through descriptors. The namespaces have no name. The
+keeper, the sockets and the processes that have entered hold them; when the last of these ends, the kernel removes the namespaces and the
+veth pair, however the run ends. Without privileges the keeper makes a user namespace for them, which only its maker may enter.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from zcload.linux.namespaces import CLONE_NEWNET, CLONE_NEWUSER, enter_network, 
 from zcload.linux.process import die_with_parent
 
 ROLES = ("receiver", "sender")
-DOORS = b"doors"  # the request for descriptors of the namespaces: those of ROLES, then of the user namespace if there is one
+NAMESPACE_FDS = b"namespace_fds"  # a request for the namespaces of ROLES, then the user namespace if there is one
 DEVICES = {"receiver": "zcload0", "sender": "zcload1"}
 _SYS_NET = Path("/proc/sys/net")
 # What TCP and sockets go by. Files that a new namespace lacks are the machine's, the same for all of them.
@@ -36,7 +36,7 @@ Settings = dict[str, str]  # a path below /proc/sys/net, and what is in it
 class Recipe:
     """A veth pair to be made: the address of either end (by role), their common *prefix* length, *mtu* and *gso_max* in bytes.
 
-    None of these two is the kernel's own.
+    None stands for the kernel's default.
     """
 
     addresses: dict[str, str]
@@ -47,7 +47,7 @@ class Recipe:
 
 
 def keep(control: socket.socket, recipe: Recipe, coordinator: int) -> None:
-    """Make the namespaces, tell the coordinator what they are like, then make sockets on request until it closes *control*."""
+    """Make the namespaces, report their settings to the coordinator, then make sockets on request until it closes *control*."""
     home = read_settings()
     refused: list[str] = []
     for kind, flags in (("network namespace", CLONE_NEWNET), ("user namespace", CLONE_NEWUSER | CLONE_NEWNET)):
@@ -69,10 +69,10 @@ def keep(control: socket.socket, recipe: Recipe, coordinator: int) -> None:
         send_message(control, refused=refused, errno=errno.EPERM)
         return
     while request := control.recv(4096):
-        if request == DOORS:
+        if request == NAMESPACE_FDS:
             user = own_user()
-            doors = [namespaces[role] for role in ROLES] + ([user] if flags & CLONE_NEWUSER else [])
-            socket.send_fds(control, [b"doors"], doors)
+            namespace_fds = [namespaces[role] for role in ROLES] + ([user] if flags & CLONE_NEWUSER else [])
+            socket.send_fds(control, [b"namespace_fds"], namespace_fds)
             os.close(user)
             continue
         role, family, count = json.loads(request)
@@ -125,7 +125,7 @@ def _furnish(namespaces: dict[str, int], recipe: Recipe, home: Settings) -> dict
 
 
 def read_settings(root: Path = _SYS_NET) -> Settings:
-    """Return the settings of TCP and sockets that can be set in this network namespace; those we may not read are left out."""
+    """Return the settings of TCP and sockets that can be set in this network namespace; those that zcload may not read are left out."""
     found = {}
     for pattern in _SETTINGS:
         for path in root.glob(pattern):

@@ -21,7 +21,7 @@ from zcload.linux.process import die_with_parent
 
 
 class WorkerError(StudyError):
-    """A worker failed. *consequence* says that it only noticed the end of another: a connection that broke."""
+    """A worker failed. *consequence* says that it only noticed the end of another worker: its connection broke."""
 
     def __init__(self, message: str, consequence: bool = False) -> None:
         super().__init__(message)
@@ -49,7 +49,7 @@ class Worker:
         return f"lane {self.lane}, {self.role} {self.index} (pid {self.pid})"
 
     def alive(self) -> bool:
-        """Say whether the process still runs; reaps it if it does not."""
+        """Return whether the process still runs; reaps it if it does not."""
         if self.status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -82,7 +82,7 @@ class Worker:
                 self.inbox.append(message)
 
     def poll(self) -> dict[str, Any] | None:
-        """Return the next message that has arrived, None if there is none; raises WorkerError if the worker told that it failed."""
+        """Return the next message that has arrived, None if there is none; raises WorkerError if the worker reported an error."""
         self._collect()
         if self.inbox:
             return self.inbox.popleft()
@@ -91,7 +91,7 @@ class Worker:
         return None
 
     def failure(self) -> WorkerError | None:
-        """Return what went wrong with the worker, if it told of an error or has ended; None while it is well."""
+        """Return what went wrong with the worker, if it reported an error or has ended; None while it is well."""
         self._collect()
         if self.error is not None or self.alive():
             return self.error
@@ -102,9 +102,9 @@ class Worker:
         )
 
     def receive(self, timeout_s: float, what: str, meanwhile: Callable[[], None] | None = None) -> dict[str, Any]:
-        """Wait for a message, calling *meanwhile* at every look around.
+        """Wait for a message, calling *meanwhile* at every poll.
 
-        Raises WorkerError if the worker fails, ends, or says nothing for *timeout_s*, Interrupted on a signal.
+        Raises WorkerError if the worker fails, ends, or sends nothing for *timeout_s*, Interrupted on a signal.
         """
         deadline = time.monotonic() + timeout_s
         while True:
@@ -132,7 +132,7 @@ class Worker:
 
 
 def describe_end(code: int) -> str:
-    """Say how a process ended whose exit code is *code*, the negative number of a signal included."""
+    """Return how a process ended whose exit code is *code*; a negative code is that of a signal."""
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
     return f"exited with status {code} in the middle of the run"
@@ -152,7 +152,7 @@ def process_state(pid: int) -> str:
 def spawn(lane: str, role: str, index: int, body: Body, keep: Iterable[int], cpus: frozenset[int] | None, outlives: bool = False) -> Worker:
     """Fork a worker that runs *body(control)* on *cpus* with no descriptor open but standard ones and *keep*.
 
-    It dies with the coordinator, unless it *outlives* it, to clean up: then it must end by itself when *control* does.
+    It dies with the coordinator, unless it *outlives* it to clean up: then it must end when *control* is closed.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     coordinator = os.getpid()
@@ -213,7 +213,7 @@ def _close_others(keep: set[int]) -> None:
 
 
 def send_message(control: socket.socket, **message: Any) -> None:
-    """Send a message from the worker to the coordinator; a coordinator that is gone is no reason to fail."""
+    """Send a message from the worker to the coordinator; do not fail if the coordinator has ended."""
     try:
         control.send(json.dumps(message).encode())
     except OSError:

@@ -33,14 +33,14 @@ class WorkerGroup:
         return self.senders if self.gated_role == "sender" else self.receivers
 
     def expect(self, worker: Worker, key: str, what: str) -> dict[str, Any]:
-        """Wait for the message with *key* from *worker*; raises StudyError that names it if it says anything else."""
+        """Wait for the message with *key* from *worker*; raises StudyError that names the worker if it sends another."""
         message = worker.receive(SETUP_S, what)
         if key not in message:
             raise StudyError(f"{worker}: said {str(message)[:60]!r} while {what}")
         return message
 
     def ready(self) -> None:
-        """Wait until every worker is; raises StudyError that names the cause, not who saw a connection break."""
+        """Wait until every worker is ready; raises StudyError that names the cause, not a worker whose connection broke."""
         for worker in self.members:
             try:
                 self.expect(worker, "ready", "setting up")
@@ -50,7 +50,7 @@ class WorkerGroup:
     def failure(self) -> StudyError | None:
         """Return what is wrong with a worker, None while all is well: the cause, not another worker's broken connection.
 
-        A worker that only saw its connection break gives the others a moment to tell why.
+        If a worker only saw its connection break, this waits a moment for the others to report the cause.
         """
         deadline = time.monotonic() + CAUSE_S
         while True:
@@ -67,7 +67,7 @@ class WorkerGroup:
         return ", ".join(f"{worker.role} {worker.index} (pid {worker.pid}) {process_state(worker.pid)}" for worker in self.members[:6])
 
     def end(self) -> None:
-        """Wait a moment for those that were ordered to stop, kill the others, and forget them; `killed` tells of one that was dead."""
+        """Wait a moment for the workers to stop, kill the others, and forget them; `killed` names one that a signal had ended."""
         deadline = time.monotonic() + _END_S
         for worker in self.members:
             while worker.alive() and time.monotonic() < deadline:

@@ -1,8 +1,8 @@
 """Run a block: one pass over the lanes in random order, judged for contamination, and repeated if contaminated.
 
-With more than four lanes they are dealt into groups of at most three contenders, each group with a baseline lane of its own.
-So the two windows of a pair stay close in time, and every lane, the baseline's too, has one window in a block: a baseline
-that ran in every group would be the warmest lane of all, and look cheaper than itself.
+More than four lanes are divided into groups of at most three contenders, each group with its own baseline lane. So the two windows of a
+pair stay close in time, and every lane, the baseline's too, has one window in a block. A single baseline lane that ran in every group would
+have the warmest caches of all, and seem to cost less.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Emit = Callable[[dict[str, Any]], None]
 
 @dataclass(slots=True)
 class Tolerance:
-    """How many blocks a point has had, and how many of them were repeats; interrupts count as ours where the kernel keeps them apart."""
+    """How many blocks a point has had, and how many were repeats; interrupts count as zcload's where the kernel counts them apart."""
 
     interrupts_apart: bool
     blocks: int = 0
@@ -40,7 +40,7 @@ class Tolerance:
 
 
 def groups_of(contenders: Sequence[str], rng: random.Random) -> list[list[str]]:
-    """Deal *contenders* at random into as few groups as allowed, of sizes as equal as can be."""
+    """Divide *contenders* at random into as few groups as allowed, of sizes as equal as possible."""
     shuffled = list(contenders)
     rng.shuffle(shuffled)
     count = max(1, -(-len(shuffled) // CONTENDERS_PER_GROUP))
@@ -94,7 +94,7 @@ def run_block(
 
 
 class MachineWatch:
-    """This machine from one instant on."""
+    """The CPU time of this machine from one instant on."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine, self._start, self._own = machine, machine.read().as_list(), time.process_time_ns()
@@ -102,7 +102,7 @@ class MachineWatch:
     def shares(self, windows: Iterable[WindowReading], interrupts_apart: bool) -> tuple[float, float, float]:
         """Return the share of the machine's CPU time that others used, the share of steal, and how many CPU seconds it had.
 
-        What the workers of *windows* and this process used is not others'.
+        The CPU time of the workers of *windows* and of this process does not count as others'.
         """
         now = self._machine.read().as_list()
         used_ns = sum(b[0] - a[0] for window in windows for a, b in (*window["senders"], *window["receivers"], *window.get("relays", ())))

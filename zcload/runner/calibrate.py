@@ -62,7 +62,7 @@ def extra_s(study: Study, point: Point) -> float:
 def watch_idle(context: PointContext) -> list[list[int]] | None:
     """Read the machine before and after a moment in which every lane is parked; None where lanes run together: no machine ledger.
 
-    Taken in every generation, beside the windows it is taken off: what else runs on a machine comes and goes.
+    It is read in every generation, close to the windows from which it is subtracted, because other work on a machine changes.
     """
     if context.together:
         return None
@@ -75,10 +75,9 @@ def watch_idle(context: PointContext) -> list[list[int]] | None:
 def window_length(context: PointContext, lanes: dict[str, PlacedLane]) -> tuple[float, float, dict[str, float]]:
     """Choose how long the gates of this point open, the same for all its lanes.
 
-    Return it with the longest that they may and the time a window of each lane takes. With a cold cache no sender may come
-    to where another began, or to where it began itself: what has been read once is warm from then on. A lane whose window
-    ends with its pass takes as long as that needs, whatever is chosen here. At a rate a window holds so many chunks of every
-    sender that one more or less is nothing.
+    Return it with the longest that they may and the time a window of each lane takes. With a cold cache no sender may reach the place where
+    another sender or it itself began: what has been read once is warm from then on. A lane whose window ends with its pass takes as long as
+    the pass, whatever is chosen here. At a rate a window contains so many chunks of every sender that one more or less does not matter.
     """
     fixed, paced = context.study.stop.window_s, least_window_s(context.study, context.point)
     # Only the lane knows that its server ignores ranges and sends the whole file at once.
@@ -121,7 +120,7 @@ def window_length(context: PointContext, lanes: dict[str, PlacedLane]) -> tuple[
 
 
 def window_for(context: PointContext, chunk: int, chosen_s: float, longest_s: float) -> float:
-    """Return how long windows must be when a lane of *chunk* takes part too, where *chosen_s* does for the others."""
+    """Return how long windows must be when a lane of *chunk* takes part too; *chosen_s* is enough for the others."""
     if context.study.stop.window_s:
         return chosen_s
     return max(chosen_s, min(_in_steps(chunk_window_s(context.point, chunk)), longest_s))
@@ -139,9 +138,9 @@ def _half_share_s(context: PointContext, record: WindowReading) -> float:
 
 
 def bare_contenders(contenders: Sequence[Contender], point: Point) -> list[Contender]:
-    """Return contenders that move nothing by the code that *contenders* go through, but for those that are among them.
+    """Return contenders that move nothing through the same code as *contenders*, without those that are among them.
 
-    At a rate the loop's is one of them: what keeping a rate costs is measured with it, for servers too.
+    At a rate the null mechanism is one of them: it measures what keeping a rate costs, for servers too.
     """
     overheads = dict.fromkeys([*(mechanism_of(v).overhead for v in contenders), *([LOOP] if point.paced else [])])
     return [Variant(f"{BARE}{name}", name).at(point) for name in overheads if name and name not in {v.mechanism for v in contenders}]
@@ -177,7 +176,7 @@ def receive_loop_costs(context: PointContext, lanes: Iterable[PlacedLane]) -> di
 def best_chunk(context: PointContext, told: Callable[[str, float], None]) -> tuple[int, dict[int, float]]:
     """Find the chunk at which the baseline's mechanism costs both ends the least CPU per GB; return it and the costs of all (s/GB).
 
-    Measured in generations of their own, so that choosing the luckiest does not flatter the lane that is measured later.
+    Measured in separate generations, so that choosing the lowest value does not bias the lane that is measured later.
     """
     baseline = context.study.variant(context.study.baseline).at(context.point)
     sizes = sorted(

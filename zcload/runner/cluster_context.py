@@ -1,4 +1,4 @@
-"""A point whose lanes run on several hosts: what its generations share, and how its lanes are set up and taken down there."""
+"""A point whose lanes run on several hosts: what its generations share, and how its lanes are set up and torn down there."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ClusterContext(PointContext):
         return cast(Bench, self.machine)
 
     def roles(self) -> Placement:
-        """Draw which hosts send in this generation, and measure how far the clocks are apart; CPUs are drawn by the agents."""
+        """Draw which hosts send in this generation, and measure the offsets of their clocks; the agents draw the CPUs."""
         links = self.links
         if self.swap and self.rng.random() < 0.5:
             links = tuple(Link(link.receiver, link.sender) for link in links)

@@ -32,13 +32,13 @@ _SPARE_S = 600.0  # beyond what a study may take at most: agents end then even i
 
 @dataclass(slots=True)
 class Joined:
-    """Agents that have joined, and what their hosts are."""
+    """Agents that have joined, and the facts of their hosts."""
 
     session: Session
     described: Mapping[str, m.Described]
 
     def bench(self) -> Bench:
-        """Return the hosts as what windows are measured on."""
+        """Return the hosts as a bench, on which windows are measured."""
         return Bench(self.session, {host: each.machine for host, each in self.described.items()}, boot_id())
 
 
@@ -59,7 +59,7 @@ def join(casting: Casting, deadline_s: float, checks: bool) -> Joined:
 
 
 def deadline_s(study: Study) -> float:
-    """Return after how many seconds an agent of *study* ends in any case."""
+    """Return the lifetime of an agent of *study* in seconds, after which it ends in any case."""
     return plan(study, check_windows=True).total_s * 1.5 + _SPARE_S
 
 

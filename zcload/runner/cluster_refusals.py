@@ -1,4 +1,4 @@
-"""What a study cannot have between hosts: one line for each, with the key that asks for it, the reason, and what to write instead."""
+"""Refuse what does not work between hosts: one line for each key that asks for it, with the reason, and what to write instead."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ REFUSALS = (
 
 
 def refuse(study: Study) -> None:
-    """Raise ConfigError if *study* (resolved) has something that does not work between hosts: a line for each key that asks for it."""
+    """Raise ConfigError if *study* (resolved) asks for something that does not work between hosts: a line for each key."""
     found: dict[str, Problem] = {}
     for point in study.points:
         for contender in study.contenders(point):

@@ -34,7 +34,7 @@ class ClusterRun:
 
     @property
     def environment(self) -> dict[str, Any]:
-        """The environment of the first host that sends: what a result is compared and resumed by."""
+        """The environment of the first host that sends, which resuming and comparing results use."""
         return self.joined.described[self.casting.links[0].sender].environment
 
     @property
@@ -54,7 +54,7 @@ class ClusterRun:
         return found
 
     def facts(self) -> dict[str, Any]:
-        """Return what a result's header says of the cluster."""
+        """Return the facts about the cluster in a result's header."""
         casting, described = self.casting, self.joined.described
         machines = list(dict.fromkeys(each.machine for each in described.values()))
         clocks = {host: self.joined.session.members[host].clock for host in casting.hosts}
@@ -79,7 +79,7 @@ class ClusterRun:
         }
 
     def measurer(self, seeds: str, emit: Emit, view: Viewer, first: int) -> Measurer:
-        """Return who measures: fresh agents for each replicate, or these for all where a run has one."""
+        """Return the measurer: fresh agents for each replicate, or these agents where the run has one replicate."""
         if self.study.stop.replicates > 1:
             return ClusterReplicates(self.study, self.casting, self.joined, self.swap, self.out, seeds, emit, view, first)
         rng = random.Random(seeds)
@@ -92,7 +92,7 @@ class ClusterRun:
 
 
 def open_cluster(study: Study, view: Viewer, engine: Engine | None = None) -> ClusterRun:
-    """Connect to the hosts of *study* (resolved) and ask them what they are; raises ConfigError, StudyError, Interrupted."""
+    """Connect to the hosts of *study* (resolved) and ask for their facts; raises ConfigError, StudyError, Interrupted."""
     assert study.cluster is not None
     refuse(study)
     view(Progress("connecting to the hosts"))

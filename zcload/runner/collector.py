@@ -1,4 +1,4 @@
-"""The garbage collector of a process that measures: out of windows, and what exists now out of the workers' copies of it."""
+"""Keep Python's garbage collector out of windows and off the objects that workers inherit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_collector() -> Iterator[None]:
-    """Collect and freeze what there is, and collect nothing within the block."""
+    """Collect garbage, freeze the objects that exist, and collect nothing within the block."""
     enabled = gc.isenabled()
     gc.collect()
     gc.freeze()

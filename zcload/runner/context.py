@@ -77,11 +77,11 @@ class PointContext:
         self.emit({"kind": record["kind"], "point": self.index, **record})
 
     def caution(self, code: str, /, **fields: object) -> None:
-        """Record the caution *code* of the table, once a code and point."""
+        """Record the caution *code* of the table, once for each code and point."""
         self.record_caution(caution(code, **fields))
 
     def record_caution(self, found: Caution) -> None:
-        """Record a caution, once a code and point."""
+        """Record a caution, once for each code and point."""
         if found.code not in self.cautioned:
             self.cautioned.add(found.code)
             self.record({"kind": "caution", **found.as_dict()})
@@ -92,7 +92,7 @@ class PointContext:
             self.record({"kind": "perf", "events": list(self.perf.events), "reasons": self.perf.reasons, "user_only": self.perf.user_only})
 
     def record_network(self) -> None:
-        """Record what the point's network is like, if it was made for the run, and what sets it apart from the host's own."""
+        """Record the settings of the point's network, if it was made for the run, and how they differ from the host's."""
         facts = self.network.facts
         if not facts:
             return
@@ -101,7 +101,7 @@ class PointContext:
             self.caution("veth_settings", settings=", ".join(facts["settings_differ"]))
 
     def remove(self, name: str, error: ZcloadError) -> None:
-        """Let a failed variant take no further part; raises PointFailed if it is the baseline, without which nothing can be said."""
+        """Take a failed variant out of the point; raises PointFailed if it is the baseline, without which nothing can be compared."""
         if name.startswith(BARE):
             self.caution("own_cost_unknown", reason=error)
             return
@@ -113,8 +113,8 @@ class PointContext:
     def roles(self) -> Placement:
         """Draw the CPU roles of a generation and move the coordinator out of the way.
 
-        The next generation has the roles of the same draw the other way round. One CPU can be the better place for a sender, and
-        a lane is then measured as often on it as beside it.
+        The next generation has the roles of the same draw the other way round. One CPU can be better for a sender: with this, each CPU has
+        each role equally often.
         """
         point = self.point
         swapped = bool(self.half_measured)
@@ -135,8 +135,8 @@ class PointContext:
     ) -> Iterator[list[dict[str, PlacedLane]]]:
         """Set up the lanes of the variants of each group, in random order, ready for their first window; tear all down at the end.
 
-        With *verify* the file is sent through each and its digests are compared. A variant that fails is removed, the others
-        go on; so is one with a worker that died after its last use. *started* is told each variant's name before its turn.
+        With *verify* the file is sent through each and its digests are compared. A variant that fails is removed, the others continue; so
+        is one with a worker that died after its last use. *started* is told each variant's name before its turn.
         """
         placement = self.roles()
         if self.point.arrivals != "closed":
@@ -179,7 +179,7 @@ class PointContext:
         }
 
     def facts(self) -> dict[str, Any]:
-        """Return what a generation's record says of where it runs: on one host, how much of the file lies in huge pages."""
+        """Return what the record of a generation has about where it runs: on one host, how much of the file lies in huge pages."""
         return {"file_huge_share": round(self.source.huge_share, 4)} if self.source.huge_share is not None else {}
 
     def _settle(self) -> None:
@@ -191,7 +191,7 @@ class PointContext:
             self.caution("not_resident", percent=100 * self.cached, size=human_bytes(self.source.size))
 
     def drop(self, lanes: Sequence[dict[str, PlacedLane]], name: str, error: ZcloadError) -> None:
-        """Tear down the lane of a variant that failed and remove it; a file that was changed is the cause, and everybody's."""
+        """Tear down the lane of a variant that failed and remove it; if the file was changed, all variants fail."""
         for group in lanes:
             if name in group:
                 self._take_down(group.pop(name))

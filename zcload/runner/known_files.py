@@ -1,4 +1,4 @@
-"""The files that a run sends, across the processes that measure it: made or digested once, copied or opened again after that."""
+"""The files that a run sends, shared by the processes that measure it: made or digested once, then copied or opened again."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Identity = tuple[str | None, int, str | None, str]
 
 
 def identity(point: Point) -> Identity:
-    """Return what tells the file of *point* from the files of other points."""
+    """Return a key that is the same for points that send the same file."""
     return point.file_identity
 
 
 @dataclass(slots=True)
 class KnownFile:
-    """A file that was opened before: its SHA-256, what `Source.check` holds it against, its path; *memory* is a file in memory."""
+    """A file that was opened before: its SHA-256, the stamp that `Source.check` compares, its path; *memory* is a file in memory."""
 
     memory: int | None = None
     digest: str | None = None
@@ -68,7 +68,7 @@ class KnownFiles:
         return source
 
     def close(self) -> None:
-        """Give back the files in memory."""
+        """Close the files in memory."""
         close_all(self.descriptors())
         self.files.clear()
 

@@ -1,6 +1,7 @@
 """How long each phase of a run may take at most, whatever stalls and however loaded the machine is. `plan` adds them up.
 
-What stands still is found after ten seconds (zcload/lane/rest.py and others). These limits end what still moves, or waits, for too long.
+A process that has stopped is found after ten seconds (zcload/lane/rest.py and others). These limits end a phase that still makes progress,
+or waits, for too long.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def setting_up_s(study: Study, point: Point) -> float:
 
 
 def preparing_s(study: Study, point: Point) -> float:
-    """Return how long verifying and calibrating *point* may take: each lane gets what verification allows it."""
+    """Return how long verifying and calibrating *point* may take: each lane has the time that verification allows."""
     chunks = len(BEST_CHUNKS) * _CHUNK_S if study.best_chunk else 0.0
     transfers = lanes_at_once(study) * longest_transfer_s(point.file_size)
     return setting_up_s(study, point) + transfers + _SLOW * (_CALIBRATE_S + chunks + extra_s(study, point))

@@ -1,4 +1,4 @@
-"""Who measures: the run's own process, or a fresh one for each replicate. Both measure one cluster of each point they are asked for."""
+"""The interface of a measurer: the run's own process, or a fresh one for each replicate. Each measures one cluster of each point."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from zcload.runner.window import LaneFailed
 
 
 class Measurer(Protocol):
-    """Measures points; their states then say what is known of them. A point that fails is stopped, the others are measured."""
+    """Measures points and updates their states. A point that fails is stopped; the others are measured."""
 
     def measure(self, states: Sequence[PointState]) -> None:
         """Prepare each point that is not prepared yet, then measure one cluster of each. Raises ZcloadError when the run must end."""
 
     def check(self, states: Sequence[PointState]) -> None:
-        """Measure long windows of each point, to be held against the short ones."""
+        """Measure long windows of each point, to compare them with the short ones."""
 
     def close(self) -> None:
         """Give everything back; harmless when called twice."""
@@ -45,7 +45,7 @@ class Host:
 
 
 class Resources(Protocol):
-    """Makes points measurable: what their lanes run on, opened when first needed and closed together."""
+    """Provides what the lanes of points run on, opened when first needed and closed together."""
 
     def point(self, state: PointState) -> PointRun:
         """Return the point of *state*, ready to be prepared or measured; raises ZcloadError."""
@@ -114,7 +114,7 @@ class InProcess(RoundsOf):
 
 
 def attempt(point: PointRun, step: Callable[[], None], limit_s: Callable[[Study, Point], float]) -> None:
-    """Do *step* for *point*, unless it has failed, for *limit_s* at most; one that fails now takes no other point with it."""
+    """Do *step* for *point*, unless it has failed, for *limit_s* at most; if it fails now, other points continue."""
     if point.state.failed is not None:
         return
     try:

@@ -12,7 +12,7 @@ _COST_WINDOWS = 3
 
 
 def pacing_cost(context: PointContext, lane: PlacedLane, open_s: float) -> dict[str, Any] | None:
-    """Measure what keeping the point's rate costs by itself, with the null mechanism: wake-ups, clock, schedule and turns of the loop."""
+    """Measure what keeping the point's rate costs, with the null mechanism: wake-ups, clock, schedule and turns of the loop."""
     try:
         records = [measure(lane, open_s, context.machine) for _ in range(_COST_WINDOWS)]
     except LaneFailed as error:

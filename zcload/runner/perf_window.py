@@ -1,7 +1,7 @@
 """Measure one extra window of each lane with perf counters. It enters no other figure.
 
-Attached counters cost something at every context switch. So they are there for one window of a generation, which enters no
-other figure, and only in the least number of generations that a point has.
+Attached counters cost something at every context switch. So they are attached for one window of a generation, which enters no other figure,
+and only in the first `stop.min_generations` generations of a point.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from zcload.runner.window import measure
 
 
 def count(placed: PlacedLane, able: Ability, open_s: float, machine: Machine | Bench) -> dict[str, Any] | None:
-    """Open the lane's gate once and return what was counted of its senders, receivers and relays; None where they are not ours to count.
+    """Open the lane's gate once and return what was counted of its senders, receivers and relays; None where zcload may not count them.
 
     The lane must be at rest. Raises LaneFailed, Interrupted.
     """

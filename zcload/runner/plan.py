@@ -56,7 +56,7 @@ def _idle_keys(point: Point) -> tuple[str, ...]:
 
 
 def point_name(study: Study, point: Point) -> str:
-    """Return what sets *point* apart from the study's others: "chunk=64KiB, senders=4"; empty when there is only one."""
+    """Return how *point* differs from the study's other points: "chunk=64KiB, senders=4"; empty when there is only one."""
     parts = []
     for key in study.swept:
         if key in _idle_keys(point):
@@ -87,7 +87,7 @@ class Plan:
         return self.setup_s + self.measure_s + self.check_s
 
     def as_dict(self, study: Study) -> dict[str, Any]:
-        """Return what programs are told of the plan of *study*; docs/exchange.md has the keys."""
+        """Return the plan of *study* as JSON data; docs/exchange.md describes the keys."""
         search = study.crossover
         return {
             "study": study.name,

@@ -1,4 +1,4 @@
-"""One point being measured: prepared once (verified, calibrated), then generation by generation. What is known of it is its state."""
+"""Measure one point: prepare it once (verify, calibrate), then measure generation by generation. Its state has what is known of it."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class PointRun:
     # Measuring.
 
     def measure_generation(self) -> None:
-        """Set up all lanes anew, measure a warm-up block and then blocks for about a second, take them down."""
+        """Set up all lanes anew, measure a warm-up block and then blocks for about a second, tear them down."""
         state, start = self.state, time.monotonic()
         least = self.stop.min_generations if self.context.replicate is None else max(self.stop.min_generations, self.stop.replicates)
         share = min(GENERATION_S, 0.9 * self.stop.max_time_s / least - state.set_up_s)
@@ -130,7 +130,7 @@ class PointRun:
         self.state.take_in(sort_out(recent, self.state.idle.cores).used(), least)
 
     def run_check(self) -> None:
-        """Measure generations of long windows, to be held against the short ones."""
+        """Measure generations of long windows, to compare them with the short ones."""
         tolerance = Tolerance(self.state.interrupts_apart)  # of its own: as many long blocks as short ones would take hours
         for _ in range(CHECK_GENERATIONS):
             self._measure("check", self.check_window_s, CHECK_BLOCKS, tolerance, deadline=None)
@@ -247,12 +247,12 @@ class PointRun:
     # Stopping.
 
     def end(self, reason: str) -> None:
-        """Measure this point no more, for *reason*."""
+        """Stop measuring this point, for *reason*."""
         self.state.stopped = reason
         self.context.record({"kind": "stopped", "reason": reason, "generations": self.state.generation})
 
     def fail(self, error: ZcloadError) -> None:
-        """Measure this point no more, because nothing can be said without what failed; the other points go on."""
+        """Stop measuring this point, because nothing can be compared without what failed; the other points continue."""
         self.state.failed = str(error)
         baseline = self.context.study.baseline
         if baseline not in self.context.out:

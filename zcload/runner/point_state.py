@@ -1,4 +1,4 @@
-"""What is known of a point so far: it survives the process that measured it, and decides when the point has been measured enough."""
+"""The state of a point: what was measured so far, kept across the processes that measure it, and when it is enough."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class PointState:
         ]
 
     def take_in(self, clusters: Sequence[Generation], least: int) -> None:
-        """Take in the log-ratios of *clusters*; the looks at the intervals begin with the cluster number *least*."""
+        """Take in the log-ratios of *clusters*; the stopping rule looks at the intervals from cluster number *least* on."""
         baseline, metric = self.study.baseline, METRICS[self.headline]
         for cluster in clusters:
             for name in self.headline_lanes():
@@ -124,7 +124,8 @@ class PointState:
     def needed_s(self) -> float | None:
         """Return how long the point would have to be measured to meet its target (seconds), if its time is clearly too short for that.
 
-        An interval narrows with the root of the number of clusters. None while too few are there to tell, or if the target is within reach.
+        An interval narrows with the root of the number of clusters. None while there are too few clusters to estimate it, or if the target
+        is within reach.
         """
         if self.clusters < TELLING_CLUSTERS or self.extended:
             return None

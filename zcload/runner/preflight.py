@@ -122,10 +122,10 @@ def _check_environment(study: Study) -> None:
 
 
 def open_files(study: Study) -> int:
-    """Return how many descriptors the coordinator needs at most, generously counted.
+    """Return an upper bound of the descriptors that the coordinator needs.
 
-    A sender has a control socket, a gate and a /proc file, a receiver or relay all but the gate, and while a lane is set up both ends
-    of each of its connections are the coordinator's.
+    A sender has a control socket, a gate and a /proc file, a receiver or relay all but the gate, and while a lane is set up the coordinator
+    has both ends of each of its connections.
     """
     most = max(
         (3 * p.senders + 2 * p.receiver_count + 2 * p.relays) * lanes_at_once(study) + 2 * (p.senders + p.relays) for p in study.points
@@ -228,7 +228,7 @@ def enough_bytes(cache_bytes: int | None) -> int:
 
 
 def cautions(study: Study, environment: Mapping[str, Any]) -> list[Caution]:
-    """Return the cautions that the config gives rise to on a host of this *environment*."""
+    """Return the cautions that the config causes on a host of this *environment*."""
     found = []
     cache_bytes = environment.get("last_level_cache_bytes")
     small = min(point.file_size for point in study.points)

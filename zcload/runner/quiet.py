@@ -1,4 +1,4 @@
-"""Before a run measures: wait a few seconds for other work on the machine to end, and say what runs."""
+"""Wait a few seconds before a run for other work on the machine to end, and show what runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process of one replicate: fresh memory, a fresh file, fresh sockets. It does one task and sends back what came of it."""
+"""The process of one replicate: fresh memory, a fresh file, fresh sockets. It does one task and sends back the outcome."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Task:
 
 @dataclass(slots=True)
 class Done:
-    """What came of a task: states and files as they are now, how long it took (seconds), and the error that ended it early."""
+    """The outcome of a task: states and files as they are now, how long it took (seconds), and the error that ended it early."""
 
     states: Sequence[PointState]
     files: KnownFiles
@@ -55,7 +55,7 @@ class Done:
 
 
 def perform(task: Task, emit: Emit, view: Viewer) -> Done:
-    """Do *task* in this process. What goes wrong is in the result, beside the states that were reached."""
+    """Do *task* in this process. An error is in the outcome, with the states that were reached."""
     began, error = time.monotonic(), None
     measurer = None
     try:
@@ -77,7 +77,7 @@ def perform(task: Task, emit: Emit, view: Viewer) -> Done:
 
 
 def main(control: int, record: int, starter: int) -> None:
-    """Be the process: read the task from the inherited socket *control*, append records to *record*, send what came of it.
+    """Run the process: read the task from the inherited socket *control*, append records to *record*, send the outcome.
 
     *starter* is the process that started this one, which dies with it.
     """

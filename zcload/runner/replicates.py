@@ -1,7 +1,7 @@
 """Measure in a fresh process for each replicate, one after another, while this process sleeps.
 
-What differs between two runs, and not between the generations of one, is luck that a process brings along: where its memory lies,
-how its dictionaries are laid out, which pages its file has. Intervals over replicates hold that luck; those over generations do not.
+Two processes differ in ways in which the generations of one process do not: where their memory lies, how their dictionaries are laid out,
+which pages their file has. Intervals over replicates cover these differences; those over generations do not.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from zcload.server.root import DocumentRoot, ServedFile, publish, write_files
 
 
 class StudyResources:
-    """Makes the points of *study* measurable on this host; *out* says for each which variants it cannot run there, and why."""
+    """Provides what the points of *study* need on this host; *out* has for each the variants that cannot run there, and why."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Resume a run in its own directory: check that it may be, restore the state of its points, measure finished ones further."""
+"""Resume a run in its directory: check that this is possible, restore the state of its points, measure finished ones further."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class PreviousRun:
 
 
 def time_limit(study: Study) -> float:
-    """Return how long (s) each point of *study* may be measured; of a search, all of them together."""
+    """Return how long (s) each point of *study* may be measured; in a search it is for all points together."""
     return study.crossover.max_time_s if study.crossover else study.stop.max_time_s
 
 
@@ -84,9 +84,9 @@ def read_previous(directory: Path) -> PreviousRun:
 
 
 def extend(states: Sequence[PointState], max_time_s: float) -> list[dict[str, object]]:
-    """Have those of *states* measured further, up to *max_time_s*, that ended at their target or their time limit.
+    """Let the points of *states* that ended at their target or time limit be measured further, up to *max_time_s*.
 
-    Returns what is to be recorded of it. Raises ConfigError if nothing is left to measure.
+    Returns the records to write of that. Raises ConfigError if nothing is left to measure.
     """
     found = [state for state in states if state.stopped in _EXTENDABLE]
     if not found and not any(state.going for state in states):
@@ -98,7 +98,7 @@ def extend(states: Sequence[PointState], max_time_s: float) -> list[dict[str, ob
 
 
 def check_same(previous: PreviousRun, environment: Mapping[str, object], directory: Path) -> None:
-    """Raise ConfigError if this host, or this zcload, is not the one that the run began on: its figures would not be one result."""
+    """Raise ConfigError if host or zcload differ from those that the run began with: its figures would not be one result."""
     if previous.header["zcload_version"] != __version__:
         what = f"was begun with zcload {previous.header['zcload_version']}, this is {__version__}"
         raise ConfigError(Problem(what, file=str(directory), key="--resume", remedy="use the zcload that began it"))

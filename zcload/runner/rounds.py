@@ -1,6 +1,6 @@
 """Which points are measured next: rounds over all of them, or a search for where one variant starts to beat another.
 
-A point that fails takes no other point with it. Only when all have failed the study has.
+If a point fails, the others continue. The study fails only if all points have failed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def run_points(measurer: Measurer, states: Sequence[PointState], emit: Emit, che
 
 
 def end(state: PointState, reason: str, emit: Emit) -> None:
-    """Measure the point of *state* no more, for *reason*."""
+    """Stop measuring the point of *state*, for *reason*."""
     state.stopped = reason
     emit({"kind": "stopped", "point": state.index, "reason": reason, "generations": state.generation})
 
@@ -44,7 +44,7 @@ def require_one(states: Sequence[PointState]) -> None:
 
 
 def run_crossover(measurer: Measurer, states: Sequence[PointState], crossover: Crossover, emit: Emit) -> None:
-    """Measure, in rounds, those points that tell where the contender starts to beat the baseline.
+    """Measure, in rounds, the points that show where the contender starts to beat the baseline.
 
     *states* are those of all values; one that an interrupted run measured continues. Raises StudyError if no point could be
     measured, Interrupted.

@@ -54,7 +54,7 @@ VETH_MTU = 1500  # what the kernel gives a veth pair: ETH_DATA_LEN, linux/if_eth
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run came to: its *summary*, where it is, and the *error* that ended it before its end, if one did."""
+    """The outcome of a run: its *summary*, its directory, and the *error* that ended it early, if one did."""
 
     summary: Summary
     directory: Path
@@ -252,7 +252,7 @@ def _store(recorder: Recorder, record: dict[str, Any], error: ZcloadError | None
 def point_facts(point: Point, system_congestion: str | None = None, across: bool = False) -> dict[str, Any]:
     """Return a point as data, with units in its keys; null where a value is automatic or unlimited.
 
-    *system_congestion* is what its connections have if none is set. *across*: between hosts.
+    *system_congestion* is what its connections use if none is set. *across*: between hosts.
     """
     return {
         "chunk_bytes": point.chunk,
@@ -288,7 +288,7 @@ def point_facts(point: Point, system_congestion: str | None = None, across: bool
 
 
 def crossover_facts(study: Study) -> dict[str, Any] | None:
-    """Return what a search looks for as data; None for an ordinary study. The values are those of the points, in order."""
+    """Return the crossover of a study as data; None for an ordinary study. The values are those of the points, in order."""
     if study.crossover is None:
         return None
     least = study.stop.min_generations

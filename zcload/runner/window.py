@@ -1,6 +1,6 @@
 """Measure one window: a lane from rest to rest, with a reading at each end.
 
-Between the readings the coordinator makes the gate's writes, one sleep, and the check for rest.
+Between the readings the coordinator writes to the gate, sleeps once, and checks for rest.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from zcload.model.records.measurements import WindowReading
 
 
 class LaneFailed(StudyError):
-    """A lane failed in a window; the others may go on."""
+    """A lane failed in a window; the others may continue."""
 
     def __init__(self, lane: str, cause: StudyError) -> None:
         super().__init__(str(cause))

@@ -37,7 +37,7 @@ def make_group(name: str, host: Host = HERE) -> Path | None:
 
 
 def hold_group(group: Path) -> int:
-    """Lock *group* for as long as the descriptor is open that this returns, so that no other run takes it for left over; -1 if one did."""
+    """Return a descriptor that locks *group* while it is open, so that no other run removes it; -1 if another has locked or removed it."""
     try:
         fd = os.open(group, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
@@ -49,7 +49,7 @@ def hold_group(group: Path) -> int:
 
 
 def left_groups(pattern: re.Pattern[str]) -> list[Path]:
-    """Return the groups below this process's own whose name is of *pattern*, that hold no process, and that nobody holds."""
+    """Return the groups below this process's own whose name is of *pattern*, that hold no process, and that no process has locked."""
     own, found = own_group(), []
     try:
         inside = list(own.iterdir()) if own is not None else []
@@ -73,7 +73,7 @@ def enter_group(group: Path) -> None:
 
 
 def kill_group(group: Path) -> None:
-    """Kill every process in *group* at once, those that are being forked too: cgroup.kill, since Linux 5.14; nothing before."""
+    """Kill every process in *group* at once, those being forked too, by cgroup.kill (Linux 5.14); do nothing on older kernels."""
     try:
         (group / "cgroup.kill").write_text("1")
     except OSError:
@@ -103,7 +103,7 @@ class GroupClock:
         return 1000 * int(words[1])  # the first line is usage_usec
 
     def close(self) -> None:
-        """Give the descriptor back; harmless when called twice."""
+        """Close the descriptor; harmless when called twice."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

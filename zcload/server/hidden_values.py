@@ -1,4 +1,4 @@
-"""Hide the values of a server's environment in what the server says: error messages are stored and shown."""
+"""Hide the values of a server's environment in its output, because error messages are stored and shown."""
 
 from __future__ import annotations
 

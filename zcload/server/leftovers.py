@@ -49,7 +49,7 @@ def leftovers(where: Iterable[Path] | None = None) -> list[Leftover]:
 
 
 def clear(where: Iterable[Path] | None = None) -> list[Leftover]:
-    """Remove the same, and end the servers that use them; return what was removed."""
+    """Remove what `leftovers` finds, and end the servers that use it; return what was removed."""
     removed = []
     for path, fd in _unowned(places() if where is None else where):
         try:  # with the lock held: nobody else removes it at the same time

@@ -16,8 +16,8 @@ def check_owner(server: str, pids: Sequence[int], address: str, port: int) -> No
     """Raise StudyError if what listens at *address* and *port* does not belong to the processes *pids*, the tree of *server*.
 
     The sockets are those of the network namespace of the tree's first process. Where that is another one than ours and nobody listens at
-    the port there, the port leads elsewhere (a published port of a container), and only the CPU time can tell. A process whose
-    descriptors may not be read is given the benefit of the doubt.
+    the port there, the port leads elsewhere (a published port of a container), and only the CPU time can tell. A process whose descriptors
+    may not be read is taken for the server's.
     """
     if not pids:
         return

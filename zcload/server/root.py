@@ -1,6 +1,6 @@
 """The document root: a directory with the files of a study, removed at the end of the run, however it ends.
 
-A janitor process removes it when nobody holds its life line any more: the coordinator, and the supervisors, whose servers use it.
+A janitor process removes it when the last process that needs it has ended: the coordinator, and the supervisors of servers.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def check_room(wanted: int) -> None:
 
 
 class DocumentRoot:
-    """The directory *root*, for the files, and beside it one of each server's own."""
+    """The directory *root*, for the files, and beside it one directory for each server."""
 
     def __init__(self) -> None:
         """Make it; raises ConfigError."""
@@ -83,7 +83,7 @@ class DocumentRoot:
 
     @property
     def life_lines(self) -> tuple[int, int]:
-        """The descriptors that a process keeps open which needs the directory, and outlives the coordinator."""
+        """The descriptors that a process keeps open if it needs the directory and outlives the coordinator."""
         return self.life_line, self._lock
 
     def directory(self) -> Path:
@@ -94,7 +94,7 @@ class DocumentRoot:
         return made
 
     def cut(self, name: str, size: int) -> Path | None:
-        """Return a file of the same *name* with the first *size* bytes, in a directory of its own; None if there is no room for it."""
+        """Return a file of the same *name* with the first *size* bytes, in another directory; None if there is no room for it."""
         made = self.base / f"first-{size}" / name
         if made.exists():
             return made
@@ -151,14 +151,14 @@ def remove_root(base: Path) -> None:
 
 
 def session_of(directory: Path) -> Path:
-    """Return where the session of the server is noted whose own *directory* that is."""
+    """Return the file that names the session of the server with this *directory*."""
     return directory.with_name(directory.name + _SESSION)
 
 
 def make_locked(folder: Path) -> int:
-    """Make *folder*, locked from before it has its name: return the descriptor that holds the lock. Raises OSError.
+    """Make *folder*, locked before it has its name; return the descriptor that holds the lock. Raises OSError.
 
-    Whoever finds it without a lock knows that nobody alive owns it.
+    A folder without a lock is one that no living process owns.
     """
     draft = folder.with_name(f".{folder.name}")
     draft.mkdir(0o700)

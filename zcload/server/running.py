@@ -69,7 +69,7 @@ class RunningServer:
 
     @property
     def reaped(self) -> int:
-        """How many of its processes have ended and were nobody else's to wait for."""
+        """How many of its processes the supervisor has reaped."""
         return self._words[ENDED]
 
     def launch(self, root: DocumentRoot, values: Mapping[str, str], cpus: frozenset[int] | None, network: Network) -> ObservedTree:
@@ -92,7 +92,7 @@ class RunningServer:
         enter = partial(network.enter, "sender")
         start = Start(argv, environment, directory, session_of(directory), stop_signal, self.server.grace_s, cpus, group, enter)
         self._start, self._output = start, directory / OUTPUT
-        words, keep = self._words, [*root.life_lines, *network.doors()]
+        words, keep = self._words, [*root.life_lines, *network.namespace_fds()]
         self._supervisor = spawn(self.name, "supervisor", 0, lambda control: supervise(control, start, words), keep, None, outlives=True)
         said = self._supervisor.receive(_FORK_S, "starting the server")
         if "started" not in said:
@@ -119,7 +119,7 @@ class RunningServer:
         return {"certificate": self.trust.certificate, "key": str(own / KEY)}
 
     def attach(self) -> ObservedTree:
-        """Take the process that runs already, and all below it; return them. Nothing of it is changed. Raises StudyError."""
+        """Observe the process that runs already and its descendants, without changing them; return them. Raises StudyError."""
         assert self.server.attach is not None
         self.pid = self.server.attach
         try:
@@ -138,10 +138,7 @@ class RunningServer:
         return tree
 
     def wait_ready(self, address: str, probe: Probe, sockets: Sockets = plain_sockets) -> Any:
-        """Wait until the server takes connections from *sockets* and the *probe* gets the file; return what the probe does.
-
-        Raises StudyError.
-        """
+        """Wait until the server accepts connections from *sockets* and the *probe* gets the file; return its result. Raises StudyError."""
         began = time.monotonic()
         deadline = began + self.server.ready_s
         connected: float | None = None
@@ -212,7 +209,7 @@ class RunningServer:
         return f"; it said: {without_values(text, self._values)}" if said else ""
 
     def stop(self) -> str | None:
-        """End the server, all of it; return what was odd about that, None if nothing was. Harmless when called twice; never raises."""
+        """End the whole server; return what was unusual about its end, None if nothing was. Harmless when called twice; never raises."""
         odd = None
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is not None:

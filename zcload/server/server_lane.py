@@ -1,6 +1,6 @@
-"""A lane whose senders are a server: its HTTP receivers wait at the gate, and the senders' ledger is the server's whole tree.
+"""A lane whose senders are a server: its HTTP receivers wait at the gate, and the senders' ledger is the server's process tree.
 
-What a server has sent is what its receivers have asked for and got: they park only when every answer has come in whole.
+The bytes that a server has sent are those that its receivers got: they park only when every answer has arrived whole.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class ServerLane:
 
     @property
     def burst_bytes(self) -> int:
-        """Return what its connections get at once: a request's worth, the whole file from a server that ignores ranges."""
+        """Return the bytes of one answer: those of a request, or of the whole file from a server that ignores ranges."""
         if self.transfer_plan is not None:
             return sum(self.point.sizes) // len(self.point.sizes)
         target = self.serving.target
@@ -161,7 +161,7 @@ class ServerLane:
         return False
 
     def report(self) -> list[dict[str, Any]]:
-        """Ask the receivers for their counters, which `facts` returns; a server reports nothing of itself."""
+        """Ask the receivers for their counters, which `facts` returns; a server has no report."""
         self.gate.order(REPORT)
         self._reports = [self.workers.expect(worker, "tcp_info", "reporting") for worker in self.workers.receivers]
         return []
@@ -275,7 +275,7 @@ def _connect(lane: ServerLane, names: Names | None, network: Network) -> None:
                 asking: dict[str, Any] = {"target": target, "transfer_plan": lane.transfer_plan, "names": names}
                 fetch_file(control, **place, chunk=point.receive_chunk, connections=own, **asking)
 
-            keep = [gate, *network.doors(), *(sock.fileno() for _, sock in own if sock is not None)]
+            keep = [gate, *network.namespace_fds(), *(sock.fileno() for _, sock in own if sock is not None)]
             lane.workers.receivers.append(spawn(lane.name, "receiver", r, fetch, keep, lane.placement.receivers[r]))
         lane.observed_receivers = [ObservedProcess(worker.pid) for worker in lane.workers.receivers]
     finally:

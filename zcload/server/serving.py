@@ -1,4 +1,4 @@
-"""A server that serves the file of a lane: started or attached to, and asked for the file until it hands it out."""
+"""A server that serves the file of a lane: started or attached to, and asked for the file until it sends it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MARK = "\0"  # where the name of a file stands in a path: no path has one of it
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What there is once a server has served the file.
+    """A server that has served the file.
 
     *tree* is its processes, *target* what its receivers ask for, *paths* the pieces of a path on the server between which a file's
     name stands, *ready_ns* what each source of its CPU time said at that moment, *cut* whether it has only the beginning of the

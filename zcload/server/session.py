@@ -1,4 +1,4 @@
-"""End what is left of a server whose supervisor was killed: its control group, its session, and the processes that were seen of it."""
+"""End a server whose supervisor was killed: its control group, its session, and the processes that were last seen in its tree."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Session:
         return cls(pid, int(fields[_START]) if fields else 0, str(group) if group else None)
 
     def store(self, path: Path) -> None:
-        """Note it at *path*, for those who may have to end it; raises OSError."""
+        """Write it to *path*, for the process that may have to end it; raises OSError."""
         write_whole(path, json.dumps(asdict(self)).encode())
 
     @classmethod
     def load(cls, path: Path) -> Session | None:
-        """Return what is noted at *path*; None if that is damaged."""
+        """Return the session in the file *path*; None if that is damaged."""
         try:
             found = json.loads(path.read_bytes())
             return cls(int(found["pid"]), int(found["started"]), None if found["group"] is None else str(found["group"]))

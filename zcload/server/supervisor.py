@@ -1,4 +1,4 @@
-"""The supervisor of one server: start it, adopt and reap its descendants, end them all when told to or with the coordinator.
+"""The supervisor of one server: start it, adopt and reap its descendants, end them all on request or with the coordinator.
 
 It outlives the coordinator: a closed control connection is the order to stop. Every descendant that its own parent leaves behind becomes
 the supervisor's child (PR_SET_CHILD_SUBREAPER, prctl(2)), however often it has forked and whatever session it is in; so the tree is empty
@@ -49,7 +49,7 @@ class Start:
 
 
 def supervise(control: socket.socket, start: Start, words: memoryview) -> None:
-    """Be the supervisor: tell {"started", "cgroup"} or {"refused"}; {"ended"} when the server's first process has; {"stopped"} last."""
+    """Run the supervisor: send {"started", "cgroup"} or {"refused"}; {"ended"} when the server's first process has; {"stopped"} last."""
     adopt_orphans()
     wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)

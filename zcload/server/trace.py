@@ -1,7 +1,7 @@
 """Find which system calls of a server move the payload: strace, attached for one transfer before anything is measured.
 
-A traced process is slowed several times over (ptrace(2) stops it twice a call), so `trace_transfer` returns only when every
-thread is proven to be nobody's tracee.
+A traced process is slowed several times over (ptrace(2) stops it twice a call), so `trace_transfer` returns only when every thread has been
+seen without a tracer.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _accounted(traced: Traced) -> bool:
 
 
 def judge(lines: Iterable[str], payload: int) -> Traced:
-    """Tell from strace's *lines* (made with -yy) which calls moved *payload* bytes from files into TCP sockets."""
+    """Derive from strace's *lines* (made with -yy) which calls moved *payload* bytes from files into TCP sockets."""
     into: dict[str, list[int]] = {}  # bytes and number of calls, by call
     outof: dict[str, list[int]] = {}
     mapped = rings = 0
@@ -185,7 +185,7 @@ def _threads(pids: Iterable[int]) -> list[str]:
 
 
 def tracers(pids: Iterable[int]) -> set[int]:
-    """Return the pids of those who trace any thread of *pids*; 0 stands for nobody."""
+    """Return the pids of the tracers of all threads of *pids*; 0 stands for no tracer."""
     found: set[int] = set()
     for path in _threads(pids):
         try:

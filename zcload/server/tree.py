@@ -75,11 +75,11 @@ class ObservedTree:
 
     @property
     def source(self) -> str:
-        """Name what the CPU time is taken from: "cgroup" or "clocks"."""
+        """Return the source of the CPU time: "cgroup" or "clocks"."""
         return "cgroup" if self._group is not None else "clocks"
 
     def members(self) -> list[ObservedProcess]:
-        """Look at the tree anew and return its processes, parents first."""
+        """Read the tree again and return its processes, parents first."""
         found = [*([self.pid] if self._own else ()), *descendants(self.pid)]
         for pid in self._members.keys() - set(found):
             self._members.pop(pid).close()
@@ -122,14 +122,14 @@ class ObservedTree:
         return {"clocks": self.clocks_ns(), "cgroup": self._group.cpu_ns() if self._group is not None else None}
 
     def blocked(self) -> bool:
-        """Say whether every thread of every process is blocked; raises OSError when all are gone."""
+        """Return whether every thread of every process is blocked; raises OSError when all are gone."""
         members = self.members()
         if not members:
             raise ProcessLookupError("no process of the tree is left")
         return all(_blocked(member) for member in members)
 
     def close(self) -> None:
-        """Give all descriptors back; harmless when called twice."""
+        """Close all descriptors; harmless when called twice."""
         for member in self._members.values():
             member.close()
         self._members.clear()

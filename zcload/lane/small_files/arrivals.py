@@ -1,7 +1,7 @@
 """Schedules of an open loop: when each transfer is due, fixed before a window opens.
 
-A lane's arrivals are shared among its senders so that together they are what was asked for: constant ones take turns, and a
-Poisson process dealt out at random is as many Poisson processes of a lower rate.
+A lane's arrivals are shared among its senders so that together they are what was asked for. With constant arrivals the senders take turns.
+A Poisson process that is divided at random gives several Poisson processes of a lower rate.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ArrivalSchedule:
         raise NotImplementedError
 
     def advance(self) -> None:
-        """Go on to the arrival after it."""
+        """Go to the next arrival."""
         raise NotImplementedError
 
 
@@ -53,7 +53,7 @@ class Constant(ArrivalSchedule):
 class Poisson(ArrivalSchedule):
     """Exponential gaps with a mean of senders / *per_s*, drawn beforehand and alike for a *seed*.
 
-    Each window goes on where the last one ended: the process forgets, so that is a window of it like any other.
+    Each window continues where the last one ended, which is right because a Poisson process has no memory.
     """
 
     def __init__(self, per_s: float, senders: int, sender: int, seed: int, gaps: int = POISSON_GAPS) -> None:

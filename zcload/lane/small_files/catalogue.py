@@ -26,7 +26,7 @@ class Catalogue:
         return len(self.sizes)
 
     def start(self, sender: int, senders: int) -> int:
-        """Return the file that a sender begins with: they go round alike, as far from each other as can be."""
+        """Return the file that a sender begins with: all senders use the same order, as far apart in it as possible."""
         return sender * len(self) // senders
 
     def digest(self, fd: int, start: int, count: int) -> str:
@@ -42,8 +42,8 @@ class Catalogue:
 def lay_out(sizes: Sequence[int], file_bytes: int) -> Catalogue:
     """Return small files of these *sizes* within a file of *file_bytes*, each size equally often: the same every time.
 
-    They lie side by side at page boundaries until the large file is full, so that what they need of the caches is all of it, and
-    are visited in random order, each once before any comes again. Where more sizes are wanted than fit, files overlap.
+    They lie side by side at page boundaries until the large file is full, so that they use as much cache as the whole file. They are sent
+    in random order, each once before any is repeated. Where more sizes are asked for than fit, files overlap.
     """
     rng = random.Random(f"small files {file_bytes} {sum(sizes)} {len(sizes)}")
     mean_slot = sum(-(-size // PAGE) * PAGE for size in sizes) / len(sizes)

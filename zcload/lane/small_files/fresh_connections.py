@@ -1,7 +1,8 @@
 """Fresh connections: a sender makes one for each transfer, and a receiver accepts those that authenticate.
 
-The sender connects, where a server would accept: both halves of a connection are in both ends' CPU, which end pays which is not
-what a server would see. Another program that connects does not know the secret: its connection is rejected and counted, in every window.
+The sender connects, where a server would accept. So the CPU of both ends includes all of the set-up, but the sender pays for connecting and
+the receiver for accepting, unlike with a server. Another program that connects does not know the secret: its connection is rejected and
+counted, in every window.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class FreshConnector:
         return sock
 
     def read_greeting(self, heard: bytes) -> tuple[int, int] | None:
-        """Return the numbers of sender and transfer in a whole greeting; None if it is not one of ours."""
+        """Return the numbers of sender and transfer in a whole greeting; None if it does not have the lane's secret."""
         token, sender, transfer = GREETING.unpack(heard)
         return (sender, transfer) if hmac.compare_digest(token, self.secret) and sender < self.point.senders else None
 
@@ -60,7 +61,7 @@ class Arrived:
         self._early: list[set[int]] = [set() for _ in range(senders)]  # what came before its turn
 
     def take(self, sender: int, transfer: int) -> bool:
-        """Note *transfer* of *sender*; return whether it may come: for the first time, and about when it is due."""
+        """Record *transfer* of *sender*; return whether it is accepted: it comes for the first time, and about when it is due."""
         due, early = self._next[sender], self._early[sender]
         if transfer != due:
             if transfer < due or transfer > due + _AHEAD or transfer in early:
@@ -75,8 +76,8 @@ class Arrived:
         return True
 
 
-def open_door(point: Point, congestion: str | None, network: Network) -> tuple[FreshConnector, list[socket.socket]]:
-    """Return a door for a lane at *point*, and a listener for each of its receivers; raises ConfigError."""
+def open_fresh_connector(point: Point, congestion: str | None, network: Network) -> tuple[FreshConnector, list[socket.socket]]:
+    """Return the connector of a lane at *point*, and a listener for each of its receivers; raises ConfigError."""
     listeners: list[socket.socket] = []
     try:
         for _ in range(point.receiver_count):

@@ -1,4 +1,4 @@
-"""The header that goes before a small file, and the ways to send it that are no mechanism's own."""
+"""The header before a small file, and the ways to send it apart from the mechanism."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _START, _END = b"HTTP/1.1 200 OK\r\nX-Filler: ", b"\r\n\r\n"
 
 
 def header_of(size: int) -> bytes:
-    """Return a header of *size* bytes: the same for all files, so that making it costs no window anything."""
+    """Return a header of *size* bytes: the same for all files, so that it is made outside windows."""
     return (_START + b"." * size)[: max(size - len(_END), 0)] + _END[:size]
 
 
@@ -43,7 +43,7 @@ class HeaderSender:
             left = left[sock.send(left, self._flags) :]
 
     def end(self, sock: socket.socket) -> None:
-        """Let what is left of the file go: the last packet need not be full."""
+        """Send the rest of the file, although the last packet is not full."""
         if self._corks:
             self._cork(sock, 0)
 

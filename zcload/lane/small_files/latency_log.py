@@ -17,8 +17,8 @@ def records(senders: int) -> int:
 class LatencyLog:
     """For every sender a ring of instants (CLOCK_MONOTONIC, ns): when each of its transfers was due, was begun, and was done.
 
-    A transfer's place is its number since the lane was set up, modulo *capacity*: a window may have so many of each sender.
-    Sender and receiver write words of their own; made before the fork, gone with the last process.
+    A transfer's place is its number since the lane was set up, modulo *capacity*: a window may have so many of each sender. Sender and
+    receiver write different words. Make it before the fork; it is freed with the last process.
     """
 
     def __init__(self, senders: int) -> None:
@@ -50,7 +50,7 @@ class LatencyLog:
         return self._between(2, before, after)
 
     def lateness(self, before: Sequence[int], after: Sequence[int]) -> list[int]:
-        """Return begun - due (ns) of the same."""
+        """Return begun - due (ns) of the same transfers."""
         return self._between(1, before, after)
 
     def _between(self, which: int, before: Sequence[int], after: Sequence[int]) -> list[int]:
@@ -61,6 +61,6 @@ class LatencyLog:
         return found
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Unmap the memory."""
         self._words.release()
         self._memory.close()

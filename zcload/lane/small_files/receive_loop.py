@@ -29,7 +29,7 @@ Digests = dict[int, dict[int, bytes]]  # by sender and number of its transfer
 
 
 class IncomingFile:
-    """What is to come from one sender over one connection: files in the catalogue's order, from number *transfer* on."""
+    """The files expected from one sender over one connection, in the catalogue's order, from number *transfer* on."""
 
     def __init__(self, transfer_plan: TransferPlan, sock: socket.socket, sender: int, transfer: int) -> None:
         self._sizes = transfer_plan.catalogue.sizes
@@ -40,7 +40,7 @@ class IncomingFile:
         self.sock, self.sender, self.transfer = sock, sender, transfer
 
     def take(self, got: int, now_ns: int) -> int:
-        """Note *got* bytes that were received at *now_ns*; return how many files they completed."""
+        """Count *got* bytes that were received at *now_ns*; return how many files they completed."""
         left, whole = self._left - got, 0
         while left <= 0:
             self._done[self.transfer % self._slots] = now_ns
@@ -82,7 +82,7 @@ class DigestedFile(IncomingFile):
 
 
 class ReceiverState:
-    """One receiver's connections and what it publishes of them."""
+    """One receiver's connections, and the counts of them that it publishes."""
 
     def __init__(self, transfer_plan: TransferPlan, taker: Sink, board: Board, index: int) -> None:
         self.transfer_plan, self.taker = transfer_plan, taker
@@ -97,7 +97,7 @@ class ReceiverState:
         self.publish_calls()
 
     def receive(self, one: IncomingFile) -> int:
-        """Take bytes of *one* and publish them; return them, 0 at the end of its connection. Answers files that are whole."""
+        """Receive bytes of *one* and publish their number; return it, 0 at the end of its connection. Answers files that are complete."""
         got = self._receive(one.sock)
         if not got:
             return 0
@@ -180,14 +180,14 @@ def _combined(digests: dict[int, bytes]) -> str:
 
 
 class ReceiveLoop:
-    """How files come to a receiver."""
+    """The way in which files arrive at a receiver."""
 
     def serve(self, state: ReceiverState, incoming: Callable[..., IncomingFile], going: Callable[[], bool] | None) -> None:
         """Take files until all senders have ended their connections, or for as long as *going* says."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Give back what it has opened."""
+        """Close what it has opened."""
 
 
 class Persistent(ReceiveLoop):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from zcload.lane.network import Network
 from zcload.lane.small_files.arrivals import LEAD_NS, ArrivalSchedule, schedule
 from zcload.lane.small_files.catalogue import Catalogue, lay_out
-from zcload.lane.small_files.fresh_connections import FreshConnector, open_door
+from zcload.lane.small_files.fresh_connections import FreshConnector, open_fresh_connector
 from zcload.lane.small_files.latency_log import LatencyLog, records
 from zcload.model.study import Point
 
@@ -18,7 +18,7 @@ FILL = 0.8  # of the records of a window may be planned for: the arrivals of a P
 
 @dataclass(frozen=True, slots=True)
 class TransferPlan:
-    """The *catalogue* of files, the *log* of their latencies, and the *door* for fresh connections, None for persistent ones."""
+    """The *catalogue* of files, the *log* of their latencies, and the *connector* of fresh connections, None for persistent ones."""
 
     point: Point
     catalogue: Catalogue
@@ -50,10 +50,10 @@ class TransferPlan:
 def plan_transfers(
     point: Point, file_bytes: int, congestion: str | None, network: Network | None, seed: int
 ) -> tuple[TransferPlan, list[socket.socket]]:
-    """Return the terms of a lane at *point*, and the listeners of its receivers if it takes fresh connections; raises ConfigError."""
+    """Return the plan of a lane at *point*, and the listeners of its receivers if it takes fresh connections; raises ConfigError."""
     connector, listeners = None, list[socket.socket]()
     if point.connection == "fresh":
-        connector, listeners = open_door(point, congestion, network or Network(point.address))
+        connector, listeners = open_fresh_connector(point, congestion, network or Network(point.address))
     return TransferPlan(point, catalogue_of(point, file_bytes), LatencyLog(point.senders), connector, seed), listeners
 
 
@@ -74,7 +74,7 @@ def verified_files(catalogue: Catalogue, senders: int) -> int:
 
 
 def longest_window_s(point: Point) -> float:
-    """Return how long a window may be for the log to hold its arrivals; without end where there is no schedule."""
+    """Return how long a window may be (s) so that the log can hold its arrivals; infinite where there is no schedule."""
     if point.transfers_per_s is None:
         return float("inf")
     return FILL * point.senders * records(point.senders) / point.transfers_per_s - LEAD_NS / 1e9
