@@ -1,8 +1,8 @@
 """The contract of a load: how the workers that wait at the gate move bytes while it is open.
 
 A load is chosen once, by the point, when a lane is set up: senders' by `load_of` in lane/sender.py, HTTP receivers' by `load_of` in
-server/http/receiver.py. It has a window to itself, from the gate's opening to its last call, so no load costs the windows of another
-anything.
+server/http/receiver.py. It alone runs in a window, from the gate's opening to its last call, so a load adds no cost to the windows of
+another.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from zcload.model.study import Point
 class Load:
     """Move bytes while the gate is open.
 
-    The look at the gate is a load from memory: `words[GATE] == number` holds while window *number* is open. What the coordinator
-    must know before it forks, the classmethods say by the point alone.
+    To check the gate is to read memory: `words[GATE] == number` holds while window *number* is open. The classmethods return what the
+    coordinator must know before it forks, from the point alone.
     """
 
     counts: list[int]  # system calls of its own, by kind: see `calls`
@@ -28,7 +28,7 @@ class Load:
     # Not required: system calls that the load makes itself and counts by kind. Their counts come last among a worker's on the board.
     @classmethod
     def calls(cls, point: Point) -> tuple[str, ...]:
-        """Return their kinds, in the order of `counts`."""
+        """Return the kinds of its system calls, in the order of `counts`."""
         return ()
 
     # Not required: words of its own on the board, and what the coordinator makes of them.
@@ -39,7 +39,7 @@ class Load:
 
     @classmethod
     def record(cls, before: Sequence[Sequence[int]], after: Sequence[Sequence[int]]) -> dict[str, Any]:
-        """Return what a window's record says of the load, from every area at the rest before and at the rest after it."""
+        """Return the load's part of a window's record, from every area at the rest before and at the rest after it."""
         return {}
 
     def verify(self) -> dict[int, str]:
@@ -54,7 +54,7 @@ class Load:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Not required. Give back what it has opened; harmless when called twice."""
+        """Not required. Close what it has opened; harmless when called twice."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """The load of a rate: send a burst of the file whenever the rate allows one. The senders share the lane's rate.
 
-A burst is a chunk of the point's, the same number of bytes in all lanes: one with smaller chunks sends several after one wake-up, one
-with larger chunks a chunk. The sender sleeps until a burst is due and sends it late if that has passed: a sender that is behind does not
-sleep until it has caught up. Beside the mechanism's calls it makes one kind of its own, the sleep (clock_nanosleep), counted
-in its area; a clock is read without a system call (vdso(7)).
+A burst is a chunk of the point's, the same number of bytes in all lanes: a lane with smaller chunks sends several after one wake-up, one
+with larger chunks sends one. The sender sleeps until a burst is due and sends it late if that has passed: a sender that is behind does not
+sleep until it has caught up. Beside the mechanism's calls it makes one kind of call, the sleep (clock_nanosleep), counted in its area; a
+clock is read without a system call (vdso(7)).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zcload.model.study import Point
 
 
 class Paced(SenderLoad):
-    """Send at the point's rate, on from where the last window ended."""
+    """Send at the point's rate, from where the last window ended."""
 
     def __init__(self, means: Means) -> None:
         super().__init__(means)

@@ -1,8 +1,7 @@
 """The load of small files: open, send and close each, one after another or on a schedule.
 
-In a closed loop the sender begins a file when the receiver has said that it has all of the last, as a client's next request does.
-In an open loop the schedule alone says when; a sender that is late catches up, without a limit, until all arrivals of the
-window are served.
+In a closed loop the sender begins a file when the receiver has confirmed the last, as a client's next request does. In an open loop only
+the schedule decides when; a sender that is late catches up, without a limit, until all arrivals of the window are served.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from zcload.mechanisms.asyncio_base import AsyncioBase
 
 
 class Stream(SenderLoad):
-    """Send without a pause, on from where the last window ended."""
+    """Send without a pause, from where the last window ended."""
 
     def __init__(self, means: Means) -> None:
         super().__init__(means)

@@ -20,7 +20,7 @@ REQUEST_SEND, HEAD_RECV, CONNECT = range(len(CALLS))
 
 
 class BrokenConnectionError(StudyError):
-    """A connection ended in the middle of an answer: mostly the consequence of what happened to the server."""
+    """A connection ended in the middle of an answer, most often because the server ended."""
 
     consequence = True
 
@@ -28,9 +28,9 @@ class BrokenConnectionError(StudyError):
 class Connection:
     """Connection *number* of a lane: asks for ranges of the target's file, one at a time, and reads all of the answers but payload.
 
-    `left` is how many bytes of payload the sink may take next; while it is 0 and an answer is under way, `listen` reads on.
-    With *waits* the socket's own calls wait; else they raise BlockingIOError, and whoever polls comes back.
-    *counts* counts system calls, *opened* is called with every socket made anew, *closing* before one is closed.
+    `left` is how many bytes of payload the sink may take next; while it is 0 and an answer is under way, `listen` reads on. With *waits*
+    the socket's own calls wait; else they raise BlockingIOError, and the caller polls. *counts* counts system calls, *opened* is called
+    with every socket made anew, *closing* before one is closed.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Connection:
             self._lost(error)
 
     def listen(self) -> bytes:
-        """Read on in the answer, where the sink must not: head, chunk sizes, the end. Return payload that came along, most often none.
+        """Read the parts of the answer that are not for the sink: head, chunk sizes, the end. Return payload that came with them.
 
         Raises StudyError for an answer that is wrong or ends early, BlockingIOError where there is nothing to read yet.
         """
@@ -151,7 +151,7 @@ class Connection:
         return payload
 
     def took(self, count: int) -> None:
-        """Note that the sink took *count* bytes of payload; raises StudyError if there were not so many to come."""
+        """Count *count* bytes of payload that the sink took; raises StudyError if there were not so many to come."""
         self.taken += count
         if self._chunks is not None:
             self._chunks.took(count)

@@ -33,20 +33,20 @@ class DueQueue:
 
     @property
     def sleeps(self) -> int:
-        """Return how many waits there were for an instant to come."""
+        """Return how many times it waited for an instant."""
         return sum(self.counts)
 
     def put(self, due_ns: int, connection: Connection) -> None:
-        """Have *connection* wait until *due_ns*; it stays busy meanwhile."""
+        """Let *connection* wait until *due_ns*; it counts as busy meanwhile."""
         heappush(self._waiting, (due_ns, connection.number, connection))
 
     def drop(self) -> None:
-        """Let nobody wait any longer: the window is over."""
+        """Drop all waiting connections: the window is over."""
         self._fetcher.busy -= len(self._waiting)
         self._waiting.clear()
 
     def ready(self) -> Iterable[Connection]:
-        """Begin what is due, and return connections that can be read; none if nobody is busy any more. Raises StudyError."""
+        """Begin the requests that are due, and return connections that can be read; none if none is busy. Raises StudyError."""
         waiting, fetcher, now = self._waiting, self._fetcher, time.monotonic_ns
         while waiting:
             due_ns = waiting[0][0]
@@ -85,6 +85,6 @@ class DueQueue:
         return fetcher.served
 
     def close(self) -> None:
-        """Give the timer back; harmless when called twice."""
+        """Close the timer; harmless when called twice."""
         if self._timer is not None:
             self._timer.close()

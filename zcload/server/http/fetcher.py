@@ -1,6 +1,6 @@
 """The connections of one HTTP receiver: read what is ready through the sink, and let the load choose the next request.
 
-While a window is open a single connection makes no system calls but the request, the head and the sink's.
+While a window is open a single connection makes only these system calls: the request, the head and the sink's.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Fetcher:
             del self.by_fd[sock.fileno()]
 
     def ready(self) -> Iterable[Connection]:
-        """Wait until connections can be read; the only one is simply read, and waits by itself."""
+        """Wait until connections can be read. A single connection is returned at once: its read waits."""
         if self.poller is None:
             return self.connections
         if self.encrypt is not None and self.pending():
@@ -93,20 +93,20 @@ class Fetcher:
         return self.served
 
     def silence(self) -> StudyError:
-        """Return the error for a server that has said nothing for SILENCE_S, though it was asked."""
+        """Return the error for a server that has not answered a request for SILENCE_S."""
         silent = next(c for c in self.connections if not c.idle)
         return silent.broken(f"no byte for {SILENCE_S:.0f} s on any connection")
 
     def pending(self) -> list[Connection]:
-        """Return the connections of the last turn that hold bytes which no poll tells of: decrypted ones."""
+        """Return the connections of the last turn that have decrypted bytes, which no poll shows."""
         self.served = [c for c in self.served if c.sock is not None and c.sock.pending()]  # type: ignore[attr-defined]
         return self.served
 
     def fetch(self, taker: Sink, more: Callable[[Connection], bool], ready: Callable[[], Iterable[Connection]] | None = None) -> None:
         """Take answers until no connection is busy any more; raises StudyError.
 
-        *more* is called for each connection at first and after each of its answers: it asks for the next, or sees to it that it will be
-        asked for, and says whether there is one. *ready* returns connections that can be read, in place of `ready`.
+        *more* is called for each connection at first and after each of its answers: it requests the next, or schedules that request, and
+        returns whether there is one. *ready* returns connections that can be read, in place of the method.
         """
         words, bytes_at, last_at, now = self.words, self.base + BYTES, self.base + LAST_NS, time.monotonic_ns
         receive, up_to, digests = taker.receive, taker.receive_up_to, self.digests
@@ -153,12 +153,12 @@ class Fetcher:
                         self.busy -= 1
 
     def forget_counts(self) -> None:
-        """Begin the counts anew: those of verification would all fall into the first window."""
+        """Reset the counts: those of verification would all count in the first window."""
         for counts in (self.taker.counts, self.taker.measured, self.counts):
             counts[:] = [0] * len(counts)
 
     def park(self, number: int, load_counts: Sequence[int]) -> None:
-        """Publish all counts, the load's last, then that order *number* has been carried out: whoever sees that sees the rest."""
+        """Publish all counts, the load's last, then that order *number* has been carried out: a reader of the number sees all counts."""
         words, base = self.words, self.base
         words[base + BYTES], words[base + ITERATIONS] = self.total, self.iterations
         for kind, count in enumerate(self.taker.measured):
@@ -168,7 +168,7 @@ class Fetcher:
         words[base + PARKED] = number
 
     def report(self) -> dict[str, object]:
-        """Return what only the worker itself can read: its resource usage (user, system in s), its connections, the state of the first."""
+        """Return what only the worker can read: its resource usage (user, system in s), its connections, the state of the first."""
         usage = own_usage()
         first = next((c.sock for c in self.connections if c.sock is not None), None)
         return {
@@ -178,7 +178,7 @@ class Fetcher:
         }
 
     def close(self) -> None:
-        """Give everything back; harmless when called twice."""
+        """Close everything; harmless when called twice."""
         for connection in self.connections:
             connection.close()
         self.taker.close()

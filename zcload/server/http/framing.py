@@ -62,7 +62,7 @@ class Chunks:
         return 1 if self._buffer.endswith(b"\r") else 2
 
     def took(self, count: int) -> None:
-        """Note that *count* bytes of payload were taken off the socket; never more than `left`."""
+        """Count *count* bytes of payload that were taken off the socket; never more than `left`."""
         self.left -= count
         if not self.left:
             self._part = "end of data"

@@ -1,7 +1,7 @@
 """One HTTP/2 connection (RFC 9113) by the h2 library: one request at a time, the payload straight from DATA frames.
 
-A server may send as much as the receiver's flow control windows allow, for the stream and for the connection (RFC 9113, 5.2): both
-have the size that the study says. Other streams, pushes and priorities are not used.
+A server may send as much as the receiver's flow control windows allow, for the stream and for the connection (RFC 9113, 5.2): both have the
+size that the study sets. Other streams, pushes and priorities are not used.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Http2Session:
         self._h2.send_headers(self._stream, fields, end_stream=True)
 
     def feed(self, data: bytes) -> Arrived:
-        """Take what came from the socket; raises MalformedError for what is no HTTP/2 or for a stream that the server reset."""
+        """Take what came from the socket; raises MalformedError if it is not HTTP/2 or the server reset the stream."""
         found = Arrived()
         try:
             for event in self._h2.receive_data(data):

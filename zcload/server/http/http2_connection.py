@@ -11,7 +11,7 @@ _RECEIVE_BYTES = 256 << 10
 
 
 class Http2Connection(Connection):
-    """Ask for one range at a time, each on a stream of its own; `left` stays 0, so all is read by `listen`."""
+    """Request one range at a time, each on a new stream; `left` stays 0, so all is read by `listen`."""
 
     _session: Http2Session | None = None
 
@@ -28,7 +28,7 @@ class Http2Connection(Connection):
             self._lost(error)
 
     def _flush(self, session: Http2Session) -> None:
-        """Send what the library has to say, most often nothing."""
+        """Send what the library has to send, most often nothing."""
         if data := session.to_send():
             assert self.sock is not None
             self.counts[REQUEST_SEND] += 1

@@ -16,7 +16,7 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 
 
 class AnswerError(StudyError):
-    """A server's answer that cannot be measured, or not with the others. The message says what was got and what was expected."""
+    """A server's answer that cannot be measured, or not with the others. The message says what was received and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The file of *size* bytes that the server at *address* hands out under *path*, as the probe found it, and how it is asked for.
+    """The file of *size* bytes that the server at *address* serves under *path*, as the probe found it, and how it is requested.
 
     *address* is a numeric address and a port; *host* the value of the Host header; *bytes_per_request* the length of a range, where
     the server honours *ranges*; one that does not sends the whole file for each request. *connections* counts those of the lane,
@@ -80,7 +80,7 @@ class Target:
         return [*_http2_fields(self, self.path), *([("range", f"bytes={start}-{end - 1}")] if ranged else [])]
 
     def check(self, head: Head, start: int, end: int) -> Framing:
-        """Hold *head* against the request for *start*..*end*; return how its body ends. Raises AnswerError, MalformedError."""
+        """Check *head* against the request for *start*..*end*; return how its body ends. Raises AnswerError, MalformedError."""
         ranged = self.ranges and (start, end) != (0, self.size)
         expected = "206 Partial Content" if ranged else "200 OK"
         if head.status != (206 if ranged else 200):
@@ -106,7 +106,7 @@ class Target:
             raise AnswerError(f"Content-Range {told[:80]!r}, expected 'bytes {start}-{end - 1}/{self.size}'{self._changed(head)}")
 
     def _changed(self, head: Head) -> str:
-        """Say that the file has changed since the probe, where the server's own words tell so; else nothing."""
+        """Return the words for a file that has changed since the probe, by the server's headers; empty if it has not."""
         for name, before in (("etag", self.etag), ("last-modified", self.modified)):
             now = head.fields.get(name)
             # A server may call its entity tag weak while the file is young: compared as RFC 9110, 8.8.3.2 has it for caches.
@@ -133,7 +133,7 @@ class SmallFile:
         self.path, self.size = target.path, target.size
 
     def choose(self, name: str, size: int) -> None:
-        """Be the file called *name* of *size* bytes."""
+        """Choose the file called *name* of *size* bytes."""
         self.path, self.size = name.join(self.paths), size
 
     def request(self, start: int, end: int) -> bytes:
@@ -145,7 +145,7 @@ class SmallFile:
         return _http2_fields(self._plain, self.path)
 
     def check(self, head: Head, start: int, end: int) -> Framing:
-        """Hold *head* against that request; return how its body ends. Raises AnswerError, MalformedError."""
+        """Check *head* against that request; return how its body ends. Raises AnswerError, MalformedError."""
         return self._plain.check(head, start, end)
 
 
@@ -168,7 +168,7 @@ def _status(head: Head) -> str:
 
 
 def _redirect(head: Head) -> str:
-    """Say where a redirect leads: following it would measure another request than the one that was asked about."""
+    """Return where a redirect leads; following it would measure another request than the configured one."""
     if head.status not in _REDIRECTS:
         return ""
     where = head.fields.get("location")

@@ -1,8 +1,8 @@
 """The load of a rate over HTTP: request a burst of the file whenever the rate allows one.
 
-The schedule is that of paced senders (zcload/model/schedule.py), a connection in the place of a sender, and so is what is counted of it.
-A burst is one request, or as many of smaller ones as make a chunk of the point's. A connection whose answer is still under way when its
-next burst is due is late, and asks as soon as it may until it has caught up.
+The schedule and its counts are those of paced senders (zcload/model/schedule.py), with a connection in the place of a sender. A burst is
+one request, or as many of smaller ones as make a chunk of the point's. A connection whose answer is still under way when its next burst is
+due is late, and sends requests without a pause until it has caught up.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from zcload.server.http.loads.stream import Stream
 
 
 class Paced(Stream):
-    """Ask at the point's rate, which all connections of the lane share, each on from where it ended; one area for each receiver."""
+    """Request at the point's rate, which all connections of the lane share, each from where it ended; one area for each receiver."""
 
     def __init__(self, means: RequestMeans) -> None:
         super().__init__(means)
@@ -54,7 +54,7 @@ class Paced(Stream):
         area[LATEST_NS] = self._latest_ns
 
     def _more(self, connection: Connection) -> bool:
-        """Ask for the rest of a burst, for the next burst if it is due, or when it will be; say whether there is one in this window."""
+        """Request the rest of a burst, or the next burst now or when it is due; return whether there is one in this window."""
         number, words = connection.number, self.fetcher.words
         if words[GATE] != self._number:
             return False

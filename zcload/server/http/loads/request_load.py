@@ -1,4 +1,4 @@
-"""The contract of HTTP receivers' loads: `Load` of zcload/lane/loads/load.py, where moving bytes means asking for them."""
+"""The contract of HTTP receivers' loads: `Load` of zcload/lane/loads/load.py, where moving bytes means requesting them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RequestMeans:
 
 
 class RequestLoad(Load):
-    """Ask over the fetcher's connections, which counts the bytes and answers; park when every answer has come in whole."""
+    """Send requests over the connections of the fetcher, which counts bytes and answers; park when every answer is complete."""
 
     def __init__(self, means: RequestMeans) -> None:
         self.means, self.fetcher, self.target = means, means.fetcher, means.fetcher.target

@@ -1,7 +1,7 @@
-"""The loads of small files: each is asked for whole, one after another on a connection, or by a schedule.
+"""The loads of small files: each is requested whole, one after another on a connection, or by a schedule.
 
-In a closed loop a connection asks for the next when it has the last. In an open loop the schedule alone says when; HTTP/1.1 has one answer
-under way on a connection, so an arrival that finds it busy waits, and its latency counts from when it was due all the same.
+In a closed loop a connection requests the next file when it has the last. In an open loop only the schedule decides when. HTTP/1.1 has one
+answer under way on a connection, so an arrival that finds it busy waits, and its latency still counts from when it was due.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ConnectionProgress:
         self.asked = False
 
     def finish(self) -> None:
-        """Note that the file that was asked for is here."""
+        """Record that the requested file has arrived."""
         self.done[self.had % self.capacity] = time.monotonic_ns()
         self.had += 1
 
@@ -96,7 +96,7 @@ class SmallFiles(RequestLoad):
         self.fetcher.fetch(self.fetcher.taker, self._more)
 
     def _more(self, connection: Connection) -> bool:
-        """Ask for the next file of *connection*, or see to it that it will be asked for; return whether there is one in this window."""
+        """Request the next file of *connection*, or schedule the request; return whether there is one in this window."""
         progress = self._progress[connection.number]
         if progress.asked:
             progress.finish()
@@ -118,7 +118,7 @@ class SmallFiles(RequestLoad):
         return size
 
     def _came(self, connection: Connection) -> bool:
-        """Note that what was asked for on *connection* has come; return whether anything was asked for."""
+        """Record that the answer on *connection* has arrived; return whether there was a request."""
         progress = self._progress[connection.number]
         asked, progress.asked = progress.asked, False
         if asked and self._fresh:

@@ -11,7 +11,7 @@ from zcload.sinks.recv import payload_reader
 
 
 class Stream(RequestLoad):
-    """Ask without a pause, each connection on from where it ended in the last window."""
+    """Send requests without a pause, each connection from where it ended in the last window."""
 
     def __init__(self, means: RequestMeans) -> None:
         super().__init__(means)
