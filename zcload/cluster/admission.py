@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from zcload.cluster.channel import GREETING_S, Channel, admit
-from zcload.errors import Interrupted, StudyError, reason_of
+from zcload.errors import Interrupted, StudyError, TimeLimitExceeded, reason_of
 
 MOST_AT_ONCE = 128  # greetings; whoever comes then waits in the listener's queue
 
@@ -90,18 +90,18 @@ class Admission:
             found = _greeting(sock, peer, self._secret)
         except StudyError as error:
             found = error
-        except Interrupted:
+        except (Interrupted, TimeLimitExceeded):
             pass  # the coordinator's thread checks for itself
         finally:
-            with self._lock:
-                del self._greeted[sock]  # before anybody hears of it: `close` breaks off what is still being greeted
+            with self._lock:  # in one step: `close` waits for a greeting that goes on, and closes an agent whose result nobody asked for
+                del self._greeted[sock]
+                if found is not None:
+                    self._results.put(found)
             self._room.release()
-            if found is not None:
-                self._results.put(found)
 
 
 def _greeting(sock: socket.socket, peer: str, secret: bytes) -> Admitted:
-    """Return the agent at the other end of *sock*, which is closed otherwise; raises StudyError, Interrupted."""
+    """Return the agent at the other end of *sock*, which is closed otherwise; raises StudyError, Interrupted, TimeLimitExceeded."""
     try:
         if isinstance(sock, ssl.SSLSocket):
             sock.do_handshake()

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from zcload.cluster import messages as m
 from zcload.cluster.session import Session
-from zcload.errors import StudyError
+from zcload.errors import Interrupted, StudyError, TimeLimitExceeded
 from zcload.lane.placement import CpuSet, Placement
 from zcload.lane.sender import shares
 from zcload.lane.verification import wrong_digest
@@ -185,5 +185,5 @@ class ClusterLane:
         """End the workers on every host; harmless when called twice, never raises."""
         try:
             self.session.exchange(self._everywhere(m.TearDown(self.number)), m.Done)
-        except StudyError:
-            pass  # the session is over, and with it every agent and its workers
+        except (StudyError, Interrupted, TimeLimitExceeded):
+            pass  # the session is over, and with it every agent and its workers; the next check raises again

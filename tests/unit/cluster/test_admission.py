@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import threading
 from contextlib import closing
@@ -103,3 +104,25 @@ def test_closing_breaks_off_greetings(contexts):
         while sock.recv(4096):
             pass
         sock.close()
+
+
+def test_an_agent_that_is_admitted_while_admission_closes_is_let_go(contexts):
+    """An agent whose greeting ends as admission closes finds its connection closed, not left open and forgotten."""
+    admission, putting = Admission(socket.create_server(("127.0.0.1", 0)), contexts[0], SECRET), threading.Event()
+
+    class Late(queue.SimpleQueue):
+        def put(self, found, *arguments):
+            putting.set()
+            threading.Event().wait(0.2)
+            super().put(found, *arguments)
+
+    admission._results = Late()
+    sock = socket.create_connection(admission._listener.getsockname())
+    sock.settimeout(WAIT_S)
+    with closing(Channel(contexts[1].wrap_socket(sock) if contexts[1] else sock, "coordinator")) as channel:
+        introduce(channel, SECRET, "a")
+        assert putting.wait(WAIT_S)
+        admission.close()
+        channel.sock.settimeout(WAIT_S)
+        while channel.sock.recv(4096):
+            pass
