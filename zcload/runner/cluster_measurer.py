@@ -59,8 +59,9 @@ def join(casting: Casting, deadline_s: float, checks: bool) -> Joined:
 
 
 def deadline_s(study: Study) -> float:
-    """Return the lifetime of an agent of *study* in seconds, after which it ends in any case."""
-    return plan(study, check_windows=True).total_s * 1.5 + _SPARE_S
+    """Return the lifetime of an agent of *study* in seconds, after which it ends in any case: no run may last so long."""
+    planned = plan(study, check_windows=True)
+    return max(1.5 * planned.total_s, planned.limit_s) + _SPARE_S
 
 
 class ClusterResources:

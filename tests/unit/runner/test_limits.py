@@ -11,8 +11,10 @@ from zcload.config import load
 from zcload.model.study import Server
 from zcload.runner import limits
 from zcload.runner.block import Tolerance
+from zcload.runner.cluster_measurer import deadline_s
 from zcload.runner.plan import plan
 
+ON_HOSTS = sorted(path for path in CONFIGS.rglob("*.toml") if "\n[cluster]" in path.read_text())
 STUDIES = sorted(path for path in CONFIGS.glob("*.toml") if "[cluster]" not in path.read_text())
 
 
@@ -76,3 +78,11 @@ def test_lanes_of_many_processes_have_time_to_start():
     many = replace(point, senders=1000, receivers=1000)
     for limit in (limits.preparing_s, limits.generation_s, limits.check_s):
         assert limit(study, many) - limit(study, point) > len(study.variants) * 1900 * 0.01
+
+
+def test_agents_outlast_every_run():
+    """Agents of the shipped studies on several hosts end by themselves only after the limit of the whole run."""
+    assert ON_HOSTS
+    for path in ON_HOSTS:
+        study = load(path)
+        assert deadline_s(study) > plan(study, check_windows=True).limit_s
