@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zcload.errors import ConfigError, Problem
 from zcload.linux import interrupt
 
 if TYPE_CHECKING:
@@ -27,12 +29,24 @@ def bring_up(hosts: Sequence[str], *, scheduler: str | None, port: int, python: 
 
     launch = launch_of(hosts, scheduler, port=port, python=python or sys.executable, keys=keys, keys_there=keys_there)
     check_installed()
-    if not keys.exists():
+    if keys.exists() or keys_there:
+        _check_keys(keys)
+    else:
         from zcload.cli.cluster import write_keys
 
         write_keys(keys, TRIAL_DAYS)
     with interrupt.graceful():
         asyncio.run(_start_and_leave(launch))
+
+
+def _check_keys(directory: Path) -> None:
+    """Raise ConfigError unless the TLS files by which this host joins the cluster are in *directory*."""
+    from zcload.cluster.keys import CA, CERTIFICATE, KEY
+
+    for name in (CA, CERTIFICATE, KEY):
+        if not (directory / name).is_file():
+            remedy = f"name a directory with {CA}, {CERTIFICATE} and {KEY}; `zcload cluster keys DIR` makes them"
+            raise ConfigError(Problem(f"{directory} has no file {name}", key="--keys", remedy=remedy))
 
 
 async def _start_and_leave(launch: Launch) -> None:
@@ -54,7 +68,7 @@ def _page(launch: Launch, address: str) -> str:
         lines += [f"{role}s: {', '.join(names)}"] if names else []
     files = {"tls_ca": "ca.pem", "tls_cert": "cert.pem", "tls_key": "key.pem"}
     default = launch.keys == Path(KEYS_DIRECTORY)
-    options = "" if default else "".join(f" --set cluster.{key}={launch.keys / name}" for key, name in files.items())
+    options = "" if default else "".join(f" --set {shlex.quote(f'cluster.{key}={launch.keys / name}')}" for key, name in files.items())
     return "\n".join(
         [
             *lines,

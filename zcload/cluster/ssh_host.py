@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 CONNECT_S = 10.0
 ASK_S = 60.0  # for a Python that starts on a slow disk
-_WRITTEN = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\]]+\]|[\w.-]+)(?::(?P<port>\d+))?(?:=(?P<role>sender|receiver))?")
+_WRITTEN = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\]]+\]|[\w.-]+)(?::(?P<port>[0-9]{1,18}))?(?:=(?P<role>sender|receiver))?")
+_LAST_PORT = 65535
 _ROLES: dict[str | None, Role] = {"sender": "sender", "receiver": "receiver"}
 _VERSIONS = (
     "import importlib.metadata as m, json, platform\n"
@@ -51,6 +52,8 @@ class SshHost:
         if found is None:
             raise ConfigError(Problem(f"{text!r} is not a host", remedy="write [USER@]HOST[:PORT][=sender|=receiver]"))
         user, name, port, role = found.group("user", "host", "port", "role")
+        if port and not 1 <= int(port) <= _LAST_PORT:
+            raise ConfigError(Problem(f"port {port} of {text!r} is out of range", remedy=f"write a port from 1 to {_LAST_PORT}"))
         return cls(name.strip("[]"), user, int(port) if port else None, _ROLES.get(role))
 
     def options(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 DEATH_S = 60  # a worker without a scheduler ends after this
 REGISTER_S = 60.0  # for all workers to reach the scheduler
 _LOOK_S = 0.1
+_REST_S = 10.0  # for a process that has failed to say why and to end
 _LOG = logging.getLogger("distributed.deploy.ssh")  # where SSHCluster repeats what the processes say until they run
 _lines = ContextVar[list[str]]("_lines")  # what the process that this task starts has said
 
@@ -181,11 +182,23 @@ def _telling(base: type[Any], host: SshHost, what: str) -> type[Any]:
                 await super().start()
             except Exception as error:
                 if self.proc is not None:
-                    lines += (await self.proc.stderr.read()).splitlines()
+                    lines += await _rest(self.proc.stderr)
                 said = [line.strip() for line in lines if line.strip()] or [str(error)]
                 raise StudyError(f"host {host.name}: {what} did not start: {said[-1]}") from None
 
     return Telling
+
+
+async def _rest(stderr: Any) -> list[str]:
+    """Return the lines that a process still says on *stderr*, until it ends or for some seconds: an empty line counts as failed too."""
+    lines = list[str]()
+    try:
+        async with asyncio.timeout(_REST_S):
+            while line := await stderr.readline():
+                lines.append(line)
+    except TimeoutError:
+        pass
+    return lines
 
 
 class _Collector(logging.Handler):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from zcload.cli.cluster_up import bring_up
+from zcload.cluster import ssh_launch
 from zcload.cluster.ssh_host import SshHost
 from zcload.cluster.ssh_launch import launch_of
 from zcload.errors import ConfigError
@@ -29,6 +33,46 @@ def test_what_is_no_host(text):
     """What is no host is refused with how one is written."""
     with pytest.raises(ConfigError, match=r"is not a host \(write \[USER@\]HOST"):
         SshHost.of(text)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999999"])
+def test_a_port_that_does_not_exist(port):
+    """A port is one that TCP has."""
+    with pytest.raises(ConfigError, match=rf"port {port} of 'a:{port}' is out of range"):
+        SshHost.of(f"a:{port}")
+
+
+def test_a_process_that_fails_and_goes_on_is_not_waited_for(monkeypatch):
+    """What a failed process still says is collected until it falls silent, whether it ends or not."""
+
+    class Stderr:
+        def __init__(self) -> None:
+            self.lines = ["Traceback", "no such module"]
+
+        async def readline(self) -> str:
+            return self.lines.pop(0) if self.lines else await asyncio.Event().wait()
+
+    monkeypatch.setattr(ssh_launch, "_REST_S", 0.05)
+    assert asyncio.run(ssh_launch._rest(Stderr())) == ["Traceback", "no such module"]
+
+
+@pytest.mark.parametrize("missing", ["ca.pem", "cert.pem", "key.pem"])
+@pytest.mark.parametrize("keys_there", [None, "/etc/zcload"])
+def test_keys_that_are_missing_here_are_named_before_any_host_is_asked(tmp_path, monkeypatch, missing, keys_there):
+    """A directory without one of the TLS files is refused with the file's name: this host joins the cluster by them too."""
+    monkeypatch.setattr("zcload.cluster.dask_client.check_installed", lambda: None)
+    for name in {"ca.pem", "cert.pem", "key.pem"} - {missing}:
+        (tmp_path / name).write_text("")
+    with pytest.raises(ConfigError, match=rf"--keys: .* has no file {missing}"):
+        bring_up(["a", "b"], scheduler=None, port=8786, python=None, keys=tmp_path, keys_there=keys_there)
+
+
+def test_keys_that_are_on_the_hosts_are_not_made_here(tmp_path, monkeypatch):
+    """With --keys-there new keys would not fit those of the hosts: a directory that is not there is refused."""
+    monkeypatch.setattr("zcload.cluster.dask_client.check_installed", lambda: None)
+    with pytest.raises(ConfigError, match=r"has no file ca\.pem"):
+        bring_up(["a", "b"], scheduler=None, port=8786, python=None, keys=tmp_path / "none", keys_there="/etc/zcload")
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(
