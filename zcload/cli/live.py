@@ -81,7 +81,7 @@ def _table(progress: Progress, elapsed_s: float) -> Table:
 def _too_short(progress: Progress) -> str:
     """Return what a point would take that cannot meet its target, and what to type."""
     seconds = float(f"{progress.needed_s:.2g}")
-    return f"target ±{progress.target_percent:g} points needs about {human_duration(seconds)} here: --max-time {seconds:g}s"
+    return f"target ±{progress.target_percent:g} points needs about {human_duration(seconds)} here: --max-time {seconds:.12g}s"
 
 
 class _LineView:

@@ -122,8 +122,8 @@ def run(
 
 
 def _swept(value: str | None) -> str | None:
-    """Return several values with commas between them as the list that a sweep is."""
-    return f"[{value}]" if value is not None and "," in value else value
+    """Return several values with commas between them as the list that a sweep is; one in brackets already is such a list."""
+    return f"[{value}]" if value is not None and "," in value and not value.lstrip().startswith("[") else value
 
 
 def crossover(

@@ -29,8 +29,8 @@ def stored_help(*command: str) -> str | None:
     try:
         with open(file_of(*command), encoding="utf-8") as file:
             return file.read()
-    except FileNotFoundError:
-        return None  # not a command: typer says so
+    except OSError:
+        return None  # not a command, or so long that it cannot be a file's name: typer says so
 
 
 def file_of(*command: str) -> str:

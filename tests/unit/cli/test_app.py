@@ -68,7 +68,8 @@ def test_what_is_not_stored_is_left_to_typer(monkeypatch):
     """A narrow terminal, a word that is no command and arguments beside --help get their answer from typer."""
     monkeypatch.setenv("COLUMNS", "80")
     assert stored_help.stored_answer(["--version"]) == CliRunner().invoke(app, ["--version"]).stdout
-    for arguments in (["no", "--help"], ["../run", "--help"], ["run", "smoke", "--help"], ["--help", "run"], ["run"], ["_agent", "--help"]):
+    others = (["no", "--help"], ["../run", "--help"], ["run", "smoke", "--help"], ["--help", "run"], ["run"], ["_agent", "--help"])
+    for arguments in (*others, ["a" * 300, "--help"]):
         assert stored_help.stored_answer(arguments) is None
     monkeypatch.setenv("COLUMNS", "60")
     assert stored_help.stored_help() is None  # typer breaks the lines

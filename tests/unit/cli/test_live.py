@@ -45,3 +45,10 @@ def test_a_target_out_of_reach_is_said_once_a_point(capsys):
             view(Progress("measuring", point=point, points=2, target_percent=3.0, needed_s=123.4 if point else None))
     said = [line for line in capsys.readouterr().err.splitlines() if "needs" in line]
     assert said == ["zcload: target ±3 points needs about 2 min here: --max-time 120s (point 2 of 2)"]
+
+
+def test_the_time_for_a_target_is_never_in_exponents(capsys):
+    """What is to be typed is a duration that a config takes, however long a narrow target would need."""
+    with viewer(True) as view:
+        view(Progress("measuring", target_percent=0.01, needed_s=2.34e7))
+    assert "--max-time 23000000s\n" in capsys.readouterr().err

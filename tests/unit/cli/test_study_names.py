@@ -91,6 +91,14 @@ def test_mechanisms_are_a_study_without_a_file(capsys):
     assert (workload["chunk"], workload["senders"], workload["rate"], config["stop"]["max_time"]) == ("64KiB", 4, "1Gbit/s", "20s")
 
 
+@pytest.mark.parametrize("values", ["64KiB,1MiB", "[64KiB,1MiB]", "['64KiB', '1MiB']"])
+def test_several_values_of_an_option_are_a_sweep(values, capsys):
+    """Values with commas between them are a sweep, with the brackets of a config or without."""
+    done = invoke(capsys, "run", "read_send", "sendfile", "--chunk", values, "--plan", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["config"]["workload"]["chunk"] == ["64KiB", "1MiB"]
+
+
 def test_time_is_for_all_points_and_max_time_for_each():
     """`--time` is shared equally by the points; a search has one time for all of them anyway."""
     assert [with_time(["chunks"], [], "20s")[0].stop.max_time_s, len(study_of_names(["chunks"], []).points)] == [5.0, 4]

@@ -22,7 +22,7 @@ from zcload.report.tables.table import Table
 from zcload.report.tables.verdicts import verdicts
 from zcload.report.text import glossary
 from zcload.report.text.answer import answer, beside_load, cautions
-from zcload.report.text.figures import saving_text
+from zcload.report.text.figures import saving_text, unit_of
 from zcload.report.text.headline import answer_last, covers
 from zcload.report.text.question import order, question_of
 from zcload.store.reader import Result
@@ -180,7 +180,9 @@ def _verdicts(view: View) -> Table | None:
     if not view.several:
         table = verdicts(view.summary)
         point = view.points[0][1]
-        title = f"What each variant saves of {question_of(view.summary, point).whose} CPU per GB against {point['baseline']}"
+        title = (
+            f"What each variant saves of {question_of(view.summary, point).whose} CPU per {unit_of(point).name} against {point['baseline']}"
+        )
         return table and replace(table, title=title)
     questions = [question_of(view.summary, point) for _, point in view.points]
     found = {
