@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from zcload.model.cluster import Cluster
 
 
-def write_keys(directory: Path, days: int) -> None:
-    """Write the keys of a cluster into *directory*; raises ConfigError."""
+def write_keys(directory: Path, days: int, *, copied: bool = False) -> None:
+    """Write the keys of a cluster into *directory* and say what to do with them, unless they are *copied* next; raises ConfigError."""
     from zcload.cluster.keys import make_keys
 
     until = make_keys(directory, days)
     print(f"wrote ca.pem, cert.pem and key.pem into {directory}; they expire on {until:%Y-%m-%d %H:%M} UTC")
-    print(f"copy them to every host: scp -r {directory} HOST:")
+    if not copied:
+        print(f"copy them to every host: scp -r {directory} HOST:")
     print("key.pem can run programs on every host of the cluster: keep it as you keep an SSH key", file=sys.stderr)
 
 

@@ -34,7 +34,7 @@ def bring_up(hosts: Sequence[str], *, scheduler: str | None, port: int, python: 
     else:
         from zcload.cli.cluster import write_keys
 
-        write_keys(keys, TRIAL_DAYS)
+        write_keys(keys, TRIAL_DAYS, copied=True)
     with interrupt.graceful():
         asyncio.run(_start_and_leave(launch))
 

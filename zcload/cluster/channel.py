@@ -26,7 +26,7 @@ _MOST_GREETING = 4096  # of a message of somebody who has not proved anything ye
 GREETING_S = 10.0
 _AT_ONCE = 1 << 16
 # A host that is cut off says nothing, not even that it ended: after 5 s of silence TCP asks, and gives up 1 s later (tcp(7)). Windows are
-# shorter, so that it never asks in one.
+# no longer than that, so that it does not ask in one, unless stop.window says more: then it costs a packet each way in 5 s.
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 3), (socket.TCP_USER_TIMEOUT, 6000))
 
 

@@ -7,6 +7,7 @@ import ssl
 
 import pytest
 
+from zcload.cli.cluster import write_keys
 from zcload.cluster import keys
 from zcload.cluster.dask_client import tls_context
 from zcload.errors import ConfigError
@@ -99,3 +100,12 @@ def test_a_file_that_tls_cannot_use_is_named(changed, key, says, tmp_path, monke
         assert "`zcload cluster keys`" in problem.remedy
     with pytest.raises(ConfigError, match="is not a certificate"):
         keys.expiry(tmp_path / "text.pem")
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_whoever_copies_the_keys_is_told_so(tmp_path, capsys, copied):
+    """`cluster keys` says how to copy the files; `cluster up`, which copies them itself, does not."""
+    write_keys(tmp_path / "keys", 1, copied=copied)
+    out = capsys.readouterr().out
+    assert "wrote ca.pem, cert.pem and key.pem" in out
+    assert ("scp -r" in out) != copied
