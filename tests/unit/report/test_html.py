@@ -8,7 +8,7 @@ import re
 
 import pytest
 from support.fake_results import example
-from support.pages import Page, stored, sweep
+from support.pages import Page, small_files, stored, sweep
 
 from zcload.analysis.summary import summarise
 from zcload.report import html
@@ -244,6 +244,14 @@ def test_a_sweep_begins_with_its_verdicts(monkeypatch):
     assert all(
         cell.startswith(("saves: ", "costs: ", "inconclusive: ", "no difference: ")) for row in found.tables[0]["rows"] for cell in row[1:]
     )
+
+
+@pytest.mark.parametrize("points", [1, 2])
+def test_small_files_are_told_per_file(points, monkeypatch):
+    """The table of verdicts of small files is of CPU per file, as the sentences beside it are."""
+    monkeypatch.setattr(draw, "available", lambda: False)
+    caption = Page(render([stored(small_files(sweep(points, ("copy", "sendfile"))))])).tables[0]["caption"]
+    assert " CPU per file against copy" in caption
 
 
 def test_a_long_answer_is_led_by_the_short_one():

@@ -199,7 +199,8 @@ def _verdicts(view: View) -> Table | None:
         return f"{c['verdict']}: {saving_text(c['saving_percent'])}" if c and c["verdict"] else "-"
 
     rows = [[label, *(cell(name, step) for name in names)] for step, label in enumerate(view.labels)]
-    title = f"Verdicts on {questions[0].whose} CPU per GB against {view.points[0][1]['baseline']}, with what is saved and its 95 % interval"
+    unit, baseline = unit_of(view.points[0][1]).name, view.points[0][1]["baseline"]
+    title = f"Verdicts on {questions[0].whose} CPU per {unit} against {baseline}, with what is saved and its 95 % interval"
     return Table(title, [view.swept, *names], rows) if names else None
 
 
