@@ -5,6 +5,8 @@ ZcloadError                     the command line prints "zcload: error: ..." and
   MechanismUnavailableError  2  this host cannot run what was asked, and why
   StudyError           exit 1   a run, or one lane of it, failed
   GateTripped          exit 3   a comparison exceeded the limit it was given
+  TimeLimitExceeded    exit 1   a phase of a run took longer than it may
+  Interrupted    exit 130, 143  a signal asked the run to end
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from zcload.linux import interrupt
 from zcload.model.cluster import DEFAULT_PORT, is_loopback
 
 if TYPE_CHECKING:
+    from asyncssh import SSHReader
     from distributed import SpecCluster
 
 DEATH_S = 60  # a worker without a scheduler ends after this
@@ -189,8 +190,11 @@ def _telling(base: type[Any], host: SshHost, what: str) -> type[Any]:
     return Telling
 
 
-async def _rest(stderr: Any) -> list[str]:
-    """Return the lines that a process still says on *stderr*, until it ends or for some seconds: an empty line counts as failed too."""
+async def _rest(stderr: SSHReader[str]) -> list[str]:
+    """Return the lines that a process which has failed still writes to *stderr*.
+
+    For some seconds at most: SSHCluster takes an empty line for a failure, after which the process need not end.
+    """
     lines = list[str]()
     try:
         async with asyncio.timeout(_REST_S):

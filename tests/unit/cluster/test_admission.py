@@ -106,8 +106,8 @@ def test_closing_breaks_off_greetings(contexts):
         sock.close()
 
 
-def test_an_agent_that_is_admitted_while_admission_closes_is_let_go(contexts):
-    """An agent whose greeting ends as admission closes finds its connection closed, not left open and forgotten."""
+def test_an_agent_that_is_admitted_while_admission_closes_is_closed(contexts):
+    """An agent whose greeting ends as admission closes finds its connection closed, not left open."""
     admission, putting = Admission(socket.create_server(("127.0.0.1", 0)), contexts[0], SECRET), threading.Event()
 
     class Late(queue.SimpleQueue):

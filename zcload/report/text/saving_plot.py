@@ -13,6 +13,7 @@ from zcload.report.text.question import question_of
 _MOST_POINTS = 12  # more lines do not leave room for the rest of a screen
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _LEAST_COLUMNS = 24
+_SPAN_OF_WHOLE = 5.0  # percent, from which on whole numbers tell the ends of an axis apart
 _Saving = tuple[str, float, float, float]  # its letter, estimate, ends of the interval
 
 
@@ -71,9 +72,15 @@ def _ruler(ends: tuple[float, float], columns: int) -> str:
     """Return the figures below the plot: its ends and 0, each at its place if there is room."""
     row = " " * (columns + 1)
     for value in (0.0, ends[0], ends[1]):
-        text = f"{value:.0f}"
+        text = _label(value, ends[1] - ends[0])
         at = round((value - ends[0]) / (ends[1] - ends[0]) * columns) - (len(text) - 1) // 2
         at = min(max(at, 0), columns + 1 - len(text))
         if not row[max(at - 1, 0) : at + len(text) + 1].strip():
             row = row[:at] + text + row[at + len(text) :]
     return row.rstrip()
+
+
+def _label(value: float, span: float) -> str:
+    """Write a percentage below an axis as long as *span*: a short one needs a decimal, and 0 no sign."""
+    text = f"{value:.{0 if span >= _SPAN_OF_WHOLE else 1}f}"
+    return text if float(text) else "0"
