@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from zcload.model import timing
+from zcload.model.schedule import LONGEST_WINDOW_S
 from zcload.model.study import Point, Study
 from zcload.model.timing import FEWEST_GENERATIONS, LEAST_BLOCKS, lanes_measured, least_generation_s, least_window_s, longest_transfer_s
 from zcload.runner.block import REPEAT_LIMIT
-from zcload.runner.calibrate import BEST_CHUNKS, extra_s, lanes_at_once
+from zcload.runner.calibrate import BEST_CHUNKS, LONGEST_S, extra_s, lanes_at_once
 from zcload.runner.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S
 from zcload.runner.point_state import PointState
 from zcload.runner.quiet import LONGEST_WAIT_S
@@ -51,12 +53,20 @@ def preparing_s(study: Study, point: Point) -> float:
 def generation_s(study: Study, point: Point) -> float:
     """Return how long one generation of *point* may take; a lane may move the whole file in each window.
 
-    Work of others that begins late in a long run may have all blocks repeated in one generation that the whole run may repeat.
+    Its windows may be the longest that calibration chooses, and one more of each lane counts perf events. Work of others that begins late
+    in a long run may have all blocks repeated in one generation that the whole run may repeat.
     """
     bytes_per_s = COLD_BYTES_PER_S if point.cache == "cold" else PASS_BYTES_PER_S
-    passes = (1 + LEAST_BLOCKS) * lanes_measured(study) * point.file_size / bytes_per_s
+    lanes, longest = lanes_measured(study), _longest_window_s(study, point)
+    windows = timing.generation_s(study, point, longest, lanes) + lanes * longest
+    passes = (1 + LEAST_BLOCKS) * lanes * point.file_size / bytes_per_s
     repeats = study.stop.max_time_s * REPEAT_LIMIT / (1 - REPEAT_LIMIT)
-    return setting_up_s(study, point) + _SLOW * (1.0 + least_generation_s(study, point) + passes) + repeats
+    return setting_up_s(study, point) + windows + _SLOW * (1.0 + least_generation_s(study, point) + passes) + repeats
+
+
+def _longest_window_s(study: Study, point: Point) -> float:
+    """Return how long the windows of *point* may be; at a rate a server may send more at once than is known before."""
+    return study.stop.window_s or (LONGEST_WINDOW_S if least_window_s(study, point) else LONGEST_S)
 
 
 def planned_check_s(study: Study, point: Point) -> float:

@@ -8,9 +8,12 @@ import pytest
 from support.paths import CONFIGS
 
 from zcload.config import load
+from zcload.model import timing
+from zcload.model.schedule import LONGEST_WINDOW_S
 from zcload.model.study import Server
 from zcload.runner import limits
 from zcload.runner.block import Tolerance
+from zcload.runner.calibrate import LONGEST_S
 from zcload.runner.cluster_measurer import deadline_s
 from zcload.runner.plan import plan
 
@@ -86,3 +89,14 @@ def test_agents_outlast_every_run():
     for path in ON_HOSTS:
         study = load(path)
         assert deadline_s(study) > plan(study, check_windows=True).limit_s
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_generation_has_room_for_the_longest_windows_of_calibration(path):
+    """Also where every window, that of perf events too, is as long as calibration lets it be, half a minute is left for the rest."""
+    study = load(path)
+    for point in study.points:
+        window = LONGEST_WINDOW_S if timing.least_window_s(study, point) else LONGEST_S
+        lanes = timing.lanes_measured(study)
+        measured = timing.generation_s(study, point, window, lanes) + lanes * window
+        assert limits.generation_s(study, point) >= measured + limits.START_S
