@@ -104,6 +104,7 @@ class NamespaceHosts:
     def close(self) -> None:
         """Remove namespaces and bridge, and with them the veth devices."""
         for name in NAMES:
+            subprocess.run(["ip", "link", "del", self.namespace(name)], capture_output=True)  # at once; the kernel frees a namespace later
             subprocess.run(["ip", "netns", "del", self.namespace(name)], capture_output=True)
         subprocess.run(["ip", "link", "del", self.bridge], capture_output=True)
 
