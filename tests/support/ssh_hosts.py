@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -28,7 +29,7 @@ class SshHosts:
     """Runs sshd for root on each of *names*. *home* is of the user who connects: keys, known hosts, and SSH's names of the hosts."""
 
     def __init__(self, hosts: NamespaceHosts, directory: Path, names: tuple[str, ...]) -> None:
-        self.hosts, self.directory, self.home = hosts, directory, directory / "home"
+        self.hosts, self.directory, self.home, self._names = hosts, directory, directory / "home", names
         self._running: list[subprocess.Popen[bytes]] = []
         self._made = not _SEPARATION.exists()
         _SEPARATION.mkdir(mode=0o755, exist_ok=True)
@@ -103,7 +104,11 @@ class SshHosts:
             time.sleep(0.02)
 
     def close(self) -> None:
-        """End every sshd; what `zcload cluster up` has started is the test's to end."""
+        """End every sshd, and what a failed test left of what `zcload cluster up` had started."""
+        for name in self._names:
+            for pid in self.pids(name):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         for process in self._running:
             process.terminate()
             process.wait()
