@@ -7,9 +7,8 @@ import subprocess
 import sys
 
 import pytest
+from support.kernel import needs_collapse
 from support.paths import ROOT
-
-from zcload.linux.huge_pages import huge_page_bytes
 
 CONFIG = """
 [study]
@@ -29,14 +28,12 @@ max_time = "2s"
 
 
 @pytest.mark.serial
-@pytest.mark.skipif(huge_page_bytes() is None, reason="this kernel has no huge pages: CONFIG_TRANSPARENT_HUGEPAGE")
+@needs_collapse
 def test_the_result_says_how_much_of_the_file_lies_in_huge_pages(tmp_path):
     """Every generation's record has the share, the summary its mean, and the long report names it for each point."""
     (tmp_path / "pages.toml").write_text(CONFIG)
     command = [sys.executable, "-m", "zcload", "run", "pages.toml", "--no-wait", "--no-progress", "--no-html", "--full", "--out", "r"]
     done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120, check=False)
-    if "MADV_COLLAPSE" in done.stderr:
-        pytest.skip("this kernel gives files in memory no huge pages on demand: Linux 6.1")
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     shares = {point["point"]["file_pages"]: point["file_huge_share"] for point in summary["points"]}

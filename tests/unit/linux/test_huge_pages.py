@@ -8,6 +8,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
+from support.kernel import needs_collapse
 
 from zcload.errors import ConfigError
 from zcload.lane import file_pages
@@ -17,27 +18,6 @@ from zcload.linux.huge_pages import collapse, huge_page_bytes, huge_share
 from zcload.model.study import Point
 
 HUGE = huge_page_bytes() or 2 << 20
-
-
-def collapses():
-    """Return whether this kernel can collapse the pages of a file in memory."""
-    if huge_page_bytes() is None:
-        return False
-    fd = empty_memory()
-    try:
-        os.truncate(fd, HUGE)
-        os.pwrite(fd, b"x", 0)
-        collapse(fd, HUGE, HUGE)
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    return True
-
-
-needs_collapse = pytest.mark.skipif(
-    not collapses(), reason="this kernel gives files in memory no huge pages on demand: Linux 6.1 with CONFIG_TRANSPARENT_HUGEPAGE"
-)
 
 
 def made(size):
@@ -67,7 +47,9 @@ def test_the_share_tells_both_kinds_apart():
         for page in range(2 * HUGE // 4096):
             os.pwrite(fd, b"x" * 4096, page * 4096)
         if huge_share(fd, 2 * HUGE, HUGE):
-            pytest.skip("this kernel gives files in memory huge pages unasked: /sys/kernel/mm/transparent_hugepage/shmem_enabled")
+            pytest.skip(
+                "files in memory get huge pages unasked here; remedy: echo never > /sys/kernel/mm/transparent_hugepage/shmem_enabled"
+            )
         collapse(fd, HUGE, HUGE)
         assert huge_share(fd, 2 * HUGE, HUGE) == pytest.approx(0.5)
     finally:

@@ -13,6 +13,7 @@ import threading
 import time
 
 import pytest
+from support.kernel import RELEASE, older_than
 
 from zcload.errors import StudyError
 from zcload.linux import uring
@@ -224,11 +225,10 @@ def test_provided_buffers_are_taken_in_order(ring_of, pair):
 
 
 def provided(ring, entries):
-    """Return a ring of provided buffers, or skip where the kernel has none."""
-    try:
-        return BufferRing(ring, entries)
-    except OSError as error:
-        pytest.skip(f"no ring of provided buffers: {error} (use Linux 6.10 or newer)")
+    """Return a ring of provided buffers, or skip where the kernel is too old for bundles of them."""
+    if older_than(6, 10):
+        pytest.skip(f"Linux {RELEASE} sends no bundles of provided buffers; remedy: use Linux 6.10 or newer")
+    return BufferRing(ring, entries)
 
 
 def bundle(ring, fd, group, tag):
