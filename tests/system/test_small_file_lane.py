@@ -9,6 +9,7 @@ import time
 
 import pytest
 from support.contenders import available
+from support.stalls import STALL_S, stalled_window
 
 from zcload.analysis.latency import describe
 from zcload.analysis.stats import Bootstrap
@@ -19,7 +20,6 @@ from zcload.lane.small_files import latency_log
 from zcload.lane.small_files.arrivals import LEAD_NS
 from zcload.lane.small_files.fresh_connections import GREETING, _explained
 from zcload.lane.small_files.transfer_plan import expected_digests
-from zcload.lane.worker import process_state
 from zcload.mechanisms import MECHANISMS
 from zcload.model.packed import pack, unpack
 from zcload.model.study import Sizes
@@ -127,54 +127,28 @@ def test_a_window_serves_the_arrivals_that_are_due_in_it(arrivals, lane_of):
     assert all(done > late for done, late in zip(unpack(told["latency_ns"]), unpack(told["late_ns"]), strict=True))
 
 
-def stalled_window(lane, open_s=0.6, at_s=0.1, stall_s=0.2):
-    """Stop the receiver's process for *stall_s* within a window; return when it stood and when it was let go, and the latencies."""
-    receiver = lane.workers.receivers[0].pid
-    before = lane.read().transfers[0]
-    lane.gate.open(open_s)
-    end = time.monotonic() + open_s
-    time.sleep(at_s)
-    os.kill(receiver, signal.SIGSTOP)
-    try:
-        while not process_state(receiver).startswith("T"):
-            time.sleep(0.001)
-        stood_ns = time.monotonic_ns()
-        time.sleep(stall_s)
-        gone_on_ns = time.monotonic_ns()
-    finally:
-        os.kill(receiver, signal.SIGCONT)
-    time.sleep(max(0.0, end - time.monotonic()))
-    lane.gate.close()
-    wait_for_rest(lane)
-    after = lane.read().transfers[0]
-    due = [lane.transfer_plan.log.due(0)[n % lane.transfer_plan.log.capacity] for n in range(before[0], after[0])]
-    return stood_ns, gone_on_ns, due, lane.transfer_plan.log.latencies(before, after)
-
-
 @pytest.mark.parametrize("arrivals", [CONSTANT, POISSON], ids=["constant", "poisson"])
 def test_a_stall_is_in_the_latency_of_every_arrival_that_it_delays(arrivals, lane_of):
-    """A receiver that stands still for 200 ms delays all that arrive meanwhile, and the percentiles of an open loop show all of it."""
+    """A receiver that stands still delays all that arrive meanwhile, and the percentiles of an open loop show all of it."""
     lane = lane_of("sendfile", **SMALL, **arrivals)
-    stood_ns, gone_on_ns, due, latencies = stalled_window(lane)
-    delayed = [(at, value) for at, value in zip(due, latencies, strict=True) if stood_ns <= at < gone_on_ns]
-    assert len(delayed) > 100  # 160 are due in 200 ms
-    assert all(value >= gone_on_ns - at for at, value in delayed)
-    half = sum(value > 100_000_000 for value in latencies)
-    assert half >= 50
-    # Of the 480 arrivals of the window more than a tenth waited for 100 ms and more: p90 says so.
-    figures = describe([[pack(latencies)], [pack(latencies)]], [], Bootstrap(2), open_loop=True)
+    stall = stalled_window(lane, lane.workers.receivers[0].pid)
+    assert len(stall.due_meanwhile) > 150  # 240 are due in 300 ms
+    assert all(each.done_ns >= stall.ended_ns for each in stall.due_meanwhile)
+    # Of the 640 arrivals of the window more than a tenth waited for 100 ms and more: p90 says so.
+    figures = describe([[pack(stall.latencies)], [pack(stall.latencies)]], [], Bootstrap(2), open_loop=True)
     assert figures["percentiles"]["p90"]["estimate"] > 0.1
-    assert figures["percentiles"]["max"]["estimate"] > 0.19
+    assert figures["percentiles"]["max"]["estimate"] > STALL_S / 2
 
 
 def test_a_closed_loop_hides_the_same_stall(lane_of):
     """In a closed loop the same stall is in the latency of one transfer alone: that is why it is called service time."""
     lane = lane_of("sendfile", **SMALL, **CLOSED)
-    _, _, _, latencies = stalled_window(lane)
-    assert sum(value > 150_000_000 for value in latencies) == 1
-    figures = describe([[pack(latencies)], [pack(latencies)]], [], Bootstrap(2), open_loop=False)
+    stall = stalled_window(lane, lane.workers.receivers[0].pid)
+    (held_up,) = stall.under_way
+    assert held_up.latency_ns >= STALL_S * 1e9
+    figures = describe([[pack(stall.latencies)], [pack(stall.latencies)]], [], Bootstrap(2), open_loop=False)
     assert figures["kind"] == "service_time"
-    assert figures["percentiles"]["p90"]["estimate"] < 0.1
+    assert figures["percentiles"]["p90"]["estimate"] < STALL_S
 
 
 def test_a_sender_that_is_held_up_catches_up_and_drops_nothing(lane_of):
