@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import socket
-from dataclasses import replace
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zcload.errors import StudyError, reason_of
@@ -43,21 +45,13 @@ def set_up(
     """
     if variant.mechanism not in RELAYS:  # what measures the senders' loop by itself has no relay, whatever its point
         point, placement = replace(point, origin=None), replace(placement, relays=())
-    receivers, parts = point.receiver_count, shares(size, point.senders)
-    board = Board(point.senders + receivers + point.relays, *load_of(point).areas(point))
+    board = Board(point.senders + point.receiver_count + point.relays, *load_of(point).areas(point))
     sending = origin_of(variant, point) if point.relays else variant
-    connections = connect(point, point.senders, congestion, network)
-    onward: Connections | None = None  # of a relay: what the receivers take from
-    plan: TransferPlan | None = None
-    listeners: list[socket.socket] = []
+    parts = shares(size, point.senders)
     lane: MechanismLane | None = None
+    wires: _Wires | None = None
     try:
-        if point.relays:
-            onward = connect(point, point.relays, congestion, network)
-        if point.transfer == "per-file":
-            plan, listeners = plan_transfers(point, size, congestion, network, seed)
-        connections = _prepared(sending, connections)
-        taken_from = onward or connections
+        wires = _connect(point, sending, size, congestion, network, seed)
         lane = MechanismLane(
             variant,
             sending,
@@ -65,24 +59,10 @@ def set_up(
             placement,
             board=board,
             parts=tuple((part.start, part.end) for part in parts),
-            unauthenticated=connections.unauthenticated + (onward.unauthenticated if onward else 0),
-            transfer_plan=plan,
+            unauthenticated=wires.unauthenticated,
+            transfer_plan=wires.plan,
         )
-        verify = verify and mechanism_of(variant).moves_payload
-        for r in range(receivers):
-            own = [(c, taken_from.servers[c]) for c in range(r, point.senders, receivers)]
-            expected = {c: parts[c].end - parts[c].start for c, _ in own} if verify else {}
-            fork_receiver(lane, own, expected, listeners[r] if listeners else None)
-        for sock, part in zip(connections.clients, parts, strict=True):
-            fork_sender(lane, sock, part, fd, size)
-        for c, (source, out) in enumerate(zip(connections.servers, onward.clients, strict=True) if onward else ()):
-
-            def relay(control: Any, c: int = c, source: socket.socket = source, out: socket.socket = out) -> None:
-                relay_bytes(control, board=board, index=point.senders + receivers + c, variant=variant, source=source, sock=out)
-
-            keep = [source.fileno(), out.fileno()]
-            lane.workers.relays.append(spawn(variant.name, "relay", c, relay, keep, placement.relays[c]))
-        lane.observed_relays = [ObservedProcess(worker.pid) for worker in lane.workers.relays]
+        _fork(lane, wires, parts, fd, size, verify and mechanism_of(variant).moves_payload)
         return lane
     except BaseException as error:
         if lane is not None:
@@ -91,11 +71,84 @@ def set_up(
             raise StudyError(f"lane {variant.name}: cannot be set up: {reason_of(error)}{_limit_hint(error)}") from None
         raise
     finally:
-        connections.close()
-        if onward is not None:
-            onward.close()
-        for listener in listeners:
-            listener.close()
+        if wires is not None:
+            wires.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Wires:
+    """The sockets of a lane, which its workers keep when they are forked: from the senders, and *onward* from its relays if it has any.
+
+    Of small files also their *plan* and the *listeners* for fresh connections.
+    """
+
+    connections: Connections
+    onward: Connections | None
+    plan: TransferPlan | None
+    listeners: Sequence[socket.socket]
+
+    @property
+    def received(self) -> Connections:
+        """The connections that the receivers take from."""
+        return self.onward or self.connections
+
+    @property
+    def unauthenticated(self) -> int:
+        """How many strangers were turned away meanwhile."""
+        return self.connections.unauthenticated + (self.onward.unauthenticated if self.onward else 0)
+
+    def close(self) -> None:
+        """Close this process's ends."""
+        for each in (self.connections, self.onward, *self.listeners):
+            if each is not None:
+                each.close()
+
+
+def _connect(point: Point, sending: Contender, size: int, congestion: str | None, network: Network | None, seed: int) -> _Wires:
+    """Connect the ends of a lane at *point*, prepared as the mechanism *sending* wants them. Raises StudyError, OSError, all closed."""
+    with ExitStack() as opened:
+        connections = connect(point, point.senders, congestion, network)
+        opened.callback(connections.close)
+        onward: Connections | None = None
+        if point.relays:
+            onward = connect(point, point.relays, congestion, network)
+            opened.callback(onward.close)
+        plan: TransferPlan | None = None
+        listeners: list[socket.socket] = []
+        if point.transfer == "per-file":
+            plan, listeners = plan_transfers(point, size, congestion, network, seed)
+            for listener in listeners:
+                opened.callback(listener.close)
+        wires = _Wires(_prepared(sending, connections), onward, plan, listeners)
+        opened.pop_all()
+        return wires
+
+
+def _fork(lane: MechanismLane, wires: _Wires, parts: Sequence[Share], fd: int, size: int, verify: bool) -> None:
+    """Fork the receivers, senders and relays of *lane*, each with its ends of *wires*. Raises StudyError, OSError."""
+    point, taken_from = lane.point, wires.received
+    for r in range(point.receiver_count):
+        own = [(c, taken_from.servers[c]) for c in range(r, point.senders, point.receiver_count)]
+        expected = {c: parts[c].end - parts[c].start for c, _ in own} if verify else {}
+        fork_receiver(lane, own, expected, wires.listeners[r] if wires.listeners else None)
+    for sock, part in zip(wires.connections.clients, parts, strict=True):
+        fork_sender(lane, sock, part, fd, size)
+    if wires.onward is not None:
+        for source, out in zip(wires.connections.servers, wires.onward.clients, strict=True):
+            _fork_relay(lane, source, out)
+    lane.observed_relays = [ObservedProcess(worker.pid) for worker in lane.workers.relays]
+
+
+def _fork_relay(lane: MechanismLane, source: socket.socket, out: socket.socket) -> None:
+    """Fork the next relay of *lane*, from *source* to *out*. Raises StudyError, OSError."""
+    number = len(lane.workers.relays)
+    index = len(lane.placement.senders) + len(lane.workers.receivers) + number
+
+    def relay(control: socket.socket) -> None:
+        relay_bytes(control, board=lane.board, index=index, variant=lane.variant, source=source, sock=out)
+
+    keep = [source.fileno(), out.fileno()]
+    lane.workers.relays.append(spawn(lane.variant.name, "relay", number, relay, keep, lane.placement.relays[number]))
 
 
 def fork_receiver(
