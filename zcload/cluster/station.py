@@ -19,7 +19,6 @@ from zcload.host.machine import Machine
 from zcload.host.nic import data_address, nic_facts
 from zcload.host.process import ObservedProcess, read_proc
 from zcload.host.topology import allowed_cpus, read_cores
-from zcload.lane.file_pages import settle_pages
 from zcload.lane.payload import Source, open_source
 from zcload.lane.rest import clocks, wait_for_rest
 from zcload.lane.sampler import Sampler
@@ -94,8 +93,7 @@ class Station:
         point = order.point
         key = point.file_identity
         if key not in self._files:
-            source = open_source(point, lambda what, fraction: self._look())
-            self._files[key] = settle_pages(source, point) if point.file is None and point.dir is None else source
+            self._files[key] = open_source(point, lambda what, fraction: self._look())
         return m.FileOpened(self._files[key].size, self._files[key].digest)
 
     def _check_files(self, order: m.CheckFiles) -> m.Done:

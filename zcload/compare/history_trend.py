@@ -11,12 +11,12 @@ from statistics import fmean, geometric_mean
 from typing import Literal
 
 from zcload.compare.history_index import HistoryFigure
+from zcload.compare.match import PLACES, settings
 from zcload.model.metrics import GOODPUT_BPS, METRICS
 from zcload.report.text.figures import significant
 
 _Names = tuple[str, str, str, str, str | None]  # study, point, variant, metric, baseline
 By = Literal["date", "kernel"]
-PLACES = ("file", "dir", "address")  # settings that name a place, not a condition: no reason for a series of its own
 _LEAST_WIDTH = 8
 WIDTH = 40  # of the chart, in characters
 _SCALE = {GOODPUT_BPS: (1e-9, "Gbit/s")}
@@ -71,10 +71,10 @@ def series(figures: Iterable[HistoryFigure], by: By) -> list[Series]:
     Figures are of one series if their points have the same settings, as far as all results know them, whatever they are called.
     """
     all_of = list(figures)
-    settings = [json.loads(figure.setting) for figure in all_of]
-    keys = sorted(set.intersection(*map(set, settings)) - {*PLACES}) if settings else []
+    all_settings = [settings(json.loads(figure.setting)) for figure in all_of]
+    keys = sorted(set.intersection(*map(set, all_settings)) - {*PLACES}) if all_settings else []
     found: dict[tuple[_Names, tuple[str, ...]], list[HistoryFigure]] = {}
-    for figure, setting in zip(all_of, settings, strict=True):
+    for figure, setting in zip(all_of, all_settings, strict=True):
         names = (figure.entry.study, figure.point, figure.variant, figure.metric, figure.baseline)
         found.setdefault((names, tuple(repr(setting[key]) for key in keys)), []).append(figure)
     alike: dict[_Names, list[tuple[str, ...]]] = {}

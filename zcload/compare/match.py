@@ -12,8 +12,18 @@ from zcload.store.reader import Result
 Point = PointSummary
 # Settings that name a place rather than a condition: told where they differ, never a reason to keep points apart.
 PLACES = ("file", "dir", "address")
-# What `congestion = "auto"` comes to hangs on who runs: root may set cubic, others only what the system allows.
-_CONGESTION_NOTE = " (an ordinary user gets what net.ipv4.tcp_allowed_congestion_control lists; set workload.congestion for both)"
+_NOTES = {
+    # What `congestion = "auto"` comes to hangs on who runs: root may set cubic, others only what the system allows.
+    "congestion": " (an ordinary user gets what net.ipv4.tcp_allowed_congestion_control lists; set workload.congestion for both)",
+    "file_pages": " (older results had small pages; set workload.file_pages for both)",
+}
+
+
+def settings(facts: Mapping[str, object]) -> dict[str, object]:
+    """Return the settings of a point's *facts*. A file in memory of an older result, without file_pages or with "auto", had small pages."""
+    in_memory = facts.get("file") == facts.get("dir") == "auto"
+    old = in_memory and facts.get("file_pages", "auto") == "auto"
+    return {**facts, "file_pages": "small"} if old else dict(facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +50,7 @@ class Matched:
 
 def match(base: Sequence[Result], new: Sequence[Result], allowed: Sequence[str]) -> Matched:
     """Pair the points of *base* and *new* by their settings, but for those *allowed* to differ and those that not all results know."""
-    known = [set(point["point"]) for result in (*base, *new) for point in result.summary["points"]]
+    known = [set(settings(point["point"])) for result in (*base, *new) for point in result.summary["points"]]
     keys = sorted(set.intersection(*known) - {*PLACES, *allowed}) if known else []
     ours, theirs = _by_setting(base, keys), _by_setting(new, keys)
     pairs = [Pair(tuple(points), tuple(theirs[s]), _differs(points, theirs[s])) for s, points in ours.items() if s in theirs]
@@ -52,16 +62,16 @@ def _by_setting(results: Sequence[Result], keys: Sequence[str]) -> dict[tuple[ob
     for result in results:
         for point in result.summary["points"]:
             if point["generations"]:
-                found.setdefault(tuple(repr(point["point"].get(key)) for key in keys), []).append(point)
+                found.setdefault(tuple(repr(settings(point["point"]).get(key)) for key in keys), []).append(point)
     return found
 
 
 def _differs(base: Sequence[Point], new: Sequence[Point]) -> tuple[Difference, ...]:
     """Return the settings in which paired points differ all the same, and what is another variant under the same name."""
     found = []
-    keys = sorted({key for point in (*base, *new) for key in point["point"]})
+    keys = sorted({key for point in (*base, *new) for key in settings(point["point"])})
     for key in keys:
-        values = [{str(value) for p in side if (value := p["point"].get(key)) is not None} for side in (base, new)]
+        values = [{str(value) for p in side if (value := settings(p["point"]).get(key)) is not None} for side in (base, new)]
         if all(values) and len(values[0] | values[1]) > 1:
             found.append(Difference(key, " / ".join(sorted(values[0])), " / ".join(sorted(values[1]))))
     names = [[{v["name"]: _definition(v) for v in point["variants"]} for point in side] for side in (base, new)]
@@ -96,4 +106,5 @@ def _alone(
             key=len,
             default=["nothing was measured there"],
         )
-        yield f"{name}: {', '.join(apart)}{_CONGESTION_NOTE if any(text.startswith('congestion ') for text in apart) else ''}"
+        notes = (note for key, note in _NOTES.items() if any(text.startswith(f"{key} ") for text in apart))
+        yield f"{name}: {', '.join(apart)}{''.join(notes)}"

@@ -101,9 +101,10 @@ class WorkloadSection(Section):
         "auto",
         "Where zcload makes the file. 'auto': in memory, removed with the run; a path: in this directory, kept and reused.",
     )
-    file_pages: Sweep[Annotated[str, choice("auto", "huge")]] = key(
+    file_pages: Sweep[Annotated[str, choice("auto", "huge", "small")]] = key(
         "auto",
-        "Pages of the file in memory. 'auto': as the kernel gives them; 'huge': huge pages, so that runs agree more closely.",
+        "Pages of the made file in memory. 'auto': huge pages where this kernel has them, which cost what a file on a disk costs; "
+        "'huge': an error where it has none; 'small': as the kernel gives them, which differ from run to run.",
     )
     chunk: Sweep[Annotated[int, CHUNK]] = key("256KiB", "Bytes that a sender moves with one call.")
     receive_chunk: Sweep[Annotated[int, CHUNK]] = key("256KiB", "Bytes that a receiver reads with one call.")

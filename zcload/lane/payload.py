@@ -25,17 +25,19 @@ import psutil
 
 from zcload.errors import ConfigError, Problem, StudyError, reason_of
 from zcload.host.topology import cgroup_limits
+from zcload.lane.file_pages import arrange_pages, share_in_huge_pages
 from zcload.lane.worker import Worker, spawn
 from zcload.linux import interrupt
 from zcload.linux.memory import page_aligned
+from zcload.linux.pagecache import memory_file_system
 from zcload.linux.whole_file import write_whole
 from zcload.model.regular_file import check_size
-from zcload.model.study import Point
+from zcload.model.study import FilePages, Point
 from zcload.model.units import human_bytes
 
 BLOCK = 1 << 20
 PAGE = 4096
-MEMORY_RESERVE = 256 << 20  # what a made file leaves free for everything else
+MEMORY_RESERVE = 256 << 20  # what a made file leaves free for everything else, also for the huge page that its end has for a moment
 _F_ADD_SEALS, _SEALS = 1033, 1 | 2 | 4 | 8  # linux/fcntl.h: seal, shrink, grow, write
 
 DigestProgress = Callable[[str, float], None]  # what is being done, how far (0..1)
@@ -89,7 +91,7 @@ def open_source(point: Point, progress: DigestProgress, folder: Path | None = No
     if point.dir is None and folder is not None:
         return _shown(point, folder, progress)
     if point.dir is None:
-        return fill_memory(empty_memory(), point.file_size, progress)
+        return fill_memory(empty_memory(), point.file_size, point.file_pages, progress)
     return _named(point, Path(point.dir), progress)
 
 
@@ -98,29 +100,44 @@ def empty_memory() -> int:
     return os.memfd_create("zcload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
 
 
-def fill_memory(fd: int, size: int, progress: DigestProgress) -> Source:
-    """Make a file of *size* bytes in the empty file in memory *fd*, which then nobody can change; closes *fd* if that fails."""
+def fill_memory(fd: int, size: int, pages: FilePages, progress: DigestProgress) -> Source:
+    """Make a file of *size* bytes in the empty file in memory *fd*, which then nobody can change; closes *fd* if that fails.
+
+    Raises ConfigError also where its *pages* cannot be had.
+    """
     try:
-        digest = _fill(fd, size, progress, "workload.file_size")
-        fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS)
-        return _source(fd, digest, None)
+        arrange_pages(fd, size, pages)
+        return _sealed(fd, _fill(fd, size, progress, "workload.file_size"))
     except BaseException:
         os.close(fd)
         raise
 
 
-def copy_memory(fd: int, size: int, digest: str) -> Source:
-    """Return a copy of the made file *fd* in other pages of memory."""
+def copy_memory(fd: int, size: int, digest: str, pages: FilePages) -> Source:
+    """Return a copy of the made file *fd* in other pages of memory, which lie as *pages* asks for."""
     copy = empty_memory()
     try:
+        arrange_pages(copy, size, pages)
         done = 0
         while done < size:
             done += os.sendfile(copy, fd, done, size - done)
-        fcntl.fcntl(copy, _F_ADD_SEALS, _SEALS)
-        return _source(copy, digest, None)
+        return _sealed(copy, digest)
     except BaseException:
         os.close(copy)
         raise
+
+
+def open_memory(fd: int, digest: str) -> Source:
+    """Return the made file in memory *fd* (owned by the result) as it is."""
+    source = _source(fd, digest, None)
+    source.huge_share = share_in_huge_pages(fd, source.size)
+    return source
+
+
+def _sealed(fd: int, digest: str) -> Source:
+    """Return the file in memory *fd*, which is complete, sealed against changes."""
+    fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS)
+    return open_memory(fd, digest)
 
 
 def known_source(fd: int, digest: str, path: str | None) -> Source:
@@ -217,9 +234,12 @@ def _shown(point: Point, folder: Path, progress: DigestProgress) -> Source:
     """Make the point's file in *folder*, readable for everybody; whoever made the folder removes it."""
     path = folder / f"zcload-{point.file_size}.dat"
     try:
-        fd, digest = _make_named(folder, path, point.file_size, progress)
+        in_memory = memory_file_system(str(folder)) is not None
+        fd, digest = _make_named(folder, path, point.file_size, progress, point.file_pages if in_memory else "small")
         os.fchmod(fd, 0o444)
-        return _source(fd, digest, str(path))
+        source = _source(fd, digest, str(path))
+        source.huge_share = share_in_huge_pages(fd, source.size) if in_memory else None
+        return source
     except OSError as error:
         raise ConfigError(Problem(f"cannot make {path}: {reason_of(error)}", key="workload.dir")) from None
 
@@ -279,7 +299,7 @@ def _open_regular(path: Path) -> int:
     return -1
 
 
-def _make_named(folder: Path, path: Path, size: int, progress: DigestProgress) -> tuple[int, str]:
+def _make_named(folder: Path, path: Path, size: int, progress: DigestProgress, pages: FilePages = "small") -> tuple[int, str]:
     """Make *path* so that it has no name until it is whole: nothing half made is left, whatever happens.
 
     Return a descriptor of it, for reading, and its SHA-256.
@@ -295,6 +315,7 @@ def _make_named(folder: Path, path: Path, size: int, progress: DigestProgress) -
         hidden = f".{path.name}.{secrets.token_hex(8)}"
         fd = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=within)
     try:
+        arrange_pages(fd, size, pages)
         digest = _fill(fd, size, progress, "workload.dir")
         os.fsync(fd)
         if hidden:

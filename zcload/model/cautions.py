@@ -134,6 +134,13 @@ _OWN: dict[str, CautionKind] = {
         "use windows of {needed_s:g} s (stop.window), a smaller chunk, or a smaller file for a server that ignores ranges",
         "at a rate, windows hold fewer than 200 chunks, or 20 of a sender, because `stop.window` or a cold cache makes them short",
     ),
+    "few_huge_pages": CautionKind(
+        "caution",
+        "only {percent:.0f} % of the file of {size} lies in huge pages",
+        "join free memory as root: echo 1 > /proc/sys/vm/compact_memory; before Linux 6.1 use a file of yours on a disk (workload.file)",
+        "memory was too scattered for huge pages, or the kernel cannot give a file in memory any. The rest of the file lies in pages of "
+        "4 KiB, which [differ from run to run](performance.md#where-the-files-pages-lie)",
+    ),
     "few_generations": CautionKind(
         "caution",
         "only {measured} measured",

@@ -119,6 +119,9 @@ class Sizes:
     path: str | None = None
 
 
+FilePages = Literal["auto", "huge", "small"]  # auto: huge where this kernel has them; small: as the kernel gives them
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """One setting of the workload values: sizes in bytes, rates in bit/s of the whole lane, None where a value is automatic."""
@@ -126,7 +129,7 @@ class Point:
     file: str | None = None  # None: zcload makes an incompressible file of file_size
     file_size: int = 256 << 20
     dir: str | None = None  # None: an unlinked file in memory
-    file_pages: Literal["auto", "huge"] = "auto"  # of a file in memory; auto: as the kernel gives them
+    file_pages: FilePages = "auto"  # of a made file in memory
     chunk: int = 256 << 10
     receive_chunk: int = 256 << 10
     receive_buffer_offset: int = 0  # bytes into a page

@@ -15,6 +15,7 @@ from zcload.host.cache import WARM, FileCache
 from zcload.host.machine import Machine
 from zcload.host.topology import Core
 from zcload.lane.contract import Identity, Lane, PlacedLane
+from zcload.lane.file_pages import few_huge_pages
 from zcload.lane.network import Network
 from zcload.lane.payload import Source
 from zcload.lane.placement import Placement, place
@@ -189,6 +190,8 @@ class PointContext:
             self.caution("cache_unverified", state=self.point.cache)
         elif not self.cache.cold and self.cached < WARM:
             self.caution("not_resident", percent=100 * self.cached, size=human_bytes(self.source.size))
+        if self.point.file_pages != "small" and few_huge_pages(self.source.huge_share, self.source.size):
+            self.caution("few_huge_pages", percent=100 * (self.source.huge_share or 0), size=human_bytes(self.source.size))
 
     def drop(self, lanes: Sequence[dict[str, PlacedLane]], name: str, error: ZcloadError) -> None:
         """Tear down the lane of a variant that failed and remove it; if the file was changed, all variants fail."""

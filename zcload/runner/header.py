@@ -63,7 +63,7 @@ def point_facts(point: Point, system_congestion: str | None = None, across: bool
     return {
         "chunk_bytes": point.chunk,
         "file_bytes": point.file_size,
-        **({"file_pages": point.file_pages} if point.file is None and point.dir is None else {}),
+        **({"file_pages": "small" if point.file_pages == "small" else "huge"} if point.file is None and point.dir is None else {}),
         "senders": point.senders,
         "receivers": point.receiver_count,
         "rate_bps": point.rate_bps,

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zcload.lane.file_pages import settle_pages
-from zcload.lane.payload import DigestProgress, Source, copy_memory, empty_memory, fill_memory, known_source, open_source
+from zcload.lane.payload import DigestProgress, Source, copy_memory, empty_memory, fill_memory, known_source, open_memory, open_source
 from zcload.model.study import Point, Study
 
 # A larger file stays the same for all replicates: a copy would take longer than what is measured meanwhile, and twice the memory.
@@ -54,11 +53,11 @@ class KnownFiles:
         """Open the file of *point*: made, digested, copied or just opened, as is needed. Raises what `open_source` does."""
         known = self.files.setdefault(identity(point), KnownFile())
         if known.memory is not None and known.digest is None:
-            source = settle_pages(fill_memory(os.dup(known.memory), point.file_size, progress), point)
-        elif known.memory is not None:
-            assert known.digest is not None
-            copied = point.file_size <= COPIED_BYTES
-            source = settle_pages((copy_memory if copied else _again)(known.memory, point.file_size, known.digest), point)
+            source = fill_memory(os.dup(known.memory), point.file_size, point.file_pages, progress)
+        elif known.memory is not None and known.digest is not None and point.file_size <= COPIED_BYTES:
+            source = copy_memory(known.memory, point.file_size, known.digest, point.file_pages)
+        elif known.memory is not None and known.digest is not None:
+            source = open_memory(os.dup(known.memory), known.digest)
         elif known.path is not None and known.digest is not None and _stamp(known.path) == known.stamp:
             return known_source(os.open(known.path, os.O_RDONLY | os.O_CLOEXEC), known.digest, known.path)
         else:
@@ -77,10 +76,6 @@ def close_all(descriptors: Iterable[int]) -> None:
     """Close *descriptors*."""
     for fd in descriptors:
         os.close(fd)
-
-
-def _again(fd: int, size: int, digest: str) -> Source:
-    return known_source(os.dup(fd), digest, None)
 
 
 def _stamp(path: str) -> tuple[int, int] | None:

@@ -264,6 +264,18 @@ def test_nothing_in_common():
     assert problems(compare, [spread], [run()])[0].what.endswith("nothing was measured there")
 
 
+@pytest.mark.parametrize("old", [{}, {"file_pages": "auto"}])
+def test_older_results_had_small_pages(old):
+    """A result of before huge pages were the default is a set-up of its own beside one of today, unless that has small pages too."""
+    made = {"file": "auto", "dir": "auto"}
+    before, now, small = one(0.5, **made, **old), one(0.6, **made, file_pages="huge"), one(0.6, **made, file_pages="small")
+    (problem,) = problems(compare, [before], [now])
+    assert "file_pages 'small' here, 'huge' there (older results had small pages; set workload.file_pages for both)" in problem.what
+    assert {d.key for d in compare([before], [now], allowed=["file_pages"]).differences} == {"file_pages"}
+    assert not compare([before], [small]).differences
+    assert compare([one(0.5, file="mine", dir="auto")], [one(0.6, file="mine", dir="auto")]).rows
+
+
 @pytest.mark.parametrize(
     ("key", "setting"), [("chunk", "chunk_bytes"), ("workload.rate", "rate_bps"), ("file_size", "file_bytes"), ("kernel", "kernel")]
 )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import os
+import struct
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,17 +15,16 @@ from support.kernel import needs_collapse
 
 from zcload.errors import ConfigError
 from zcload.lane import file_pages
-from zcload.lane.payload import empty_memory, fill_memory
+from zcload.lane.payload import copy_memory, empty_memory, fill_memory
 from zcload.linux import huge_pages
 from zcload.linux.huge_pages import collapse, huge_page_bytes, huge_share
-from zcload.model.study import Point
 
 HUGE = huge_page_bytes() or 2 << 20
 
 
-def made(size):
-    """Return a made file in memory of *size* bytes."""
-    return fill_memory(empty_memory(), size, lambda what, fraction: None)
+def made(size, pages="small"):
+    """Return a made file in memory of *size* bytes with *pages*."""
+    return fill_memory(empty_memory(), size, pages, lambda what, fraction: None)
 
 
 @needs_collapse
@@ -95,13 +97,71 @@ def test_what_cannot_be_had_is_refused_with_a_remedy(monkeypatch, size, huge, ho
     """A file that is too small, and a kernel that has no huge pages or cannot collapse, are refused by the key with what to write."""
     monkeypatch.setattr(file_pages, "huge_page_bytes", lambda: huge)
     monkeypatch.setattr(file_pages, "collapse", how)
-    source = made(size)
+    fd = empty_memory()
     with pytest.raises(ConfigError) as caught:
-        file_pages.settle_pages(source, Point(file_size=size, file_pages="huge"))
+        fill_memory(fd, size, "huge", lambda what, fraction: None)
     (problem,) = caught.value.problems
     assert (problem.key, says in problem.what, (problem.remedy or "").startswith(remedy)) == ("workload.file_pages", True, True)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(source.fd)
+        os.fstat(fd)
+
+
+@pytest.mark.parametrize(("huge", "how"), [(None, collapse), (HUGE, refuse), (512 << 20, refuse)])
+def test_a_kernel_without_huge_pages_gives_a_file_its_own(monkeypatch, huge, how):
+    """By default a kernel that cannot collapse, has no huge pages, or only ones far larger than files are, is no error."""
+    monkeypatch.setattr(file_pages, "huge_page_bytes", lambda: huge)
+    monkeypatch.setattr(file_pages, "collapse", how)
+    usual, small = made(3 * HUGE + 5000, "auto"), made(3 * HUGE + 5000)
+    assert (usual.size, usual.digest) == (small.size, small.digest)
+    usual.close()
+    small.close()
+
+
+def physical(source):
+    """Return the numbers of the page frames that the file lies in, from /proc/self/pagemap (proc_pid_pagemap(5): bits 0 to 54)."""
+    with mmap.mmap(source.fd, source.size, mmap.MAP_SHARED, mmap.PROT_READ) as view, open("/proc/self/pagemap", "rb") as entries:
+        pages = [view[at] for at in range(0, source.size, mmap.PAGESIZE)]
+        inode = str(os.fstat(source.fd).st_ino)
+        (start,) = (line.partition("-")[0] for line in Path("/proc/self/maps").read_text().splitlines() if line.split()[4] == inode)
+        entries.seek(int(start, 16) // mmap.PAGESIZE * 8)
+        return [frame & ((1 << 55) - 1) for (frame,) in struct.iter_unpack("Q", entries.read(8 * len(pages)))]
+
+
+@needs_collapse
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees page frames; remedy: run as root")
+@pytest.mark.parametrize("size", [64 << 10, 1 << 20, HUGE + 5000, HUGE + (1 << 20)])
+def test_small_files_and_ends_are_contiguous(size):
+    """By default each stretch of a huge page's size, and what is left at the end, is physically contiguous, and no more memory is used."""
+    first = made(size, "auto")
+    copies = [copy_memory(first.fd, size, first.digest, "auto") for _ in range(8)]  # where memory is scattered, one may be denied
+    assert any(contiguous(physical(source)) for source in (first, *copies))
+    for source in (first, *copies):
+        assert os.fstat(source.fd).st_blocks * 512 <= size + mmap.PAGESIZE
+        source.close()
+
+
+def contiguous(frames):
+    """Return whether page frames follow each other within each huge page."""
+    step = HUGE // mmap.PAGESIZE
+    parts = [frames[at : at + step] for at in range(0, len(frames), step)]
+    return all(part == list(range(part[0], part[0] + len(part))) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("share", "size", "few"),
+    [
+        (None, 8 * HUGE, False),
+        (1.0, 8 * HUGE, False),
+        (0.875, 8 * HUGE, True),
+        (0.0, 8 * HUGE, True),
+        (0.0, HUGE - 1, False),
+        (0.67, 3 * HUGE // 2, False),
+    ],
+)
+def test_few_huge_pages_are_told_from_an_end_that_has_none(monkeypatch, share, size, few):
+    """Only whole huge pages are missed: not the end of a file, not a small file, and nothing where the share is unknown."""
+    monkeypatch.setattr(file_pages, "huge_page_bytes", lambda: HUGE)
+    assert file_pages.few_huge_pages(share, size) is few
 
 
 def test_a_share_that_is_unknown_is_none(monkeypatch):
@@ -109,5 +169,5 @@ def test_a_share_that_is_unknown_is_none(monkeypatch):
     for name, value in (("huge_share", refuse), ("huge_page_bytes", lambda: None)):
         monkeypatch.setattr(file_pages, name, value)
         source = made(1 << 20)
-        assert file_pages.settle_pages(source, Point(file_size=1 << 20)).huge_share is None
+        assert source.huge_share is None
         source.close()

@@ -54,10 +54,6 @@ def _file_pages(config: Resolved) -> Iterator[Finding]:
     workload = config.workload
     if workload.never_holds("file", None) or workload.never_holds("dir", None):
         yield from _without_effect(workload, ("file_pages",), what, remedy)
-    elif config.servers:
-        yield from _without_effect(
-            workload, ("file_pages",), "does not work with servers, which open the file by its name", "leave out file_pages"
-        )
 
 
 def _cold(config: Resolved) -> Iterator[Finding]:

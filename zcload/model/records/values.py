@@ -101,7 +101,8 @@ class PointFacts(Stored):
 
     chunk_bytes: Count
     file_bytes: Count
-    file_pages: NotRequired[Literal["auto", "huge"]]  # of a file in memory; missing where it is none
+    # Of a made file in memory. "auto", of older results: small. Missing where it is none, and in results of before.
+    file_pages: NotRequired[Literal["huge", "small", "auto"]]
     senders: Count
     rate_bps: Amount | None
     receivers: Count

@@ -122,7 +122,7 @@ def _none(pairs: Sequence[tuple[VariantRecord, ComparisonRecord]], point: PointS
 
 
 _ALONE = "this process alone, not another run"
-_SCATTERED = " How scattered the file's pages are changes over hours: file_pages = 'huge' takes it out."
+_SCATTERED = " How scattered the file's pages are changes over hours: file_pages = 'auto' takes it out."
 _MOSTLY = 0.5  # with half of the file and more in huge pages, the others hardly move the result
 _TOO_WIDE = "Some of them are too wide to show any saving."
 _OPENINGS = ("Inconclusive", "No difference")  # the rest begin with a name, which is written as it is
@@ -141,7 +141,8 @@ def covers(summary: Summary) -> str | None:
         return None
     replicates = [n for p in summary["points"] if (n := p.get("replicates"))]
     what = f"another run on this machine, today ({counted(min(replicates), 'replicate')})" if replicates else _ALONE
-    scattered = any((share := p.get("file_huge_share")) is not None and share < _MOSTLY for p in summary["points"])
+    shares = [p.get("file_huge_share") for p in summary["points"] if p["point"].get("file_pages") != "huge"]
+    scattered = any(share is not None and share < _MOSTLY for share in shares)
     return f"The 95 % intervals cover {what}.{_SCATTERED if replicates and scattered else ''}"
 
 

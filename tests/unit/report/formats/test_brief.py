@@ -252,12 +252,17 @@ def test_it_says_what_the_intervals_cover(replicates, said):
     assert said in rendered(summary, 200)
 
 
-@pytest.mark.parametrize(("share", "told"), [(0.0, True), (0.9, False), (None, False)])
-def test_it_says_what_makes_runs_differ_over_hours(share, told):
+@pytest.mark.parametrize(
+    ("pages", "share", "told"),
+    [("small", 0.0, True), (None, 0.0, True), ("small", 0.9, False), ("small", None, False), ("huge", 0.0, False)],
+)
+def test_it_says_what_makes_runs_differ_over_hours(pages, share, told):
     """A file in pages as the kernel gives them is named as what the intervals cannot cover, with the key that takes it out."""
     summary = copy.deepcopy(study())
     summary["points"][0] |= {"replicates": 8, "file_huge_share": share}
-    assert ("file_pages = 'huge'" in rendered(summary, 200)) is told
+    if pages:
+        summary["points"][0]["point"] = {**summary["points"][0]["point"], "file_pages": pages}
+    assert ("file_pages = 'auto'" in rendered(summary, 200)) is told
 
 
 def test_variants_that_failed_or_were_skipped_are_in_the_answer():
