@@ -1,26 +1,34 @@
-"""Run the tests: first those that can share the machine, side by side, then those marked `serial`, alone; sum both up in one line.
+"""Run the tests in three phases, run those that failed again, alone, and sum all up in one line.
 
-With --all first, those marked `slow` too; with --nightly first, those marked `nightly` only.
+First those that can share the machine run side by side, then those marked `serial`, a few at a time, then those marked `alone`.
+With --all as the first argument those marked `slow` run too, with --nightly those marked `nightly` only.
 """
 
+import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+AT_A_TIME = len(os.sched_getaffinity(0)) + 1  # of those that drive load: much of their time they wait
 PHASES = {
-    "side by side": ("not serial", ["-n", "auto", "--dist", "worksteal"]),
-    "one at a time": ("serial", ["-n", "0"]),
+    "side by side": ("not serial and not alone", ["-n", "auto", "--dist", "worksteal"]),
+    f"{AT_A_TIME} at a time": ("serial and not alone", ["-n", str(AT_A_TIME), "--dist", "worksteal"]),
+    "alone": ("alone", ["-n", "0"]),
 }
 CHOICES = {"--all": "not nightly", "--nightly": "nightly"}
 COMPLETE = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
 WORDS = {"failed": "failed", "passed": "passed", "skipped": "skipped", "xfailed": "xfailed", "error": "errors"}  # pytest's, in its order
+FAILED = ("failed", "error")
+MOST_AGAIN = 3  # failed tests that are run again; more of them are no accident
+TIMES_AGAIN = 2
 
 
 def run_pytest(arguments: list[str]) -> int:
@@ -44,31 +52,70 @@ def outcome(case: ElementTree.Element) -> str:
     return "xfailed" if skipped.get("type") == "pytest.xfail" else "skipped"
 
 
+def outcomes(record: Path) -> list[tuple[str, str]]:
+    """Return (node ID, outcome) of each test in a JUnit file that pytest wrote; its family is xunit1, which names files."""
+    if not record.exists():
+        return []
+    return [(f"{case.get('file')}::{case.get('name')}", outcome(case)) for case in ElementTree.parse(record).iter("testcase")]
+
+
+def passes_again(name: str, run: Callable[[list[str]], int]) -> bool:
+    """Run the test *name* alone until it has passed TIMES_AGAIN times or failed; return whether it passed each time."""
+    return all(run(["-q", "-n", "0", name]) == pytest.ExitCode.OK for _ in range(TIMES_AGAIN))
+
+
+def run_again(failed: Iterable[str], run: Callable[[list[str]], int]) -> list[str]:
+    """Run the *failed* tests again unless there are more than MOST_AGAIN; return those that now passed each time."""
+    names = list(dict.fromkeys(failed))  # a test may fail in its body and in its end
+    if len(names) > MOST_AGAIN:
+        return []
+    return [name for name in names if passes_again(name, run)]
+
+
+def exit_code(codes: Sequence[int], failed: Iterable[str], passed_again: Sequence[str]) -> int:
+    """Return one exit code for phases that ended with *codes*: 0 if all tests passed, at once or when they were run again."""
+    if passed_again and set(codes) <= COMPLETE and set(failed) == set(passed_again):
+        return int(pytest.ExitCode.OK)
+    # A choice like ARGS="-k units" may leave phases empty; all empty is a mistake.
+    return max((code for code in codes if code != pytest.ExitCode.NO_TESTS_COLLECTED), default=int(pytest.ExitCode.NO_TESTS_COLLECTED))
+
+
+def summary(results: Sequence[tuple[str, str]], passed_again: Sequence[str], ended_early: int | None, took_s: float) -> list[str]:
+    """Return the last lines: each test that passed only when it was run again, then how many had which outcome."""
+    count, times = len(passed_again), {1: "once", 2: "twice"}[TIMES_AGAIN]
+    totals = Counter("passed" if name in passed_again and what in FAILED else what for name, what in results)
+    parts = [f"{totals[word]} {several if totals[word] > 1 else word}" for word, several in WORDS.items() if totals[word]]
+    parts = parts or ["no tests ran"]
+    if count:
+        parts.append(f"{count} of them only when run again")
+    if ended_early is not None:
+        parts.append(f"ended early ({ended_early})")
+    lines = [f"failed once, then passed {times} alone: {name}" for name in passed_again]
+    return [*lines, f" {', '.join(parts)} in {took_s:.2f}s ".center(80, "=")]
+
+
 def main(arguments: list[str]) -> int:
-    """Run both phases, each with *arguments* added, and return one exit code for the two."""
+    """Run all phases, each with *arguments* added, then again what failed; return one exit code for all."""
     which = next((chosen for option, chosen in CHOICES.items() if arguments[:1] == [option]), "not slow and not nightly")
     arguments = arguments[1:] if arguments[:1] and arguments[0] in CHOICES else arguments
     started = time.monotonic()
-    totals: Counter[str] = Counter()
+    results: list[tuple[str, str]] = []
     codes = []
     with tempfile.TemporaryDirectory() as folder:
         for title, (marks, options) in PHASES.items():
-            marks = f"{marks} and {which}"
             print(f"Tests that run {title}:", flush=True)
             record = Path(folder, f"{title}.xml")
-            codes.append(run_pytest(["-m", marks, *options, f"--junitxml={record}", *arguments]))
-            if record.exists():
-                totals.update(outcome(case) for case in ElementTree.parse(record).iter("testcase"))
+            options = [*options, f"--junitxml={record}", "-o", "junit_family=xunit1"]
+            codes.append(run_pytest(["-m", f"{marks} and {which}", *options, *arguments]))
+            results += outcomes(record)
             if codes[-1] not in COMPLETE:
                 break
-    # A choice like ARGS="-k units" may leave one phase empty; both empty is a mistake.
-    code = max((code for code in codes if code != pytest.ExitCode.NO_TESTS_COLLECTED), default=int(pytest.ExitCode.NO_TESTS_COLLECTED))
-    parts = [f"{totals[word]} {several if totals[word] > 1 else word}" for word, several in WORDS.items() if totals[word]]
-    parts = parts or ["no tests ran"]
-    if codes[-1] not in COMPLETE:
-        parts.append(f"ended early ({codes[-1]})")
-    print(f" {', '.join(parts)} in {time.monotonic() - started:.2f}s ".center(80, "="), flush=True)
-    return code
+    complete = codes[-1] in COMPLETE
+    failed = [name for name, what in results if what in FAILED]
+    passed_again = run_again(failed, run_pytest) if complete and "--rewrite-golden" not in arguments else []
+    lines = summary(results, passed_again, None if complete else codes[-1], time.monotonic() - started)
+    print(*lines, sep="\n", flush=True)
+    return exit_code(codes, failed, passed_again)
 
 
 if __name__ == "__main__":

@@ -54,9 +54,12 @@ def bring_up(lane_of, source_file):
 
 
 def run_window(lane, open_s=0.02):
-    """Open the lane's gate, close it, and wait for rest."""
+    """Open the lane's gate for *open_s*, or longer on a busy machine: until bytes have arrived; close it and wait for rest."""
+    before = lane.received()
     lane.gate.open(open_s)
     interrupt.pause(open_s)
+    while lane.received() == before and lane.failure() is None:
+        interrupt.pause(0.001)
     lane.gate.close()
     wait_for_rest(lane)
 

@@ -23,7 +23,7 @@ def zcload(*arguments, cwd, **more):
     """Run the command in *cwd* and return the finished process, its output as text."""
     environment = {**os.environ, "PYTHONPATH": str(CONFIGS.parent), "TERM": "dumb"}
     command = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False, **more)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False, **more)
 
 
 @dataclass(frozen=True)

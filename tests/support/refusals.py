@@ -102,7 +102,7 @@ def problems_of(refusal, folder):
     command += ["--no-progress", "--no-wait", "--no-html", "--set", "stop.max_time=500ms", "--set", "stop.target=50%"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), MARK: str(folder)}
     try:
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False)
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
     except subprocess.TimeoutExpired:
         return [f"{refusal}: no end in 100 s"]
     found = []
@@ -115,7 +115,7 @@ def problems_of(refusal, folder):
         cause = os.strerror(getattr(errno, refusal.answer)).lower()
         if not any(cause in line.lower() or "in use" in line or "memory" in line or "not an address" in line for line in errors):
             found.append(f"the cause is not told: {errors}")
-    if not wait_until(lambda: not marked(folder), 5):
+    if not wait_until(lambda: not marked(folder), 60):
         found.append(f"left: {[process.cmdline()[:4] for process in marked(folder)]}")
     if (folder / "r" / "windows.jsonl").exists():
         try:

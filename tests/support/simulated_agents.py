@@ -228,7 +228,7 @@ class Simulation:
                 threading.Timer(left, self._specs.put, [(begun, spec, fault)]).start()
                 continue
             try:
-                sock = socket.create_connection((spec["coordinator"], int(spec["port"])), timeout=60)
+                sock = socket.create_connection((spec["coordinator"], int(spec["port"])), timeout=300)
                 context = agent_context(spec["ca"]) if spec["ca"] else None
                 channel = Channel(context.wrap_socket(sock) if context else sock, "coordinator")
                 introduce(channel, bytes.fromhex(spec["secret"]), spec["host"])

@@ -17,9 +17,10 @@ ATTEMPTS = 10
 
 @dataclass(frozen=True)
 class Transfer:
-    """When a transfer was due (in a closed loop: begun) and done, CLOCK_MONOTONIC, ns."""
+    """When a transfer was due, begun and done (CLOCK_MONOTONIC, ns); a closed loop begins all at once when due and says so of none."""
 
     due_ns: int
+    begun_ns: int
     done_ns: int
 
     @property
@@ -68,8 +69,8 @@ def _transfers(log, before, after):
     """Return the transfers that the senders' numbers *before* and *after* enclose."""
     found = []
     for sender, (first, last) in enumerate(zip(before, after, strict=True)):
-        with log.due(sender) as due, log.done(sender) as done:
-            found += [Transfer(due[n % log.capacity], done[n % log.capacity]) for n in range(first, last)]
+        with log.due(sender) as due, log.begun(sender) as begun, log.done(sender) as done:
+            found += [Transfer(*(ring[n % log.capacity] for ring in (due, begun, done))) for n in range(first, last)]
     return found
 
 

@@ -27,7 +27,7 @@ TREE = {
 def python(code, cwd):
     """Run *code* in a fresh interpreter and return the finished process."""
     command = [sys.executable, "-W", "error", "-c", code]
-    return subprocess.run(command, cwd=cwd, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=90, check=False)
+    return subprocess.run(command, cwd=cwd, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.mark.slow

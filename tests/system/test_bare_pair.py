@@ -17,7 +17,7 @@ def side_by_side(*arguments, **environment):
     """Run the comparison with as little as makes a table."""
     few = ["--rounds", "2", "--seconds", "0.05", "--chunks", "64KiB", "--file-size", "1MiB", *arguments]
     return subprocess.run(
-        [sys.executable, str(SCRIPT), *few], capture_output=True, text=True, timeout=120, env={**os.environ, **environment}, check=False
+        [sys.executable, str(SCRIPT), *few], capture_output=True, text=True, timeout=300, env={**os.environ, **environment}, check=False
     )
 
 
@@ -48,7 +48,7 @@ def test_each_change_of_memory_or_sockets_has_its_line():
     """The luck of memory is told for every case: other pages, huge pages, the kernel's own socket buffers, receives of other sizes."""
     script = SCRIPT.with_name("memory_luck.py")
     few = ["--rounds", "2", "--seconds", "0.05", "--file-size", "4MiB", "--files", "1", "--mechanisms", "sendfile"]
-    done = subprocess.run([sys.executable, str(script), *few], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, str(script), *few], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     for case in ("as it is", "same again", "other file 1", "buffers in huge pages", "sockets autotuned", "receives of 64 KiB"):
         (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"  {case} ")]
@@ -62,7 +62,7 @@ def test_without_a_compiler_the_remedy_is_named(tmp_path):
         [sys.executable, str(tmp_path / "bare" / SCRIPT.name)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         env={**os.environ, "CC": "no-such-compiler"},
         check=False,
     )

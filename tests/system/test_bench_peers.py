@@ -16,7 +16,7 @@ SCRIPT = ROOT / "benchmarks" / "peers" / "side_by_side.py"
 def side_by_side(*arguments):
     """Run the comparison with as little as makes a table."""
     few = ["--rounds", "2", "--chunks", "128KiB", "--senders", "1", "--file-size", "256MiB", *arguments]
-    return subprocess.run([sys.executable, str(SCRIPT), *few], capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run([sys.executable, str(SCRIPT), *few], capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.mark.serial

@@ -72,7 +72,7 @@ def test_a_file_that_is_changed_ends_the_run_by_its_name(deed, what, variants, t
             time.sleep(0.05)
         assert run.poll() is None, run.communicate()[1]
         deed(tmp_path / "served")
-        out, err = run.communicate(timeout=60)
+        out, err = run.communicate(timeout=300)
     finally:
         run.kill()
         run.wait()

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.serial, pytest.mark.slow]
 
 def zcload(place, *arguments):
     """Run a command in the directory of the keys."""
-    return subprocess.run([sys.executable, "-m", "zcload", "cluster", *arguments], cwd=place, capture_output=True, text=True, timeout=100)
+    return subprocess.run([sys.executable, "-m", "zcload", "cluster", *arguments], cwd=place, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,7 @@ def test_the_operator_accepts_the_cluster():
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "cluster").glob("*.toml")), ids=lambda path: path.name)
 def test_shipped_configs_of_clusters_are_planned_without_the_hosts(path):
     """`zcload run --plan` shows the hosts that a config asks for, and needs none of them."""
-    done = subprocess.run([sys.executable, "-m", "zcload", "run", path, "--plan"], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-m", "zcload", "run", path, "--plan"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "hosts:     senders sender=1, receivers receiver=1, pairs, through tls://" in done.stdout
     assert "loopback" not in done.stdout

@@ -210,7 +210,7 @@ def test_an_agent_that_joins_late_is_waited_for(stage, tmp_path):
     """A host whose agent starts late, and not too late, measures as the others do."""
     stop = ("--set", "stop.max_time=1s", "--set", "stop.min_generations=2")
     run = stage.run(*receivers("late"), *stop, out=tmp_path / "r")
-    stdout, stderr = run.communicate(timeout=200)
+    stdout, stderr = run.communicate(timeout=300)
     assert run.returncode == 0, stdout + stderr
     assert "pairs a -> late" in stdout
 
@@ -225,7 +225,7 @@ def test_a_fault_is_one_line_that_names_the_host(stage, tmp_path, fault):
             assert wait_for_windows(out, coordinator), coordinator.communicate()
             fault.harm(stage, coordinator)
             gone_s = until_gone(stage)
-        stdout, stderr = coordinator.communicate(timeout=200)
+        stdout, stderr = coordinator.communicate(timeout=300)
         if not fault.harm:
             gone_s = until_gone(stage)
     finally:

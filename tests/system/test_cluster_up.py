@@ -46,7 +46,7 @@ def ssh(tmp_path_factory):
 def zcload(ssh, place, *arguments):
     """Run a command in *place* as the user who can connect."""
     command = [sys.executable, "-m", "zcload", *arguments]
-    return subprocess.run(command, cwd=place, env=ssh.environment(), capture_output=True, text=True, timeout=200)
+    return subprocess.run(command, cwd=place, env=ssh.environment(), capture_output=True, text=True, timeout=300)
 
 
 def processes(ssh):

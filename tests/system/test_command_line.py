@@ -277,7 +277,7 @@ def test_an_unreadable_file_is_told(tmp_path):
         env={**os.environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 2, done.stderr
@@ -370,7 +370,7 @@ def test_a_removed_working_directory_is_said(tmp_path, arguments, code):
     gone.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(CONFIGS.parent), "PYTHONSAFEPATH": "1"}
     command = ["sh", "-c", 'rmdir ../gone; exec "$@"', "sh", sys.executable, "-m", "zcload", *arguments]
-    done = subprocess.run(command, cwd=gone, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=gone, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stderr.count("zcload: error: ")) == (code, 1 if code else 0), done.stderr
     assert "Traceback" not in done.stderr
 
@@ -385,7 +385,7 @@ def test_output_into_a_closed_pipe_is_no_error(tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert "Traceback" not in done.stderr

@@ -124,7 +124,7 @@ def test_pushgateway_takes_openmetrics(tmp_path, exposition):
 def test_promtool_finds_nothing_but_a_unit(exposition):
     """The checker parses every line; all it minds is the unit gb, which the names of zcload's metrics have had from the start."""
     command = program("promtool", "prometheus")
-    done = subprocess.run([command, "check", "metrics"], input=exposition, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([command, "check", "metrics"], input=exposition, capture_output=True, text=True, timeout=300, check=False)
     said = (done.stdout + done.stderr).splitlines()
     assert done.returncode in (0, 3), said  # 3: it has advice on style
     known = re.compile(r"zcload_\w+_gb(_low|_high)? metric names should not contain abbreviated units")
@@ -138,7 +138,7 @@ def test_benchstat_takes_its_format(tmp_path, made):
         pytest.skip("benchstat is not installed: go install golang.org/x/perf/cmd/benchstat@latest, with Go's bin directory in PATH")
     for name in ("before", "after"):
         (tmp_path / name).write_text(renderer("benchstat")([made]), encoding="utf-8")
-    done = subprocess.run([command, "before", "after"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([command, "before", "after"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True)
     assert done.stderr == ""
     metrics = set(re.findall(r"^Unit (\S+)", (tmp_path / "before").read_text(), re.MULTILINE))
     assert "total_cpu_s_per_gb" in metrics

@@ -281,7 +281,7 @@ def test_killing_the_coordinator_kills_the_workers():
 
     coordinator = spawn("test", "demo", 0, stuck, [], None)
     try:
-        pid = coordinator.receive(10, "the sender")["sender"]
+        pid = coordinator.receive(60, "the sender")["sender"]
         watch = os.pidfd_open(pid)
         try:
             os.kill(coordinator.pid, signal.SIGKILL)

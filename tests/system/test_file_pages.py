@@ -33,7 +33,7 @@ def test_the_result_says_how_much_of_the_file_lies_in_huge_pages(tmp_path):
     """Every generation's record has the share, the summary its mean, and the long report names it for each point."""
     (tmp_path / "pages.toml").write_text(CONFIG)
     command = [sys.executable, "-m", "zcload", "run", "pages.toml", "--no-wait", "--no-progress", "--no-html", "--full", "--out", "r"]
-    done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     shares = {point["point"]["file_pages"]: point["file_huge_share"] for point in summary["points"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.contenders import available
+from support.windows import moving_window
 
 from zcload.errors import StudyError
 from zcload.host.machine import Machine
@@ -12,7 +13,6 @@ from zcload.lane.loads import small_files
 from zcload.mechanisms import MECHANISMS
 from zcload.model.packed import unpack
 from zcload.model.study import Sizes
-from zcload.runner.window import measure
 
 pytestmark = pytest.mark.serial
 SIZES, HEADER = (5000, 20_000), 300
@@ -26,7 +26,7 @@ def test_header_and_file_arrive_whole(name, way, connection, lane_of):
     """Every mechanism sends its headers in each of its ways: verified, and as many bytes as headers and files have."""
     available(MECHANISMS[name])
     lane = lane_of(name, senders=2, header=way, connection=connection, **SMALL)
-    record = measure(lane, 0.02, Machine())
+    record = moving_window(lane, 0.02, Machine())
     told = record["transfers"]
     count = sum(after - before for before, after in told["sent"])
     assert count == sum(after - before for before, after in told["received"]) == len(unpack(told["latency_ns"])) > 0
@@ -48,7 +48,7 @@ def test_calls_and_packets_are_those_of_the_way(name, way, lane_of):
     """Each way makes its calls once a file, and only "plain" sends packets for the header alone."""
     available(MECHANISMS[name])
     lane = lane_of(name, header=way, **SMALL)
-    record = measure(lane, 0.02, Machine())
+    record = moving_window(lane, 0.02, Machine())
     count = sum(after - before for before, after in record["transfers"]["sent"])
     before, after = record["senders"][0]
     made = {kind: b - a for kind, a, b in zip(lane.sender_calls, before[3:], after[3:], strict=True)}
@@ -75,5 +75,5 @@ def test_a_damaged_header_is_found(lane_of, monkeypatch):
 def test_what_moves_nothing_sends_no_header(lane_of):
     """The lane that shows the cost of the loop has no header."""
     lane = lane_of("null", **SMALL, verify=False)
-    record = measure(lane, 0.02, Machine())
+    record = moving_window(lane, 0.02, Machine())
     assert record["receivers"][0][1][1] == 0

@@ -112,16 +112,16 @@ def test_a_flooded_receive_takes_the_transfer_among_them(most, tmp_path):
         receiver = start(tmp_path, "receive", f"127.0.0.1:{port}", "--once", "--json", stderr=told)
     watched = psutil.Process(receiver.pid)
     try:
-        assert wait_until(lambda: listening(watched), 20)
+        assert wait_until(lambda: listening(watched), 60)
         with Flood(lambda: [port], most, kinds=("silent", "closed", "reset")) as flood:
             assert wait_until(lambda: flood.total > most // 2, 60)
             sent = subprocess.run(
                 [sys.executable, "-P", "-m", "zcload", "send", "file", f"127.0.0.1:{port}", "--json"],
-                cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False,
+                cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300, check=False,
             )  # fmt: skip
             size = largest(watched) if receiver.poll() is None else 0
         assert sent.returncode == 0, sent.stderr
-        out, _ = receiver.communicate(timeout=60)
+        out, _ = receiver.communicate(timeout=300)
     finally:
         receiver.kill()
         receiver.communicate()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from support.server_lanes import WHOLE, server_lanes
 from support.stalls import STALL_S, stalled_window
+from support.windows import moving_window
 
 from zcload import config
 from zcload.analysis.latency import describe
@@ -15,7 +16,6 @@ from zcload.lane.rest import wait_for_rest
 from zcload.lane.small_files.arrivals import LEAD_NS
 from zcload.model.packed import pack, unpack
 from zcload.model.study import Sizes
-from zcload.runner.window import measure
 from zcload.sinks import SINKS
 
 SIZE = 1 << 20
@@ -54,7 +54,7 @@ def test_every_file_is_verified_and_counted(arrivals, connection, lane, machine)
     made = lane(senders=3, receivers=2, verify=True, **arrivals, **connection)
     wait_for_rest(made)
     for _ in range(2):
-        record = measure(made, 0.2, machine)
+        record = moving_window(made, 0.2, machine)
         told = record["transfers"]
         count = both(told["sent"])
         assert count == both(told["received"]) > 0
@@ -79,14 +79,14 @@ def test_every_sink_takes_small_files(sink, lane, machine):
     if refusal is not None:
         pytest.skip(f"{sink}: {refusal.reason}: {refusal.remedy}")
     made = lane(senders=2, sink=sink, verify=True)
-    told = measure(made, 0.1, machine)["transfers"]
+    told = moving_window(made, 0.1, machine)["transfers"]
     assert both(told["sent"]) == len(unpack(told["latency_ns"])) > 0
 
 
 def test_a_server_that_closes_after_each_answer_serves_small_files(lane, machine):
     """http.server closes after every answer: each file has a connection of its own then, and all the rest holds."""
     made = lane(WHOLE, senders=2, verify=True)
-    told = measure(made, 0.1, machine)["transfers"]
+    told = moving_window(made, 0.1, machine)["transfers"]
     assert both(told["sent"]) == both(told["received"]) > 0
 
 
@@ -110,7 +110,7 @@ def test_a_window_serves_the_arrivals_that_are_due_in_it(arrivals, lane, machine
             plan.advance()
             count += 1
         wanted.append(count)
-    told = measure(made, 0.2, machine)["transfers"]
+    told = moving_window(made, 0.2, machine)["transfers"]
     assert [b - a for a, b in told["sent"]] == wanted
     late, latencies = unpack(told["late_ns"]), unpack(told["latency_ns"])
     assert min(late) >= 0

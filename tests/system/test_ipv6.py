@@ -63,7 +63,7 @@ def test_a_study_over_ipv6(network, tmp_path):
     )
     (tmp_path / "six.toml").write_text(text)
     command = run_of(tmp_path / "six.toml", tmp_path / "out", "--json")
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     (point,) = json.loads(done.stdout)["points"]
     assert point["point"]["address"] == "::1"

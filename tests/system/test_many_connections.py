@@ -88,7 +88,7 @@ def study(text, tmp_path, files=None):
     command = run_of(config, tmp_path / "r")
     environment = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin"}
     limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, files)) if files else None
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment, preexec_fn=limit)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment, preexec_fn=limit)
     summary = Path(tmp_path / "r" / "summary.json")
     return done, json.loads(summary.read_text()) if summary.exists() else None
 

@@ -57,7 +57,7 @@ def run(tmp_path):
             *options,
         ]
         environment = {**os.environ, "PATH": PATH, "HOME": str(own), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=150, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=300, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -109,7 +109,7 @@ def test_attach_to_the_server_of_another_user(tmp_path, run):
     command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "-d", str(file.parent), str(port)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
         try:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while time.monotonic() < deadline:
                 with socket.socket() as sock:
                     if not sock.connect_ex(("127.0.0.1", port)):

@@ -82,7 +82,7 @@ def browse(text, folder, *flags):
         alone = []
     command = [*alone, CHROMIUM, *FLAGS, f"--user-data-dir={folder}/profile", *flags, "--dump-dom", f"file://{path}"]
     environment = {**os.environ, "HOME": str(folder)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line and "source: chrome:" not in line]
 

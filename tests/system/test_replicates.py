@@ -59,7 +59,7 @@ def wait_for_windows(tmp_path, count):
 def test_each_replicate_is_a_process_of_its_own(tmp_path):
     """A run has at least the replicates that were asked for, each measures generations of its own, and the interval is over them."""
     run = start(tmp_path, "--max-time", "5s")
-    _, errors = run.communicate(timeout=90)
+    _, errors = run.communicate(timeout=300)
     assert run.returncode == 0, errors
     generations = records(tmp_path, "generation")
     replicates = [record["replicate"] for record in generations]
@@ -76,7 +76,7 @@ def test_each_replicate_is_a_process_of_its_own(tmp_path):
 def test_one_replicate_measures_in_the_process_of_the_run(tmp_path):
     """With --replicates 1 nothing is started afresh: generations have no replicate, and the summary says so with null."""
     run = start(tmp_path, "--max-time", "1s", "--replicates", "1")
-    _, errors = run.communicate(timeout=90)
+    _, errors = run.communicate(timeout=300)
     assert run.returncode == 0, errors
     assert {record["replicate"] for record in records(tmp_path, "generation")} == {None}
     assert Result.load(tmp_path / "r").summary["points"][0]["replicates"] is None
@@ -92,7 +92,7 @@ def test_a_replicate_that_is_killed_ends_the_run(tmp_path, signum):
         (measuring,) = psutil.Process(run.pid).children()
         workers = measuring.children(recursive=True)
         measuring.send_signal(signum)
-        _, errors = run.communicate(timeout=20)
+        _, errors = run.communicate(timeout=300)
     finally:
         run.kill()
         run.wait()
@@ -111,7 +111,7 @@ def test_a_run_is_resumed_with_further_replicates(tmp_path):
     try:
         wait_for_windows(tmp_path, 12)
         run.send_signal(signal.SIGINT)
-        run.communicate(timeout=20)
+        run.communicate(timeout=300)
     finally:
         run.kill()
         run.wait()
@@ -120,7 +120,7 @@ def test_a_run_is_resumed_with_further_replicates(tmp_path):
     (tmp_path / "c.toml").unlink()
     command = [sys.executable, "-m", "zcload", "run", "--no-wait", "--resume", "r", "--no-html", "--no-progress"]
     done = subprocess.run(
-        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=90, check=False
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     replicates = [record["replicate"] for record in records(tmp_path, "generation")]

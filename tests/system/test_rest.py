@@ -52,14 +52,14 @@ def machine():
 
 @pytest.mark.parametrize("mechanism", ["read_send", "sendfile"])
 def test_the_clock_read_outside_is_the_workers_own(mechanism, lane_of, machine):
-    """At rest a sender's CPU clock, read from outside, agrees with the sender's own within 1 % and 1 ms."""
+    """At rest a sender's CPU clock, read from outside, is less than the sender's own by 1 ms at most."""
     lane = lane_of(mechanism, senders=2)
     measure(lane, 0.25, machine)
     outside = wait_for_rest(lane)
     own = [report["cpu_ns"] for report in lane.report()]
     for seen, known in zip(outside, own, strict=False):
         assert seen <= known
-        assert known - seen <= min(1e6, 0.01 * known)
+        assert known - seen <= 1e6
 
 
 def test_switches_read_outside_are_the_workers_own(lane_of, machine):
@@ -424,13 +424,16 @@ def test_a_process_that_is_not_there():
 # The sampler and the machine.
 
 
-def test_the_sampler_is_due_ten_times_a_second_at_most():
+def test_the_sampler_is_due_ten_times_a_second_at_most(monkeypatch):
     """A sampler that has just sampled is not due, and is again after a tenth of a second; its cost is kept."""
+    now_ns = MIN_INTERVAL_NS
+    monkeypatch.setattr("zcload.lane.sampler.time", SimpleNamespace(monotonic_ns=lambda: now_ns, thread_time_ns=time.thread_time_ns))
     sampler = Sampler([])
     assert sampler.due()
     sampler.sample()
+    now_ns += MIN_INTERVAL_NS - 1
     assert not sampler.due()
-    time.sleep(MIN_INTERVAL_NS / 1e9)
+    now_ns += 1
     assert sampler.due()
     assert sampler.taken == 1
     assert 0 < sampler.cost_ns < 1e9

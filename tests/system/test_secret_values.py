@@ -85,6 +85,6 @@ def test_the_folder_of_a_server_is_its_own():
     """No other user can list, enter or read the folder of a server that runs, nor what is in it."""
     with server_lanes(1 << 16) as bring_up:
         own = bring_up().serving.running._output.parent
-        assert wait_until(own.exists, 5)
+        assert wait_until(own.exists, 60)
         assert stat.S_IMODE(own.stat().st_mode) == 0o700
         assert stat.S_IMODE(own.parent.stat().st_mode) & 0o066 == 0

@@ -66,7 +66,7 @@ def run(folder, *start, shell="", served=False, arguments=(), **environment):
     wrapped = [*start, "/bin/sh", "-c", f'{shell} exec "$0" "$@"', *command]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     environment = {name: value for name, value in environment.items() if value is not None}
-    done = subprocess.run(wrapped, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", timeout=100, check=False)
+    done = subprocess.run(wrapped, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", timeout=300, check=False)
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
     return done
 
@@ -172,7 +172,9 @@ def test_a_filter_without_io_uring(number, name, tmp_path):
     start = [sys.executable, "-c", WITHOUT_URING, str(number)]
     zcload = [sys.executable, "-P", "-m", "zcload"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    doctor = subprocess.run([*start, *zcload, "doctor", "--json"], capture_output=True, text=True, env=environment, timeout=60, check=False)
+    doctor = subprocess.run(
+        [*start, *zcload, "doctor", "--json"], capture_output=True, text=True, env=environment, timeout=300, check=False
+    )
     text = json.dumps(json.loads(doctor.stdout))
     assert f"refused: io_uring_setup fails with {name}" in text, text[:2000]
     done = run(

@@ -138,7 +138,7 @@ def traced(tmp_path_factory):
             where = [str(Path(zcload.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
             path = {**os.environ, "PYTHONPATH": os.pathsep.join(where)}
             done = subprocess.run(
-                [*command, sys.executable, SCRIPT, json.dumps(asked)], capture_output=True, text=True, env=path, timeout=60
+                [*command, sys.executable, SCRIPT, json.dumps(asked)], capture_output=True, text=True, env=path, timeout=300
             )
             assert done.returncode == 0, done.stderr
             logs = {int(log.suffix[1:]): parsed(log.read_text(errors="replace")) for log in folder.iterdir()}

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 from support.command_line import zcload
+from support.windows import moving_window
 
 from zcload.errors import StudyError
 from zcload.host.machine import Machine
@@ -14,7 +15,6 @@ from zcload.lane.rest import wait_for_rest
 from zcload.linux import tls13
 from zcload.model.packed import unpack
 from zcload.model.study import Sizes
-from zcload.runner.window import measure
 
 pytestmark = pytest.mark.serial
 SMALL = {"transfer": "per-file", "transfer_size": Sizes((5000, 20_000))}
@@ -26,7 +26,7 @@ def test_streams_of_several_connections_come_to_rest(sink, lane_of):
     lane = lane_of("tls_send", senders=3, receivers=2, sink=sink, receive_chunk=5000)
     machine = Machine()
     for _ in range(3):
-        record = measure(lane, 0.02, machine)
+        record = moving_window(lane, 0.02, machine)
         sent, received = (sum(after[1] - before[1] for before, after in record[role]) for role in ("senders", "receivers"))
         assert sent == received > 0
         assert all(len(after) == 3 for _, after in record["receivers"])  # calls of the library are not counted
@@ -37,7 +37,7 @@ def test_streams_of_several_connections_come_to_rest(sink, lane_of):
 def test_small_files_are_received_and_answered(lane_of):
     """Small files of several senders are verified, counted one by one and answered over the same TLS connections."""
     lane = lane_of("tls_send", senders=3, receivers=2, receive_chunk=3000, **SMALL)
-    record = measure(lane, 0.05, Machine())
+    record = moving_window(lane, 0.05, Machine())
     told = record["transfers"]
     count = sum(after - before for before, after in told["sent"])
     assert count == sum(after - before for before, after in told["received"]) == len(unpack(told["latency_ns"])) > 0
@@ -64,7 +64,7 @@ def test_a_wrong_byte_is_found(lane_of, source_file):
 def test_a_rate_is_kept(lane_of):
     """A paced lane that encrypts comes to rest after each window."""
     lane = lane_of("tls_send", senders=2, rate_bps=1e9)
-    record = measure(lane, 0.05, Machine())
+    record = moving_window(lane, 0.05, Machine())
     assert sum(record["pacing"]["bytes"]) > 0
     wait_for_rest(lane)
 

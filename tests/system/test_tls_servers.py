@@ -121,7 +121,7 @@ def test_a_study_with_a_server_over_tls(tmp_path):
     """A server over TLS is measured beside a plain mechanism, and the report says what was spoken."""
     (tmp_path / "s.toml").write_text(TLS_STUDY % HTTPS)
     command = run_of(tmp_path / "s.toml", tmp_path / "r", "--full")
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     jsonschema.validate(summary, summary_schema())

@@ -36,7 +36,7 @@ def test_values_of_options_are_completed(words, offered):
     line = f"zcload {words}"
     shell = {"_ZCLOAD_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
     done = subprocess.run(
-        [sys.executable, "-m", "zcload"], env={**os.environ, **shell}, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "zcload"], env={**os.environ, **shell}, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.stdout.split() == offered
 

@@ -40,7 +40,9 @@ def result(tmp_path):
 def command(*arguments, cwd, code=None):
     start = [sys.executable, "-c", code] if code else [sys.executable, "-m", "zcload"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run([*start, *map(str, arguments)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [*start, *map(str, arguments)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 def test_report_as_html(result, tmp_path):

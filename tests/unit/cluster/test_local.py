@@ -23,7 +23,7 @@ def engine():
 
 def end_of(engine: Engine, agent: int) -> AgentEnd | None:
     """Wait for the end of an agent."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while (end := engine.poll(agent)) is None and time.monotonic() < deadline:
         time.sleep(0.01)
     return end

@@ -188,7 +188,7 @@ def run(tmp_path, study):
     """Run *study* as the command line does; return its records by kind and its summary."""
     (tmp_path / "study.toml").write_text(study)
     command = run_of(tmp_path / "study.toml", tmp_path / "out", "--json")
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     records = [json.loads(line) for line in (tmp_path / "out" / "windows.jsonl").read_text().splitlines()]
     return {kind: [r for r in records if r["kind"] == kind] for kind in {r["kind"] for r in records}}, json.loads(done.stdout)

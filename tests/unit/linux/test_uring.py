@@ -66,7 +66,7 @@ def available(name):
 
 def drained(receiver, count):
     """Receive exactly *count* bytes."""
-    receiver.settimeout(10)
+    receiver.settimeout(60)
     parts = []
     while count and (part := receiver.recv(min(count, 1 << 16))):
         parts.append(part)

@@ -76,7 +76,7 @@ def test_registered_buffers_of_many_senders_do_not_fit_into_a_small_limit():
         pytest.skip("io_uring cannot be used here: see `zcload mechanisms`")
     drop = ["setpriv", "--bounding-set=-ipc_lock,-sys_resource", "--inh-caps=-ipc_lock,-sys_resource"] if os.geteuid() == 0 else []
     command = [*drop, sys.executable, "-c", LIMITED, "uring_send_zc_fixed", str(64 << 10), "8"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert "of 8 senders can be set up" in done.stdout
     assert "ulimit -l unlimited" in done.stdout

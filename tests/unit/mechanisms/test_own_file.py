@@ -235,7 +235,7 @@ def installed(folder, source, points):
 
 def zcload_command(environment, *arguments):
     """Run zcload in a process of its own."""
-    return subprocess.run([sys.executable, "-m", "zcload", *arguments], capture_output=True, text=True, env=environment, timeout=100)
+    return subprocess.run([sys.executable, "-m", "zcload", *arguments], capture_output=True, text=True, env=environment, timeout=300)
 
 
 def test_the_example_package_adds_its_mechanism(tmp_path):

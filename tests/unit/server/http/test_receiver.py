@@ -80,7 +80,7 @@ class Lane:
 
     def parked(self):
         """Wait until the last order is carried out; raises what the receiver raised."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.word(PARKED) != self.board.words[NUMBER]:
             if not self.thread.is_alive():
                 raise self.error or AssertionError("it ended without parking")
@@ -92,7 +92,7 @@ class Lane:
         before = self.word(BYTES)
         self.order(RUN)
         step = self.target.size if self.target.whole else self.target.bytes_per_request
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.word(BYTES) - before < answers * step and self.thread.is_alive():
             assert time.monotonic() < deadline
             time.sleep(0.0005)
