@@ -123,7 +123,7 @@ class SimulatedHost:
                 return m.Sampled(self._sample(now), 0)
             case m.Report():
                 lane = self._lanes[order.lane]
-                info = {"total_retrans": 0, "data_segs_out": 1, "rtt": 100}
+                info = {"total_retrans": 0, "data_segs_out": 1, "rtt_us": 100}
                 return m.Reported(
                     [{"cpu_ns": t[0], "bytes": t[1], "tcp_info": info, "completions": {}} for t in lane.tallies(lane.sent, "senders")]
                 )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
+from zcload.cli.report import terminal_width
 from zcload.config.shipped import closest_shipped, find_shipped, shipped_configs
 from zcload.errors import ConfigError, Problem, reason_of
 from zcload.model.study import SERVER
@@ -22,9 +24,9 @@ def write_config(name: str | None, list_only: bool) -> None:
     """Write the shipped config *name* and its schema into the current directory, or list all; raises ConfigError."""
     if list_only:
         configs = shipped_configs()
-        width = max(map(len, configs))
+        width, columns = max(map(len, configs)), terminal_width() or 80
         for each, path in configs.items():
-            print(f"{each:<{width}}  {_first_comment(path)}")
+            print(textwrap.fill(f"{each:<{width}}  {_first_comment(path)}", columns, subsequent_indent=" " * (width + 2)))
         return
     name = name or "smoke"
     source = find_shipped(name)

@@ -80,13 +80,13 @@ def _table(entries: Sequence[Entry], found: Sequence[Series] | None, width: int)
     """Return the list of results, or the series drawn; in *width* columns, or as wide as they are where that is 0."""
     from tabulate import tabulate
 
-    from zcload.report.formats.brief import fitted
+    from zcload.report.formats.brief import WIDTH, fitted
     from zcload.report.tables.table import Table
 
     parts = []
     readable = [entry for entry in entries if entry.error is None]
     if found is not None:
-        parts += ["\n".join(drawn(one, columns=width)) for one in found]
+        parts += ["\n".join(drawn(one, width or WIDTH)) for one in found]
     elif readable:
         rows = [
             [

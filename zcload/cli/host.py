@@ -9,8 +9,6 @@ def show_mechanisms(as_json: bool) -> None:
     """List mechanisms and sinks, and whether this host can run them."""
     import json
 
-    from tabulate import tabulate
-
     from zcload.mechanisms import MECHANISMS, REFUSED, RELAYS, Mechanism, Unavailable
     from zcload.sinks import SINKS, Sink
 
@@ -40,7 +38,19 @@ def show_mechanisms(as_json: bool) -> None:
             rows.append([name, "yes" if why is None else "no", summary])
             if why is not None:
                 rows.append(["", "", why.reason + (f"; remedy: {why.remedy}" if why.remedy else "")])
-        print(f"{title}\n\n{tabulate(rows, ['name', 'runs here', 'what it does'], tablefmt='simple')}\n")
+        print(f"{title}\n\n{_in_columns(rows, ['name', 'runs here', 'what it does'])}\n")
+
+
+def _in_columns(rows: list[list[str]], headers: list[str]) -> str:
+    """Draw *rows* in the terminal's width, the last column wrapped."""
+    from tabulate import tabulate
+
+    from zcload.cli.report import terminal_width
+    from zcload.report.formats.brief import WIDTH
+
+    others = sum(max(len(headers[place]) + 2, *(len(row[place]) for row in rows)) + 2 for place in range(len(headers) - 1))
+    wide = [*[None] * (len(headers) - 1), max(30, (terminal_width() or WIDTH) - others)]
+    return tabulate(rows, headers, tablefmt="simple", maxcolwidths=wide, break_long_words=False, break_on_hyphens=False)
 
 
 def show_doctor(as_json: bool, strict: bool) -> None:

@@ -13,12 +13,13 @@ from zcload.cli.streams import SafeStream
 from zcload.model.printable import printable
 from zcload.model.progress import Progress, Viewer, nobody
 from zcload.model.units import human_duration
-from zcload.report.text.figures import percent
+from zcload.report.text.figures import percent, significant
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 REDRAW_S = 1.0
+LONGEST_TIME_S = 8760 * 3600  # the most that stop.max_time takes
 
 
 @contextmanager
@@ -80,8 +81,12 @@ def _table(progress: Progress, elapsed_s: float) -> Table:
 
 def _too_short(progress: Progress) -> str:
     """Return what a point would take that cannot meet its target, and what to type."""
-    seconds = float(f"{progress.needed_s:.2g}")
-    return f"target ±{progress.target_percent:g} points needs about {human_duration(seconds)} here: --max-time {seconds:.12g}s"
+    assert progress.needed_s is not None
+    target, seconds = f"target ±{progress.target_percent:g} points", float(f"{progress.needed_s:.2g}")
+    if seconds <= LONGEST_TIME_S:
+        return f"{target} needs about {human_duration(seconds)} here: --max-time {seconds:.12g}s"
+    reached = max((half for *_, half in progress.intervals), default=2 * progress.target_percent)
+    return f"{target} needs more than a year here: choose one such as --set stop.target={significant(reached, 2)}%"
 
 
 class _LineView:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, geometric_mean
@@ -17,8 +18,7 @@ from zcload.report.text.figures import significant
 
 _Names = tuple[str, str, str, str, str | None]  # study, point, variant, metric, baseline
 By = Literal["date", "kernel"]
-_LEAST_WIDTH = 8
-WIDTH = 40  # of the chart, in characters
+_LEAST_WIDTH, _WIDTH = 10, 40  # of the chart, in characters
 _SCALE = {GOODPUT_BPS: (1e-9, "Gbit/s")}
 
 
@@ -115,25 +115,32 @@ def _when(started: str) -> str:
     return started.replace("T", " ").removesuffix("Z")[:16]
 
 
-def drawn(one: Series, width: int = WIDTH, columns: int = 0) -> list[str]:
-    """Draw a series: a line for each step with its figure and, on one scale for all, its interval `-` and estimate `o`.
+def drawn(one: Series, columns: int = 80) -> list[str]:
+    """Draw a series in *columns*: a line for each step with its figure and, on one scale for all, its interval `-` and estimate `o`.
 
-    The scale has *width* characters, and fewer where a terminal of so many *columns* has no room for them.
+    A kernel that all steps share is told once, in the title. Where there is no room for a scale the figures stand alone.
     """
     factor = 1.0 if one.baseline else _SCALE.get(one.metric, (1.0, ""))[0]
     low, high = min(step.low for step in one.steps), max(step.high for step in one.steps)
-    labels = [step.label if step.label == step.kernel else f"{step.label}  {step.kernel}" for step in one.steps]
-    figures = [f"{_number(step.estimate * factor)} ({_number(step.low * factor)}..{_number(step.high * factor)})" for step in one.steps]
+    same = {step.kernel for step in one.steps} if one.steps[0].label != one.steps[0].kernel else set[str]()
+    title = f"{one.title}, kernel {min(same)}" if len(same) == 1 else one.title
+    labels = [step.label if len(same) < 2 else f"{step.label}  {step.kernel}" for step in one.steps]
+    figures = [f"{significant(step.estimate * factor)} ({_ends(step, factor)})" for step in one.steps]
     counts = [f"  {step.results} results" if step.results > 1 else "" for step in one.steps]
     wide, broad = max(map(len, labels)), max(map(len, figures))
-    if columns:
-        width = max(_LEAST_WIDTH, min(width, columns - wide - broad - max(map(len, counts)) - 8))
+    scale = min(_WIDTH, columns - wide - broad - max(map(len, counts)) - 8)
+    bars = [f"  |{_bar(step, low, high, scale)}|" if scale >= _LEAST_WIDTH else "" for step in one.steps]
     lines = [
-        f"  {label:<{wide}}  {figure:>{broad}}  |{_bar(step, low, high, width)}|{count}"
-        for label, figure, step, count in zip(labels, figures, one.steps, counts, strict=True)
+        f"  {label:<{wide}}  {figure:>{broad}}{bar}{count}" for label, figure, bar, count in zip(labels, figures, bars, counts, strict=True)
     ]
-    ends = f"{_number(low * factor)}{_number(high * factor):>{max(width - len(_number(low * factor)), 1)}}"
-    return [one.title, *lines, f"  {'':<{wide}}  {'':>{broad}}   {ends}"]
+    if scale >= _LEAST_WIDTH:
+        first, last = significant(low * factor), significant(high * factor)
+        lines.append(f"{'':{wide + broad + 7}}{first}{last:>{max(scale - len(first), 1)}}")
+    return [*textwrap.wrap(title, columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False), *lines]
+
+
+def _ends(step: Step, factor: float) -> str:
+    return f"{significant(step.low * factor)}..{significant(step.high * factor)}"
 
 
 def _bar(step: Step, low: float, high: float, width: int) -> str:
@@ -145,7 +152,3 @@ def _bar(step: Step, low: float, high: float, width: int) -> str:
         cells[cell] = "-"
     cells[at(step.estimate)] = "o"
     return "".join(cells)
-
-
-def _number(value: float) -> str:
-    return significant(value)

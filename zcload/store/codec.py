@@ -47,7 +47,7 @@ def decode_header(data: bytes, path: Path) -> Header:
     _check_schema(found, WINDOWS_SCHEMA, path)
     _validated(data, path, 1)
     header = cast(Header, found)
-    _refuse(header_problems(header), path, 1)
+    refuse(header_problems(header), path, 1)
     return header
 
 
@@ -59,7 +59,7 @@ def decode_line(data: bytes, path: Path, number: int, points: int) -> Line | Non
     record = quick_line(data) or _validated(data, path, number)
     if record is None:
         return None
-    _refuse(line_problems(record, points), path, number)
+    refuse(line_problems(record, points), path, number)
     # pydantic makes 1.0 of a 1 where a number is asked for; what ends up in a summary is to stay as it was written.
     return record if record["kind"] in MEASUREMENT_KINDS else cast(Line, _parse(data, path, number))
 
@@ -73,7 +73,7 @@ def decode_summary(data: bytes, path: Path) -> Summary:
     if not is_summary(data):
         _check_summary(data, found, path)
     summary = cast(Summary, found)
-    _refuse(summary_problems(summary), path, None)
+    refuse(summary_problems(summary), path, None)
     return summary
 
 
@@ -102,8 +102,8 @@ def _validated(data: bytes, path: Path, number: int) -> Line | None:
         raise _refusal(error, found, path, number) from None
 
 
-def _refuse(wrong: Wrong, path: Path, line: int | None) -> None:
-    """Raise ConfigError if anything is *wrong*."""
+def refuse(wrong: Wrong, path: Path, line: int | None) -> None:
+    """Raise ConfigError if anything of the *line* of *path*, or of the whole file, is *wrong*."""
     found = list(wrong)
     if found:
         raise ConfigError(*(Problem(what, key=key, file=str(path), line=line) for key, what in found[:_MOST_PROBLEMS]))

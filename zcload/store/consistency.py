@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Literal
 
 from zcload.model.metrics import FIRST_METRICS, METRICS
 from zcload.model.packed import unpack
 from zcload.model.records.lines import Header, Line
-from zcload.model.records.measurements import MachineReading, Reading, Window, WindowTransfers
+from zcload.model.records.measurements import LinkWorkers, MachineReading, Reading, Window, WindowTransfers
 from zcload.model.records.summary import PointSummary, Summary
 from zcload.model.records.values import PointFacts
 
@@ -68,6 +69,35 @@ def line_problems(line: Line, points: int) -> Wrong:
         yield from _window_problems(line)
     elif line["kind"] == "idle":
         yield from _machine_problems(line["machine"])
+
+
+class LinkCheck:
+    """Finds lines that lack hosts or workers which the links of their generation name: those stand in an earlier line."""
+
+    def __init__(self) -> None:
+        self._links: dict[tuple[int, int], list[LinkWorkers]] = {}  # by point and generation
+
+    def problems(self, line: Line) -> Wrong:
+        """Find what is wrong in *line*; each line of a file has to be given, in order."""
+        if line["kind"] == "generation":
+            if links := line.get("links"):
+                self._links[line["point"], line["generation"]] = links
+        elif line["kind"] == "window" and "hosts" in line:
+            for link in self._links.get((line["point"], line["generation"]), ()):
+                yield from _too_few(link, "senders", len(line["senders"]))
+                yield from _too_few(link, "receivers", len(line["receivers"]))
+                if link["receiver"] not in line["hosts"]:
+                    yield "hosts", f"lacks {link['receiver']!r}, a host of the links of generation {line['generation']}"
+        elif line["kind"] == "reports":
+            for link in self._links.get((line["point"], line["generation"]), ()):
+                yield from _too_few(link, "senders", len(line["senders"]))
+
+
+def _too_few(link: LinkWorkers, role: Literal["senders", "receivers"], there: int) -> Wrong:
+    last = max(link[role], default=-1)
+    if last >= there:
+        between = f"{link['sender']} to {link['receiver']}"
+        yield role, f"holds {there}, expected at least {last + 1}: the link {between} has number {last}, counted from 0"
 
 
 def _window_problems(window: Window) -> Wrong:

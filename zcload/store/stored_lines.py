@@ -10,7 +10,8 @@ from pathlib import Path
 
 from zcload.errors import ConfigError, Problem, reason_of
 from zcload.model.records.lines import Header, Line
-from zcload.store.codec import decode_header, decode_line
+from zcload.store.codec import decode_header, decode_line, refuse
+from zcload.store.consistency import LinkCheck
 
 WINDOWS, SUMMARY = "windows.jsonl", "summary.json"
 
@@ -37,6 +38,7 @@ def each_record(path: Path, wanted: Container[int] | None = None) -> Iterator[Li
     With *wanted* the lines of other points of the header are left out unread, where their beginning tells whose they are.
     """
     points: int | None = None
+    links = LinkCheck()
     try:
         for number, data in enumerate(lines_of(path), 1):
             if wanted is not None and points is not None and _is_of_another(data, points, wanted):
@@ -53,6 +55,7 @@ def each_record(path: Path, wanted: Container[int] | None = None) -> Iterator[Li
                     raise
                 break  # torn: the writer was killed in mid-line
             if record is not None:
+                refuse(links.problems(record), path, number)
                 yield record
     except OSError as error:
         raise ConfigError(Problem(reason_of(error), file=str(path))) from None

@@ -42,3 +42,13 @@ def test_doctor_as_json(capsys, monkeypatch):
     done = invoke(capsys, "doctor", "--json")
     assert [each["level"] for each in json.loads(done.out)["findings"]] == ["problem", "ok"]
     assert "secret" not in done.out
+
+
+@pytest.mark.parametrize("command", [("mechanisms",), ("init", "--list")])
+def test_lists_fit_a_pipe_of_80_columns(command, capsys):
+    """Where stdout is no terminal, lists of mechanisms and configs are wrapped at 80 columns, and no word is cut."""
+    lines = invoke(capsys, *command).out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert {"sendfile" in line for line in lines} == {True, False}
+    summaries = " ".join(cls.summary for cls in MECHANISMS.values()) if command == ("mechanisms",) else "intervals"
+    assert set(summaries.split()) <= set(" ".join(lines).split()) | {"intervals"}

@@ -52,3 +52,13 @@ def test_the_time_for_a_target_is_never_in_exponents(capsys):
     with viewer(True) as view:
         view(Progress("measuring", target_percent=0.01, needed_s=2.34e7))
     assert "--max-time 23000000s\n" in capsys.readouterr().err
+
+
+def test_a_target_beyond_the_longest_time_is_answered_with_another(capsys):
+    """Where a target needs more time than stop.max_time takes, what is to be typed is a target that was reached."""
+    reached = (("sendfile", 30.0, 31.0, 32.0, 1.23),)
+    with viewer(True) as view:
+        view(Progress("measuring", target_percent=0.001, intervals=reached, needed_s=8760 * 3600 * 1.1))
+    said = capsys.readouterr().err
+    assert "zcload: target ±0.001 points needs more than a year here: choose one such as --set stop.target=1.2%\n" in said
+    assert "--max-time" not in said

@@ -140,6 +140,36 @@ def test_a_damaged_line_is_refused_with_its_place(tmp_path, change, message):
     assert str(caught.value).startswith(f"{path}:{number + 1}: {message}")
 
 
+LINK = {"sender": "a", "receiver": "b", "senders": [0], "receivers": [0]}
+
+
+@pytest.mark.parametrize(
+    ("link", "kind", "message"),
+    [
+        ({"senders": [3]}, "window", "senders: holds 1, expected at least 4: the link a to b has number 3, counted from 0"),
+        ({"receivers": [2**40]}, "window", "receivers: holds 1, expected at least 1099511627777: "),
+        ({"receiver": "c"}, "window", "hosts: lacks 'c', a host of the links of generation 0"),
+        ({"senders": [1]}, "reports", "senders: holds 1, expected at least 2: "),
+    ],
+)
+def test_links_that_fit_no_window_are_refused_with_their_place(tmp_path, link, kind, message):
+    """A link of workers or hosts that a later line of its generation lacks is an error at that line, for every part of a link."""
+    lines = copy.deepcopy(RECORDS)
+    number = next(n for n, line in enumerate(lines) if line["kind"] == kind and line["generation"] == 0)
+    first = next(n for n, line in enumerate(lines) if line["kind"] in ("window", "reports") and line["generation"] == 0)
+    if kind == "window":
+        lines[number]["hosts"] = {}
+    lines[number]["senders"], lines[number]["receivers"] = lines[number]["senders"][:1], lines[number].get("receivers", [])[:1]
+    made = {"kind": "generation", "point": 0, "generation": 0, "purpose": "measure", "links": [LINK | link]}
+    shared = next((line for line in RECORDS if line["kind"] == "generation"), {})
+    lines.insert(first, {**shared, **made})
+    path = tmp_path / "windows.jsonl"
+    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+    with pytest.raises(ConfigError) as caught:
+        Result.load(path)
+    assert f"{path}:{number + 2}: {message}" in str(caught.value)
+
+
 def packed(line):
     return json.dumps(line, separators=(",", ":")).encode()
 

@@ -25,11 +25,11 @@ from zcload.report.charts.parts import (
 )
 from zcload.report.charts.view import View
 from zcload.report.tables.crossover import along, point_key
-from zcload.report.text.figures import saving_text
+from zcload.report.text.figures import saving_text, unit_of
 
 HEIGHT = 220
 NOTE = (
-    "What {contender} saves of CPU per GB against {baseline} at each measured value, with 95 % intervals. Above zero it is cheaper; in "
+    "What {contender} saves of CPU per {unit} against {baseline} at each measured value, with 95 % intervals. Above zero it is cheaper; in "
     "the band of {margin} % a difference is treated as none. {crossings}"
 )
 MARKED = "The upright band is the interval of the crossing, the line in it the estimate."
@@ -44,7 +44,9 @@ def chart(view: View) -> Iterator[Chart]:
     if marks:
         margin = view.summary["margin_percent"]
         told = MARKED if found["crossings"] else ""
-        note = NOTE.format(contender=found["contender"], baseline=found["baseline"], margin=f"{margin:g}", crossings=told).strip()
+        unit = unit_of(view.points[0][1]).name
+        names = {"contender": found["contender"], "baseline": found["baseline"], "unit": unit}
+        note = NOTE.format(**names, margin=f"{margin:g}", crossings=told).strip()
         title = f"Savings of {found['contender']} along {found['sweep'].replace('_', ' ')}"
         yield Chart("crossing", title, note, (Panel("", _panel(view, found, marks)),), along(view.summary))
 

@@ -109,12 +109,15 @@ def top(values: Sequence[float], estimates: Sequence[float] = ()) -> float:
 
 
 def savings_ends(savings: Sequence[Mapping[str, Any]], margin: float) -> tuple[float, float]:
-    """Return the ends of an axis of *savings* (percent, with intervals): the margin twice, every estimate, and whiskers as `top` does."""
+    """Return the ends of an axis of *savings* (percent, with intervals): the margin twice, every estimate, and whiskers as `top` does.
+
+    Nobody saves more than 100 %.
+    """
     least = min([*(s["estimate"] for s in savings), 0.0])
     low = max(min([*(s["low"] for s in savings), -2 * margin]), 1.5 * least - 4 * margin)
     high = max([*(s["high"] for s in savings), 2 * margin])
     pad = 0.04 * (high - low)
-    return low - pad, high + pad
+    return low - pad, min(high + pad, max(high, 100.0))
 
 
 def within(value: float, ends: tuple[float, float]) -> float:

@@ -23,7 +23,7 @@ from zcload.report.charts.parts import (
 )
 from zcload.report.charts.view import Point, View
 from zcload.report.tables.overview import comparisons
-from zcload.report.text.figures import percent, saving_text
+from zcload.report.text.figures import percent, saving_text, unit_of
 from zcload.report.text.question import question_of
 
 ROW_PX = 26
@@ -38,9 +38,9 @@ LEDGERS = (
 # Decided verdicts are filled, the others hollow: it can be told without colour.
 SHAPES = {"saves": "circle", "costs": "square", "no difference": "diamond", "inconclusive": "circle"}
 NOTE = (
-    "CPU per GB saved against {baseline}, with 95 % intervals: right of zero is cheaper, left of it dearer. A difference inside the band, "
-    "the margin of {margin} %, is treated as none. Filled marks are decided, hollow ones inconclusive or without a difference; only the "
-    "headline ({headline}) carries verdicts that keep one error rate together."
+    "CPU per {unit} saved against {baseline}, with 95 % intervals: right of zero is cheaper, left of it dearer. A difference inside the "
+    "band, the margin of {margin} %, is treated as none. Filled marks are decided, hollow ones inconclusive or without a difference; only "
+    "the headline ({headline}) carries verdicts that keep one error rate together."
 )
 
 
@@ -64,7 +64,8 @@ def chart(view: View, point: Point, key: str = "comparisons") -> Iterator[Chart]
         if (rows := {name: found[name, metric] for name in names if (name, metric) in found})
     )
     baseline = compared[0]["baseline"]
-    note = NOTE.format(baseline=baseline, margin=f"{margin:g}", headline=next(name for name, metric in LEDGERS if metric == headline))
+    asked = next(name for name, metric in LEDGERS if metric == headline)
+    note = NOTE.format(unit=unit_of(point).name, baseline=baseline, margin=f"{margin:g}", headline=asked)
     best = key != "comparisons"
     title = f"Savings against {baseline}" + (", its best chunk" if best else "")
     yield Chart("savings-best-chunk" if best else "savings", title, note, panels, table)

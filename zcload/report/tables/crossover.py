@@ -8,8 +8,8 @@ from typing import Any
 from zcload.model.metrics import RECEIVER_CPU_S_PER_GB, SENDER_CPU_S_PER_GB, TOTAL_CPU_S_PER_GB
 from zcload.model.units import format_rate, format_size, human_bytes, human_rate
 from zcload.report.tables.table import Table
-from zcload.report.text.figures import NONE, saving_text
-from zcload.report.text.question import whose
+from zcload.report.text.figures import NONE, saving_text, unit_of
+from zcload.report.text.question import Facts, whose
 
 _PER = {"chunk": " per call", "file_size": " files", "transfer_size": " files", "senders": " senders", "rate": ""}
 _POINT_KEYS = {
@@ -24,7 +24,7 @@ _POINT_KEYS = {
 def sentences(summary: Mapping[str, Any]) -> list[str]:
     """Return the answer of a search, a sentence or two an item."""
     found = summary["crossing"]
-    a, b, cost = found["baseline"], found["contender"], f"of {whose(found['metric']).whose} CPU per GB"
+    a, b, cost = found["baseline"], found["contender"], f"of {whose(found['metric']).whose} CPU per {_unit(summary)}"
     exact, about = _writers(found["sweep"])
     across = f"from {exact(found['range'][0])} to {exact(found['range'][1])}{_PER[found['sweep']]}"
     known = _known(found, exact)
@@ -101,8 +101,14 @@ def along(summary: Mapping[str, Any]) -> Table:
         by_metric = {c["metric"]: c for c in point["comparisons"] if c["variant"] == found["contender"]}
         savings = [saving_text(by_metric[key]["saving_percent"]) if key in by_metric else NONE for _, key in ledgers]
         rows.append([exact(value), *savings, str(point["generations"]), sides.get(float(value), "undecided")])
-    title = f"Savings of CPU per GB of {found['contender']} against {found['baseline']} along {found['sweep']}, with 95 % intervals"
+    what, pair = f"Savings of CPU per {_unit(summary)}", f"{found['contender']} against {found['baseline']}"
+    title = f"{what} of {pair} along {found['sweep']}, with 95 % intervals"
     return Table(title, [found["sweep"], *(ledger for ledger, _ in ledgers), "generations", "wins"], rows)
+
+
+def _unit(summary: Facts) -> str:
+    """Return what CPU is told per: a file where small files are sent, else GB; all points of a search are alike in that."""
+    return next((unit_of(point).name for point in summary["points"]), "GB")
 
 
 def point_key(sweep: str) -> str:

@@ -8,6 +8,7 @@ from support.summaries import summary_of
 
 from zcload.model.metrics import TOTAL_CPU_S_PER_TRANSFER
 from zcload.report import FORMATS, renderer
+from zcload.report.tables import crossover
 from zcload.report.tables.small_files import across, difference, facts, latencies, per_transfer
 from zcload.store import reader
 
@@ -142,3 +143,17 @@ def test_a_rate_that_is_not_served_is_a_caution(served, missed):
     found = [c["message"] for c in summary["cautions"] if c["code"] == "arrivals_missed"]
     assert bool(found) == missed
     assert not missed or "copy: 3000 small files a second were served, 4000 were asked for" in found[0]
+
+
+@pytest.mark.parametrize("verdict", ["always", "never", "no difference", "none"])
+def test_a_search_over_small_files_is_told_per_file(verdict):
+    """Sentences and table of a crossover along transfer_size speak of CPU per file, those along other keys of CPU per GB."""
+    found = {"baseline": "copy", "contender": "sendfile", "metric": "total_cpu_s_per_gb", "sweep": "transfer_size", "range": [1024, 65536]}
+    found |= {"verdict": verdict, "wins": [], "loses": [], "level": [], "undecided": [16384.0], "crossings": [], "stopped": None}
+    summary = small_files() | {"crossing": found}
+    told = " ".join([*crossover.sentences(summary), crossover.along(summary).title])
+    assert "CPU per file" in told
+    assert "per GB" not in told
+    summary["points"][0]["point"] = {k: v for k, v in summary["points"][0]["point"].items() if k != "transfer_bytes"} | {"senders": 1}
+    found |= {"sweep": "senders"}
+    assert "CPU per GB" in crossover.along(summary).title
