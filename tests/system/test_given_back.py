@@ -1,4 +1,4 @@
-"""What 200 lanes take from the kernel they give back: processes, descriptors, sockets, pipes, locked and pinned memory, namespaces."""
+"""What many lanes take from the kernel they give back: processes, descriptors, sockets, pipes, locked and pinned memory, namespaces."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ from zcload.mechanisms import MECHANISMS
 from zcload.model.study import Point, Variant
 from zcload.sinks import SINKS
 
-LANES = 200
+FEW, MANY = 25, 200  # lanes of one test; many are nightly
 RUNNABLE = [[name for name, cls in registry.items() if cls.probe() is None] for registry in (MECHANISMS, SINKS)]
 PAIRS = [pair for pair in product(*RUNNABLE) if goes(*pair)]
+# Each mechanism and each sink once or more: sinks take turns.
+EACH = [sinks[n % len(sinks)] for n, name in enumerate(RUNNABLE[0]) if (sinks := [pair for pair in PAIRS if pair[0] == name])]
+EACH += [next(pair for pair in PAIRS if pair[1] == name) for name in RUNNABLE[1] if name not in {sink for _, sink in EACH}]
 
 pytestmark = pytest.mark.serial
 
@@ -62,14 +65,15 @@ def locked():
 
 
 @pytest.mark.slow
-def test_two_hundred_lanes_leave_nothing(leaks, source_file):
-    """200 lanes of all mechanisms and sinks, one after the other, leave no process, descriptor, socket, pipe or pinned memory."""
+@pytest.mark.parametrize("pairs", [EACH, pytest.param(list(islice(cycle(PAIRS), MANY)), marks=pytest.mark.nightly)], ids=["each", "many"])
+def test_lanes_leave_nothing(pairs, leaks, source_file):
+    """Lanes of all mechanisms and sinks, one after the other, leave no process, descriptor, socket, pipe or pinned memory."""
     file = source_file(300_007)
     before, pinned = leaks(), locked()
     pids = []
-    for mechanism, sink in islice(cycle(PAIRS), LANES):
+    for mechanism, sink in pairs:
         pids += run_lane(mechanism, sink, file)[1]
-    assert len(pids) == 2 * LANES
+    assert len(pids) == 2 * len(pairs)
     assert not any(psutil.pid_exists(pid) and psutil.Process(pid).ppid() == os.getpid() for pid in pids)
     assert leaks() == before
     assert locked() == pinned
@@ -79,9 +83,10 @@ LIMIT = 6 << 20  # of locked memory: one ring of 4 MiB, not two
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("lanes", [FEW, pytest.param(MANY, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(("name", "counter"), [("uring_send_zc_fixed", "slots"), ("uring_splice", "pipe_bytes")])
-def test_the_last_of_many_lanes_gets_what_the_first_got(name, counter, source_file, in_child):
-    """A user with room for few rings and pipes at once runs 200 lanes of them: each has as much as the first."""
+def test_the_last_of_many_lanes_gets_what_the_first_got(name, counter, lanes, source_file, in_child):
+    """A user with room for few rings and pipes at once runs many lanes of them: each has as much as the first."""
     if os.geteuid():
         pytest.skip("only root can become a user with nothing in use (run the tests as root)")
     why = MECHANISMS[name].probe()
@@ -94,10 +99,10 @@ def test_the_last_of_many_lanes_gets_what_the_first_got(name, counter, source_fi
         os.setgroups([])
         os.setresgid(65534, 65534, 65534)
         os.setresuid(65534, 65534, 65534)
-        return [run_lane(name, "discard", file, chunk=1 << 20)[0][counter] for _ in range(LANES)]
+        return [run_lane(name, "discard", file, chunk=1 << 20)[0][counter] for _ in range(lanes)]
 
     had = in_child(run)
-    assert len(had) == LANES
+    assert len(had) == lanes
     assert set(had) == {had[0]}
     assert had[0] > 1
 

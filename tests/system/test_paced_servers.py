@@ -30,7 +30,7 @@ def tree(**workload):
     return {
         "study": {"name": "s", "baseline": "read_send", "variants": ["read_send"], "best_chunk": False},
         "workload": {"file_size": "4MiB", "chunk": "32KiB", "placement": "free", **workload},
-        "stop": {"max_time": "3s", "min_generations": 2, "replicates": 1, "window": "150ms"},
+        "stop": {"max_time": "2s", "min_generations": 2, "replicates": 1, "window": "150ms"},
         "variant": [{"name": "web", "kind": "server", "over": "read_send", "command": list(RANGES)}],
     }
 
@@ -102,7 +102,7 @@ def test_a_study_of_small_files(tmp_path, arrivals):
 def test_a_search_with_a_server(tmp_path, sweep, workload):
     """A search along rates or sizes of files takes a server as its contender, and ends with what it found."""
     asked = tree(**{key: value for key, value in workload.items() if key != sweep["sweep"]})
-    asked["crossover"] = {**sweep, "contender": "web", "max_time": "6s"}
+    asked["crossover"] = {**sweep, "contender": "web", "max_time": "3s"}
     del asked["study"]["best_chunk"]
     asked["stop"] = {"min_generations": 2, "replicates": 1, "window": "60ms"}
     outcome = run(config.from_tree(asked), tmp_path / "r", seed=3)

@@ -23,7 +23,7 @@ best_chunk = false
 file_size = "5MiB"
 placement = "free"
 [stop]
-max_time = "3s"
+max_time = "1s"
 min_generations = 2
 replicates = 1
 window = "20ms"

@@ -394,7 +394,7 @@ best_chunk = false
 file_size = "4MiB"
 placement = "free"
 [stop]
-max_time = "3s"
+max_time = "1s"
 min_generations = 2
 window = "20ms"
 [[variant]]

@@ -18,6 +18,7 @@ from zcload.store.writer import write_summary
 
 SMALL = ["--set", "workload.file_size=8MiB", "--max-time", "1s", "--no-wait", "--replicates", "1"]
 NAME = "größe ± 5 µs"
+ENCODED = ("ascii", "koi8-r")  # states in which runs and demos print as `zcload report` does
 LOST = b"zcload: error: stdout: no space left on device: the output is not complete\n"
 COMMANDS = {
     "help": ["--help"],
@@ -58,7 +59,7 @@ def test_every_command_says_or_survives(tmp_path, name, state):
         assert {"ascii": r"gr\xf6\xdfe +- 5 us", "koi8-r": r"gr\xf6\xdfe +- 5 us"}.get(state, NAME) in text
 
 
-@pytest.mark.parametrize("state", [state for state in STATES if state not in ("ascii", "koi8-r")])
+@pytest.mark.parametrize("state", [state for state in STATES if state not in ENCODED])
 @pytest.mark.parametrize("name", ["report", "error"])
 def test_stderr_changes_no_exit_code(tmp_path, name, state):
     """A stderr that takes nothing changes neither the exit code nor what stdout gets."""
@@ -68,8 +69,13 @@ def test_stderr_changes_no_exit_code(tmp_path, name, state):
     assert (code, NAME in out.decode()) == ((2, False) if name == "error" else (0, True))
 
 
+def some(states):
+    """Return all states as parameters; those that are not among *states* are nightly."""
+    return [pytest.param(state, marks=() if state in states else pytest.mark.nightly) for state in STATES]
+
+
 @pytest.mark.serial
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", some([state for state in STATES if state not in ENCODED]))
 def test_a_measurement_outlives_its_streams(tmp_path, state):
     """A run whose stdout and stderr both fail measures to its end and stores a complete result with its page."""
     code, _, err = run_with(["run", CONFIGS / "smoke.toml", *SMALL, "--out", "r"], state, cwd=tmp_path)
@@ -92,7 +98,7 @@ def test_a_reader_that_leaves_in_the_middle(tmp_path):
 
 
 @pytest.mark.serial
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", some(["full", "without a reader"]))
 def test_a_transfer_outlives_its_streams(tmp_path, state):
     """The demo, whose transfers are over when it prints, ends as ever; only a full stdout makes it exit with 1."""
     code, _, err = run_with(["demo", "--size", "1MB", "--rounds", "1"], state, cwd=tmp_path)
