@@ -11,7 +11,7 @@ from support.faults import groups, sample
 from support.refusals import CALLS, Refusal, all_problems, all_refusals
 
 SIDE_BY_SIDE = 5 * (os.cpu_count() or 1)  # the runs sleep most of the time
-IN_CI = 150
+IN_CI = 300
 
 
 @pytest.mark.slow
