@@ -154,7 +154,7 @@ def test_a_folder_that_is_being_made_is_left_alone(place):
 
 
 @pytest.mark.slow
-@pytest.mark.serial
+@pytest.mark.alone
 def test_what_kill_9_of_everything_leaves_is_cleared(tmp_path):
     """After SIGKILL of every process but the server's, `zcload clean` ends the server and removes the files; a second one finds nothing."""
     (tmp_path / "study.toml").write_text(STUDY.format(program=SUPPORT / "range_server.py"))

@@ -126,7 +126,7 @@ def test_a_pass_that_takes_for_ever_is_refused():
 
 
 @pytest.mark.slow
-@pytest.mark.serial
+@pytest.mark.alone
 def test_all_lanes_move_the_same_at_a_moderate_rate(tmp_path):
     """At a rate that all reach, every lane's goodput is within 2 % of the asked rate and of the others', in windows of 200 chunks."""
     # Of each lane the window counts that the machine's other work disturbed the least: what is late at the end of a window is missing
