@@ -19,6 +19,7 @@ import sys
 import time
 
 import pytest
+from support.tcp import wait_until_broken, wait_until_read
 
 from zcload.errors import ConfigError, MechanismUnavailableError, StudyError, ZcloadError
 from zcload.lane.worker import send_message, spawn
@@ -87,11 +88,13 @@ def peer(workers):
 
 @pytest.fixture
 def caller(workers):
-    """Return a function that forks a process which connects to an address and runs *body(sock)*."""
+    """Return a function that forks a process which connects to an address, says so if it is to be *told*, and runs *body(sock)*."""
 
-    def start(address, body):
+    def start(address, body, told=False):
         def run(control):
             with socket.create_connection(parse_address(address)) as sock:
+                if told:
+                    send_message(control, connected=True)
                 body(sock)
             send_message(control, done=True)
 
@@ -276,7 +279,7 @@ def test_receive_once_raises_when_its_transfer_broke(caller):
 
     def break_off(sock):
         sock.sendall(b"part")
-        time.sleep(0.3)  # until it is taken: with the reset the rest is lost
+        wait_until_read(sock)  # with the reset the rest is lost
         reset(sock)
 
     with pytest.raises(StudyError, match="broke off after 4 bytes: connection reset"):
@@ -410,15 +413,16 @@ def test_an_empty_connection_does_not_end_once(empty, caller):
     assert "without sending a byte" in refused[0] or "broke off after 0 bytes" in refused[0]
 
 
-def test_too_many_silent_connections_cost_the_oldest(caller, monkeypatch):
+def test_too_many_silent_connections_cost_the_oldest(caller, workers, monkeypatch):
     """Of more silent connections than are kept the oldest are closed, and a transfer among them is served."""
     monkeypatch.setattr(arrivals, "MOST_SILENT", 3)
     came, refused = [], []
 
     def listening(where):
         for _ in range(6):
-            caller(where, lambda sock: sock.recv(1))
-        time.sleep(0.5)  # until all are in the backlog
+            caller(where, lambda sock: sock.recv(1), told=True)
+        for worker in workers:
+            worker.receive(60, "its connection, which is in the backlog")
         caller(where, lambda sock: sock.sendall(b"12345"))
 
     receive("127.0.0.1:0", once=True, listening=listening, received=came.append, failed=refused.append)
@@ -428,7 +432,7 @@ def test_too_many_silent_connections_cost_the_oldest(caller, monkeypatch):
 
 def test_a_silent_connection_is_closed_in_time(caller, monkeypatch):
     """A connection that sends nothing is closed after a while, with a note, and ends nothing."""
-    monkeypatch.setattr(arrivals, "SILENT_S", 0.3)
+    monkeypatch.setattr(arrivals, "SILENT_S", 1.0)
     came, refused, address = [], [], []
 
     def failed(error):
@@ -441,8 +445,7 @@ def test_a_silent_connection_is_closed_in_time(caller, monkeypatch):
 
     receive("127.0.0.1:0", once=True, listening=listening, received=came.append, failed=failed)
     assert [record.bytes for record in came] == [5]
-    assert len(refused) == 1
-    assert refused[0].endswith("sent nothing for 0.3 s and was disconnected")
+    assert {each.partition(" sent nothing ")[2] for each in refused} == {"for 1 s and was disconnected"}  # a slow caller's second try too
 
 
 def test_a_stream_that_stalls_is_given_up(caller, monkeypatch):
@@ -765,7 +768,7 @@ def test_ctrl_c_ends_a_send_that_stands_still(via, peer, workers, file):
     def body(sock, control):
         sock.recv(1)
         send_message(control, started=True)
-        time.sleep(0.7)
+        wait_until_broken(sock)
         try:
             while sock.recv(1 << 20):
                 pass
@@ -801,7 +804,9 @@ def test_ctrl_c_ends_a_receive_that_waits(connected, workers):
         if connected:
             sock.connect(parse_address(where))
             sock.sendall(b"12345")
-        time.sleep(0.3)
+            wait_until_read(sock)
+        else:
+            time.sleep(0.1)
         os.kill(worker.pid, signal.SIGTERM)
         if connected:
             assert "interrupted: 5 bytes had come from 127.0.0.1:" in worker.receive(60, "the broken transfer")["broken"]
@@ -815,7 +820,7 @@ def test_the_sending_process_dies_with_its_coordinator(peer, workers, file):
     def body(sock, control):
         sock.recv(1)
         send_message(control, started=True)
-        time.sleep(0.5)
+        wait_until_broken(sock)
         try:
             while sock.recv(1 << 20):
                 pass
