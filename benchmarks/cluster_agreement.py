@@ -141,7 +141,7 @@ def show(runs: Sequence[Kept]) -> None:
     """Print the saving of each run, both means, and whether they agree within the intervals."""
     means, widths = [], []
     for through in (0.0, 1.0):
-        mine = [both_ends(run.point(), aa=False) for run in runs if run.facts["cluster"] == through]
+        mine = [both_ends(run.point(), "sendfile") for run in runs if run.facts["cluster"] == through]
         where = "through the cluster" if through else "on one machine"
         for found in mine:
             ratio = found["ratio"]

@@ -7,7 +7,8 @@
 `read_send` that burns a known amount on top of each call runs against plain `read_send`, with an A/A lane. The true extra cost of a run is
 what is burnt per call, as a share of what the plain lane's calls cost both ends in that run. Prints how often the verdict was "costs", how
 often the interval held the true ratio, and how often the A/A lane got a verdict; rates with their 95 % interval. The results stay in a
-folder, so a series can be spread over hours; everything is computed anew from the stored windows. `--runs 0` only prints.
+folder, so a series can be spread over hours; everything is computed anew from the stored windows. `--runs 0` only prints. `sendfile` runs
+beside them, so `repeatability.py --into planted --runs 0` judges the same runs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planted_mechanism import BURNS_NS
-from series import HOGS, Kept, both_ends, half_width, holds, keep, kept, proportion
+from series import AA, HOGS, Kept, both_ends, half_width, holds, keep, kept, proportion
 
 from zcload.model.metrics import TOTAL_CPU_S_PER_GB
 from zcload.model.records.summary import ComparisonRecord, PointSummary
@@ -31,7 +32,7 @@ CONFIG = """
 [study]
 name = "planted"
 baseline = "read_send"
-variants = ["read_send", "planted"]
+variants = ["read_send", "planted", "sendfile"]
 aa = true
 best_chunk = false
 [stop]
@@ -65,7 +66,7 @@ def call_cost_ns(point: PointSummary) -> float:
 def read(run: Kept) -> Run:
     """Compute the figures of a kept *run* anew."""
     point = run.point()
-    return Run(both_ends(point, aa=False), both_ends(point, aa=True), 1 + run.facts["burnt_ns"] / call_cost_ns(point))
+    return Run(both_ends(point, "planted"), both_ends(point, AA), 1 + run.facts["burnt_ns"] / call_cost_ns(point))
 
 
 def measure(options: argparse.Namespace) -> None:

@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from series import HOGS, Kept, both_ends, half_width, holds, keep, kept
+from series import AA, HOGS, Kept, both_ends, half_width, holds, keep, kept
 
 from zcload.model.records.summary import ComparisonRecord
 
@@ -54,7 +54,7 @@ class Run:
 def read(run: Kept) -> Run:
     """Compute the figures of a kept *run* anew."""
     point = run.point()
-    return Run(run, both_ends(point, aa=False), both_ends(point, aa=True))
+    return Run(run, both_ends(point, "sendfile"), both_ends(point, AA))
 
 
 def table(runs: list[Run], median: float) -> str:

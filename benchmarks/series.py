@@ -23,6 +23,7 @@ from zcload.model.metrics import TOTAL_CPU_S_PER_GB
 from zcload.model.records.summary import ComparisonRecord, PointSummary
 from zcload.store.reader import each_record
 
+AA = "read_send#2"  # the baseline's second lane
 LABEL = "series.json"  # beside each result: what ran beside it, and what else the benchmark knows of it
 
 
@@ -133,9 +134,9 @@ def _kept(result: Path, label: dict[str, float | str]) -> Kept:
     return Kept(result, str(label["hog"]), facts.pop("started"), facts.pop("seconds"), facts)
 
 
-def both_ends(point: PointSummary, *, aa: bool) -> ComparisonRecord:
-    """Return the comparison of both ends' CPU: of the variant with the baseline, or with *aa* of the baseline with itself."""
-    return next(c for c in point["comparisons"] if c["metric"] == TOTAL_CPU_S_PER_GB and c["aa"] == aa)
+def both_ends(point: PointSummary, variant: str) -> ComparisonRecord:
+    """Return the comparison of both ends' CPU of *variant* with the baseline."""
+    return next(c for c in point["comparisons"] if c["metric"] == TOTAL_CPU_S_PER_GB and c["variant"] == variant)
 
 
 def holds(comparison: ComparisonRecord, ratio: float) -> bool:
