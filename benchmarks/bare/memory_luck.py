@@ -1,8 +1,10 @@
 """What does the luck of memory and sockets cost? The C pair with one thing changed at a time, against the pair as it is.
 
     python benchmarks/bare/memory_luck.py --rounds 12
+    python benchmarks/bare/memory_luck.py --rounds 9 --disk /var/tmp --only file
 
-As root it adds a file in huge pages.
+As root it adds a file in huge pages, and one whose huge pages were split into smaller blocks, each contiguous. With --disk it adds a file
+on a disk, in the page cache as it was written and as it was read back.
 Prints the ratio of both ends' CPU, and of the receiver's alone, to those of the pair with nothing changed, with the 95 % interval of the
 rounds. Every round runs all cases in random order. `same again` changes nothing: it shows what the series cannot tell apart. `other file`
 is the same content in other pages of memory; of several the table shows each, because which pages a file gets is luck.
@@ -27,9 +29,12 @@ from side_by_side import MECHANISMS, Cost, bare, compiled
 
 from zcload.analysis.stats import mean_interval
 from zcload.linux import interrupt
+from zcload.linux.huge_pages import collapse
 from zcload.model.units import parse_size
 
 AS_IT_IS = "as it is"
+HUGE, PAGE = 2 << 20, 4096
+KEEP_SIZE, PUNCH_HOLE = 1, 2  # linux/falloc.h
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 1 << 18  # linux/sched.h, linux/mount.h
 
 
@@ -65,10 +70,63 @@ def huge_file(content: int, size: int) -> Iterator[int | None]:
             libc.umount2(os.fsencode(folder), 0)
 
 
+def split_file(content: int, size: int) -> int:
+    """Return a copy of *content* whose huge pages the kernel has split: the last 4 KiB of each were freed and written again."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    fd = os.memfd_create("luck")
+    fill(fd, content, size)
+    collapse(fd, size, HUGE)
+    for at in range(HUGE - PAGE, size, HUGE):
+        if libc.fallocate(fd, KEEP_SIZE | PUNCH_HOLE, at, PAGE):
+            raise OSError(ctypes.get_errno(), "fallocate")
+        os.pwrite(fd, os.pread(content, PAGE, at), at)
+    return fd
+
+
+def disk_file(content: int, size: int, folder: Path, *, read_back: bool) -> int:
+    """Return a copy of *content* on a disk, without a name: in the page cache as it was written, or with *read_back* as it was read."""
+    fd = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fill(fd, content, size)
+    os.fsync(fd)
+    if read_back:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        for at in range(0, size, 1 << 20):
+            os.pread(fd, 1 << 20, at)
+    return fd
+
+
 def fill(fd: int, content: int, size: int) -> None:
     """Copy *size* bytes of *content* into *fd*, in writes as large as a huge page."""
-    for at in range(0, size, 2 << 20):
-        os.pwrite(fd, os.pread(content, 2 << 20, at), at)
+    for at in range(0, size, HUGE):
+        os.pwrite(fd, os.pread(content, HUGE, at), at)
+
+
+def made_cases(opened: ExitStack, options: argparse.Namespace) -> dict[str, Case]:
+    """Make the files of all cases, which *opened* closes, and return the cases."""
+
+    def keep(fd: int) -> int:
+        opened.callback(os.close, fd)
+        return fd
+
+    size = options.file_size
+    files = [keep(os.memfd_create("luck")) for _ in range(1 + options.files)]
+    for _ in range(size >> 20):
+        os.write(files[0], os.urandom(1 << 20))
+    for fd in files[1:]:
+        fill(fd, files[0], size)
+    cases = {AS_IT_IS: Case(files[0]), "same again": Case(files[0])}
+    cases |= {f"other file {number}": Case(fd) for number, fd in enumerate(files[1:], 1)}
+    huge = opened.enter_context(huge_file(files[0], size))
+    if huge is not None:
+        cases["file in huge pages"] = Case(huge)
+        cases["file, huge pages split"] = Case(keep(split_file(files[0], size)))
+    if options.disk:
+        for name, read_back in (("file on disk, written", False), ("file on disk, read", True)):
+            cases[name] = Case(keep(disk_file(files[0], size, options.disk, read_back=read_back)))
+    cases["buffers in huge pages"] = Case(files[0], buffer_offset=-1)
+    cases["sockets autotuned"] = Case(files[0], socket_buffer=0)
+    return cases | {f"receives of {chunk >> 10} KiB": Case(files[0], receive_chunk=chunk) for chunk in (64 << 10, 1 << 20)}
 
 
 def run(cases: dict[str, Case], mechanism: str, options: argparse.Namespace) -> dict[str, list[Cost]]:
@@ -116,27 +174,15 @@ def main() -> int:
     parser.add_argument("--chunk", type=parse_size, default=256 << 10, metavar="SIZE")
     parser.add_argument("--file-size", type=parse_size, default=256 << 20, metavar="SIZE")
     parser.add_argument("--files", type=int, default=3, help="how many other files")
+    parser.add_argument("--disk", type=Path, metavar="FOLDER", help="a folder on a disk, for files in the page cache")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only cases with TEXT in their name")
     parser.add_argument("--seconds", type=float, default=0.2, help="open time of a case in a round")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     interrupt.install()
     with ExitStack() as opened:
-        files = [os.memfd_create("luck") for _ in range(1 + options.files)]
-        for fd in files:
-            opened.callback(os.close, fd)
-        for _ in range(options.file_size >> 20):
-            os.write(files[0], os.urandom(1 << 20))
-        for fd in files[1:]:
-            fill(fd, files[0], options.file_size)
-        cases = {AS_IT_IS: Case(files[0]), "same again": Case(files[0])}
-        cases |= {f"other file {number}": Case(fd) for number, fd in enumerate(files[1:], 1)}
-        huge = opened.enter_context(huge_file(files[0], options.file_size))
-        if huge is not None:
-            cases["file in huge pages"] = Case(huge)
-        cases["buffers in huge pages"] = Case(files[0], buffer_offset=-1)
-        cases["sockets autotuned"] = Case(files[0], socket_buffer=0)
-        cases |= {f"receives of {size >> 10} KiB": Case(files[0], receive_chunk=size) for size in (64 << 10, 1 << 20)}
+        cases = {name: case for name, case in made_cases(opened, options).items() if options.only in name or name == AS_IT_IS}
         for mechanism in options.mechanisms:
             print(f"{mechanism}, chunk {options.chunk >> 10} KiB, CPU s/GB, ratio to the pair as it is, {options.rounds} rounds")
             for line in table(run(cases, mechanism, options)):

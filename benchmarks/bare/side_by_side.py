@@ -23,6 +23,7 @@ from pathlib import Path
 from zcload.analysis.stats import Interval, mean_interval
 from zcload.analysis.tally import window_tally
 from zcload.host.machine import Machine
+from zcload.lane.file_pages import arrange_pages
 from zcload.lane.placement import Placement
 from zcload.lane.set_up import set_up
 from zcload.linux import interrupt
@@ -122,8 +123,9 @@ def run(options: argparse.Namespace) -> Results:
     bare_windows = max(1, round(options.seconds / options.bare_window))
     fd = os.memfd_create("bare")
     try:
-        for _ in range(options.file_size >> 20):
-            os.write(fd, os.urandom(1 << 20))
+        arrange_pages(fd, options.file_size, options.file_pages)
+        for at in range(0, options.file_size, 1 << 20):
+            os.pwrite(fd, os.urandom(1 << 20), at)
         for number in range(options.rounds):
             for chunk, mechanism in rng.sample(cells, len(cells)):
                 interrupt.check()
@@ -191,6 +193,7 @@ def main() -> int:
     parser.add_argument("--receive-chunk", type=parse_size, default=256 << 10, metavar="SIZE")
     parser.add_argument("--socket-buffer", type=parse_size, default=1 << 20, metavar="SIZE")
     parser.add_argument("--file-size", type=parse_size, default=256 << 20, metavar="SIZE")
+    parser.add_argument("--file-pages", choices=("auto", "small"), default="auto", help="pages of the file in memory, for both")
     parser.add_argument("--buffer-offset", type=int, default=0, help="where in a page the buffer of read_send begins")
     parser.add_argument("--bare-work-ns", type=int, default=0, help="what the C receiver computes after each receive")
     parser.add_argument("--seed", type=int, default=1)
