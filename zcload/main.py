@@ -47,9 +47,10 @@ def main() -> None:
         if error.errno == errno.ENOMEM:  # of an import, while a lack of memory was to be told
             os.write(2, NO_MEMORY)
             os._exit(1)
-        if error.errno not in (errno.EMFILE, errno.ENFILE):
+        remedies = {errno.EMFILE: " (see `ulimit -n`)", errno.ENFILE: " (see fs.file-max)", errno.ENOBUFS: " (see net.core in `sysctl -a`)"}
+        if error.errno not in remedies:
             raise
-        os.write(2, b"zcload: error: cannot start: too many open files (see `ulimit -n` and fs.file-max)\n")
+        os.write(2, f"zcload: error: {os.strerror(error.errno).lower()}{remedies[error.errno]}\n".encode())
         os._exit(1)
     except (MemoryError, ImportError) as error:
         # So little address space that not even the modules fit, or not the report of that: os._exit needs none.

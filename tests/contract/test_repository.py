@@ -198,6 +198,7 @@ def test_help_that_typer_makes_imports_next_to_nothing():
         "zcload.errors",
         "zcload.linux",
         "zcload.linux.interrupt",
+        "zcload.linux.patience",
         "zcload.cli",
         "zcload.cli.app",
         "zcload.cli.cluster_app",

@@ -255,7 +255,8 @@ def test_a_lane_that_stalls_is_an_error(why, monkeypatch):
     def pause(seconds):
         now[0] += seconds
 
-    monkeypatch.setattr("zcload.lane.rest.time", SimpleNamespace(monotonic=lambda: now[0]))
+    for module in ("lane.rest", "linux.patience"):
+        monkeypatch.setattr(f"zcload.{module}.time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr("zcload.lane.rest.interrupt", SimpleNamespace(pause=pause, check=lambda: None))
     lane = fake_lane(*why.get("processes", ()), **{name: value for name, value in why.items() if name != "processes"})
     for options, stall_s in (({"stall_s": 0.2}, 0.2), ({}, STALL_S)):

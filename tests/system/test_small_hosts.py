@@ -7,9 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from support.control_groups import limited_group
 from support.paths import ROOT, SUPPORT
 
 STUDY = """
@@ -192,28 +194,21 @@ def test_a_filter_without_io_uring(number, name, tmp_path):
 
 @pytest.fixture
 def group():
-    """Return a function that makes a control group (v1) of a controller with limits; all are removed at the end."""
-    made = []
+    """Return a function that makes a control group with a limit, of whichever version has the controller; it is removed at the end."""
+    with ExitStack() as made:
 
-    def make(controller, **limits):
-        path = Path("/sys/fs/cgroup") / controller / f"zcload-test-{os.getpid()}-{len(made)}"
-        try:
-            path.mkdir()
-            made.append(path)
-            for name, value in limits.items():
-                (path / f"{controller}.{name}").write_text(str(value))
-        except OSError as error:
-            pytest.skip(f"no control group of {controller} (v1) can be made: {error}; run the tests as root")
-        return path
+        def make(controller, limit):
+            try:
+                return made.enter_context(limited_group(controller, limit))
+            except OSError as error:
+                pytest.skip(f"no control group with {controller} can be made: {error}; run the tests as root")
 
-    yield make
-    for path in made:
-        path.rmdir()
+        yield make
 
 
 def test_a_cpu_quota_is_told_afterwards(group, tmp_path):
     """Half a CPU for two lanes at full speed: the caution says in how many periods the run was stopped."""
-    path = group("cpu", cfs_period_us=100_000, cfs_quota_us=50_000)
+    path = group("cpu", 0.5)
     done = run(tmp_path, shell=f"echo $$ > {path}/cgroup.procs;")
     assert done.returncode == 0, done.stderr
     (caution,) = [each for each in summary(tmp_path)["cautions"] if each["code"] == "throttled"]
@@ -224,7 +219,7 @@ def test_a_cpu_quota_is_told_afterwards(group, tmp_path):
 
 def test_a_full_pids_group_is_named(group, tmp_path):
     """Where a control group allows no more processes, the error names its pids.max and not the user's limit."""
-    path = group("pids", max=4)
+    path = group("pids", 4)
     done = run(tmp_path, shell=f"echo $$ > {path}/cgroup.procs;", served=True)
     assert done.returncode in (1, 2), done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith("zcload: error:")]
@@ -235,7 +230,7 @@ def test_a_full_pids_group_is_named(group, tmp_path):
 
 def test_a_small_memory_group(group, tmp_path):
     """In 512 MiB a small study runs, and a file that does not fit is refused with what can be used; nothing is killed."""
-    path = group("memory", limit_in_bytes=512 << 20)
+    path = group("memory", 512 << 20)
     enter = f"echo $$ > {path}/cgroup.procs;"
     done = run(tmp_path, shell=enter)
     assert done.returncode == 0, done.stderr

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 
 from zcload.cluster.channel import GREETING_S, Channel, admit
 from zcload.errors import Interrupted, StudyError, TimeLimitExceeded, reason_of
+from zcload.linux.sockets import ACCEPT_AGAIN
 
 MOST_AT_ONCE = 128  # greetings; whoever comes then waits in the listener's queue
+LEAST_AT_ONCE = 8  # so that some that stay silent delay nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +31,10 @@ class Admitted:
 class Admission:
     """Greets all who connect to *listener*; whoever does not know *secret* is refused. Closes with `close`, and the listener with it."""
 
-    def __init__(self, listener: socket.socket, context: ssl.SSLContext | None, secret: bytes) -> None:
+    def __init__(self, listener: socket.socket, context: ssl.SSLContext | None, secret: bytes, most_at_once: int = MOST_AT_ONCE) -> None:
         self._listener, self._context, self._secret = listener, context, secret
         self._results = queue.SimpleQueue[Admitted | StudyError]()
-        self._room = threading.Semaphore(MOST_AT_ONCE)
+        self._room = threading.Semaphore(most_at_once)
         self._lock, self._greeted, self._closed = threading.Lock(), dict[socket.socket, threading.Thread](), False
         self._accepting = threading.Thread(target=self._accept, name="zcload-accept", daemon=True)
         self._accepting.start()
@@ -65,6 +67,9 @@ class Admission:
             try:
                 sock, (peer, *_) = self._listener.accept()
             except OSError as error:
+                if error.errno in ACCEPT_AGAIN and not self._closed:
+                    self._room.release()
+                    continue
                 if not self._closed:
                     self._results.put(StudyError(f"connections of agents cannot be accepted: {reason_of(error)}"))
                 return

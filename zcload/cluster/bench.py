@@ -67,7 +67,11 @@ class Bench:
     # Windows.
 
     def measure(self, lanes: Sequence[ClusterLane], open_s: float) -> list[WindowReading]:
-        """Open the gates of all *lanes* for one common interval and return their records; raises StudyError, Interrupted."""
+        """Open the gates of all *lanes* for one common interval and return their records.
+
+        Raises StudyError, Interrupted, and before the window TimeLimitExceeded.
+        """
+        interrupt.check()
         numbers = [lane.number for lane in lanes]
         takers, senders = _roles(lanes)
         hosts = (*takers, *senders)

@@ -10,10 +10,11 @@ from functools import cached_property
 
 from zcload.cluster import messages as m
 from zcload.cluster.session import Session
-from zcload.errors import Interrupted, StudyError, TimeLimitExceeded
+from zcload.errors import Interrupted, StudyError
 from zcload.lane.placement import CpuSet, Placement
 from zcload.lane.sender import shares
 from zcload.lane.verification import wrong_digest
+from zcload.linux import interrupt
 from zcload.mechanisms import mechanism_of
 from zcload.model.cautions import Caution
 from zcload.model.cluster import Link
@@ -126,8 +127,9 @@ class ClusterLane:
     def set_up(self, size: int, verify: bool, draw: Callable[[], int]) -> None:
         """Connect and fork all parts. With *verify* each receiver first digests what its connections bring of a file of *size* bytes.
 
-        *draw* returns a seed of a host's CPU roles. Raises StudyError, ConfigError, Interrupted.
+        *draw* returns a seed of a host's CPU roles. Raises StudyError, ConfigError, Interrupted, TimeLimitExceeded.
         """
+        interrupt.check()
         layout = self.layout
         arriving = {host: sum(len(worker.connections) for worker in own) for host, own in layout.receivers_of.items()}
         listens: dict[str, m.Message] = {host: m.Listen(self.number, self.point, count) for host, count in arriving.items() if count}
@@ -182,8 +184,8 @@ class ClusterLane:
         return [report for host in self.layout.hosts for report in found[host].senders]
 
     def tear_down(self) -> None:
-        """End the workers on every host; harmless when called twice, never raises."""
+        """End the workers on every host, whatever time is left; harmless when called twice, never raises."""
         try:
             self.session.exchange(self._everywhere(m.TearDown(self.number)), m.Done)
-        except (StudyError, Interrupted, TimeLimitExceeded):
+        except (StudyError, Interrupted):
             pass  # the session is over, and with it every agent and its workers; the next check raises again

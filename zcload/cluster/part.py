@@ -22,7 +22,9 @@ from zcload.lane.sender import load_of, shares
 from zcload.lane.set_up import fork_receiver, fork_sender
 from zcload.lane.verification import describe_state, move_once
 from zcload.linux import interrupt
+from zcload.linux.patience import Patience
 from zcload.model.study import Point
+from zcload.model.timing import longest_transfer_s
 
 VERIFY_STALL_S = 10.0
 
@@ -99,7 +101,8 @@ def verify_part(part: LanePart, order: SetUp, source: Source | None) -> tuple[di
     if source is not None and part.parts:
         numbers = [number for target in order.targets for number in target.numbers]
         sent = dict(zip(numbers, source.share_digests(part.parts, lambda what, fraction: None), strict=True))
-    came = move_once(part, VERIFY_STALL_S, source.size if source and part.parts else sum(order.expected.values()))
+    size = source.size if source and part.parts else sum(order.expected.values())
+    came = move_once(part, VERIFY_STALL_S, longest_transfer_s(size, across=True))
     wait_until_parked(part)
     return sent, came
 
@@ -109,7 +112,7 @@ def wait_until_parked(part: LanePart, stall_s: float = STALL_S, look: Callable[[
 
     Raises StudyError if one fails, or if nothing is sent for *stall_s*.
     """
-    look_at, seen, deadline = 0.0, -1, time.monotonic() + stall_s
+    look_at, seen, patience = 0.0, -1, Patience(stall_s)
     while not part.gate.parked():
         interrupt.pause(LOOK_S)
         now = time.monotonic()
@@ -120,6 +123,7 @@ def wait_until_parked(part: LanePart, stall_s: float = STALL_S, look: Callable[[
         if (error := part.failure()) is not None:
             raise error
         if part.sent() != seen:
-            seen, deadline = part.sent(), now + stall_s
-        if now > deadline:
+            seen = part.sent()
+            patience.renew()
+        if patience.over():
             raise StudyError(f"lane {part.name}: senders did not park for {stall_s:.0f} s: {describe_state(part)}")

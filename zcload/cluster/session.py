@@ -8,12 +8,12 @@ import select
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from zcload.cluster.admission import MOST_AT_ONCE, Admission, Admitted
+from zcload.cluster.admission import LEAST_AT_ONCE, MOST_AT_ONCE, Admission, Admitted
 from zcload.cluster.agent import AUTHORITY, SECRET, Errand
 from zcload.cluster.channel import Channel, ChannelClosed, OtherVersion, frame, server_context
 from zcload.cluster.engine import AgentEnd, Engine
@@ -22,6 +22,7 @@ from zcload.errors import ConfigError, Problem, StudyError, reason_of
 from zcload.lane.worker import describe_end
 from zcload.linux import interrupt
 from zcload.linux.descriptors import most_open_files, room_for_files
+from zcload.linux.patience import Patience
 from zcload.model.cluster import Cluster
 
 JOIN_S = 60.0  # for an agent to start and connect back
@@ -69,6 +70,8 @@ class Member:
 class Session:
     """The agents of one run, or of one replicate of it. Any order goes to several hosts at once; answers come as they are ready.
 
+    An exchange has its own time limit. That of a phase does not end it: who gives orders looks at that between two exchanges.
+
     Once an exchange was broken off the session is over: an answer that is still to come would be taken for that of another order.
     """
 
@@ -80,10 +83,10 @@ class Session:
         self._engine, self._agents, self.members = engine, dict[str, int](), dict[str, Member]()
         self._over: str | None = None  # what has broken an exchange off, if something has
         self._room = ExitStack()
-        self._room.enter_context(_room_for(len(hosts)))
+        greetings = self._room.enter_context(_room_for(len(hosts)))
         context, secret = server_context(cluster), secrets.token_bytes(32)
         listener = _listen(control, len(hosts))
-        port, admission = listener.getsockname()[1], Admission(listener, context, secret)
+        port, admission = listener.getsockname()[1], Admission(listener, context, secret, greetings)
         try:
             environment = {SECRET: secret.hex(), **(_authority(cluster) if context else {})}
             for host in hosts:
@@ -98,7 +101,7 @@ class Session:
 
     def _admit_all(self, admission: Admission, control: str) -> None:
         """Wait until the agents of all hosts have joined; raises HostFailed, Interrupted."""
-        deadline = time.monotonic() + JOIN_S
+        patience = Patience(JOIN_S)
         refusal: StudyError | None = None
         while missing := [host for host in self._agents if host not in self.members]:
             interrupt.check()
@@ -113,7 +116,7 @@ class Session:
                 end = self._engine.poll(self._agents[host])
                 if end is not None:
                     raise HostFailed(f"host {host}: the agent {_describe(end)} before it joined")
-            if time.monotonic() > deadline:
+            if patience.over():
                 waited = f"no agent has joined within {JOIN_S:.0f} s"
                 raise refusal or HostFailed(f"host {', '.join(missing)}: {waited}; can it reach {control}?")
 
@@ -159,15 +162,15 @@ class Session:
         """Return the answer of each of *hosts* as it comes; raises what `exchange` does, a failure when all have answered."""
         failures: list[tuple[str, Failed]] = []
         waiting = {self.members[host].channel.fileno(): host for host in hosts}
-        deadline = time.monotonic() + timeout_s
+        patience = Patience(timeout_s)
         with select.epoll(max(1, len(waiting))) as poller:  # which costs the same a host however many there are
             for fd in waiting:
                 poller.register(fd, select.EPOLLIN)
             try:
                 while waiting:
-                    interrupt.check()
+                    interrupt.check_signal()  # no limit of a phase: agents would answer to an order that nobody waits for any more
                     ready = poller.poll(_LOOK_S)
-                    if not ready and time.monotonic() > deadline:
+                    if patience.over() and not ready:
                         raise HostFailed(f"host {', '.join(sorted(waiting.values()))}: no answer for {timeout_s:.0f} s")
                     for fd, _ in ready:
                         host = waiting.pop(fd)
@@ -240,14 +243,21 @@ class Session:
         self._room.close()
 
 
-def _room_for(hosts: int) -> AbstractContextManager[None]:
-    """Have room for a connection to each of *hosts* within the block; raises StudyError where the hard limit is lower."""
-    needed, most = len(os.listdir("/proc/self/fd")) + hosts + MOST_AT_ONCE + _SPARE_FILES, most_open_files()
+@contextmanager
+def _room_for(hosts: int) -> Iterator[int]:
+    """Have room for a connection to each of *hosts* within the block; return for how many greetings at once there is room beside them.
+
+    Raises StudyError where the hard limit is too low.
+    """
+    others, most = len(os.listdir("/proc/self/fd")) + hosts + _SPARE_FILES, most_open_files()
+    needed = others + LEAST_AT_ONCE
     if most is not None and most < needed:
         raise StudyError(
             f"{hosts} hosts need {needed} open files here, and this user may have {most}: raise the hard limit (`ulimit -Hn {needed}`)"
         )
-    return room_for_files(needed)
+    greetings = MOST_AT_ONCE if most is None else min(MOST_AT_ONCE, most - others)
+    with room_for_files(others + greetings):
+        yield greetings
 
 
 def _authority(cluster: Cluster) -> dict[str, str]:

@@ -10,13 +10,14 @@ import secrets
 import selectors
 import socket
 import struct
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zcload.errors import ConfigError, Problem, StudyError, os_error, reason_of
 from zcload.lane.network import Network, family_of
 from zcload.linux import interrupt
+from zcload.linux.patience import Patience
+from zcload.linux.sockets import ACCEPT_AGAIN
 from zcload.model.study import Point
 
 _GREETING = struct.Struct("=32sI")  # the secret of this set of connections, and the connection's number
@@ -164,7 +165,7 @@ def _meet(
     queue nor hold anybody up by saying nothing.
     """
     unauthenticated = 0
-    deadline = time.monotonic() + _TIMEOUT_S
+    patience = Patience(_TIMEOUT_S)
     greetings: dict[socket.socket, bytes] = {}
     listener.setblocking(False)
     with selectors.DefaultSelector() as selector:
@@ -174,7 +175,7 @@ def _meet(
         try:
             while len(servers) < wanted:
                 interrupt.check()
-                if time.monotonic() > deadline:
+                if patience.over():
                     raise StudyError(f"only {len(servers)} of {wanted} connections were accepted within {_TIMEOUT_S:.0f} s")
                 for key, _ in selector.select(0.1):
                     sock = key.fileobj
@@ -210,7 +211,9 @@ def _accept(listener: socket.socket, greetings: dict[socket.socket, bytes], sele
     for _ in range(MOST_SILENT):  # then the others are looked at again: connections may come faster than they are accepted
         try:
             accepted, _ = listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
+        except OSError as error:
+            if error.errno not in ACCEPT_AGAIN:
+                raise
             break
         if len(greetings) >= MOST_SILENT:
             oldest = next(iter(greetings))
@@ -241,8 +244,15 @@ def _listen_to(sock: socket.socket, greetings: dict[socket.socket, bytes], secre
 
 
 def choose_congestion(wanted: str) -> tuple[str | None, str]:
-    """Return (value to set, value in effect): for "auto" cubic if permitted, else reno, else None with the system's; raises ConfigError."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+    """Return (value to set, value in effect): for "auto" cubic if permitted, else reno, else None with the system's.
+
+    Raises ConfigError, StudyError.
+    """
+    try:
+        probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    except OSError as error:
+        raise StudyError(f"the congestion control cannot be read: no socket: {reason_of(error)}") from None
+    with probe as sock:
         for name in ("cubic", "reno") if wanted == "auto" else (wanted,):
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode())

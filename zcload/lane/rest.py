@@ -19,6 +19,7 @@ from zcload.errors import StudyError
 from zcload.lane.contract import Lane, observed
 from zcload.lane.verification import describe_state
 from zcload.linux import interrupt
+from zcload.linux.patience import Patience
 from zcload.model.timing import longest_transfer_s
 
 _APART_S = 0.0005
@@ -47,15 +48,12 @@ def wait_for_rest(lane: Lane, stall_s: float = STALL_S, look: Callable[[], None]
     Raises StudyError naming the cause if a worker fails or nothing moves for *stall_s*, Interrupted on a signal.
     """
     look_at = time.monotonic() + LOOK_AFTER_WORKERS_S
-    bytes_seen, cpu_seen = -1, -1
-    moved_at = busy_at = time.monotonic()
-    patience_s, still_since = lane.patience_s, None
-    began = time.monotonic()
-    # What is not ours may drip bytes for ever: after the gate has closed only the answers to the last requests are to come.
-    most_s = longest_transfer_s(lane.burst_bytes * len(lane.parts)) if patience_s is not None else math.inf
+    watch: _Watch | None = None
+    patience: Patience | None = None
     while True:
         if lane.gate.parked() and lane.all_arrived():
-            still_since = still_since or time.monotonic()
+            if patience is None and lane.patience_s is not None:
+                patience = Patience(lane.patience_s)
             first = clocks(lane)
             interrupt.pause(_APART_S)
             second = clocks(lane)
@@ -63,7 +61,7 @@ def wait_for_rest(lane: Lane, stall_s: float = STALL_S, look: Callable[[], None]
                 if first == second and _blocked(lane) and lane.all_arrived():
                     lane.rests.total += 1
                     return second
-                if patience_s is not None and time.monotonic() - still_since > patience_s and lane.failure() is None:
+                if patience is not None and patience.over() and lane.failure() is None:
                     lane.rests.total += 1
                     lane.rests.loose += 1
                     return second
@@ -76,15 +74,35 @@ def wait_for_rest(lane: Lane, stall_s: float = STALL_S, look: Callable[[], None]
         if now < look_at:
             continue
         look_at = now + LOOK_AFTER_WORKERS_S
-        error = lane.failure()
-        if error is not None:
+        watch = watch or _Watch(lane, stall_s)
+        watch.look()
+
+
+class _Watch:
+    """Watches a lane that takes long to come to rest."""
+
+    def __init__(self, lane: Lane, stall_s: float) -> None:
+        self._lane, self._bytes, self._cpu_ns = lane, -1, -1
+        self._idle, self._unmoved = Patience(stall_s), Patience(SPIN * stall_s)
+        # What is not ours may drip bytes for ever: after the gate has closed only the answers to the last requests are to come.
+        self._total = Patience(longest_transfer_s(lane.burst_bytes * len(lane.parts)) if lane.patience_s is not None else math.inf)
+
+    def look(self) -> None:
+        """Raise StudyError if a process of the lane has ended, or it has stood still or taken too long."""
+        lane = self._lane
+        if (error := lane.failure()) is not None:
             raise error
-        if lane.received() != bytes_seen:
-            bytes_seen, moved_at = lane.received(), now
-        if sum(clocks(lane)) != cpu_seen:
-            cpu_seen, busy_at = sum(clocks(lane)), now
-        if now - began > most_s:
-            slow = f"lane {lane.name} did not come to rest in {most_s:.0f} s, though it still moves: its server is too slow to be measured"
-            raise StudyError(f"{slow}; {describe_state(lane)}")
-        if now - max(moved_at, busy_at) > stall_s or now - moved_at > SPIN * stall_s:
-            raise StudyError(f"lane {lane.name} did not come to rest in {now - moved_at:.0f} s: {describe_state(lane)}")
+        received, cpu_ns = lane.received(), sum(clocks(lane))
+        if received != self._bytes:
+            self._bytes = received
+            self._idle.renew()
+            self._unmoved.renew()
+        if cpu_ns != self._cpu_ns:
+            self._cpu_ns = cpu_ns
+            self._idle.renew()
+        if min(self._idle.look(), self._unmoved.look()) < 0.0:
+            still_s = self._unmoved.seconds - self._unmoved.left_s
+            raise StudyError(f"lane {lane.name} did not come to rest in {still_s:.0f} s: {describe_state(lane)}")
+        if self._total.over():
+            most = f"{self._total.seconds:.0f} s, though it still moves: its server is too slow to be measured"
+            raise StudyError(f"lane {lane.name} did not come to rest in {most}; {describe_state(lane)}")

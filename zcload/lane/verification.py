@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from zcload.lane.board import VERIFY
 from zcload.lane.contract import Lane
 from zcload.lane.worker import Worker
 from zcload.linux import interrupt
+from zcload.linux.patience import Patience
 from zcload.model.timing import longest_transfer_s
 
 
@@ -20,7 +20,8 @@ def verify(lane: Lane, expected: Sequence[str], timeout_s: float) -> None:
     *timeout_s* is how long no byte may arrive.
     """
     plan = lane.transfer_plan
-    found = move_once(lane, timeout_s, sum(end - start for start, end in lane.parts) if plan is None else sum(plan.catalogue.sizes))
+    size = sum(end - start for start, end in lane.parts) if plan is None else sum(plan.catalogue.sizes)
+    found = move_once(lane, timeout_s, longest_transfer_s(size))
     wrong = [number for number, digest in enumerate(expected) if found.get(number) != digest]
     if wrong:
         raise StudyError(wrong_digest(lane.name, wrong[0], found.get(wrong[0]), expected[wrong[0]]))
@@ -32,16 +33,16 @@ def wrong_digest(lane: str, connection: int | str, found: str | None, expected: 
     return f"{what} (SHA-256 {(found or 'missing')[:16]}..., expected {expected[:16]}...)"
 
 
-def move_once(lane: Lane, timeout_s: float, size: int) -> dict[int, str]:
-    """Have the gated workers move the *size* bytes to verify; return the SHA-256 of what arrived on each connection.
+def move_once(lane: Lane, timeout_s: float, most_s: float) -> dict[int, str]:
+    """Have the gated workers move the bytes to verify; return the SHA-256 of what arrived on each connection.
 
-    Raises StudyError, Interrupted.
+    Raises StudyError when nothing arrives for *timeout_s* or all has not arrived after *most_s*, Interrupted.
     """
     workers = lane.workers
     for worker in workers.gated:
         workers.expect(worker, "ready", "setting up")
     lane.gate.order(VERIFY)
-    last = time.monotonic() + longest_transfer_s(size)
+    last = Patience(most_s)
     found: dict[int, str] = {}
     for worker in workers.receivers:
         digests = _receive_while_moving(lane, worker, timeout_s, last).get("digests")
@@ -53,9 +54,9 @@ def move_once(lane: Lane, timeout_s: float, size: int) -> dict[int, str]:
     return found
 
 
-def _receive_while_moving(lane: Lane, worker: Worker, timeout_s: float, last: float) -> dict[str, Any]:
-    """Wait for a message from *worker* for as long as bytes keep arriving, until the time *last*, watching all workers."""
-    seen, deadline = -1, time.monotonic() + timeout_s
+def _receive_while_moving(lane: Lane, worker: Worker, timeout_s: float, last: Patience) -> dict[str, Any]:
+    """Wait for a message from *worker* for as long as bytes keep arriving, until *last* is over, watching all workers."""
+    seen, still = -1, Patience(timeout_s)
     while True:
         try:
             message = worker.poll()
@@ -66,17 +67,18 @@ def _receive_while_moving(lane: Lane, worker: Worker, timeout_s: float, last: fl
         interrupt.check()
         now = lane.received()
         if now != seen:
-            seen, deadline = now, time.monotonic() + timeout_s
+            seen = now
+            still.renew()
         failure = lane.failure()
-        late = time.monotonic() > min(deadline, last)
-        if (failure is not None or late) and (message := worker.poll()) is not None:
+        stalled, late = still.over(), last.over()
+        if (failure is not None or stalled or late) and (message := worker.poll()) is not None:
             return message  # it came while we looked
         if failure is not None:
             raise failure
-        if late and time.monotonic() <= deadline:
-            raise StudyError(f"lane {lane.name}: verification is too slow: only {now} bytes so far; {describe_state(lane)}")
-        if late:
+        if stalled:
             raise StudyError(f"lane {lane.name}: verification stands still at {now} bytes for {timeout_s:.0f} s: {describe_state(lane)}")
+        if late:
+            raise StudyError(f"lane {lane.name}: verification is too slow: only {now} bytes so far; {describe_state(lane)}")
         interrupt.wait(worker.control.fileno(), 0.05)
 
 

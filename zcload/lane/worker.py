@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any, NoReturn
 from zcload.errors import StudyError, ZcloadError, reason_of
 from zcload.host.process_limits import process_refused
 from zcload.linux import interrupt
+from zcload.linux.patience import Patience
 from zcload.linux.process import die_with_parent
 
 
@@ -106,7 +106,7 @@ class Worker:
 
         Raises WorkerError if the worker fails, ends, or sends nothing for *timeout_s*, Interrupted on a signal.
         """
-        deadline = time.monotonic() + timeout_s
+        patience = Patience(timeout_s)
         while True:
             message = self.poll()
             if message is not None:
@@ -117,7 +117,7 @@ class Worker:
                 if message is not None:
                     return message
                 raise self.failure() or WorkerError(f"{self}: ended without a word")
-            if time.monotonic() > deadline:
+            if patience.over():
                 raise WorkerError(f"{self}: no answer for {timeout_s:.0f} s ({what}); process state {process_state(self.pid)}")
             if meanwhile:
                 meanwhile()
@@ -154,8 +154,11 @@ def spawn(lane: str, role: str, index: int, body: Body, keep: Iterable[int], cpu
 
     It dies with the coordinator, unless it *outlives* it to clean up: then it must end when *control* is closed.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     coordinator = os.getpid()
+    try:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    except OSError as error:
+        raise StudyError(f"lane {lane}, {role} {index}: its control socket cannot be made: {reason_of(error)}") from None
     try:
         pid = os.fork()
     except OSError as error:

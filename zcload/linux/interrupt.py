@@ -9,18 +9,19 @@ from __future__ import annotations
 import os
 import select
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from zcload.errors import Interrupted as Interrupted
 from zcload.errors import TimeLimitExceeded
+from zcload.linux.patience import Patience
 
 requested: int | None = None  # the signal that asked for the end, if one has
 _graceful = False
 _reader = _writer = -1
-_limit: limited | None = None  # the one that is over first
+_limits: list[limited] = []  # the outermost first
+_LONGEST_STEP_S = 5.0  # between two calls of `check`: no phase works for longer without one
 
 
 def install() -> None:
@@ -113,29 +114,33 @@ def _empty() -> None:
 
 def check() -> None:
     """Raise Interrupted if the end was asked for, TimeLimitExceeded if a limit is over."""
+    check_signal()
+    for limit in _limits:
+        if limit.patience.over():
+            raise TimeLimitExceeded(f"{limit.what()}: not done after {limit.patience.seconds:.0f} s, the limit of this phase")
+
+
+def check_signal() -> None:
+    """Raise Interrupted if the end was asked for, whatever time is left: for what must not be broken off half-way."""
     if requested is not None:
         raise Interrupted(requested)
-    if _limit is not None and time.monotonic() > _limit.deadline:
-        raise TimeLimitExceeded(f"{_limit.what()}: not done after {_limit.seconds:.0f} s, the limit of this phase")
 
 
 class limited:
-    """Within the block `check` raises TimeLimitExceeded once it has lasted *seconds*; *what* says what is being done. May be nested."""
+    """Within the block `check` raises TimeLimitExceeded once it has lasted *seconds*; *what* says what is being done. May be nested.
+
+    Time in which the process was stopped (Ctrl-Z, SIGSTOP) does not count.
+    """
 
     def __init__(self, seconds: float, what: Callable[[], str]) -> None:
-        self.seconds, self.what = seconds, what
-        self.deadline = 0.0
-        self._outer: limited | None = None
+        self.what, self.patience = what, Patience(seconds, _LONGEST_STEP_S)
 
     def __enter__(self) -> None:
-        global _limit
-        self.deadline, self._outer = time.monotonic() + self.seconds, _limit
-        if _limit is None or self.deadline < _limit.deadline:
-            _limit = self
+        self.patience.renew()
+        _limits.append(self)
 
     def __exit__(self, *exc: object) -> None:
-        global _limit
-        _limit = self._outer
+        _limits.remove(self)
 
 
 def ended_by_user() -> bool:

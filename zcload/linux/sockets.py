@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections.abc import Iterator
@@ -18,6 +19,12 @@ _FIELDS = {  # of struct tcp_info (linux/tcp.h, which only ever grows at its end
     "rwnd_limited_us": ("=Q", 176),
     "sndbuf_limited_us": ("=Q", 184),
 }
+# What accept(2) answers that is wrong with the connection it was to accept, or with nobody: the listener goes on. Its page lists them, and
+# tells to treat them like EAGAIN.
+_OF_NETWORK = (errno.ENETDOWN, errno.EHOSTDOWN, errno.ENONET, errno.EHOSTUNREACH, errno.ENETUNREACH)
+ACCEPT_AGAIN = frozenset(
+    (errno.EAGAIN, errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENOPROTOOPT, errno.EOPNOTSUPP, *_OF_NETWORK),
+)
 _PATIENCE_S = 2.0  # a probe that hangs is a "no", not a hang
 _TIMEVAL = struct.pack("ll", int(_PATIENCE_S), 0)  # struct timeval: socket(7), SO_RCVTIMEO
 

@@ -17,11 +17,15 @@ FEWEST_GENERATIONS = 2  # of a point, whatever its limit: an interval needs two
 
 _STALL_S = 10.0
 _LEAST_BYTES_PER_S = 5_000_000  # a lane that is slower moves too little in a window to be measured
+_LEAST_BYTES_PER_S_ACROSS = 1_000_000  # between hosts: a link of 10 Mbit/s carries 1.2 MB/s
 
 
-def longest_transfer_s(count: int) -> float:
-    """Return how long *count* bytes may take in all (seconds), however evenly they drip: ten seconds, and one for each 5 MB."""
-    return _STALL_S + count / _LEAST_BYTES_PER_S
+def longest_transfer_s(count: int, across: bool = False) -> float:
+    """Return how long *count* bytes may take in all (seconds), however evenly they drip: ten seconds, and one for each 5 MB.
+
+    *across*: from host to host, one for each MB.
+    """
+    return _STALL_S + count / (_LEAST_BYTES_PER_S_ACROSS if across else _LEAST_BYTES_PER_S)
 
 
 def lanes_of(contenders: int, together: bool) -> int:

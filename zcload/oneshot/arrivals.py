@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from zcload.errors import StudyError, reason_of
 from zcload.linux import interrupt
+from zcload.linux.sockets import ACCEPT_AGAIN
 from zcload.oneshot.address import format_address
 
 LOOK_S = 0.2  # how often a wait without bytes looks whether the end was asked for
@@ -77,7 +78,9 @@ class Arrivals:
     def _accept(self) -> None:
         try:
             sock, peer = self._listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
+        except OSError as error:
+            if error.errno not in ACCEPT_AGAIN:
+                raise
             return
         sock.setblocking(True)
         # One system call a chunk, and still a look around while none comes: with SO_RCVTIMEO recv gives EAGAIN (socket(7)).

@@ -41,7 +41,7 @@ CALLS_PER_WINDOW = 20  # of every sender: a window of few calls is mostly its ed
 TAIL_SHARE = 0.5  # what is still on its way when the gate closes may take half as long as the gate was open
 BEST_CHUNKS = tuple(1 << power for power in range(14, 21))  # 16 KiB .. 1 MiB
 _IDLE_S = 0.08  # eight ticks of /proc/stat on each CPU; the generations add up
-_CALIBRATION_WINDOWS = 3
+CALIBRATION_WINDOWS = 3
 _CHUNK_GENERATIONS, _CHUNK_BLOCKS = 2, 4
 
 
@@ -52,7 +52,7 @@ def lanes_at_once(study: Study) -> int:
 
 def extra_s(study: Study, point: Point) -> float:
     """Return how much longer the calibration of *point* takes for its rate: windows of all lanes, of the loop, of the chunks tried."""
-    lanes = _CALIBRATION_WINDOWS * (len(study.variants) + 1) * probe_window_s(least_window_s(study, point), 0.0)
+    lanes = CALIBRATION_WINDOWS * (len(study.variants) + 1) * probe_window_s(least_window_s(study, point), 0.0)
     if not study.best_chunk:
         return lanes
     tried = sum(probe_window_s(chunk_window_s(point, size), 0.0) for size in BEST_CHUNKS if may_try(study, point, size))
@@ -93,7 +93,7 @@ def window_length(context: PointContext, lanes: dict[str, PlacedLane]) -> tuple[
         needed = max(needed, ROUND_TRIPS * context.machine.round_trip_s)  # the edges are messages, and what is in flight is a round trip's
     for name, lane in list(lanes.items()):
         try:
-            records = [measure(lane, look, context.machine) for _ in range(_CALIBRATION_WINDOWS)]
+            records = [measure(lane, look, context.machine) for _ in range(CALIBRATION_WINDOWS)]
         except LaneFailed as error:
             context.drop([lanes], name, error)
             continue
@@ -151,7 +151,7 @@ def loop_cost(context: PointContext, lane: PlacedLane) -> float | None:
     and closed; None if it could not be had.
     """
     try:
-        tallies = [window_tally(measure(lane, SHORTEST_S, context.machine), None) for _ in range(_CALIBRATION_WINDOWS)]
+        tallies = [window_tally(measure(lane, SHORTEST_S, context.machine), None) for _ in range(CALIBRATION_WINDOWS)]
     except LaneFailed as error:
         context.remove(lane.name, error)
         return None

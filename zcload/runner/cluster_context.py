@@ -20,7 +20,7 @@ from zcload.lane.sampler import MIN_INTERVAL_NS, SUMS, Samples
 from zcload.mechanisms import mechanism_of
 from zcload.model.cluster import Link
 from zcload.model.study import Contender
-from zcload.runner.context import PointContext
+from zcload.runner.context import Ended, PointContext
 
 
 @dataclass(slots=True)
@@ -85,9 +85,9 @@ class ClusterContext(PointContext):
     def _failure(self, placed: PlacedLane) -> StudyError | None:
         return None  # the agents watch their workers
 
-    def _take_down(self, placed: PlacedLane) -> StudyError | None:
+    def _take_down(self, placed: PlacedLane) -> Ended:
         placed.tear_down()
-        return None
+        return Ended(placed.name)
 
     def sampler(self, groups: Sequence[Mapping[str, PlacedLane]]) -> Samples:
         return ClusterSampler(self.bench)

@@ -41,6 +41,16 @@ class PointFailed(StudyError):
     """A point cannot be measured; the study's others may go on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a *lane* ended: connections of others that came late, what was *odd* about its server, which of its workers was *killed*."""
+
+    lane: str
+    strangers: int = 0
+    odd: str | None = None
+    killed: StudyError | None = None
+
+
 @dataclass(slots=True)
 class PointContext:
     """A point of a study on this host. *out*, *cautioned*, *strangers*, *identities* and *half_measured* are those of its state."""
@@ -158,10 +168,11 @@ class PointContext:
             yield lanes
             self._check_health(lanes)
         finally:
-            ended = [(lane.name, self._take_down(lane)) for group in lanes for lane in group.values()]
-        for name, killed in ended:
-            if killed is not None:
-                self.remove(name, killed)
+            ended = [self._take_down(lane) for group in lanes for lane in group.values()]
+        for each in ended:
+            self._note_end(each)
+            if each.killed is not None:
+                self.remove(each.lane, each.killed)
 
     def sampler(self, groups: Sequence[Mapping[str, PlacedLane]]) -> Samples:
         """Return what samples the processes of the lanes of *groups* at rest."""
@@ -197,7 +208,7 @@ class PointContext:
         """Tear down the lane of a variant that failed and remove it; if the file was changed, all variants fail."""
         for group in lanes:
             if name in group:
-                self._take_down(group.pop(name))
+                self._note_end(self._take_down(group.pop(name)))
         self.source.check()
         self.remove(name, error)
 
@@ -266,17 +277,22 @@ class PointContext:
 
     def retire(self, placed: PlacedLane) -> StudyError | None:
         """Tear a lane down before the others of its generation; return what was wrong with it."""
-        error = self._failure(placed)
-        return self._take_down(placed) or error
+        error, ended = self._failure(placed), self._take_down(placed)
+        self._note_end(ended)
+        return ended.killed or error
 
-    def _take_down(self, placed: PlacedLane) -> StudyError | None:
-        """Tear a lane down, which never raises; return which of its workers somebody else had killed by then."""
+    def _take_down(self, placed: PlacedLane) -> Ended:
+        """Tear a lane down and return how it ended. Never raises, and so records nothing: the disk may be full."""
         lane = cast(Lane, placed)
-        self._count_strangers(lane.name, lane.late_unauthenticated())
+        strangers = lane.late_unauthenticated()
         lane.tear_down()
-        if lane.odd:
-            self.caution("server_end", variant=lane.name, reason=lane.odd)
-        return lane.workers.killed
+        return Ended(lane.name, strangers, lane.odd, lane.workers.killed)
+
+    def _note_end(self, ended: Ended) -> None:
+        """Record what there is to tell of a lane that was torn down."""
+        self._count_strangers(ended.lane, ended.strangers)
+        if ended.odd:
+            self.caution("server_end", variant=ended.lane, reason=ended.odd)
 
 
 def check_identity(known: dict[str, Identity], server: str, identity: Identity | None) -> None:

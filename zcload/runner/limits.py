@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from zcload.mechanisms import mechanism_of
 from zcload.model import timing
 from zcload.model.schedule import LONGEST_WINDOW_S
 from zcload.model.study import Point, Study
 from zcload.model.timing import FEWEST_GENERATIONS, LEAST_BLOCKS, lanes_measured, least_generation_s, least_window_s, longest_transfer_s
 from zcload.runner.block import REPEAT_LIMIT
-from zcload.runner.calibrate import BEST_CHUNKS, LONGEST_S, extra_s, lanes_at_once
+from zcload.runner.calibrate import BEST_CHUNKS, CALIBRATION_WINDOWS, LONGEST_S, extra_s, lanes_at_once
 from zcload.runner.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S
 from zcload.runner.point_state import PointState
 from zcload.runner.quiet import LONGEST_WAIT_S
@@ -21,7 +22,7 @@ from zcload.runner.quiet import LONGEST_WAIT_S
 START_S = 30.0  # for a process to start and to end, and a phase to find that something stands still
 PROCESS_S = 0.05  # for each further process of a lane to be forked, to be ready and to end: ten times what it takes
 FILE_BYTES_PER_S = 0.25e9  # a made file is hashed out at about this rate by one CPU
-PASS_BYTES_PER_S = 0.8e9  # of a lane that moves the whole file in a window
+PASS_BYTES_PER_S = 0.8e9  # of a lane that moves the whole file in a window, on one host
 COLD_BYTES_PER_S = 0.05e9  # of one whose file has to be read from a slow disk first
 _SLOW = 10.0  # a machine that others load may be so many times slower than an idle one
 _CALIBRATE_S = 2.0
@@ -46,8 +47,9 @@ def setting_up_s(study: Study, point: Point) -> float:
 def preparing_s(study: Study, point: Point) -> float:
     """Return how long verifying and calibrating *point* may take: each lane has the time that verification allows."""
     chunks = len(BEST_CHUNKS) * _CHUNK_S if study.best_chunk else 0.0
-    transfers = lanes_at_once(study) * longest_transfer_s(point.file_size)
-    return setting_up_s(study, point) + transfers + _SLOW * (_CALIBRATE_S + chunks + extra_s(study, point))
+    transfers = lanes_at_once(study) * longest_transfer_s(point.file_size, study.cluster is not None)
+    passes = _passes_across_s(study, point, CALIBRATION_WINDOWS)
+    return setting_up_s(study, point) + transfers + passes + _SLOW * (_CALIBRATE_S + chunks + extra_s(study, point))
 
 
 def generation_s(study: Study, point: Point) -> float:
@@ -59,9 +61,17 @@ def generation_s(study: Study, point: Point) -> float:
     bytes_per_s = COLD_BYTES_PER_S if point.cache == "cold" else PASS_BYTES_PER_S
     lanes, longest = lanes_measured(study), _longest_window_s(study, point)
     windows = timing.generation_s(study, point, longest, lanes) + lanes * longest
-    passes = (1 + LEAST_BLOCKS) * lanes * point.file_size / bytes_per_s
+    passes = _SLOW * (1 + LEAST_BLOCKS) * lanes * point.file_size / bytes_per_s + _passes_across_s(study, point, 1 + LEAST_BLOCKS)
     repeats = study.stop.max_time_s * REPEAT_LIMIT / (1 - REPEAT_LIMIT)
-    return setting_up_s(study, point) + windows + _SLOW * (1.0 + least_generation_s(study, point) + passes) + repeats
+    return setting_up_s(study, point) + windows + _SLOW * (1.0 + least_generation_s(study, point)) + passes + repeats
+
+
+def _passes_across_s(study: Study, point: Point, windows: int) -> float:
+    """Return how long *windows* of each lane may take that moves the whole file in a window, from host to host; 0.0 on one host."""
+    if study.cluster is None:
+        return 0.0
+    whole = sum(mechanism_of(contender).whole_pass for contender in study.contenders(point))
+    return windows * whole * longest_transfer_s(point.file_size, across=True)
 
 
 def _longest_window_s(study: Study, point: Point) -> float:
@@ -76,7 +86,8 @@ def planned_check_s(study: Study, point: Point) -> float:
 
 def check_s(study: Study, point: Point) -> float:
     """Return how long that check may take."""
-    return CHECK_GENERATIONS * setting_up_s(study, point) + _SLOW * planned_check_s(study, point)
+    passes = _passes_across_s(study, point, CHECK_GENERATIONS * CHECK_BLOCKS)
+    return CHECK_GENERATIONS * setting_up_s(study, point) + _SLOW * planned_check_s(study, point) + passes
 
 
 def replicate_s(study: Study, states: Sequence[PointState], rounds: int) -> float:

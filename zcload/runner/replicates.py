@@ -13,14 +13,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
-from zcload.errors import StudyError
+from zcload.errors import StudyError, reason_of
 from zcload.host.process_limits import process_refused
 from zcload.lane.worker import describe_end, process_state
 from zcload.linux import interrupt
+from zcload.linux.patience import Patience
 from zcload.model.progress import Progress, Viewer
 from zcload.model.study import Study
 from zcload.runner import limits
@@ -32,7 +32,7 @@ from zcload.store.writer import Recorder
 
 _SET_UP_SHARE = 0.5  # of what is measured: a replicate that takes longer to come up measures more rounds
 _MOST_ROUNDS = 12
-_LOOK_S = 3600.0  # between two looks at a replicate that says nothing; a signal or its end wakes at once
+_LOOK_S = 60.0  # between two looks at a replicate that says nothing: they take 30 us a minute. A signal or its end wakes at once
 _END_S = 10.0  # a replicate that was asked to end takes its lanes down within this
 # The modules that this process would import, and no others: neither the current directory nor PYTHONPATH of the user's decides.
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from zcload.runner.replicate import main; main(*map(int, sys.argv[2:]))"
@@ -104,7 +104,10 @@ class Replicates(FreshReplicates):
         return done.took_s
 
     def _conversation(self, task: Task) -> Done:
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise StudyError(f"replicate {task.number}: its control socket cannot be made: {reason_of(error)}") from None
         # Its own process group: a Ctrl-C at the terminal reaches this process alone, which passes it on once.
         with theirs:
             descriptors = [theirs.fileno(), self._recorder.fileno(), *task.files.descriptors()]
@@ -135,9 +138,10 @@ class Replicates(FreshReplicates):
     def _listen(self, connection: Connection, process: subprocess.Popen[bytes], limit_s: float) -> Done:
         """Show each progress that the replicate sends until it sends what came of its task; pass a signal on to it once.
 
-        Raises StudyError if it has not ended after *limit_s*: it watches its own limits, unless somebody has stopped it.
+        Raises StudyError if it has not ended after *limit_s*, in which this process was not stopped: it watches its own limits, unless
+        somebody has stopped it alone.
         """
-        passed_on, deadline = False, time.monotonic() + limit_s
+        passed_on, patience = False, Patience(limit_s, _LOOK_S)
         while True:
             if interrupt.requested is not None and not passed_on:
                 process.send_signal(interrupt.requested)
@@ -146,9 +150,9 @@ class Replicates(FreshReplicates):
                 if not connection.poll(_END_S):
                     raise EOFError
             else:
-                interrupt.wait(connection.fileno(), min(_LOOK_S, max(0.0, deadline - time.monotonic())))
+                interrupt.wait(connection.fileno(), min(_LOOK_S, max(0.0, patience.look())))
                 if not connection.poll(0):
-                    if time.monotonic() > deadline:
+                    if patience.over():
                         state = process_state(process.pid)
                         os.kill(process.pid, signal.SIGKILL)
                         raise StudyError(f"replicate (pid {process.pid}): not done after {limit_s:.0f} s, its limit; process state {state}")

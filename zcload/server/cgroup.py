@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from zcload.host.topology import HERE, Host, cgroup_directories
 from zcload.linux.locks import lock
+
+_TRIES, _PAUSE_S = 50, 0.01  # to lock a new group: another run holds it for less than a millisecond
 
 
 def own_group(host: Host = HERE) -> Path | None:
@@ -36,35 +40,61 @@ def make_group(name: str, host: Host = HERE) -> Path | None:
     return None
 
 
-def hold_group(group: Path) -> int:
-    """Return a descriptor that locks *group* while it is open, so that no other run removes it; -1 if another has locked or removed it."""
+def hold_new_group(name: str, host: Host = HERE) -> tuple[Path, int] | None:
+    """Make a group called *name* with `make_group` and lock it; return it with the descriptor that holds the lock; None if that fails.
+
+    Another run that looks for leftovers holds the lock of an empty group for a moment, or has removed the group before this one could lock
+    it: then it is made again.
+    """
+    group = make_group(name, host)
+    for _ in range(_TRIES):
+        if group is None:
+            break
+        if (fd := _locked(group)) is not None:
+            return group, fd
+        time.sleep(_PAUSE_S)
+        if not group.exists():
+            group = make_group(name, host)
+    return None
+
+
+def _locked(group: Path) -> int | None:
+    """Return a descriptor that locks *group* while it is open; None if another process has locked it, or removed it."""
     try:
         fd = os.open(group, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
-        return -1
+        return None
     if lock(fd) and (group / "cgroup.procs").exists():
         return fd
     os.close(fd)
-    return -1
+    return None
 
 
-def left_groups(pattern: re.Pattern[str]) -> list[Path]:
-    """Return the groups below this process's own whose name is of *pattern*, that hold no process, and that no process has locked."""
-    own, found = own_group(), []
+def left_groups(pattern: re.Pattern[str]) -> Iterator[Path]:
+    """Yield the groups below this process's own whose name is of *pattern*, that hold no process, and that no process has locked.
+
+    Each is locked until the next is asked for, so that nobody moves into it.
+    """
+    own = own_group()
     try:
         inside = list(own.iterdir()) if own is not None else []
     except OSError:  # it was removed while this process was in it, or is not shown here
-        return []
+        return
     for path in inside:
-        if pattern.fullmatch(path.name) and (fd := hold_group(path)) >= 0:
+        if pattern.fullmatch(path.name) and (fd := _locked(path)) is not None:
             try:
-                if not (path / "cgroup.procs").read_text().strip():
-                    found.append(path)
-            except OSError:
-                pass
+                if not _holds_process(path):
+                    yield path
             finally:
                 os.close(fd)
-    return found
+
+
+def _holds_process(group: Path) -> bool:
+    """Say whether there is a process in *group*; True where that cannot be read."""
+    try:
+        return bool((group / "cgroup.procs").read_text().strip())
+    except OSError:
+        return True
 
 
 def enter_group(group: Path) -> None:

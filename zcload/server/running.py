@@ -23,6 +23,7 @@ from zcload.lane.network import Network
 from zcload.lane.worker import Worker, spawn
 from zcload.linux import interrupt
 from zcload.linux.certificate import KEY, Trust, make_certificate
+from zcload.linux.patience import Patience
 from zcload.linux.sockets import numeric_family
 from zcload.model.placeholders import fill
 from zcload.model.study import Server
@@ -139,8 +140,7 @@ class RunningServer:
 
     def wait_ready(self, address: str, probe: Probe, sockets: Sockets = plain_sockets) -> Any:
         """Wait until the server accepts connections from *sockets* and the *probe* gets the file; return its result. Raises StudyError."""
-        began = time.monotonic()
-        deadline = began + self.server.ready_s
+        patience = Patience(self.server.ready_s)
         connected: float | None = None
         last = "it takes no connections"
         pause_s = _LOOK_S
@@ -163,7 +163,7 @@ class RunningServer:
                     pause_s = max(2 * pause_s, _LOOK_S if self.server.attach is None else _ATTACHED_LOOK_S)
                     if now > connected + _SETTLE_S:
                         raise StudyError(f"server {self.name}: {last}{self.last_words()}") from None
-            if now > deadline:
+            if patience.over():
                 late = f"was not ready within {self.server.ready_s:g} s at {address} port {self.port}"
                 raise StudyError(f"server {self.name} {late}: {last}{self.last_words()}")
             interrupt.pause(pause_s)

@@ -22,7 +22,7 @@ from typing import NoReturn
 from zcload.errors import os_error, reason_of
 from zcload.lane.worker import send_message
 from zcload.linux.process import adopt_orphans, die_with_parent
-from zcload.server.cgroup import enter_group, hold_group, make_group, remove_group
+from zcload.server.cgroup import enter_group, hold_new_group, remove_group
 from zcload.server.session import Session
 from zcload.server.tree import descendants
 
@@ -54,9 +54,8 @@ def supervise(control: socket.socket, start: Start, words: memoryview) -> None:
     wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    group = make_group(start.group)
-    held = hold_group(group) if group is not None else -1
-    group = group if held >= 0 else None
+    held = hold_new_group(start.group)  # its descriptor stays open, and so locked, until this process ends
+    group = held[0] if held else None
     try:
         try:
             server = _launch(start, group)

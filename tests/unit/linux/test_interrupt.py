@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from zcload.errors import TimeLimitExceeded
-from zcload.linux import interrupt
+from zcload.linux import interrupt, patience
 
 HIGH = 1500  # select(2) takes descriptors below 1024
 
@@ -56,15 +56,18 @@ def test_nobody_waits_once_the_end_was_asked_for(pipe, monkeypatch):
 def test_a_limit_ends_what_looks_at_it(monkeypatch):
     """Within `limited`, `check` raises once the time is over and says what was being done; the limit that is over first counts."""
     now = [100.0]
-    monkeypatch.setattr(interrupt, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: now[0]))
     with interrupt.limited(10.0, lambda: "outer"):
         with interrupt.limited(5.0, lambda: "making a file"):
             interrupt.check()
-            now[0] += 6.0
+            now[0] += 3.0
+            interrupt.check()
+            now[0] += 3.0
             with pytest.raises(TimeLimitExceeded, match=r"^making a file: not done after 5 s, the limit of this phase$"):
                 interrupt.check()
+        now[0] += 3.0
         interrupt.check()
-        now[0] += 5.0
+        now[0] += 2.0
         with interrupt.limited(60.0, lambda: "inner"), pytest.raises(TimeLimitExceeded, match=r"^outer"):
             interrupt.check()
     interrupt.check()

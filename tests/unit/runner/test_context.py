@@ -1,8 +1,9 @@
-"""What the generations of a point share: a server that ran before serves the same file in all of them."""
+"""What the generations of a point share: the file of a server that ran before, and that all lanes are torn down."""
 
 from __future__ import annotations
 
 import pytest
+from support.fake_lanes import Lane
 
 from zcload.errors import StudyError
 from zcload.runner.context import check_identity
@@ -28,3 +29,18 @@ def test_a_file_that_changes_between_generations_is_noticed(then, now, says):
     with pytest.raises(StudyError) as caught:
         check_identity(known, "s", now)
     assert str(caught.value) == f"server s: the file that it serves has changed since it was verified: {says}"
+
+
+def test_a_full_disk_leaves_no_lane_up(run_of, monkeypatch):
+    """Where what there is to tell of a lane's end cannot be recorded, the run ends with that error, and every lane is torn down before."""
+    made = run_of("zero")
+    torn = []
+    monkeypatch.setattr(Lane, "late_unauthenticated", lambda lane: 3)
+    monkeypatch.setattr(Lane, "tear_down", lambda lane: torn.append(lane.name))
+
+    def full(record):
+        raise StudyError("windows.jsonl: no space left on device")
+
+    with pytest.raises(StudyError, match="no space left"), made.context.lanes([made.state.contenders()]):
+        made.context.emit = full
+    assert sorted(torn) == ["copy", "zero"]

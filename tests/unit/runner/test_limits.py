@@ -9,8 +9,9 @@ from support.paths import CONFIGS
 
 from zcload.config import load
 from zcload.model import timing
+from zcload.model.cluster import Cluster
 from zcload.model.schedule import LONGEST_WINDOW_S
-from zcload.model.study import Server
+from zcload.model.study import Server, Variant
 from zcload.runner import limits
 from zcload.runner.block import Tolerance
 from zcload.runner.calibrate import LONGEST_S
@@ -100,3 +101,24 @@ def test_a_generation_has_room_for_the_longest_windows_of_calibration(path):
         lanes = timing.lanes_measured(study)
         measured = timing.generation_s(study, point, window, lanes) + lanes * window
         assert limits.generation_s(study, point) >= measured + limits.START_S
+
+
+def across(*variants):
+    """Return a study on two hosts with *variants*, and its point of 64 MiB."""
+    study, point = smoke()
+    whole = replace(study, variants=tuple(Variant(name, name) for name in variants), baseline=variants[0], cluster=Cluster("tcp://a:1"))
+    return whole, replace(point, file_size=64 << 20)
+
+
+def test_a_link_of_10_mbit_is_no_reason_to_give_up():
+    """Between hosts a lane is verified at 1 MB/s, and one that moves the whole file in each window has the time for that."""
+    assert timing.longest_transfer_s(100_000_000) == pytest.approx(30.0)
+    assert timing.longest_transfer_s(100_000_000, across=True) == pytest.approx(110.0)
+    pass_s = (64 << 20) / 1e6
+    study, point = across("read_send", "slurp_send")
+    chunked, _ = across("read_send", "sendfile")
+    assert limits.preparing_s(chunked, point) > pass_s
+    for limit, windows in ((limits.preparing_s, 3), (limits.generation_s, 3), (limits.check_s, 2)):
+        assert limit(study, point) - limit(chunked, point) >= windows * pass_s, limit
+        on_one_host = [limit(replace(each, cluster=None), point) for each in (study, chunked)]
+        assert on_one_host[0] == on_one_host[1], limit

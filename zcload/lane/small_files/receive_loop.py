@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import select
 import socket
@@ -18,6 +17,7 @@ from zcload.lane.small_files.fresh_connections import GREETING, Arrived, FreshCo
 from zcload.lane.small_files.header import header_of
 from zcload.lane.small_files.transfer_plan import TransferPlan
 from zcload.lane.worker import send_message
+from zcload.linux.sockets import ACCEPT_AGAIN
 from zcload.sinks import Sink, new_sink
 from zcload.sinks.recv import payload_reader
 
@@ -271,7 +271,7 @@ class Fresh(ReceiveLoop):
         try:
             sock, _ = self._listener.accept()
         except OSError as error:
-            if error.errno in (errno.ECONNABORTED, errno.EAGAIN):  # it left before it was let in (accept(2))
+            if error.errno in ACCEPT_AGAIN:  # it left before it was accepted
                 return
             raise
         if len(self._silent) >= MOST_SILENT:  # they come to say nothing: the one that has done so longest leaves
