@@ -5,7 +5,8 @@
    The sender sends FILE over and over for WINDOWS windows, each followed by a wait until all of it was received. Each process reads its own
    CPU clock while the other is blocked. The receiver computes for WORK_NS after each receive, as an interpreter does; 0: not at all.
    SOCKET_BUFFER 0: the kernel's own sizes. BUFFER_OFFSET is the sender's; -1: huge pages for both.
-   Prints bytes, sender ns, receiver ns, receives, and how often the receiver slept. */
+   Prints bytes, sender ns, receiver ns, receives, how often the receiver slept, and for how many ns windows were open, each until the
+   sender saw that all was received (it looks every 0.1 ms). */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -106,8 +107,8 @@ int main(int argc, char **argv) {
     int mechanism = strcmp(argv[2], "sendfile") ? argv[2][0] : 'f', discard = !strcmp(argv[3], "discard");
     size_t chunk = atol(argv[4]), receive_chunk = atol(argv[5]);
     int socket_buffer = atoi(argv[6]), windows = atoi(argv[8]), pipes[2], file = open(argv[1], O_RDONLY);
-    long open_ns = atol(argv[7]) * 1000000L, sent = 0;
-    struct timespec look = {0, 500000}, apart = {0, 3000000};
+    long open_ns = atol(argv[7]) * 1000000L, sent = 0, open_for = 0;
+    struct timespec look = {0, 100000}, apart = {0, 3000000};
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct stat status; socklen_t length = sizeof address;
     check(file < 0 ? file : fstat(file, &status), argv[1]);
@@ -132,18 +133,19 @@ int main(int argc, char **argv) {
     off_t offset = 0;
     long cpu = now(CLOCK_PROCESS_CPUTIME_ID);
     for (int window = 0; window < windows; window++) {
-        long until = now(CLOCK_MONOTONIC) + open_ns;
+        long from = now(CLOCK_MONOTONIC), until = from + open_ns;
         do {
             long moved = send_chunk(mechanism, sock, file, offset, chunk, status.st_size, buffer, pipes);
             sent += moved;
             offset = offset + moved == status.st_size ? 0 : offset + moved;
         } while (now(CLOCK_MONOTONIC) < until);
         while (shared->received < sent) nanosleep(&look, NULL);
+        open_for += now(CLOCK_MONOTONIC) - from;
         if (window + 1 < windows) nanosleep(&apart, NULL);  /* about what zcload's readings at rest take */
     }
     cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     shutdown(sock, SHUT_WR); waitpid(receiver, NULL, 0);
     if (shared->received != sent) { fprintf(stderr, "received %ld of %ld bytes\n", shared->received, sent); return 1; }
-    printf("%ld %ld %ld %ld %ld\n", sent, cpu, shared->receiver_ns, shared->receives, shared->sleeps);
+    printf("%ld %ld %ld %ld %ld %ld\n", sent, cpu, shared->receiver_ns, shared->receives, shared->sleeps, open_for);
     return 0;
 }

@@ -3,7 +3,8 @@
     make bench-bare
     python benchmarks/bare/side_by_side.py --mechanisms read_send sendfile --chunks 256KiB --rounds 12
 
-Prints CPU seconds per GB of both, the ratio of zcload to C, and the saving that each finds; intervals are of the rounds, in pairs.
+Prints CPU seconds per GB and goodput of both, the ratio of zcload to C, and the saving that each finds. Intervals are over the rounds,
+in pairs.
 Both run one sender on CPU 0 and one receiver on CPU 1, over loopback with cubic. pair.c is compiled with `cc` when it has changed.
 """
 
@@ -41,12 +42,16 @@ FIGURES = ("sender", "receiver", "total")
 
 @dataclass(frozen=True)
 class Cost:
-    """What moving a GB took: CPU seconds of each end, how many bytes a receive brought, and how often the receiver slept."""
+    """What moving a GB took: CPU seconds of each end, how many bytes a receive brought, and how often the receiver slept.
+
+    *goodput* is in Gbit/s.
+    """
 
     sender: float
     receiver: float
     receive_bytes: float
     sleeps: float
+    goodput: float
 
     @property
     def total(self) -> float:
@@ -76,8 +81,8 @@ def bare(program: Path, fd: int, mechanism: str, chunk: int, window_s: float, wi
     words = [program, f"/proc/self/fd/{fd}", mechanism, options.sink, chunk, options.receive_chunk, options.socket_buffer]
     words += [round(window_s * 1000), windows, options.buffer_offset, SENDER_CPU, RECEIVER_CPU, options.bare_work_ns]
     done = subprocess.run([str(word) for word in words], pass_fds=[fd], capture_output=True, text=True, check=True)
-    sent, sender_ns, receiver_ns, receives, sleeps = map(float, done.stdout.split())
-    return Cost(sender_ns / sent, receiver_ns / sent, sent / receives, 1e9 * (sleeps + 1) / sent)
+    sent, sender_ns, receiver_ns, receives, sleeps, open_ns = map(float, done.stdout.split())
+    return Cost(sender_ns / sent, receiver_ns / sent, sent / receives, 1e9 * (sleeps + 1) / sent, 8 * sent / open_ns)
 
 
 def zcload(fd: int, mechanism: str, chunk: int, window_s: float, windows: int, machine: Machine, options: argparse.Namespace) -> Cost:
@@ -103,9 +108,11 @@ def zcload(fd: int, mechanism: str, chunk: int, window_s: float, windows: int, m
     finally:
         lane.tear_down()
     tallies = [window_tally(record, None) for record in records]
-    sums = {key: sum(tally[key] for tally in tallies) for key in ("gb", "sender_cpu_s", "receiver_cpu_s", "receiver_syscalls")}
+    keys = ("gb", "sender_cpu_s", "receiver_cpu_s", "receiver_syscalls", "elapsed_s")
+    sums = {key: sum(tally[key] for tally in tallies) for key in keys}
     gb = sums["gb"]
-    return Cost(sums["sender_cpu_s"] / gb, sums["receiver_cpu_s"] / gb, 1e9 * gb / sums["receiver_syscalls"], sleeps / gb)
+    received = 1e9 * gb / sums["receiver_syscalls"]
+    return Cost(sums["sender_cpu_s"] / gb, sums["receiver_cpu_s"] / gb, received, sleeps / gb, 8 * gb / sums["elapsed_s"])
 
 
 def _sleeps(pid: int) -> int:
@@ -163,6 +170,10 @@ def table(results: Results, options: argparse.Namespace) -> Iterator[str]:
             ratio = mean_interval([math.log(a / b) for a, b in zip(ours, theirs, strict=True)])
             shown = _shown(ratio.map(math.exp) if ratio else None)
             yield f"{format_size(chunk):>7} {mechanism:10} {figure:9} {_mean(theirs):7.4f} {_mean(ours):7.4f}  {shown}"
+        goodputs = [[pair[at].goodput for pair in rounds] for at in (0, 1)]
+        ratio = mean_interval([math.log(a / b) for a, b in zip(*goodputs, strict=True)])
+        ours, theirs = map(_mean, goodputs)
+        yield f"{'':18} {'goodput':9} {theirs:7.2f} {ours:7.2f}  {_shown(ratio.map(math.exp) if ratio else None)}, Gbit/s"
         received = [_mean([pair[at].receive_bytes for pair in rounds]) for at in (1, 0)]
         slept = [_mean([pair[at].sleeps for pair in rounds]) for at in (1, 0)]
         yield f"{'':18} {'receive':9} {received[0] / 1024:6.0f}K {received[1] / 1024:6.0f}K  bytes"

@@ -27,7 +27,7 @@ def side_by_side(*arguments, **environment):
 @pytest.mark.skipif(not {0, 1} <= os.sched_getaffinity(0), reason="it pins to CPU 0 and CPU 1, and may not use both: taskset -c 0,1")
 @pytest.mark.parametrize("sink", ["recv", "discard"])
 def test_both_instruments_report_every_mechanism(sink):
-    """For each mechanism there is a row for the sender, the receiver and both, and a saving of all but the baseline."""
+    """Each mechanism has a row for the sender, the receiver and both, and one for goodput; all but the baseline have a saving."""
     done = side_by_side("--sink", sink, "--mechanisms", "read_send", "mmap_send", "sendfile", "splice")
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
@@ -37,6 +37,9 @@ def test_both_instruments_report_every_mechanism(sink):
         }
         assert set(costs) == {"sender", "receiver", "total"}
         assert all(value > 0 for values in costs.values() for value in values)
+    goodputs = [row[1:3] for row in rows if row[:1] == ["goodput"]]
+    assert len(goodputs) == 4
+    assert all(float(value) > 0 for pair in goodputs for value in pair)
     assert sum(row[-1:] == ["apart"] for row in rows) == 3
 
 
