@@ -1,17 +1,23 @@
-"""What do zcload and iperf3 need for the same transfer? Windows of zcload's lanes in turn with runs of iperf3, in random order.
+"""What do zcload and other programs need for the same transfer? Windows of zcload's lanes in turn with runs of a peer, in random order.
 
     make bench-peers
     python benchmarks/peers/side_by_side.py --rounds 12 --write docs/performance.md
+    python benchmarks/peers/side_by_side.py --cases netperf neper --netperf ./netperf --neper ./tcp_stream
 
-Senders on CPU 0, receivers on CPU 1, over loopback with cubic, the same socket buffers and chunk. CPU time of iperf3 is what the kernel
-counted of its two processes when they ended (wait4(2)), their start and end included. Pairs:
+Senders on CPU 0, receivers on CPU 1, over loopback, the same chunk, socket buffers and congestion control (cubic where a peer can
+choose, else the kernel's), and windows of zcload as long as a peer's run. Where both send a file it is the same file in memory, with the
+same pages (--file-pages). In a case "one chunk" zcload's file has one chunk for each sender, as the peer's has: its payload stays in the
+CPU's cache. programs.py says what the peers do.
 
-    sendfile   iperf3 -Z: sendfile(2), of a file of one chunk that is sent again and again
-    one chunk  the same, and zcload's sendfile too has a file of one chunk for each sender: its payload stays in the CPU's cache
-    read_send  iperf3 -F FILE: read(2) of the file, then write(2), once through the file
+    sendfile    iperf3 -Z, which sends one chunk again and again; zcload sends a whole file
+    one chunk   the same, and zcload sends one chunk too
+    read_send   iperf3 -F FILE, once through the file
+    netperf     netperf's TCP_SENDFILE, both sending the whole file (needs --senders 1)
+    neper       neper's tcp_stream, which sends one buffer again and again; zcload sends one chunk from a kept mapping
 
-Where iperf3 has --skip-rx-copy (3.17), --sink discard compares receivers that copy nothing. --write puts the tables into a page, between
-its markers `<!-- peers -->` and `<!-- end of peers -->`.
+--sink discard compares receivers that copy nothing (iperf3 3.19 and neper can). --keep FILE spreads a series over several calls: it adds
+the rounds to the file and shows all that are there; --rounds 0 only shows them. --write puts the tables into a page, between its markers
+`<!-- peers -->` and `<!-- end of peers -->`.
 """
 
 from __future__ import annotations
@@ -21,122 +27,99 @@ import json
 import math
 import os
 import random
-import resource
 import shlex
-import shutil
-import socket
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
+from itertools import product
 from pathlib import Path
+from typing import get_args
+
+from programs import RECEIVER_CPU, SENDER_CPU, Iperf3, Load, Neper, Netperf, Program, Run, pinned
+from programs import run as peer
 
 from zcload.analysis.stats import mean_interval
 from zcload.analysis.tally import window_tally
 from zcload.host.machine import Machine
+from zcload.lane.file_pages import arrange_pages
 from zcload.lane.placement import Placement
 from zcload.lane.set_up import set_up
 from zcload.linux import interrupt
-from zcload.model.study import Point, Variant
+from zcload.model.study import FilePages, Point, Variant
 from zcload.model.units import format_size, parse_size
 from zcload.runner.window import measure
 
-SENDER_CPU, RECEIVER_CPU = 0, 1
-ONE_CHUNK = "one chunk"  # zcload's sendfile with a file of one chunk a sender
-PEER_OPTIONS = {"sendfile": ["-Z"], ONE_CHUNK: ["-Z"], "read_send": ["-F", "FILE"]}
-LISTENS_WITHIN_S = 5.0
 BEGIN, END = "<!-- peers -->", "<!-- end of peers -->"
 
 
 @dataclass(frozen=True)
-class Run:
-    """What one run gave: payload bits per second, and CPU seconds per GB of each end."""
+class Case:
+    """A mechanism of zcload's and the *mode* of the *peer* that it is compared with. *one_chunk*: zcload's file has a chunk a sender."""
 
-    goodput_bps: float
-    sender: float
-    receiver: float
+    mechanism: str
+    peer: str
+    mode: str
+    one_chunk: bool = False
+    options: Mapping[str, bool] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        return f"`{self.mechanism}`, one chunk" if self.one_chunk else f"`{self.mechanism}`"
+
+
+CASES = {
+    "sendfile": Case("sendfile", "iperf3", "-Z"),
+    "one chunk": Case("sendfile", "iperf3", "-Z", one_chunk=True),
+    "read_send": Case("read_send", "iperf3", "-F FILE"),
+    "netperf": Case("sendfile", "netperf", "whole file"),
+    "neper": Case("mmap_send", "neper", "one buffer", one_chunk=True, options={"keep_mapping": True}),
+}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is compared: a case at a chunk (bytes), with so many senders."""
+    """What is compared: a case (its name) at a chunk (bytes), with so many senders, into a sink."""
 
-    case: str
     chunk: int
     senders: int
-
-    @property
-    def mechanism(self) -> str:
-        return "sendfile" if self.case == ONE_CHUNK else self.case
+    sink: str
+    case: str
 
 
-def peer_commands(cell: Cell, options: argparse.Namespace, path: str, port: int | str) -> tuple[list[str], list[str]]:
-    """Return the commands of iperf3's server and client."""
-    server = ["taskset", "-c", str(RECEIVER_CPU), options.iperf3, "-s", "-1", "-B", "127.0.0.1", "-p", str(port)]
-    client = ["taskset", "-c", str(SENDER_CPU), options.iperf3, "-c", "127.0.0.1", "-p", str(port), "-t", f"{options.seconds}", "-J"]
-    client += ["-l", str(cell.chunk), "-P", str(cell.senders), "-w", str(options.socket_buffer), "-C", "cubic"]
-    client += [path if word == "FILE" else word for word in PEER_OPTIONS[cell.case]]
-    return server, client + (["--skip-rx-copy"] if options.sink == "discard" else [])
+Results = dict[Cell, list[tuple[Run, Run]]]  # of each round, zcload's run and the peer's
 
 
-def peer(cell: Cell, options: argparse.Namespace, path: str) -> Run:
-    """Run iperf3 once; exits with its message if it fails."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server_words, client_words = peer_commands(cell, options, path, port)
-    server = subprocess.Popen(server_words, stdout=subprocess.DEVNULL)
-    try:
-        _wait_for_listener(port)
-        client = subprocess.Popen(client_words, stdout=subprocess.PIPE, text=True)
-        assert client.stdout is not None
-        told = json.loads(client.stdout.read())
-        sender, receiver = _cpu_s(client), _cpu_s(server)
-    finally:
-        if server.returncode is None:
-            server.kill()
-            server.wait()
-    if "error" in told:
-        sys.exit(f"{shlex.join(client_words)} failed: {told['error']}")
-    received = told["end"]["sum_received"]
-    if not received["bytes"]:
-        sys.exit(f"{shlex.join(client_words)} moved nothing: iperf3 -F ends with the file, so give a larger --file-size")
-    gb = received["bytes"] / 1e9
-    return Run(received["bits_per_second"], sender / gb, receiver / gb)
+def load_of(cell: Cell, options: argparse.Namespace, path: str) -> Load:
+    """Return what the peer of *cell* is asked for."""
+    sizes = (cell.chunk, cell.senders, options.seconds, options.socket_buffer)
+    return Load(CASES[cell.case].mode, *sizes, path, options.file_size, cell.sink == "discard")
 
 
-def _wait_for_listener(port: int) -> None:
-    """Wait until something listens on *port* of 127.0.0.1, without connecting: `iperf3 -1` serves one connection only."""
-    wanted = f"0100007F:{port:04X} 00000000:0000 0A"
-    deadline = time.monotonic() + LISTENS_WITHIN_S
-    while wanted not in Path("/proc/net/tcp").read_text():
-        if time.monotonic() > deadline:
-            sys.exit(f"iperf3 -s did not listen on port {port} within {LISTENS_WITHIN_S:g} s")
-        time.sleep(0.01)
+def zcload(cell: Cell, options: argparse.Namespace, fd: int, machine: Machine, program: Program) -> Run:
+    """Set up a lane, let it warm up for a short window, measure windows as long as a peer's run and return what they took.
 
-
-def _cpu_s(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> float:
-    """Reap *process* and return its CPU time in seconds."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert isinstance(usage, resource.struct_rusage)
-    return usage.ru_utime + usage.ru_stime
-
-
-def zcload(cell: Cell, options: argparse.Namespace, fd: int, machine: Machine) -> Run:
-    """Set up a lane, let it warm up for a window, measure windows as long as iperf3's run and return what they took."""
-    size = cell.chunk * cell.senders if cell.case == ONE_CHUNK else os.fstat(fd).st_size
-    buffers = {"socket_buffer": options.socket_buffer, "receive_chunk": cell.chunk}
-    point = Point(file_size=size, chunk=cell.chunk, senders=cell.senders, receivers=1, sink=options.sink, **buffers)
+    Its sockets have the congestion control of the peer's *program*, and the kernel's buffers where that does not set any.
+    """
+    case = CASES[cell.case]
+    size = cell.chunk * cell.senders if case.one_chunk else os.fstat(fd).st_size
+    socket_buffer = options.socket_buffer if program.buffers else None
+    point = Point(
+        file_size=size,
+        chunk=cell.chunk,
+        receive_chunk=cell.chunk,
+        senders=cell.senders,
+        receivers=1,
+        sink=cell.sink,
+        socket_buffer=socket_buffer,
+    )
     one = frozenset({SENDER_CPU})
     placement = Placement((one,) * cell.senders, (frozenset({RECEIVER_CPU}),), frozenset({SENDER_CPU, RECEIVER_CPU}))
-    variant = Variant(cell.mechanism, cell.mechanism).at(point)
-    lane = set_up(variant, point, fd=fd, size=size, placement=placement, congestion="cubic", verify=False)
+    variant = Variant(case.mechanism, case.mechanism, options=case.options).at(point)
+    lane = set_up(variant, point, fd=fd, size=size, placement=placement, congestion=program.congestion, verify=False)
     try:
         lane.ready()
-        measure(lane, options.window, machine)
+        measure(lane, min(0.05, options.window), machine)
         records = [measure(lane, options.window, machine) for _ in range(max(1, round(options.seconds / options.window)))]
     finally:
         lane.tear_down()
@@ -145,27 +128,65 @@ def zcload(cell: Cell, options: argparse.Namespace, fd: int, machine: Machine) -
     return Run(sums["bits"] / sums["elapsed_s"], sums["sender_cpu_s"] / sums["gb"], sums["receiver_cpu_s"] / sums["gb"])
 
 
-def run(options: argparse.Namespace) -> dict[Cell, list[tuple[Run, Run]]]:
-    """Measure all rounds, each with its cells and the two programs in random order; return pairs of zcload's run and iperf3's."""
+def made_file(size: int, pages: FilePages) -> int:
+    """Return a file in memory of *size* bytes (whole MiB) in such *pages* as `workload.file_pages` names."""
+    fd, some = os.memfd_create("peers"), os.urandom(1 << 20)
+    for _ in range(size >> 20):
+        os.write(fd, some)
+    arrange_pages(fd, size, pages)
+    return fd
+
+
+def programs_of(options: argparse.Namespace, cells: Sequence[Cell]) -> dict[str, Program]:
+    """Return the programs that *cells* need, by name; exits with a message if one cannot do what is asked of it."""
+    every: tuple[Program, ...] = (Iperf3(options.iperf3), Netperf(options.netperf), Neper(options.neper))
+    programs = {program.name: program for program in every}
+    for cell in cells:
+        if wrong := programs[CASES[cell.case].peer].check(load_of(cell, options, "FILE")):
+            sys.exit(wrong)
+    return programs
+
+
+def run(options: argparse.Namespace, cells: Sequence[Cell], programs: Mapping[str, Program]) -> Results:
+    """Measure all rounds, each with its *cells* and the two programs in random order."""
     rng, machine = random.Random(options.seed), Machine()
-    cells = [Cell(case, chunk, senders) for case in options.cases for chunk in options.chunks for senders in options.senders]
-    results: dict[Cell, list[tuple[Run, Run]]] = {cell: [] for cell in cells}
-    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
-        some = os.urandom(1 << 20)
-        for _ in range(options.file_size >> 20):
-            file.write(some)
-        file.flush()
+    results: Results = defaultdict(list)
+    fd = made_file(options.file_size, options.file_pages)
+    try:
         for number in range(options.rounds):
             for cell in rng.sample(cells, len(cells)):
                 interrupt.check()
-                measured: dict[str, Run] = {}
-                for program in rng.sample(["zcload", "iperf3"], 2):
-                    measured[program] = (
-                        peer(cell, options, file.name) if program == "iperf3" else zcload(cell, options, file.fileno(), machine)
-                    )
-                results[cell].append((measured["zcload"], measured["iperf3"]))
+                program = programs[CASES[cell.case].peer]
+                ours: Run | None = None
+                theirs: Run | None = None
+                for turn in rng.sample(("zcload", "peer"), 2):
+                    if turn == "peer":
+                        theirs = peer(program, load_of(cell, options, f"/proc/{os.getpid()}/fd/{fd}"))
+                    else:
+                        ours = zcload(cell, options, fd, machine, program)
+                assert ours is not None
+                assert theirs is not None
+                results[cell].append((ours, theirs))
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
-    machine.close()
+    finally:
+        os.close(fd)
+        machine.close()
+    return results
+
+
+def kept(path: Path | None, new: Results) -> Results:
+    """Add the *new* rounds to the file at *path*, a line of JSON for each pair, and return all that it has; without a path, *new*."""
+    if path is None:
+        return new
+    results: Results = defaultdict(list)
+    with path.open("a+") as file:
+        for cell, pairs in new.items():
+            for pair in pairs:
+                file.write(json.dumps([astuple(cell), *map(astuple, pair)]) + "\n")
+        file.seek(0)
+        for line in file:
+            cell_words, ours, theirs = json.loads(line)
+            results[Cell(*cell_words)].append((Run(*ours), Run(*theirs)))
     return results
 
 
@@ -173,44 +194,40 @@ def _mean(values: Sequence[float]) -> float:
     return math.exp(sum(map(math.log, values)) / len(values))
 
 
-def table(results: dict[Cell, list[tuple[Run, Run]]]) -> Iterator[str]:
-    """Return the lines of the table: of each figure zcload's, iperf3's, and the ratio of the two with its interval over the rounds."""
-    yield "| chunk | senders | zcload | iperf3 | figure | zcload | iperf3 | ratio, 95 % interval |"
-    yield "|---|---|---|---|---|---|---|---|"
+def table(results: Results) -> Iterator[str]:
+    """Return the lines of the table: of each figure zcload's, the peer's, and the ratio of the two with its interval over the rounds."""
+    yield "| chunk | senders | sink | zcload | peer | rounds | figure | zcload | peer | ratio, 95 % interval |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     figures = (("goodput_bps", "Gbit/s", 1e-9, 1), ("sender", "sender, s/GB", 1.0, 3), ("receiver", "receiver, s/GB", 1.0, 3))
-    for cell, pairs in sorted(results.items(), key=lambda item: (item[0].chunk, item[0].senders, item[0].case)):
+    for cell, pairs in sorted(results.items(), key=lambda item: astuple(item[0])):
+        case = CASES[cell.case]
         for key, title, scale, digits in figures:
             ours, theirs = ([float(getattr(pair[at], key)) for pair in pairs] for at in (0, 1))
             ratio = mean_interval([math.log(a / b) for a, b in zip(ours, theirs, strict=True)])
             shown = f"{math.exp(ratio.estimate):.2f} ({math.exp(ratio.low):.2f}..{math.exp(ratio.high):.2f})" if ratio else "one round"
             means = " | ".join(f"{scale * _mean(values):.{digits}f}" for values in (ours, theirs))
-            peer_name = " ".join(PEER_OPTIONS[cell.case])
-            case = cell.case if cell.case == ONE_CHUNK else f"`{cell.case}`"
-            yield f"| {format_size(cell.chunk)} | {cell.senders} | {case} | `{peer_name}` | {title} | {means} | {shown} |"
+            row = f"| {format_size(cell.chunk)} | {cell.senders} | `{cell.sink}` | {case.title} | `{case.peer}` {case.mode} | {len(pairs)}"
+            yield f"{row} | {title} | {means} | {shown} |"
 
 
-def page(results: dict[Cell, list[tuple[Run, Run]]], options: argparse.Namespace) -> str:
-    """Return what goes between the markers: command, programs and host, tables, and the commands of iperf3."""
-    version = (
-        subprocess.run([options.iperf3, "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0].partition(" (")[0]
-    )
+def page(results: Results, options: argparse.Namespace, programs: Mapping[str, Program]) -> str:
+    """Return what goes between the markers: command and host, tables, and what was run of each peer."""
     words = shlex.join(["benchmarks/peers/side_by_side.py", *options.arguments])
-    server, client = peer_commands(next(iter(results)), options, "FILE", "PORT")
     host = f"Linux {os.uname().release}, {len(os.sched_getaffinity(0))} CPUs"
-    return "\n".join(
-        (
-            f"`{words}`, {version}, {host}, sink `{options.sink}`, {options.rounds} rounds of {options.seconds} s a program.",
-            "",
-            *table(results),
-            "",
-            "What was run of iperf3, for the first row (a mechanism's options are in its column):",
-            "",
-            "```",
-            shlex.join(server),
-            shlex.join(client),
-            "```",
-        )
-    )
+    lines = [
+        f"`{words}`, {host}, file in {options.file_pages} pages, {options.seconds} s a program and round.",
+        "",
+        *table(results),
+        "",
+        "What was run of the peers, at the first chunk and number of senders:",
+        "",
+        "```",
+    ]
+    for name in dict.fromkeys(cell.case for cell in results):
+        cell = next(cell for cell in results if cell.case == name)
+        commands = programs[CASES[name].peer].commands(load_of(cell, options, "FILE"), ("PORT", "PORT2"), "LOG")
+        lines += map(shlex.join, pinned(commands))
+    return "\n".join((*lines, "```"))
 
 
 def write(path: Path, text: str) -> None:
@@ -228,27 +245,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chunks", nargs="+", type=parse_size, default=[128 << 10, 256 << 10], metavar="SIZE")
     parser.add_argument("--senders", nargs="+", type=int, default=[1, 2], metavar="N")
-    parser.add_argument("--cases", nargs="+", choices=[*PEER_OPTIONS], default=[*PEER_OPTIONS])
-    parser.add_argument("--sink", choices=("recv", "discard"), default="recv")
+    parser.add_argument("--cases", nargs="+", choices=[*CASES], default=["sendfile", "one chunk", "read_send"])
+    parser.add_argument("--sink", nargs="+", choices=("recv", "discard"), default=["recv"])
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=int, default=1, help="how long each program sends in a cell of a round")
-    parser.add_argument("--window", type=float, default=0.05, metavar="SECONDS", help="how long a window of zcload is open")
+    parser.add_argument("--window", type=float, metavar="SECONDS", help="how long a window of zcload is open; as long as a peer's run")
     parser.add_argument("--socket-buffer", type=parse_size, default=1 << 20, metavar="SIZE")
     parser.add_argument("--file-size", type=parse_size, default=4 << 30, metavar="SIZE", help="iperf3 -F ends with the file")
-    parser.add_argument("--iperf3", default="iperf3", metavar="PROGRAM")
+    parser.add_argument("--file-pages", choices=get_args(FilePages), default="huge", help="of the file in memory")
+    for name, program in (("iperf3", "iperf3"), ("netperf", "netperf"), ("neper", "tcp_stream")):
+        parser.add_argument(f"--{name}", default=program, metavar="PROGRAM")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="keep the rounds here, and show all that are here")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables into this page, between its markers")
     options = parser.parse_args()
     options.arguments = sys.argv[1:]
+    options.window = options.window or float(options.seconds)
     interrupt.install()
-    if shutil.which(options.iperf3) is None:
-        sys.exit(f"{options.iperf3!r} is not on PATH; install it (Debian, Ubuntu: apt install iperf3) or name it: --iperf3 PROGRAM")
-    usage = subprocess.run([options.iperf3, "--help"], capture_output=True, text=True)
-    if options.sink == "discard" and "--skip-rx-copy" not in usage.stdout + usage.stderr:
-        sys.exit(f"this {options.iperf3} has no --skip-rx-copy (iperf 3.17 has); name a newer one: --iperf3 PROGRAM")
     if not {SENDER_CPU, RECEIVER_CPU} <= os.sched_getaffinity(0):
         sys.exit(f"this needs CPUs {SENDER_CPU} and {RECEIVER_CPU}, and may use {sorted(os.sched_getaffinity(0))}")
-    text = page(run(options), options)
+    cells = [Cell(*each) for each in product(options.chunks, options.senders, options.sink, options.cases)]
+    programs = programs_of(options, cells)
+    text = page(kept(options.keep, run(options, cells, programs) if options.rounds else {}), options, programs)
     print(text)
     if options.write:
         write(options.write, text)
