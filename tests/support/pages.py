@@ -39,10 +39,11 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
+        data = data.replace("\N{NO-BREAK SPACE}", " ")  # where lines may break is no matter of what the page says
         self.words.append(data)
         if "table" not in self.open or not data.strip():
             return
-        if self.open[-1] == "caption":
+        if "caption" in self.open:
             self.tables[-1]["caption"] += data
         elif self.open[-1] in ("th", "td"):
             (self.tables[-1]["rows"][-1] if "tbody" in self.open else self.tables[-1]["head"]).append(data)

@@ -59,12 +59,23 @@ def _from_zero(interval: Interval) -> Interval:
     return interval if interval.low >= 0 else Interval(interval.estimate, 0.0, interval.high)
 
 
+_NOTHING_S = 1e-6  # of CPU time, far below a tick: what is left of it by rounding is none
+
+
 def below_zero(metric: Metric, variant: str, generations: Sequence[Generation]) -> str | None:
-    """Say what was subtracted if it is more than was counted, so that the metric of *variant* is below 0; None if it is not."""
-    if Generations.of(generations).column(variant, metric.numerator).total >= 0:
+    """Say what was subtracted if it is more than was counted, so that the metric of *variant* is below 0; None if it is not.
+
+    The machine's CPU cannot be 0 either, since its processes used some: it is where no CPU was ever idle, with lanes parked or not.
+    """
+    sums, machine = Generations.of(generations), metric.numerator == "machine_cpu_s"
+    total = sums.column(variant, metric.numerator).total
+    if machine and not sums.column(variant, "machine_wall_s").total:
+        return None  # nothing was read of the machine
+    if total >= (_NOTHING_S if machine else 0):
         return None
-    if metric.numerator == "machine_cpu_s":
-        return "below 0: other work ran while the lanes were parked, so more was subtracted for the idle machine than it used"
+    if machine:
+        what = "below 0" if total <= -_NOTHING_S else "0"
+        return f"{what}: other work ran while the lanes were parked, so more was subtracted for the idle machine than it used"
     return "below 0: more was subtracted for the gate than was counted"
 
 

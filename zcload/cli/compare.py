@@ -53,7 +53,11 @@ def run_compare(
     if format != "table":
         text = FORMATS[format](found, judged)
     else:
-        text = as_full_table(found, judged) if full else as_table(found, judged, (out is None and terminal_width()) or WIDTH)
+        text = (
+            as_full_table(found, judged, 0 if out else terminal_width())
+            if full
+            else as_table(found, judged, (out is None and terminal_width()) or WIDTH)
+        )
     put(text, out)
     bad = gates.tripped(judged, fail_if_unproven)
     if bad:

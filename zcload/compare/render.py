@@ -10,11 +10,12 @@ from dataclasses import replace
 from zcload.compare.comparison import Comparison
 from zcload.compare.gates import Judged
 from zcload.compare.tables import shown
-from zcload.report.formats.brief import WIDTH, fitted, wrapped
+from zcload.report.formats.brief import WIDTH, beside, fitted
 from zcload.report.formats.markdown import folded, plain
 from zcload.report.formats.terminal import wrap
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import NONE
+from zcload.report.text.wrapping import wrapped
 
 MORE = "More: --full (every metric, what else differs, how it was compared)"
 _SENTENCES, _ROWS, _LINES = 5, 12, 4  # on one screen
@@ -46,18 +47,21 @@ def _wrapped(lines: Sequence[str], width: int) -> list[str]:
     return [part for line in lines for part in wrapped(line, width)]
 
 
-def as_full_table(found: Comparison, judged: Sequence[Judged]) -> str:
-    """Render for a terminal, with every metric that a report shows, what differs, and how it was compared."""
+def as_full_table(found: Comparison, judged: Sequence[Judged], width: int = 0) -> str:
+    """Render with every metric that a report shows, what differs, and how it was compared, in a terminal of *width* columns.
+
+    0: it is no terminal, and tables are as wide as they are.
+    """
     said = shown(found, judged)
-    parts = [said.title, "\n".join(map(wrap, said.answer))]
+    parts = [said.title, wrap(said.answer, width)]
     if said.gates:
-        parts.append(_drawn(said.gates))
+        parts.append(_drawn(said.gates, width))
     for name, tables in said.points:
         parts += [f"== {name}"] if len(said.points) > 1 else []
-        parts += [_drawn(table) for table in tables]
+        parts += [_drawn(table, width) for table in tables]
     if said.differences:
-        parts.append(_drawn(said.differences))
-    parts.append("How it was compared\n" + "\n".join(map(wrap, said.notes)))
+        parts.append(_drawn(said.differences, width))
+    parts.append("How it was compared\n" + wrap(said.notes, width))
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -98,11 +102,11 @@ def as_json(found: Comparison, judged: Sequence[Judged]) -> str:
 FORMATS: dict[str, Renderer] = {"table": as_table, "markdown": as_markdown, "json": as_json}
 
 
-def _drawn(table: Table) -> str:
-    from tabulate import tabulate
-
-    drawn = tabulate(table.rows, table.headers, tablefmt="simple", disable_numparse=True, colalign=_align(table))
-    return f"{table.title}\n\n{textwrap.indent(drawn, '  ')}"
+def _drawn(table: Table, width: int) -> str:
+    left = [header for header, side in zip(table.headers, _align(table), strict=True) if side == "left"]
+    drawn = "\n\n".join(beside(table, max(width - 2, 0), left))
+    title = "\n".join(wrapped(table.title, width)) if width else table.title
+    return f"{title}\n\n{textwrap.indent(drawn, '  ')}"
 
 
 def _marked(table: Table, title: str | None = None) -> str:

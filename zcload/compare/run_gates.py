@@ -1,6 +1,6 @@
 """Gates of `zcload run`: limits for what a variant costs relative to the run's own baseline, `sendfile: total_cpu_s_per_gb > -20%`.
 
-A gate trips where the whole 95 % interval of the ratio lies beyond the limit. Each interval counts by itself: unlike the gates of
+A gate trips where the whole 95 % interval of the ratio lies beyond the limit. Each interval counts alone: unlike the gates of
 `zcload compare` they are not corrected for how many there are.
 """
 

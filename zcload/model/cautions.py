@@ -237,7 +237,7 @@ _OWN: dict[str, CautionKind] = {
     ),
     "machine_ledger:negative": CautionKind(
         "problem",
-        "{variant}: no figure of the machine's CPU, it would be below 0: something else ran at rest",
+        "{variant}: no figure of the machine's CPU, it would not be above 0: something else ran at rest",
         "stop what else runs and repeat",
         "",
     ),

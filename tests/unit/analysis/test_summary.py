@@ -143,18 +143,19 @@ def test_every_variant_is_compared_in_every_metric():
     assert all(list(v["metrics"]) == list(METRICS) for v in point["variants"])
 
 
-def test_a_figure_below_zero_is_none_with_its_reason():
-    """Where more was subtracted for the idle machine than it used there is no figure of the machine, no ratio to it, and a caution."""
+@pytest.mark.parametrize(("machine_s", "what"), [(0.1, "below 0"), (1.02, "0")])
+def test_a_figure_below_zero_is_none_with_its_reason(machine_s, what):
+    """Where as much was subtracted for the idle machine as it used, or more, it has no figure, no ratio to it, and a caution."""
     result = Result(header([lane("copy"), lane("sendfile")]))
     for number in range(6):
-        result.idle(1.5, generation=number)
-        result.generation(number, {"copy": Cost(0.4, machine=0.1), "sendfile": Cost(0.2 + 0.01 * number, machine=0.05)})
+        result.idle(1.5 if what == "below 0" else 2.0, generation=number)
+        result.generation(number, {"copy": Cost(0.4, machine=machine_s), "sendfile": Cost(0.2 + 0.01 * number, machine=machine_s)})
     summary = summarise(result.end())
     (point,) = summary["points"]
     for v in point["variants"]:
         for key in ("system_cpu_s_per_gb", "system_cpu_cores"):
             assert v["metrics"][key]["estimate"] is None
-            assert v["metrics"][key]["reason"].startswith("below 0: other work ran while the lanes were parked")
+            assert v["metrics"][key]["reason"].startswith(f"{what}: other work ran while the lanes were parked")
     c = comparison(point, "sendfile", "system_cpu_s_per_gb")
     assert (c["ratio"]["estimate"], c["verdict"]) == (None, None)
     assert {c["message"].partition(":")[0] for c in summary["cautions"] if c["code"] == "machine_ledger"} == {"copy", "sendfile"}

@@ -232,7 +232,7 @@ def test_the_page_says_whether_to_quote_and_how_to_repeat():
     assert "The 95 % intervals cover " in fine.split("Cautions")[0]
     assert "zcload run RESULT_DIR measures the same again" in fine
     result.summary["cautions"].append({"code": "loaded", "message": "other work ran", "remedy": None})
-    assert "2 cautions: loaded, few_generations. Do not quote what loaded names." in Page(render([result])).text
+    assert "2 cautions: loaded, few_generations. Do not quote the figures named under loaded." in Page(render([result])).text
 
 
 def test_a_sweep_begins_with_its_verdicts(monkeypatch):

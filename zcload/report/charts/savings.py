@@ -71,6 +71,13 @@ def chart(view: View, point: Point, key: str = "comparisons") -> Iterator[Chart]
     yield Chart("savings-best-chunk" if best else "savings", title, note, panels, table)
 
 
+def _said(saving: float, verdict: str) -> str:
+    """Write a saving beside its mark, one that is decided as what it is: "saves 46 %", "costs 39 % more"."""
+    if verdict in ("saves", "costs"):
+        return f"saves {percent(saving)} %" if verdict == "saves" else f"costs {percent(-saving)} % more"
+    return f"{percent(saving)} % {verdict}".rstrip()
+
+
 def _panel(rows: Mapping[str, Any], names: list[str], labels: list[str], margin: float, domain: tuple[float, float]) -> Spec:
     values = []
     for name, c in rows.items():
@@ -87,7 +94,7 @@ def _panel(rows: Mapping[str, Any], names: list[str], labels: list[str], margin:
                 "shape": SHAPES.get(verdict, "circle"),
                 "fill": "filled" if verdict in ("saves", "costs") and not c["aa"] else "hollow",
                 "edge": PLOT_PX + 8,
-                "text": f"{percent(saving['estimate'])} %{word}",
+                "text": _said(saving["estimate"], "" if c["aa"] else c["verdict"] or ""),
                 "tip": f"{name}: {saving_text(saving)}{word}",
             }
         )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from zcload.report.text.headline import answer_last, limits
 from zcload.report.text.hosts import edges, who
 from zcload.report.text.missing import missing_in_table
 from zcload.report.text.saving_plot import saving_plot
+from zcload.report.text.wrapping import wrapped
 from zcload.store.reader import Result
 
 WIDTH = 80  # where the output is no terminal
@@ -101,24 +101,17 @@ def _chart(summary: Summary, width: int, rows: int) -> list[str]:
 
 
 def _cautions(summary: Summary, width: int, most: int) -> list[str]:
-    """Return the cautions as one line each, at most *most*, the worst first, cut to the width."""
+    """Return the cautions as one line a code, at most *most*, the worst first, cut to the width, with how many there are of a code."""
     lines, by_code = [], dict[str, list[str]]()
     for code, _, messages in cautions(summary):
         if code != "loaded":  # stands at the top
             by_code.setdefault(code, []).extend(messages)
     for code, messages in by_code.items():
-        more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
-        lines.append(textwrap.shorten(f"! {code}: {messages[0]}", width - len(more), placeholder=" ...") + more)
+        times = f" ({len(messages)})" if len(messages) > 1 else ""
+        lines.append(textwrap.shorten(f"! {code}{times}: {messages[0]}", width, placeholder=" ..."))
     if len(lines) > most:
         lines[most - 1 :] = [f"! {len(lines) - most + 1} more cautions: --section cautions"]
     return lines
-
-
-def wrapped(line: str, width: int) -> list[str]:
-    """Break a sentence at spaces into lines of at most *width* columns; a longer word stays whole, and so does a figure with its unit."""
-    kept = _FIGURE.sub(lambda found: found[0].replace(" ", _NO_BREAK), line)
-    lines = textwrap.wrap(kept, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-    return [each.replace(_NO_BREAK, " ") for each in lines] or [""]
 
 
 def fitted(table: Table, width: int, dropped_first: tuple[str, ...] = _DROPPED_FIRST) -> str:
@@ -143,19 +136,41 @@ def narrowed(table: Table, width: int, dropped_first: tuple[str, ...] = _DROPPED
     return replace(table, headers=headers, rows=rows)
 
 
-def _drawn(table: Table, most: int | None = None) -> str:
+def beside(table: Table, width: int = 0, left: Collection[str] = ()) -> list[str]:
+    """Draw *table* whole, in *width* columns in several parts, each with its first column; 0: as wide as it is.
+
+    The first column, and those whose heads are in *left*, are aligned to the left.
+    """
+    drawn, last = _drawn(table, left=left), len(table.headers)
+    if not width or _width(drawn) <= width:
+        return [drawn]
+    parts, first = list[str](), 1
+    while first < last:
+        drawings = (_drawn(_columns(table, first, end), left=left) for end in range(last, first, -1))
+        part, first = next(
+            (
+                (drawn, end)
+                for drawn, end in zip(drawings, range(last, first, -1), strict=True)
+                if end == first + 1 or _width(drawn) <= width
+            )
+        )
+        parts.append(part)
+    return parts
+
+
+def _columns(table: Table, first: int, end: int) -> Table:
+    return replace(table, headers=[table.headers[0], *table.headers[first:end]], rows=[[row[0], *row[first:end]] for row in table.rows])
+
+
+def _drawn(table: Table, most: int | None = None, left: Collection[str] = ()) -> str:
     """Draw *table*, its cells wrapped at *most* columns."""
     from tabulate import tabulate
 
-    align = ("left", *["right"] * (len(table.headers) - 1))
+    align = ("left", *("left" if header in left else "right" for header in table.headers[1:]))
     wide = [most] * len(table.headers) if most else None
     return tabulate(
         table.rows, table.headers, tablefmt="simple", disable_numparse=True, colalign=align, maxcolwidths=wide, break_long_words=False
     )
-
-
-_FIGURE = re.compile(r"[\d.]+ (%( \([^)]*\))?|[KMGT]?bit/s|cores|replicates)")
-_NO_BREAK = "\x00"  # in the place of a space that must stay; no report has one
 
 
 def _width(drawn: str) -> int:

@@ -10,6 +10,7 @@ from zcload.report.tables.table import Table
 from zcload.report.tables.verdicts import verdicts
 from zcload.report.text.answer import answer, beside_load, cautions
 from zcload.report.text.headline import answer_last, limits
+from zcload.report.text.wrapping import unbroken
 from zcload.store.reader import Result
 
 _CAUTIONS = 5  # as lines; more do not fit a comment that is read at a glance
@@ -69,7 +70,8 @@ def drawn(table: Table) -> str:
 
 
 def plain(text: str) -> str:
-    """Keep names that a config file chose from becoming markup."""
+    """Keep names that a config file chose from becoming markup, and figures on one line."""
+    text = unbroken(text)
     for sign in "\\`*_<>[]":
         text = text.replace(sign, "\\" + sign)
     return text

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
 from zcload.errors import ConfigError, Problem
 from zcload.model.records.summary import PointSummary, Summary
+from zcload.report.formats.brief import beside
 from zcload.report.tables.overview import explained, method, sections
 from zcload.report.tables.table import Table
 from zcload.report.text.answer import answer, cautions
 from zcload.report.text.curve_plot import curve
 from zcload.report.text.missing import missing
+from zcload.report.text.wrapping import wrapped
 from zcload.store.reader import Result
 
-_WIDTH = 100
+_WIDTH = 100  # of sentences, at most: longer lines are hard to read
 
 
 def render(results: Sequence[Result], width: int = 0) -> str:
-    """Render *results* one below the other; for a terminal of enough *width* with the curve under the tables."""
+    """Render *results* one below the other, in a terminal of *width* columns; 0 where it is none, and tables are as wide as they are."""
     return "\n\n".join(_whole(result.summary, width) for result in results) + "\n"
 
 
@@ -43,37 +45,35 @@ def _title(summary: Summary) -> str:
 
 def _parts(summary: Summary, width: int) -> Iterator[tuple[str, str]]:
     """Yield the parts of a report, each with the name of its section; a heading between points has none."""
-    yield "answer", "\n".join(wrap(line) for line in answer(summary))
+    yield "answer", wrap(answer(summary), width)
     for title, shown in sections(summary):
         if title:
             yield "", f"== {title}"
         for table in shown:
-            yield table.section, _drawn(table)
+            yield table.section, _drawn(table, width)
     drawing = curve(summary, width)
     if drawing:
         yield "curve", drawing
     if summary["cautions"]:
         told = [f"{code}: {'; '.join(said)}" + (f" -> {remedy}" if remedy else "") for code, remedy, said in cautions(summary)]
-        yield "cautions", "Cautions\n" + "\n".join(map(wrap, told))
+        yield "cautions", "Cautions\n" + wrap(told, width)
     several = len(summary["points"]) > 1
     for point in explained(summary):
         if lines := missing(cast(PointSummary, point)):
             where = f" at {point['name']}" if several else ""
             title = f"Figures that are missing{where}, and why"
-            yield "missing", title + "\n" + "\n".join(map(wrap, lines))
+            yield "missing", title + "\n" + wrap(lines, width)
     for point in explained(summary):
         title = f"How {point['name']} was measured" if several else "How it was measured"
-        yield "method", title + "\n" + "\n".join(wrap(line) for line in method(summary, point))
+        yield "method", title + "\n" + wrap(method(summary, point), width)
 
 
-def _drawn(table: Table) -> str:
-    from tabulate import tabulate
-
-    align = ("left", *["right"] * (len(table.headers) - 1))
-    drawn = tabulate(table.rows, table.headers, tablefmt="simple", disable_numparse=True, colalign=align)
-    return f"{table.title}\n\n{textwrap.indent(drawn, '  ')}"
+def _drawn(table: Table, width: int) -> str:
+    drawn = "\n\n".join(beside(table, max(width - 2, 0)))
+    title = "\n".join(wrapped(table.title, width)) if width else table.title
+    return f"{title}\n\n{textwrap.indent(drawn, '  ')}"
 
 
-def wrap(line: str) -> str:
-    """Wrap a sentence to the report's width."""
-    return textwrap.fill(line, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+def wrap(lines: Iterable[str], width: int = 0) -> str:
+    """Wrap sentences, each below an indent, to a terminal of *width* columns; 0 where it is none."""
+    return "\n".join(part for line in lines for part in wrapped(line, min(width or _WIDTH, _WIDTH), "  "))

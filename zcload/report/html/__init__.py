@@ -25,6 +25,7 @@ from zcload.report.text.answer import answer, beside_load, cautions
 from zcload.report.text.figures import saving_text, unit_of
 from zcload.report.text.headline import answer_last, covers
 from zcload.report.text.question import order, question_of
+from zcload.report.text.wrapping import unbroken
 from zcload.store.reader import Result
 
 DRAWINGS_BYTES = 900_000  # together with the tables and what stands around them the page stays below 1.5 MB
@@ -95,7 +96,9 @@ def render(results: Sequence[Result]) -> str:
     if draw.available():
         _draw(studies)
     loader = PackageLoader("zcload.report", "html")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_on_one_line
+    )
     environment.filters["scrolls"] = _scrolls
     environment.tests["wide"] = lambda figure: sum(panel.spec["width"] for panel in figure.chart.panels) > _HALF_PX
     page = environment.get_template("page.html")
@@ -169,6 +172,11 @@ def _scrolls(table: Table, room: int = _NARROW) -> bool:
     return sum(max(len(line) for cell in column for line in cell.split("\n")) + 3 for column in columns) > room
 
 
+def _on_one_line(value: object) -> object:
+    """Keep figures with their units in what the template shows; what is markup already stays as it is."""
+    return unbroken(value) if type(value) is str else value
+
+
 def _bytes(table: Table) -> int:
     return sum(len(cell) + 24 for row in table.rows for cell in row)
 
@@ -183,7 +191,7 @@ def _verdicts(view: View) -> Table | None:
         title = (
             f"What each variant saves of {question_of(view.summary, point).whose} CPU per {unit_of(point).name} against {point['baseline']}"
         )
-        return table and replace(table, title=title)
+        return table and _verdict_early(replace(table, title=title))
     questions = [question_of(view.summary, point) for _, point in view.points]
     found = {
         (c["variant"], step): c
@@ -202,6 +210,12 @@ def _verdicts(view: View) -> Table | None:
     unit, baseline = unit_of(view.points[0][1]).name, view.points[0][1]["baseline"]
     title = f"Verdicts on {questions[0].whose} CPU per {unit} against {baseline}, with what is saved and its 95 % interval"
     return Table(title, [view.swept, *names], rows) if names else None
+
+
+def _verdict_early(table: Table) -> Table:
+    """Put the last column, the verdict, behind the saving: a small screen shows the first three."""
+    headers, *rows = ([row[0], row[1], row[-1], *row[2:-1]] for row in (table.headers, *table.rows))
+    return replace(table, headers=headers, rows=rows)
 
 
 def _fact(value: Any) -> str:

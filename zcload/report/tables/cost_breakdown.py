@@ -161,7 +161,7 @@ def own_code(point: Point) -> list[str]:
         what = "the loop itself costs" if name == LOOP else f"a call that moves nothing ({name}) costs"
         lines.append(f"{what} {1e9 * cost:.0f} ns a call: {significant(cost * 1e9 / chunk)} s/GB at {format_size(chunk)}")
     for sink, cost in (point.get("receive_loop_s") or {}).items():
-        lines.append(f"the receivers' loop around {sink} costs {1e9 * cost:.0f} ns a receive by itself")
+        lines.append(f"the receivers' loop around {sink} costs {1e9 * cost:.0f} ns a receive")
     return lines
 
 

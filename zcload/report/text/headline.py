@@ -39,7 +39,19 @@ def answer_last(summary: Summary) -> list[str]:
         return crossover.sentences(summary)
     shown = measured if len(measured) <= 2 else [measured[0], measured[-1]]
     behind = [line for point in measured for line in rate.behind(point)]
-    return [sentence for point in shown for sentence in _of_point(summary, point)] + behind[-1:] + rate.highest(summary, measured)
+    sentences = [sentence for point in shown for sentence in _of_point(summary, point)]
+    return _reasons_once(sentences) + behind[-1:] + rate.highest(summary, measured)
+
+
+def _reasons_once(sentences: Sequence[str]) -> list[str]:
+    """Return *sentences*; one that is inconclusive for the reason of the one before says so, and does not repeat it."""
+    lines, last = list[str](), ""
+    for sentence in sentences:
+        what, _, reason = sentence.rpartition("; ") if "nconclusive: " in sentence else ("", "", "")
+        repeats = reason != "" and reason == last
+        lines.append(f"{what.replace('nconclusive: ', 'nconclusive for the same reason: ', 1)}." if repeats else sentence)
+        last = reason
+    return lines
 
 
 def _of_point(summary: Summary, point: PointSummary) -> list[str]:
@@ -56,8 +68,11 @@ def _of_point(summary: Summary, point: PointSummary) -> list[str]:
             groups.setdefault((bare, c["verdict"] or "none", reason), []).append((variant, c))
     where = f"At {point['name']}, " if point["name"] else ""
     lines = []
+    asked = any(not bare for bare, _, _ in groups)
     for group in sorted(groups, key=lambda key: (key[0], list(_SENTENCES).index(key[1]))):
         bare, verdict, _ = group
+        if bare and verdict == "inconclusive" and asked:
+            continue  # not what the study asks, and the table has it
         begins = where + ("without a server, " if where else "Without a server, ") if bare else where
         line = _SENTENCES[verdict](groups[group], point, "the sender's CPU" if bare else f"{question.whose} CPU")
         lines.append(begins + (line[0].lower() + line[1:] if begins and line.startswith(_OPENINGS) else line))
@@ -139,8 +154,9 @@ def covers(summary: Summary) -> str | None:
     """Say in a sentence for which runs the intervals hold; None where nothing was compared."""
     if not _smallest(summary):
         return None
-    replicates = [n for p in summary["points"] if (n := p.get("replicates"))]
-    what = f"another run on this machine, today ({counted(min(replicates), 'replicate')})" if replicates else _ALONE
+    replicates = [n for p in summary["points"] if p["smallest_saving_percent"] is not None and (n := p.get("replicates"))]
+    least = min(replicates, default=1)
+    what = f"another run on this machine, today ({counted(least, 'replicate')})" if least > 1 else _ALONE
     shares = [p.get("file_huge_share") for p in summary["points"] if p["point"].get("file_pages") != "huge"]
     scattered = any(share is not None and share < _MOSTLY for share in shares)
     return f"The 95 % intervals cover {what}.{_SCATTERED if replicates and scattered else ''}"

@@ -68,7 +68,8 @@ def cores_needed(summary: Facts, point: Facts) -> list[str]:
         bare = not any(is_server(v) and v["name"] in reached for v in known)
         of = "of the sender" if bare and any(map(is_server, point["variants"])) else question.of
         needs[0] = needs[0].replace(" ", " needs ", 1) + f" cores {of}"
-    return [f"At {asked}: {', '.join(needs)}."] if needs else []
+    missed = "" if base else f", which {point['baseline']} was not shown to reach"
+    return [f"At {asked}{missed}: {', '.join(needs)}."] if needs else []
 
 
 def _not_there(variant: Facts, asked: str) -> str:
@@ -135,7 +136,7 @@ def _baseline_reached(point: Facts) -> bool:
 
 
 def method(point: Facts) -> list[str]:
-    """Say what keeping the rate costs by itself; nothing without a rate."""
+    """Say what keeping the rate costs; nothing without a rate."""
     pacing = point.get("pacing")
     if not pacing:
         return []

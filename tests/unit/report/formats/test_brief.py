@@ -9,7 +9,7 @@ import pytest
 from support.fake_results import Cost, Result, header, lane
 
 from zcload.analysis.summary import summarise
-from zcload.report.formats import brief
+from zcload.report.formats import brief, terminal
 from zcload.report.text.headline import answer_last
 from zcload.store.reader import Result as Stored
 
@@ -240,8 +240,8 @@ def test_a_caution_has_one_line_a_code():
     """Cautions of one code are one line, with how many there are, even where their remedies differ."""
     summary = copy.deepcopy(study())
     summary["cautions"] = [{"code": "machine_ledger", "message": f"variant {i}", "remedy": f"remedy {i}"} for i in range(3)]
-    assert rendered(summary).count("! machine_ledger: ") == 1
-    assert "! machine_ledger: variant 0 (and 2 more)" in rendered(summary)
+    assert rendered(summary).count("! machine_ledger") == 1
+    assert "\n! machine_ledger (3): variant 0\n" in rendered(summary)
 
 
 @pytest.mark.parametrize(("replicates", "said"), [(8, "another run on this machine, today (8 replicates)"), (None, "this process alone")])
@@ -274,3 +274,65 @@ def test_variants_that_failed_or_were_skipped_are_in_the_answer():
         if c["variant"] == "splice":
             c["verdict"], c["saving_percent"] = None, {"estimate": None, "low": None, "high": None}
     assert "splice was skipped: no pipes here." in rendered(summary, 200)
+
+
+def servers(points=1, **reasons):
+    """Return a study of a server, splice, against another, read_send; each of *reasons* makes what it names inconclusive."""
+    summary = copy.deepcopy(study(points, names=lambda i: f"rate={i}" if points > 1 else ""))
+    for point in summary["points"]:
+        for v in point["variants"]:
+            v["mechanism"] = "server" if v["name"] in ("read_send", "splice") else v["mechanism"]
+        for c in point["comparisons"]:
+            if c["variant"] in reasons:
+                c["verdict"], c["reason"] = "inconclusive", reasons[c["variant"]]
+    return summary
+
+
+def test_what_is_open_of_bare_mechanisms_is_left_to_the_table():
+    """The answer of a study of servers has no sentence about a bare mechanism that is inconclusive; its table marks it."""
+    told = answer_last(servers(mmap_send="too wide", sendfile="other work ran"))
+    assert [line for line in told if line.startswith("splice saves ")]
+    assert not [line for line in told if "nconclusive" in line]
+    assert rendered(servers(mmap_send="too wide"), 120).count("inconclusive") == 1
+
+
+def test_a_reason_is_told_once():
+    """Where one sentence after another is inconclusive for one reason, only the first has it."""
+    told = answer_last(servers(2, splice="other work ran while it was measured", mmap_send="too wide", sendfile="too wide"))
+    assert [line.endswith("; other work ran while it was measured.") for line in told] == [True, False]
+    assert told[1].startswith("At rate=1, inconclusive for the same reason: saving of the server's CPU")
+
+
+@pytest.mark.parametrize(
+    ("least", "replicates", "said"), [(None, 1, "8 replicates"), (5.0, 1, "this process alone"), (5.0, 6, "6 replicates")]
+)
+def test_intervals_cover_what_the_points_that_have_them_show(least, replicates, said):
+    """A point without an interval says nothing of what intervals cover; one of a single replicate covers no other run."""
+    summary = copy.deepcopy(study(2, names=lambda i: f"chunk={i + 1}KiB"))
+    summary["points"][0] |= {"replicates": 8}
+    summary["points"][1] |= {"replicates": replicates, "smallest_saving_percent": least}
+    assert said in rendered(summary, 200)
+
+
+def test_a_rate_that_the_baseline_misses_is_told_so():
+    """Cores that only others need at a rate are told with the fact that the baseline was not shown to reach it."""
+    summary = copy.deepcopy(study(2, names=lambda i: f"rate={i + 1}Gbit/s"))
+    for point in summary["points"]:
+        point["point"] = {**point["point"], "rate_bps": 2e9}
+        for v in point["variants"]:
+            reached = v["name"] == "splice"
+            achieved = {"estimate": 2e9 if reached else 1.5e9, "low": 1.4e9, "high": 2.1e9}
+            v["rate"] = {"achieved_bps": achieved, "reached": True if reached else None, "lateness": {}, "sleeps_per_gb": None}
+    text = " ".join(rendered(summary, 200).split())
+    assert "At 2 Gbit/s, which read_send was not shown to reach: splice needs " in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_full_report_fits_the_terminal(width):
+    """In a terminal wide tables of the full report stand in several parts, each with its first column, and no column is lost."""
+    stored = Stored(study())
+    wide, fitted = terminal.render([stored]), terminal.render([stored], width)
+    drawing = fitted.index("goodput (Gbit/s)") if "goodput (Gbit/s)" in fitted else None
+    assert max(map(len, wide.splitlines())) > 120 >= max(map(len, fitted.splitlines()))
+    assert max(map(len, fitted[:drawing].splitlines())) <= width
+    assert set(re.findall(r"[a-z_]{5,}", wide)) <= set(re.findall(r"[a-z_]{5,}", fitted))
