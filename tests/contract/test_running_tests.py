@@ -76,6 +76,16 @@ def test_the_last_lines_name_what_passed_only_again(runner):
     assert "1 failed, 1 passed, 1 skipped, 1 error, ended early (2)" in runner.summary(results, [], 2, 1.5)[-1]
 
 
+def test_only_files_that_name_a_mark_are_collected_for_it(runner, monkeypatch):
+    """For the tests of a mark only the files that name it are collected, unless the user names files."""
+    monkeypatch.chdir(ROOT)
+    files = runner.files_with("alone", ["-k", "units"])
+    assert "tests/system/test_leftovers.py" in files
+    assert len(files) < len(runner.files_with("serial", [])) < 100
+    assert runner.files_with("serial", ["-x", "tests/unit/model"]) == []
+    assert runner.files_with("serial", ["tests/system/test_lane.py::test_many_senders"]) == []
+
+
 def test_a_name_read_from_a_record_selects_the_test(runner, tmp_path):
     """The names and outcomes of tests are read from the record that pytest writes, so that pytest finds each again."""
     (tmp_path / "test_it.py").write_text(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import string
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from zcload.report.text.answer import cautions as shown
 SOURCES = sorted(Path(zcload.__file__).parent.rglob("*.py"))
 
 
+@cache
 def emitters():
     """Return the calls that emit a caution, by code: where, and the names of the fields that they give."""
     found = defaultdict(list)
@@ -29,21 +31,20 @@ def emitters():
     return found
 
 
-EMITTERS = emitters()
 OF_THE_HOST = {code for code, check in CHECKS.items() if check.in_result}
 
 
 @pytest.mark.parametrize("code", CAUTIONS)
 def test_every_caution_is_emitted_with_its_fields(code):
     """Each line of the table is emitted somewhere, and everybody who emits it gives exactly the fields of its templates."""
-    assert code in EMITTERS or code in OF_THE_HOST
-    for place, fields in EMITTERS[code]:
+    assert code in emitters() or code in OF_THE_HOST
+    for place, fields in emitters()[code]:
         assert fields == CAUTIONS[code].fields(), place
 
 
 def test_nothing_is_emitted_that_the_table_does_not_have():
     """Every code that the source names is in the table, and only the table's own function makes cautions of texts."""
-    assert not {code for code in EMITTERS if code not in CAUTIONS}
+    assert not {code for code in emitters() if code not in CAUTIONS}
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "Caution" and node.args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from functools import cache, partial
 
 import pytest
 from support.fake_results import Cost, Result, header, lane
@@ -33,34 +34,40 @@ def rendered(summary, width=80):
     return brief.render([Stored(summary)], width)
 
 
-STUDIES = {
-    "one point": study(),
-    "no contender": study(variants=()),
-    "many variants": study(variants=tuple(f"variant-{i}" for i in range(14))),
-    "long names": study(variants=("n" * 64, "m" * 64)),
-    "a sweep": study(7, names=lambda i: f"rate={i} Gbit/s"),
-    "a hundred points": study(100, names=lambda i: f"chunk={i + 1}KiB, senders={i}", generations=2, aa=False),
-    "one generation": study(generations=1),
-    "nothing measured": study(generations=0),
+MAKERS = {
+    "one point": study,
+    "no contender": partial(study, variants=()),
+    "many variants": partial(study, variants=tuple(f"variant-{i}" for i in range(14))),
+    "long names": partial(study, variants=("n" * 64, "m" * 64)),
+    "a sweep": partial(study, 7, names=lambda i: f"rate={i} Gbit/s"),
+    "a hundred points": partial(study, 100, names=lambda i: f"chunk={i + 1}KiB, senders={i}", generations=2, aa=False),
+    "one generation": partial(study, generations=1),
+    "nothing measured": partial(study, generations=0),
 }
 
 
+@cache
+def named(name):
+    """Return the summary of the study of MAKERS with this *name*, made by the first test that asks for it."""
+    return MAKERS[name]()
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", MAKERS)
 def test_it_fits_the_terminal(name, width):
     """No line is wider than the terminal, unless a single name is, and from 80 columns on it has at most 40 lines."""
-    text = rendered(STUDIES[name], width)
+    text = rendered(named(name), width)
     longest = max((len(word) for word in text.split()), default=0)
     assert max(map(len, text.splitlines())) <= max(width, longest + 32)
     if width >= 80:
         assert len(text.splitlines()) <= 40
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", MAKERS)
 def test_no_word_is_cut(name):
     """What is written in a narrow terminal is made of the words that a wide one shows."""
-    wide = set(rendered(STUDIES[name], 120).split()) | {"..."}
-    cells = {word for word in rendered(STUDIES[name], 60).split() if word[0] not in "-#=!."}
+    wide = set(rendered(named(name), 120).split()) | {"..."}
+    cells = {word for word in rendered(named(name), 60).split() if word[0] not in "-#=!."}
     assert {word for word in cells if word.isalpha()} <= wide | {"more", "cautions:"}
 
 
@@ -74,7 +81,7 @@ def test_the_answer_is_last():
 
 def test_a_sweep_has_a_row_a_point():
     """A sweep is a table of its points by contender, and the answer is of its first and last point."""
-    text = rendered(STUDIES["a sweep"])
+    text = rendered(named("a sweep"))
     assert all(f"rate={i} Gbit/s" in text for i in range(7))
     assert "At rate=0 Gbit/s, mmap_send saves" in text
     assert "At rate=6 Gbit/s, mmap_send saves" in text
@@ -82,7 +89,7 @@ def test_a_sweep_has_a_row_a_point():
 
 def test_many_points_say_how_many_are_not_shown():
     """Where a sweep has more points than a screen has room for, the table says how many and which option shows them."""
-    assert "... 87 more points: --full" in rendered(STUDIES["a hundred points"])
+    assert "... 87 more points: --full" in rendered(named("a hundred points"))
 
 
 def test_servers_are_asked_about_their_own_cpu():
