@@ -74,6 +74,7 @@ class Comparison:
     only_new: tuple[str, ...]
     margin: float
     run_spread: float | None  # None: the headline's spread is that between results
+    loaded: tuple[str, ...] = ()  # the results that were measured beside other work
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -82,6 +83,7 @@ class Comparison:
             "new": list(self.new),
             "margin_percent": 100 * self.margin,
             "run_spread_percent": None if self.run_spread is None else 100 * self.run_spread,
+            "loaded": list(self.loaded),
             "differences": [d.as_dict() for d in self.differences],
             "rows": [row.as_dict() for row in self.rows],
             "only_base": list(self.only_base),
@@ -128,7 +130,12 @@ def compare(
         matched.only_new,
         margin,
         None if seen else run_spread,
+        tuple(name for side in (base, new) for name, r in zip(_names(side), side, strict=True) if _is_loaded(r)),
     )
+
+
+def _is_loaded(result: Result) -> bool:
+    return any(point.get("loaded") for point in result.summary["points"])
 
 
 def _once(results: Sequence[Result]) -> None:

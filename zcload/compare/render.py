@@ -25,7 +25,7 @@ Renderer = Callable[[Comparison, Sequence[Judged]], str]
 def as_table(found: Comparison, judged: Sequence[Judged], width: int = WIDTH) -> str:
     """Render for a terminal of *width* columns, on one screen: what decides the answer, then the gates, and the answer last."""
     said = shown(found, judged)
-    parts = [[said.title]]
+    parts = [wrapped(said.title, width)]
     if said.headline:
         table = replace(said.headline, rows=_first_rows(said.headline.rows))
         parts.append([table.title, "", *fitted(table, width, ("base", "new")).splitlines()])
@@ -53,7 +53,7 @@ def as_full_table(found: Comparison, judged: Sequence[Judged], width: int = 0) -
     0: it is no terminal, and tables are as wide as they are.
     """
     said = shown(found, judged)
-    parts = [said.title, wrap(said.answer, width)]
+    parts = ["\n".join(wrapped(said.title, width)) if width else said.title, wrap(said.answer, width)]
     if said.gates:
         parts.append(_drawn(said.gates, width))
     for name, tables in said.points:

@@ -65,18 +65,26 @@ def shown(found: Comparison, judged: Sequence[Judged]) -> Shown:
 
 
 def _answer(found: Comparison) -> list[str]:
-    """Say what has become of each variant's headline, in words."""
-    lines = []
+    """Say what has become of each variant's headline, in words, and first of all which results are not to be quoted."""
+    lines = [f"Measured beside other work: {', '.join(found.loaded)}. Do not quote these figures."] if found.loaded else []
     for row in found.rows:
-        if not (row.relative and row.headline):
-            continue
-        what = f"{row.point + ': ' if row.point else ''}{row.variant}, {METRICS[row.metric].label} relative to the baseline's:"
-        if row.verdict is None:
-            lines.append(f"{what} cannot be compared; {row.reason}.")
-        else:
-            why = f" ({row.reason})" if row.reason else ""
-            lines.append(f"{what} {row.verdict}{why}, {change_text(row.change_percent)} against the base.")
+        if row.relative and row.headline:
+            what = f"{row.point + ', ' if row.point else ''}{row.variant}: {METRICS[row.metric].label}, relative to the baseline's,"
+            lines.append(f"{what} {_became(row)}.")
     return lines
+
+
+def _became(row: Row) -> str:
+    """Say how a figure changed: "fell by 8.7 % (3.2..14): saves", "rose by 30 % (20..41): costs"."""
+    change = row.change_percent
+    if row.verdict is None or change is None:
+        return f"cannot be compared; {row.reason}"
+    if row.verdict in ("inconclusive", "no difference"):
+        why = f"; {row.reason}" if row.reason else ""
+        return f"{'may or may not have changed' if row.verdict == 'inconclusive' else 'did not change'}: {change_text(change)}{why}"
+    low, high = sorted((abs(change.low), abs(change.high)))
+    way = "fell" if change.estimate < 0 else "rose"
+    return f"{way} by {percent(abs(change.estimate))} % ({percent(low)}..{percent(high)}): {row.verdict}"
 
 
 def _headline(found: Comparison) -> Table | None:

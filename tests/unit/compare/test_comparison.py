@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from support.fake_runs import HEADLINE, point, run
@@ -320,13 +321,38 @@ def test_golden_comparison(name, file, golden):
     assert set(FORMATS) == {"table", "markdown", "json"}
 
 
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        (0.40, r"fell by \d+ % \([\d.]+\.\.[\d.]+\): saves\.$"),
+        (0.65, r"rose by \d+ % \([\d.]+\.\.[\d.]+\): costs\.$"),
+        (0.51, r"may or may not have changed: \+2\.0 % \(-[\d.]+\.\.\+[\d.]+\); the interval straddles"),
+    ],
+)
+def test_the_answer_says_which_way_a_ratio_went(new, words):
+    """The answer of a comparison says that a ratio fell or rose, by how much without a sign, and the verdict."""
+    (told,) = shown(compare([one(0.5)], [one(new)]), []).answer
+    assert re.search(words, told), told
+
+
+def test_results_beside_other_work_are_named_first():
+    """Results that were measured beside other work stand in the answer's first line, in every format, and in JSON by name."""
+    quiet, loud = one(0.5), run(point({("sendfile", HEADLINE): 0.4}), where="results/loud")
+    assert compare([quiet], [one(0.4)]).loaded == ()
+    loud.summary["points"][0]["loaded"] = True
+    found = compare([quiet], [loud])
+    assert shown(found, []).answer[0] == "Measured beside other work: results/loud. Do not quote these figures."
+    assert all("Do not quote these figures." in FORMATS[name](found, []).partition("<details>")[0] for name in ("table", "markdown"))
+    assert json.loads(FORMATS["json"](found, []))["loaded"] == ["results/loud"]
+
+
 def test_the_short_form_fits_a_screen():
     """Of a sweep of thirty points the terminal's form has at most 40 lines of 80 columns, says what is left out, and ends in the answer."""
     points = [point({("sendfile", HEADLINE): 0.5}, name=f"chunk={i}KiB", chunk_bytes=1024 * i) for i in range(1, 31)]
     text = FORMATS["table"](compare([run(*points)], [run(*points)]), [])
     assert len(text.splitlines()) <= 40
     assert max(map(len, text.splitlines())) <= 80
-    assert text.partition(MORE)[2].lstrip().startswith("chunk=1KiB: sendfile, both ends' CPU")
+    assert text.partition(MORE)[2].lstrip().startswith("chunk=1KiB, sendfile: both ends' CPU")
     assert text.rstrip().endswith("... 26 more")
     markdown = FORMATS["markdown"](compare([run(*points)], [run(*points)]), [])
     assert len(markdown.partition("<details>")[0].splitlines()) <= 50
