@@ -20,12 +20,21 @@ from zcload.sinks.recv import Recv
 
 PRIME = 65_537  # just above a chunk, a pipe and sixteen pages
 SEVERAL_BUFFERS = 3_000_017  # prime, and more than the sockets hold
-# Every size in chunks of every size; make test takes each once.
+# Every size in chunks of every size. With every pair each chunk and each size once; all nine with one sink for each mechanism, and with
+# one mechanism for each sink; the rest nightly.
 CHUNKS_AND_SIZES = [
-    pytest.param(chunk, size, marks=[] if (i + j) % 3 == 1 else pytest.mark.slow)
-    for i, chunk in enumerate((4095, 65_536, 400_000))
-    for j, size in enumerate((1, PRIME, SEVERAL_BUFFERS))
+    (chunk, size, (i + j) % 3 == 1) for i, chunk in enumerate((4095, 65_536, 400_000)) for j, size in enumerate((1, PRIME, SEVERAL_BUFFERS))
 ]
+
+
+def delivery(case, chunk, size, always):
+    """Return a pair of WITH_SINKS with a chunk and a size as parameters."""
+    name, _, sink = case.values
+    mark = pytest.mark.slow if sink == "recv" or name == "read_send" else pytest.mark.nightly
+    return pytest.param(*case.values, chunk, size, id=f"{case.id}-{chunk}-{size}", marks=[*case.marks, *([] if always else [mark])])
+
+
+DELIVERIES = [delivery(case, *more) for case in WITH_SINKS for more in CHUNKS_AND_SIZES]
 
 
 pytestmark = pytest.mark.usefixtures("leaks")
@@ -71,8 +80,7 @@ def signal_storm(every_s=0.0005):
         signal.signal(signal.SIGUSR1, previous)
 
 
-@pytest.mark.parametrize(("chunk", "size"), CHUNKS_AND_SIZES)
-@pytest.mark.parametrize(("name", "options", "sink"), WITH_SINKS)
+@pytest.mark.parametrize(("name", "options", "sink", "chunk", "size"), DELIVERIES)
 def test_delivers_the_file_unchanged(name, options, sink, chunk, size, pair, source_file):
     """The receiver gets exactly the file's bytes, in order, twice for two passes, whatever the chunk and the size."""
     file = source_file(size)
