@@ -14,12 +14,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("name", ["clean", "skewed", "bimodal", "drifting", "contaminated"])
-def test_the_interval_holds_the_crossing_as_often_as_it_says(name):
-    """Of 2,000 simulated searches for a crossing anywhere on the axis, 93 to 97 % name an interval that holds it."""
-    outcome = coverage(SCENARIOS[name], 2000)
-    assert outcome.verdicts["crosses"] + outcome.verdicts["open"] >= 1990
-    assert outcome.verdicts["open"] < 20
-    assert 0.93 <= outcome.held <= 0.97
+@pytest.mark.parametrize(("searches", "apart"), [(500, 0.035), pytest.param(2000, 0.02, marks=pytest.mark.nightly)])
+def test_the_interval_holds_the_crossing_as_often_as_it_says(name, searches, apart):
+    """Of simulated searches for a crossing anywhere on the axis about 95 % name an interval that holds it: of 2,000, 93 to 97 %."""
+    outcome = coverage(SCENARIOS[name], searches)
+    assert outcome.verdicts["crosses"] + outcome.verdicts["open"] >= 0.995 * searches
+    assert outcome.verdicts["open"] < 0.01 * searches
+    assert outcome.held == pytest.approx(0.95, abs=apart)
 
 
 def test_equal_contenders_are_seldom_told_apart():
