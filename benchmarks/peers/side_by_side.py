@@ -215,7 +215,8 @@ def page(results: Results, options: argparse.Namespace, programs: Mapping[str, P
     words = shlex.join(["benchmarks/peers/side_by_side.py", *options.arguments])
     host = f"Linux {os.uname().release}, {len(os.sched_getaffinity(0))} CPUs"
     lines = [
-        f"`{words}`, {host}, file in {options.file_pages} pages, {options.seconds} s a program and round.",
+        f"`{words}`,",
+        f"{host}, file in {options.file_pages} pages, {options.seconds} s a program and round.",
         "",
         *table(results),
         "",
