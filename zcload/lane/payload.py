@@ -103,7 +103,7 @@ def empty_memory() -> int:
 def fill_memory(fd: int, size: int, pages: FilePages, progress: DigestProgress) -> Source:
     """Make a file of *size* bytes in the empty file in memory *fd*, which then nobody can change; closes *fd* if that fails.
 
-    Raises ConfigError also where its *pages* cannot be had.
+    Raises ConfigError also where the kernel cannot give it such *pages*.
     """
     try:
         arrange_pages(fd, size, pages)
