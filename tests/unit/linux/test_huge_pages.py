@@ -7,6 +7,7 @@ import errno
 import mmap
 import os
 import struct
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,9 +16,10 @@ from support.kernel import needs_collapse
 
 from zcload.errors import ConfigError
 from zcload.lane import file_pages
-from zcload.lane.payload import copy_memory, empty_memory, fill_memory
+from zcload.lane.payload import copy_memory, empty_memory, fill_memory, open_source
 from zcload.linux import huge_pages
 from zcload.linux.huge_pages import collapse, huge_page_bytes, huge_share
+from zcload.model.study import Point
 
 HUGE = huge_page_bytes() or 2 << 20
 
@@ -162,6 +164,17 @@ def test_few_huge_pages_are_told_from_an_end_that_has_none(monkeypatch, share, s
     """Only whole huge pages are missed: not the end of a file, not a small file, and nothing where the share is unknown."""
     monkeypatch.setattr(file_pages, "huge_page_bytes", lambda: HUGE)
     assert file_pages.few_huge_pages(share, size) is few
+
+
+@needs_collapse
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="no /dev/shm to write to; remedy: mount -t tmpfs tmpfs /dev/shm")
+def test_the_file_of_servers_is_treated_alike():
+    """A made file that servers open by its name lies in huge pages where it is in memory."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        source = open_source(Point(file_size=4 * HUGE), lambda what, fraction: None, Path(folder))
+        assert source.huge_share is not None
+        assert source.huge_share >= 0.5  # one may be denied where memory is scattered
+        source.close()
 
 
 def test_a_share_that_is_unknown_is_none(monkeypatch):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from support.fake_lanes import Lane
 
 from zcload.errors import StudyError
-from zcload.runner.context import check_identity
+from zcload.lane import file_pages
+from zcload.model.study import Point
+from zcload.runner.context import PointContext, check_identity
 
 
 @pytest.mark.parametrize(
@@ -44,3 +48,21 @@ def test_a_full_disk_leaves_no_lane_up(run_of, monkeypatch):
     with pytest.raises(StudyError, match="no space left"), made.context.lanes([made.state.contenders()]):
         made.context.emit = full
     assert sorted(torn) == ["copy", "zero"]
+
+
+@pytest.mark.parametrize(
+    ("pages", "share", "codes"),
+    [("auto", 0.5, ["few_huge_pages"]), ("huge", 0.0, ["few_huge_pages"]), ("auto", 0.95, []), ("small", 0.0, []), ("auto", None, [])],
+)
+def test_few_huge_pages_are_a_caution_where_they_were_wanted(monkeypatch, pages, share, codes):
+    """A file that should lie in huge pages and mostly does not is told; one in small pages on request, or of unknown pages, is not."""
+    monkeypatch.setattr(file_pages, "huge_page_bytes", lambda: 2 << 20)
+    found = []
+    context = SimpleNamespace(
+        cache=SimpleNamespace(settle=lambda: 1.0, cold=False),
+        point=Point(file_pages=pages),
+        source=SimpleNamespace(huge_share=share, size=256 << 20),
+        caution=lambda code, **fields: found.append(code),
+    )
+    PointContext._settle(context)
+    assert found == codes
