@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from support.paths import CONFIGS
@@ -38,6 +39,12 @@ def windows(tmp_path):
     return path.read_text().count('"kind":"window"') if path.exists() else 0
 
 
+def handles(pid, signum):
+    """Return whether a process has a handler for a signal and does not ignore it (proc(5), SigCgt)."""
+    (caught,) = re.findall(r"^SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(caught, 16) >> (signum - 1) & 1)
+
+
 def cpu_s(tmp_path):
     """Return the CPU time of the processes of a run so far, with that of their children that have ended."""
     return sum(sum(process.cpu_times()[:4]) for process in marked(tmp_path))
@@ -58,6 +65,7 @@ def test_a_signal_ends_a_run_in_every_phase(after, signum, code, tmp_path):
     process = start(tmp_path)
     try:
         if after.endswith("s") and after[0].isdigit():
+            assert wait_until(lambda: handles(process.pid, signal.SIGTERM), 60)  # Python itself handles only SIGINT
             time.sleep(float(after[:-1]))
         elif after == "header":
             assert wait_until(lambda: (tmp_path / "r" / "windows.jsonl").exists(), 60)

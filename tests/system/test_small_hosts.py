@@ -224,8 +224,8 @@ def test_a_full_pids_group_is_named(group, tmp_path):
     assert done.returncode in (1, 2), done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith("zcload: error:")]
     assert errors, done.stderr
-    assert "pids.max" in errors[0], errors
-    assert "ulimit -u" not in errors[0]
+    assert any("pids.max" in error for error in errors), errors  # the test's server may be the first that gets no thread
+    assert not any("ulimit -u" in error for error in errors), errors
 
 
 def test_a_small_memory_group(group, tmp_path):
