@@ -29,7 +29,7 @@ from typing import Protocol
 
 SENDER_CPU, RECEIVER_CPU = 0, 1
 LISTENS_WITHIN_S = 30.0  # a busy machine may start a program late
-OFFSETS = 2 << 30  # netperf 2.7 holds offsets in 32 bits: it sends at most this much of a file
+OFFSETS = 2 << 30  # of 32 bits: beyond this netperf 2.7 sends from a negative offset, which fails (seen with strace)
 CONGESTION = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 
 
