@@ -141,6 +141,11 @@ def test_the_page_explains_its_words(page):
     assert found.every("a")[0] == {"class": "skip", "href": "#study-answer"}
 
 
+def test_the_page_begins_with_the_workload(page):
+    """Below its name a page says what was sent and over what, as the short report's first line does."""
+    assert "loopback, 1 sender, chunk 256KiB, file 256 MiB (warm)" in Page(page).text.partition("The answer")[0]
+
+
 def test_cautions_are_one_line_that_opens(page):
     """All cautions stand in one closed element whose line says how many there are and which."""
     line = re.search(r'<details class="cautions"><summary>([^<]*)</summary>', page)

@@ -74,10 +74,15 @@ def _title(summary: Summary) -> str:
     partial = "" if summary["complete"] else " (partial result)"
     if not summary["points"]:
         return f"{summary['name']}{partial}"
+    return f"{summary['name']}{partial}: {shared(summary)}"
+
+
+def shared(summary: Summary) -> str:
+    """Return what all points have in common, and how many there are: "2 points, loopback, 4 senders, chunk 256KiB"."""
     points = summary["points"]
     several = [counted(len(points), "point")] if len(points) > 1 else []
     same = [facts[0] for facts in zip(*(_workload(summary, point) for point in points), strict=True) if len(set(facts)) == 1]
-    return f"{summary['name']}{partial}: {', '.join([*several, *same])}"
+    return ", ".join([*several, *same])
 
 
 def _workload(summary: Summary, point: PointSummary) -> list[str]:

@@ -17,6 +17,7 @@ from zcload.report.charts import draw, point_charts, study_charts
 from zcload.report.charts.parts import Chart
 from zcload.report.charts.series import read_raw
 from zcload.report.charts.view import Point, View, view_of
+from zcload.report.formats.brief import shared
 from zcload.report.tables.overview import explained, method, sections, tables
 from zcload.report.tables.table import Table
 from zcload.report.tables.verdicts import verdicts
@@ -83,6 +84,7 @@ class PageStudy:
     cautions: list[tuple[str, str | None, list[str]]]
     problems: list[str]  # codes of cautions whose figures are not to be used
     words: list[tuple[str, str]]
+    workload: str
     left_out: list[str] = field(default_factory=list)  # names of charts for which there was no room
     untold: int = 0  # points for whose tables there was none
 
@@ -127,7 +129,8 @@ def _study(result: Result, prefix: str, shares: int) -> PageStudy:
         json.dumps(summary["config"], indent=2, ensure_ascii=False),
         cautions(summary),
         list(dict.fromkeys(code for code, _, _ in cautions(summary) if level_of(code) == "problem")),
-        glossary.used([_METHOD, *sentences, *(line for _, lines in told for line in lines)]),
+        glossary.used([_METHOD, *sentences, *covered, *(line for _, lines in told for line in lines)]),
+        shared(summary),
     )
     room = TABLES_BYTES // shares
     numbers = {id(point): number for number, point in view.points}
