@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zcload.errors import ConfigError, Problem, StudyError, path_errors
+from zcload.errors import ConfigError, Problem, path_errors
 from zcload.linux import interrupt
 from zcload.model.progress import Viewer, nobody
-from zcload.model.units import counted
+from zcload.model.units import LIMIT, shown
 from zcload.store.reader import SUMMARY, WINDOWS, Result, read_header
 
 if TYPE_CHECKING:
@@ -71,16 +71,20 @@ def run(
 
     With *resume*, *out* is the directory of an interrupted run of the same study, which is resumed there.
 
+    It measures in fresh processes, so this one may have threads, and call it from any of them.
+
     Raises ConfigError and MechanismUnavailableError before anything is measured; StudyError, or Interrupted after a SIGINT or
     SIGTERM, when the run ends early: what was measured until then is stored, and is the error's *result*. A lane that fails while
     others go on raises nothing: see `Result.failed`.
     """
     from zcload.model.study import Study
-    from zcload.runner.run import run as run_study
+    from zcload.runner.own_process import run_in_own_process
+    from zcload.runner.run import run as run_here
 
     study = config if isinstance(config, Study) else study_of(config, overrides)
-    if study.stop.replicates == 1:
-        _check_alone()
+    if seed is not None and not 0 <= seed < LIMIT:
+        raise ConfigError(Problem(f"{shown(seed)} is out of range: expected 0 to {LIMIT - 1}", key="seed"))
+    run_study = run_in_own_process if study.stop.replicates == 1 and _has_threads() else run_here
     with interrupt.lent():
         outcome = run_study(
             study,
@@ -99,18 +103,9 @@ def run(
     return outcome.result
 
 
-def _check_alone() -> None:
-    """Raise StudyError if this process has more than one thread: a lock that another one holds would stay locked in a forked worker."""
-    others = [thread.name for thread in threading.enumerate() if thread is not threading.current_thread()]
+def _has_threads() -> bool:
+    """Say whether this process has more than one thread, a library's included: a lock that one holds stays locked in a forked worker."""
     try:
-        count = len(os.listdir(TASKS)) - 1
+        return len(os.listdir(TASKS)) > 1
     except OSError:
-        count = len(others)
-    if others or count > 0:
-        named = f" ({', '.join(others)})" if others else ", of a library such as a BLAS"
-        count = max(count, len(others))
-        raise StudyError(
-            f"zcload forks its workers, and this process has {counted(count, 'more thread')}{named}: a lock that one of them holds "
-            "would stay locked in a worker for ever. Run the study in a process of its own: "
-            "subprocess.run([sys.executable, '-m', 'zcload', 'run', CONFIG, '--out', DIRECTORY]), then zcload.load(DIRECTORY)"
-        )
+        return threading.active_count() > 1

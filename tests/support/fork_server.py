@@ -182,11 +182,11 @@ def _be_command(control, request):
         _stretch(request["stretch"])
         import tempfile
 
-        import zcload.runner.replicates as replicates
+        import zcload.runner.fresh_process as fresh_process
         from zcload.main import main
 
         tempfile.tempdir = None  # it was asked for in the server
-        replicates.subprocess = _Subprocess
+        fresh_process.subprocess = _Subprocess
         sys.argv = ["zcload", *request["arguments"]]
         main()
         code = 0
@@ -250,7 +250,7 @@ class _ForkedReplicate:
 
     def __init__(self, command, *, pass_fds, stdin, process_group):
         self.returncode = None
-        numbers = [int(number) for number in command[-3:]]
+        numbers = [int(number) for number in command[5:]]
         self.pid = os.fork()
         if not self.pid:
             self._be(numbers, pass_fds)
@@ -297,7 +297,7 @@ class _ForkedReplicate:
 
 
 class _Subprocess:
-    """What zcload/runner/replicates.py needs of the module."""
+    """What zcload/runner/fresh_process.py needs of the module."""
 
     Popen, DEVNULL, TimeoutExpired = _ForkedReplicate, subprocess.DEVNULL, subprocess.TimeoutExpired
 

@@ -13,6 +13,7 @@ from support.paths import ROOT
 
 import zcload
 from zcload.analysis.summary import summarise
+from zcload.errors import ConfigError
 from zcload.model.metrics import METRICS
 from zcload.store import reader
 
@@ -66,40 +67,42 @@ def test_it_is_typed():
     assert set(re.findall(r"import (\w+) as \1", stub)) | {"__version__"} == set(zcload.__all__)
 
 
-@pytest.mark.parametrize(
-    ("before", "named"),
-    [
-        (
-            "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True, name='mine').start()",
-            "1 more thread (mine)",
-        )
-    ],
-)
-def test_a_program_with_threads_is_refused(tmp_path, before, named):
-    """With another thread alive this process forks nothing: the error names the thread and what to do instead, and no result is begun."""
-    alone = {**TREE, "stop": {**TREE["stop"], "replicates": 1}}
-    code = f"{before}\nimport zcload\ntry:\n    zcload.run({alone!r}, out='r')\nexcept zcload.api.StudyError as error:\n    print(error)"
-    done = python(code, tmp_path)
-    assert named in done.stdout, done.stderr
-    assert "then zcload.load(DIRECTORY)" in done.stdout
-    assert not (tmp_path / "r").exists()
+THREADED = """
+import gc, os, threading, time, zcload
+from concurrent.futures import ThreadPoolExecutor
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+before = os.sched_getaffinity(0), gc.get_freeze_count()
+seen = set()
+def measure():
+    return zcload.run(TREE, overrides=["stop.replicates=REPLICATES"], out="r", view=lambda progress: seen.add(progress.phase))
+result = CALL
+assert (os.sched_getaffinity(0), gc.get_freeze_count()) == before
+print(result.summary["complete"], result.directory, "measuring" in seen)
+try:
+    measure()
+except zcload.errors.ConfigError as error:
+    print(error)
+"""
 
 
 @pytest.mark.serial
-def test_a_program_with_threads_measures_in_fresh_processes(tmp_path):
-    """With several replicates a program may have threads: other processes fork, and its own collector and CPUs are left alone."""
-    code = (
-        "import gc, os, threading, time, zcload\n"
-        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
-        "before = os.sched_getaffinity(0), gc.get_freeze_count()\n"
-        f"result = zcload.run({TREE!r}, overrides=['stop.replicates=2'], out='r')\n"
-        "assert (os.sched_getaffinity(0), gc.get_freeze_count()) == before\n"
-        "print(result.summary['complete'], result.summary['points'][0]['replicates'])\n"
-    )
+@pytest.mark.parametrize(
+    ("replicates", "call"), [(1, "measure()"), (2, "ThreadPoolExecutor().submit(measure).result()")], ids=["alone", "in a thread"]
+)
+def test_a_program_with_threads_measures_in_fresh_processes(tmp_path, replicates, call):
+    """A program may have threads and call from any: other processes fork, its own collector and CPUs are left alone, errors arrive."""
+    code = THREADED.replace("TREE", repr(TREE)).replace("REPLICATES", str(replicates)).replace("CALL", call)
     done = python(code, tmp_path)
-    complete, replicates = done.stdout.split()
-    assert complete == "True", done.stderr
-    assert int(replicates) >= 2
+    first, second = done.stdout.splitlines()
+    assert first == "True r True", done.stderr
+    assert second == "--out: r holds a result already (choose another directory)"
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_that_no_result_can_store_is_refused(seed):
+    """A seed below 0 or beyond 64 bits is an error before anything is measured."""
+    with pytest.raises(ConfigError, match=r"seed: .* out of range"):
+        zcload.run(TREE, seed=seed)
 
 
 SIGNALLED = """
@@ -126,9 +129,10 @@ print(zcload.run(TREE, out="again").summary["complete"])
 
 @pytest.mark.slow
 @pytest.mark.serial
-def test_a_signal_ends_the_run_and_not_the_program(tmp_path):
-    """A SIGINT raises Interrupted with what was measured, handlers, collector and CPUs are what they were, and another run runs."""
-    done = python(SIGNALLED.replace("TREE", repr(TREE)), tmp_path)
+@pytest.mark.parametrize("before", ["", "import threading, time\nthreading.Thread(target=time.sleep, args=(90,), daemon=True).start()\n"])
+def test_a_signal_ends_the_run_and_not_the_program(tmp_path, before):
+    """A SIGINT raises Interrupted with what was measured, all is as before, and another run runs; a program may have threads."""
+    done = python(before + SIGNALLED.replace("TREE", repr(TREE)), tmp_path)
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
     assert json.loads(first) == [False, "r", 130]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from zcload.cli import completion
 from zcload.cli.options import Insecure, Set
 from zcload.cli.plain_values import PlainCommand, PlainGroup
 
@@ -17,7 +18,12 @@ cluster_app = typer.Typer(
     help="Prepare and check the hosts of a study that runs on several (docs/cluster.md).",
 )
 ClusterName = Annotated[
-    str, typer.Argument(metavar="CONFIG|ADDRESS", help="A config with a section [cluster], or a scheduler: tls://10.0.0.1:8786.")
+    str,
+    typer.Argument(
+        metavar="CONFIG|ADDRESS",
+        autocompletion=completion.studies,
+        help="A config with a section [cluster], or a scheduler: tls://10.0.0.1:8786.",
+    ),
 ]
 
 

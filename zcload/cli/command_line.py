@@ -6,7 +6,6 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from zcload.cli.app import ALL, app, make_app
 from zcload.errors import ConfigError, Problem, StudyError, ZcloadError, path_error
@@ -24,11 +23,18 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     except ZcloadError as error:
         return _fail(error)
     except Exception as error:
-        usage = _without_directory(error) or _usage_error(error) or _out_of_resource(error) or path_error(error)
+        from zcload.cli.usage_errors import usage_error
+
+        usage = _without_directory(error) or usage_error(error, _command(words)) or _out_of_resource(error) or path_error(error)
         if usage is None:
             raise
         return _fail(usage)
     return code if isinstance(code, int) else 0
+
+
+def _command(words: Sequence[str]) -> str:
+    """Return "zcload" and the command that *words* begin with."""
+    return " ".join(("zcload", *words[:1])) if words and words[0] in ALL else "zcload"
 
 
 def _check_empty(words: Sequence[str]) -> None:
@@ -56,19 +62,6 @@ def _out_of_resource(error: Exception) -> StudyError | None:
 
     what = out_of_resource(error)
     return None if what is None else StudyError(what)
-
-
-def _usage_error(error: Any) -> ConfigError | None:
-    """Return typer's error about the arguments as a ConfigError; None if *error* is another one.
-
-    typer brings its own copy of click since 0.26, whose error classes are private: they are known by what they can do.
-    """
-    if not callable(getattr(error, "format_message", None)):
-        return None
-    message = error.format_message().rstrip(".")
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "zcload"
-    return ConfigError(Problem(message[:1].lower() + message[1:], remedy=f"see `{command} --help`"))
 
 
 def _fail(error: ZcloadError) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 
 def studies(incomplete: str) -> list[str]:
@@ -57,17 +57,21 @@ def listening(incomplete: str) -> list[str]:
     """Return the addresses to listen at that begin so."""
     from zcload.oneshot.address import EVERY_ADDRESS
 
-    return [address for address in (EVERY_ADDRESS, "127.0.0.1", ":10000") if address.startswith(incomplete)]
+    return _those((EVERY_ADDRESS, "127.0.0.1", ":10000"), incomplete)
 
 
 def swept(incomplete: str) -> list[str]:
     """Return the keys that a search can sweep and that begin so."""
-    return [key for key in ("chunk", "file_size", "transfer_size", "senders", "rate") if key.startswith(incomplete)]
+    from typing import get_args
+
+    from zcload.model.records.values import SweptKey
+
+    return _those(get_args(SweptKey), incomplete)
 
 
 def sections(incomplete: str) -> list[str]:
     """Return the parts of every full report that begin so."""
-    return [name for name in ("answer", "costs", "savings", "breakdown", "cautions", "missing", "method") if name.startswith(incomplete)]
+    return _those(("answer", "costs", "savings", "breakdown", "cautions", "missing", "method"), incomplete)
 
 
 def formats(incomplete: str) -> list[str]:
@@ -75,11 +79,66 @@ def formats(incomplete: str) -> list[str]:
     from zcload.cli.output_files import PICTURES
     from zcload.report import FORMATS
 
-    return [name for name in (*FORMATS, *PICTURES) if name.startswith(incomplete)]
+    return _those((*FORMATS, *PICTURES), incomplete)
+
+
+def compare_formats(incomplete: str) -> list[str]:
+    """Return the formats of `zcload compare` that begin so."""
+    from zcload.compare.render import FORMATS
+
+    return _those(FORMATS, incomplete)
+
+
+def history_formats(incomplete: str) -> list[str]:
+    """Return the formats of `zcload history` that begin so."""
+    from zcload.cli.history import FORMATS
+
+    return _those(FORMATS, incomplete)
+
+
+def history_orders(incomplete: str) -> list[str]:
+    """Return what `zcload history` groups by and begins so."""
+    from zcload.cli.history import WAYS
+
+    return _those(WAYS, incomplete)
+
+
+def charts(incomplete: str) -> list[str]:
+    """Return the charts that begin so; of several points or results each has a number that is not offered."""
+    one_point = ("cpu-per-gb", "savings", "savings-best-chunk", "curve", "latency", "timeline", "windows")
+    return _those((*one_point, "sweep-cpu-per-gb", "sweep-savings", "crossing"), incomplete)
 
 
 def metrics(incomplete: str) -> list[str]:
     """Return the metrics that begin so."""
     from zcload.model.metrics import METRICS
 
-    return [name for name in METRICS if name.startswith(incomplete)]
+    return _those(METRICS, incomplete)
+
+
+def gates(incomplete: str) -> list[str]:
+    """Return the gates that begin so, up to their metric; after "VARIANT:" the metric is completed."""
+    before, colon, metric = incomplete.rpartition(":")
+    blank = metric[: len(metric) - len(metric.lstrip())]
+    return [f"{before}{colon}{blank}{name}" for name in metrics(metric.lstrip())]
+
+
+def allowed(incomplete: str) -> list[str]:
+    """Return what `zcload compare --allow` takes and begins so: facts of a host, and settings as a config writes them."""
+    from zcload.compare.differences import REFUSED, WHOLE
+    from zcload.config.root import KEYS
+
+    return _those(("baseline", *REFUSED, *WHOLE, *KEYS["workload",]), incomplete)
+
+
+def settings(incomplete: str) -> list[str]:
+    """Return the keys of a config that begin so, each with the "=" that its value follows."""
+    from zcload.config.root import KEYS
+
+    names = [".".join(map(str, (*section, key))) for section, keys in KEYS.items() if section and section != ("variant",) for key in keys]
+    return _those([f"{name}=" for name in names], incomplete)
+
+
+def _those(names: Iterable[str], incomplete: str) -> list[str]:
+    """Return those of *names* that begin with what is typed."""
+    return [name for name in names if name.startswith(incomplete)]

@@ -15,6 +15,7 @@ from zcload.compare.history_trend import By, Series, drawn, series
 from zcload.errors import ConfigError, Problem
 
 FORMATS = ("table", "json")
+WAYS: dict[str, By] = {"date": "date", "kernel": "kernel"}
 
 
 def run_history(
@@ -35,9 +36,8 @@ def run_history(
 
     if format not in FORMATS:
         raise ConfigError(Problem(f"{format!r} is not a format", key="--format", remedy=f"use {', '.join(FORMATS)}"))
-    ways: dict[str, By] = {"date": "date", "kernel": "kernel"}
-    if by not in ways:
-        raise ConfigError(Problem(f"{by!r} is not an order", key="--by", remedy=f"use {', '.join(ways)}"))
+    if by not in WAYS:
+        raise ConfigError(Problem(f"{by!r} is not an order", key="--by", remedy=f"use {', '.join(WAYS)}"))
     if metric is not None and metric not in METRICS:
         near = [key for key in METRICS if key.startswith(f"{metric}_")] or difflib.get_close_matches(metric, METRICS, n=1, cutoff=0.5)
         raise ConfigError(
@@ -55,7 +55,7 @@ def run_history(
             raise ConfigError(Problem("contains no result" + (f" of the study {study!r}" if study else ""), file=str(root)))
         found = None
         if metric is not None:
-            found = series(index.figures(metric, relative=relative, study=study, point=point, variant=variant), ways[by])
+            found = series(index.figures(metric, relative=relative, study=study, point=point, variant=variant), WAYS[by])
             if not found:
                 raise ConfigError(
                     Problem(

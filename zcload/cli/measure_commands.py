@@ -24,6 +24,7 @@ from zcload.cli.options import (
     NoWait,
     OutDirectory,
     Seed,
+    SeedOfOrder,
     Set,
     StudyName,
     SummaryJson,
@@ -59,6 +60,7 @@ def run(
         typer.Option(
             "--fail-if",
             metavar="GATE",
+            autocompletion=completion.gates,
             help="Exit with 3 if proven against the baseline: 'total_cpu_s_per_gb > -20%' (repeatable).",
         ),
     ] = None,
@@ -128,7 +130,10 @@ def _swept(value: str | None) -> str | None:
 
 def crossover(
     names: Annotated[
-        list[str], typer.Argument(metavar="[A B] [CONFIG]", help="Search with baseline A and contender B, a config, or both.")
+        list[str],
+        typer.Argument(
+            metavar="[A B] [CONFIG]", autocompletion=completion.studies, help="Search with baseline A and contender B, a config, or both."
+        ),
     ],
     sweep: Annotated[
         str | None,
@@ -174,7 +179,7 @@ def demo(
     file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="Send this file [default: make one, 2.4 GB if it fits].")] = None,
     rounds: Annotated[int, typer.Option(help="Send the file this often with each contender.")] = 5,
     size: Annotated[str | None, typer.Option(help="Make a file of this size: 2.4GB.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Repeat the random order of another demo.")] = None,
+    seed: SeedOfOrder = None,
     no_progress: NoProgress = False,
 ) -> None:
     """Repeat the experiment of 2015: sendall(f.read()) against sendfile, and a fair copy loop."""
@@ -214,7 +219,7 @@ def send(
     chunk: Annotated[str, typer.Option(help="Send this much in one call.")] = "256KiB",
     repeat: Annotated[int, typer.Option(metavar="N", help="Send it N times through each mechanism, in turn, and print the medians.")] = 1,
     no_digest: Annotated[bool, typer.Option("--no-digest", help="Do not verify the bytes with SHA-256.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Repeat another comparison's random order.")] = None,
+    seed: SeedOfOrder = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else there.")] = False,
     no_progress: NoProgress = False,
 ) -> None:

@@ -11,14 +11,26 @@ from zcload.cli import completion
 from zcload.cli.plain_values import PlainCommand
 from zcload.report import FORMATS
 
+_LARGEST_SEED = 2**63 - 1  # zcload.model.units.LIMIT - 1, which takes longer to import than to print help
+
 OutDirectory = Annotated[
     Path | None, typer.Option("--out", help="Store the result in this directory [default: results/<utc time>-<study name>].")
 ]
 OutFile = Annotated[Path | None, typer.Option("--out", help="Write to this file instead of stdout.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a config value (repeatable).")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", autocompletion=completion.settings, help="Override a config value (repeatable)."),
+]
 SummaryJson = Annotated[bool, typer.Option("--json", help="Print only the summary, as JSON, on stdout.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Do not show progress.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Repeat the random order and CPU roles of another run.")]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", metavar="N", min=0, max=_LARGEST_SEED, help="Repeat the random order and CPU roles of the run with this seed."),
+]
+SeedOfOrder = Annotated[
+    int | None,
+    typer.Option("--seed", metavar="N", min=0, max=_LARGEST_SEED, help="Repeat the random order that was printed with this seed."),
+]
 NoHtml = Annotated[bool, typer.Option("--no-html", help="Do not write report.html into the result directory.")]
 Full = Annotated[bool, typer.Option("--full", help="Show every table, all cautions and how it was measured.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait for other work on this machine to end.")]

@@ -24,7 +24,10 @@ def report(
     results: Results,
     format: ReportFormat = "table",
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout; for svg and png to this directory.")] = None,
-    chart: Annotated[list[str] | None, typer.Option(help="Write only this chart; with svg and png (repeatable).")] = None,
+    chart: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", autocompletion=completion.charts, help="Write only this chart; with svg and png (repeatable)."),
+    ] = None,
     with_: Annotated[
         list[Path] | None,
         typer.Option("--with", metavar="FILE", help="Show the output of iperf3 -J or netperf in FILE below the report (repeatable)."),
@@ -53,15 +56,25 @@ def compare(
     ] = None,
     fail_if: Annotated[
         list[str] | None,
-        typer.Option("--fail-if", metavar="GATE", help="Exit with 3 if proven: 'sendfile: sender_cpu_s_per_gb > +5%' (repeatable)."),
+        typer.Option(
+            "--fail-if",
+            metavar="GATE",
+            autocompletion=completion.gates,
+            help="Exit with 3 if proven: 'sendfile: sender_cpu_s_per_gb > +5%' (repeatable).",
+        ),
     ] = None,
     fail_if_unproven: FailIfUnproven = False,
-    allow: Annotated[list[str] | None, typer.Option("--allow", metavar="KEY", help="Compare even though KEY differs (repeatable).")] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", metavar="KEY", autocompletion=completion.allowed, help="Compare even though KEY differs (repeatable)."),
+    ] = None,
     run_spread: Annotated[
         str | None, typer.Option(metavar="PERCENT", help="Assume this spread between runs, with under 3 results a side [default: 2.5%].")
     ] = None,
     margin: Annotated[str | None, typer.Option(metavar="PERCENT", help="Treat smaller changes as none [default: the study's].")] = None,
-    format: Annotated[str, typer.Option(help="Write this format: table, markdown or json.")] = "table",
+    format: Annotated[
+        str, typer.Option(autocompletion=completion.compare_formats, help="Write this format: table, markdown or json.")
+    ] = "table",
     full: Annotated[bool, typer.Option("--full", help="Show every metric, what else differs, and how it was compared.")] = False,
     out: OutFile = None,
 ) -> None:
@@ -90,11 +103,16 @@ def history(
         str | None, typer.Option(autocompletion=completion.metrics, help="Show this metric from run to run instead of the list of results.")
     ] = None,
     relative: Annotated[bool, typer.Option("--relative", help="Show the metric as a ratio to each run's own baseline.")] = False,
-    by: Annotated[str, typer.Option(help="Group by date (result by result) or kernel (all results of a kernel together).")] = "date",
+    by: Annotated[
+        str,
+        typer.Option(
+            autocompletion=completion.history_orders, help="Group by date (result by result) or kernel (all results of a kernel together)."
+        ),
+    ] = "date",
     study: Annotated[str | None, typer.Option(help="Show only results of this study.")] = None,
     point: Annotated[str | None, typer.Option(help="Show only points with this in their name: chunk=64KiB.")] = None,
-    variant: Annotated[str | None, typer.Option(help="Show only this variant.")] = None,
-    format: Annotated[str, typer.Option(help="Write this format: table or json.")] = "table",
+    variant: Annotated[str | None, typer.Option(autocompletion=completion.mechanisms, help="Show only this variant.")] = None,
+    format: Annotated[str, typer.Option(autocompletion=completion.history_formats, help="Write this format: table or json.")] = "table",
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Read all results again.")] = False,
     out: OutFile = None,
 ) -> None:

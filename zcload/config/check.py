@@ -76,7 +76,8 @@ def unknown_key(path: Path, siblings: Iterable[str]) -> Finding:
     """Return the finding for an unknown key: with the sibling or the section that was probably meant, else with all *siblings*."""
     key = path[-1]
     homes = [".".join([*map(str, section), str(key)]) for section, keys in KEYS.items() if key in keys and section != ("variant",)]
-    remedy = near_miss(key, siblings) if not homes else f"did you mean {homes[0]!r}?"
+    inside = "".join(f"{part}." for part in path[:-1])
+    remedy = near_miss(key, siblings, inside) if not homes else f"did you mean {homes[0]!r}?"
     if remedy:
         return Finding(path, "unknown key", remedy)
     return Finding(path, f"unknown key: expected one of {', '.join(siblings)}")

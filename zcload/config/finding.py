@@ -22,14 +22,14 @@ class Finding:
     remedy: str | None = None
 
 
-def near_miss(word: object, candidates: Iterable[str]) -> str | None:
-    """Return "did you mean ...?" with the candidate closest to *word*, None where none is close."""
+def near_miss(word: object, candidates: Iterable[str], inside: str = "") -> str | None:
+    """Return "did you mean ...?" with the candidate closest to *word*, after the section *inside* ("workload."); None if none is close."""
     names = {candidate.lower(): candidate for candidate in candidates}
     # difflib is quadratic in the length; no candidate is this long.
     if not isinstance(word, str) or len(word) > 100:
         return None
     close = difflib.get_close_matches(word.lower().replace("-", "_"), names, n=1, cutoff=0.6)
-    return f"did you mean {names[close[0]]!r}?" if close else None
+    return f"did you mean {inside + names[close[0]]!r}?" if close else None
 
 
 def dotted(path: Path, tree: Mapping[str, Any]) -> str:

@@ -54,14 +54,21 @@ class graceful:
         _graceful = self._before
 
 
+def _in_main_thread() -> bool:
+    """Say whether Python lets this thread set handlers: only the main one may, whose id is that of the process (gettid(2))."""
+    import threading
+
+    return threading.get_native_id() == os.getpid()
+
+
 @contextmanager
 def lent() -> Iterator[None]:
     """Within somebody else's program: catch both signals gracefully for the block, then give them back as they were.
 
-    In the command, which has them for good, this does nothing.
+    In the command, which has them for good, this does nothing; nor in a thread that is not the main one, which no signal interrupts.
     """
     global requested, _reader, _writer
-    if _reader >= 0:
+    if _reader >= 0 or not _in_main_thread():
         yield
         return
     handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import os
 import random
-import signal
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 
-from zcload.errors import ConfigError, Interrupted, StudyError, ZcloadError
+from zcload.errors import StudyError, ZcloadError
 from zcload.host.process_limits import out_of_resource
 from zcload.linux import interrupt
 from zcload.linux.descriptors import room_for_files
-from zcload.linux.process import die_with_parent
-from zcload.model.progress import Progress, Viewer
+from zcload.model.progress import Viewer
 from zcload.model.study import Study
 from zcload.runner import preflight
 from zcload.runner.block import Emit
 from zcload.runner.collector import quiet_collector
+from zcload.runner.fresh_process import conversation, sendable, viewer_of
 from zcload.runner.known_files import KnownFiles
 from zcload.runner.measurer import Host, InProcess
 from zcload.runner.point_state import PointState
 from zcload.store.writer import Recorder
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_SHOWN_EVERY_S = 0.5  # showing progress wakes the other process, though between windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,42 +70,17 @@ def perform(task: Task, emit: Emit, view: Viewer) -> Done:
     return Done(task.states, task.files, time.monotonic() - began, error)
 
 
-def main(control: int, record: int, starter: int) -> None:
+def main(control: int, starter: int, record: int, *files: int) -> None:
     """Run the process: read the task from the inherited socket *control*, append records to *record*, send the outcome.
 
-    *starter* is the process that started this one, which dies with it.
+    *starter* is the process that started this one; the task knows which *files* it has inherited.
     """
-    die_with_parent(starter)
-    interrupt.install()
     with interrupt.graceful():
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        connection = Connection(control)
-        task, directory = connection.recv()
+        connection, (task, directory) = conversation(control, starter)
         emit = Recorder.inherited(Path(directory), record).write
         affinity = os.sched_getaffinity(0)
         with quiet_collector(), room_for_files(preflight.open_files(task.study)):
-            done = perform(task, emit, _viewer(connection))
+            done = perform(task, emit, viewer_of(connection))
         os.sched_setaffinity(0, affinity)
-        if done.error is not None and not isinstance(done.error, (ConfigError, Interrupted)):
-            done.error = StudyError(str(done.error))  # its text is what is needed, and not every kind can be pickled
+        done.error = sendable(done.error)
         connection.send(done)
-
-
-def _viewer(connection: Connection) -> Viewer:
-    """Return a viewer that has the process which started this one show a progress, and waits until it has."""
-    phase, shown_s = "", 0.0
-
-    def view(progress: Progress) -> None:
-        nonlocal phase, shown_s
-        now = time.monotonic()
-        if progress.phase == phase and now - shown_s < _SHOWN_EVERY_S:
-            return
-        phase, shown_s = progress.phase, now
-        connection.send(progress)
-        connection.recv()
-
-    return view
-
-
-if __name__ == "__main__":
-    main(*map(int, sys.argv[1:4]))

@@ -6,36 +6,22 @@ which pages their file has. Intervals over replicates cover these differences; t
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
 
-from zcload.errors import StudyError, reason_of
-from zcload.host.process_limits import process_refused
-from zcload.lane.worker import describe_end, process_state
-from zcload.linux import interrupt
-from zcload.linux.patience import Patience
-from zcload.model.progress import Progress, Viewer
+from zcload.model.progress import Viewer
 from zcload.model.study import Study
 from zcload.runner import limits
+from zcload.runner.fresh_process import converse
 from zcload.runner.known_files import KnownFiles
 from zcload.runner.measurer import Host
 from zcload.runner.point_state import PointState
-from zcload.runner.replicate import SIGNALS, Done, Task
+from zcload.runner.replicate import Done, Task
 from zcload.store.writer import Recorder
 
 _SET_UP_SHARE = 0.5  # of what is measured: a replicate that takes longer to come up measures more rounds
 _MOST_ROUNDS = 12
-_LOOK_S = 60.0  # between two looks at a replicate that says nothing: they take 30 us a minute. A signal or its end wakes at once
 _END_S = 10.0  # a replicate that was asked to end takes its lanes down within this
-# The modules that this process would import, and no others: neither the current directory nor PYTHONPATH of the user's decides.
-_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from zcload.runner.replicate import main; main(*map(int, sys.argv[2:]))"
 
 
 class FreshReplicates:
@@ -95,80 +81,14 @@ class Replicates(FreshReplicates):
         """Have a fresh process do a task for *states* and bring them up to date."""
         number, self._number = self._number, self._number + 1
         task = Task(self._study, self._host, f"{self._seed}, replicate {number}", number, states, self._files, rounds)
-        done = self._conversation(task)
+        inherited = [self._recorder.fileno(), *self._files.descriptors()]
+        limit_s = limits.replicate_s(self._study, states, rounds)
+        order = (task, str(self._recorder.directory))
+        done = converse(f"replicate {number}", "replicate", order, self._view, limit_s=limit_s, end_s=_END_S, inherited=inherited)
+        assert isinstance(done, Done)
         for state, now in zip(states, done.states, strict=True):
             state.update(now)
         self._files = done.files
         if done.error is not None:
             raise done.error
         return done.took_s
-
-    def _conversation(self, task: Task) -> Done:
-        try:
-            ours, theirs = socket.socketpair()
-        except OSError as error:
-            raise StudyError(f"replicate {task.number}: its control socket cannot be made: {reason_of(error)}") from None
-        # Its own process group: a Ctrl-C at the terminal reaches this process alone, which passes it on once.
-        with theirs:
-            descriptors = [theirs.fileno(), self._recorder.fileno(), *task.files.descriptors()]
-            numbers = [str(n) for n in (theirs.fileno(), self._recorder.fileno(), os.getpid())]
-            command = [sys.executable, "-P", "-c", _BOOT, json.dumps([path or os.getcwd() for path in sys.path]), *numbers]
-            # Both signals wait until the replicate can take them in order: it inherits the mask.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-            try:
-                process = subprocess.Popen(command, pass_fds=descriptors, stdin=subprocess.DEVNULL, process_group=0)
-            except OSError as error:
-                ours.close()
-                raise StudyError(f"replicate {task.number}: the process cannot be started: {process_refused(error)}") from None
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        connection = Connection(ours.detach())
-        try:
-            connection.send((task, str(self._recorder.directory)))
-            return self._listen(connection, process, limits.replicate_s(self._study, task.states, task.rounds))
-        except (EOFError, ConnectionError):
-            process.wait()
-            interrupt.check()
-            raise StudyError(f"replicate {task.number} (pid {process.pid}) {describe_end(process.returncode)}") from None
-        finally:
-            connection.close()
-            if process.poll() is None:
-                self._end(process)
-
-    def _listen(self, connection: Connection, process: subprocess.Popen[bytes], limit_s: float) -> Done:
-        """Show each progress that the replicate sends until it sends what came of its task; pass a signal on to it once.
-
-        Raises StudyError if it has not ended after *limit_s*, in which this process was not stopped: it watches its own limits, unless
-        somebody has stopped it alone.
-        """
-        passed_on, patience = False, Patience(limit_s, _LOOK_S)
-        while True:
-            if interrupt.requested is not None and not passed_on:
-                process.send_signal(interrupt.requested)
-                passed_on = True
-            if passed_on:
-                if not connection.poll(_END_S):
-                    raise EOFError
-            else:
-                interrupt.wait(connection.fileno(), min(_LOOK_S, max(0.0, patience.look())))
-                if not connection.poll(0):
-                    if patience.over():
-                        state = process_state(process.pid)
-                        os.kill(process.pid, signal.SIGKILL)
-                        raise StudyError(f"replicate (pid {process.pid}): not done after {limit_s:.0f} s, its limit; process state {state}")
-                    continue
-            message = connection.recv()
-            if isinstance(message, Done):
-                return message
-            assert isinstance(message, Progress)
-            if not passed_on:
-                self._view(message)
-            connection.send(None)
-
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        """Wait for a replicate that has said its last; kill one that does not end."""
-        try:
-            process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()

@@ -218,7 +218,7 @@ def test_the_last_override_of_a_key_wins():
             "workload.chunk: '64K' is not a size: expected a size such as '64KiB', '2.4GB' or '512B' ('64KiB' or '64kB'?)",
         ),
         ("workload.senders=[1,0]", "workload.senders[2]: 0 is out of range: expected 1 to 4096"),
-        ("workload.chnk=64KiB", "workload.chnk: unknown key (did you mean 'chunk'?)"),
+        ("workload.chnk=64KiB", "workload.chnk: unknown key (did you mean 'workload.chunk'?)"),
         ("study.baseline=splice", "study.baseline: 'splice' is not the name of a variant: expected one of 'read_send', 'v'"),
         ("chunk=64KiB", "chunk: unknown key (did you mean 'workload.chunk'?)"),
         ("what.ever=1", "what: unknown key: expected one of study, workload, stop, crossover, cluster, variant"),

@@ -12,7 +12,8 @@ from zcload.errors import StudyError, TimeLimitExceeded
 from zcload.lane import rest
 from zcload.linux import interrupt, patience
 from zcload.linux.patience import Patience
-from zcload.runner import replicates
+from zcload.model.progress import nobody
+from zcload.runner import fresh_process
 from zcload.runner.replicate import Done
 
 AN_HOUR_S = 3600.0
@@ -90,7 +91,7 @@ def listen(clock, monkeypatch):
 
     def call(replicate):
         monkeypatch.setattr(interrupt, "wait", replicate.wait)
-        return replicates.Replicates._listen(SimpleNamespace(), replicate, replicate, 300.0)
+        return fresh_process._listen("replicate 1", replicate, replicate, nobody, 300.0, 10.0)
 
     return call, killed
 
