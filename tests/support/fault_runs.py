@@ -47,6 +47,7 @@ class FaultyRun:
         self.asked = False  # to end, after it had survived the fault
         self.again = 0  # how often the signal met a process that was ending anyway, and was sent to another
         self.pids = []
+        self.executed = None  # when the command was executed, in early phases
         self._read, self._lines = 0, []
         folder.mkdir(parents=True)
         self.tmp.mkdir()
@@ -88,7 +89,7 @@ class FaultyRun:
         starts = tuple(f'{{"kind":"{kind}"'.encode() for kind in kinds)
         return [json.loads(line) for line in self.lines() if line.startswith(starts)]
 
-    def phase_reached(self, started):
+    def phase_reached(self):
         """Say whether the run is in the phase of its fault, well inside it."""
         match self.fault.phase:
             case "making":
@@ -104,7 +105,10 @@ class FaultyRun:
             case phase if phase in LATE:
                 return self.reached.exists()
             case seconds:
-                return time.monotonic() - started >= float(seconds.removesuffix("s"))
+                with suppress(psutil.Error):  # what starts it, and would take the signal, is a shell first
+                    if self.executed is None and psutil.Process(self.pid).cmdline()[:1] == [sys.executable]:
+                        self.executed = time.monotonic()
+                return self.executed is not None and time.monotonic() - self.executed >= float(seconds.removesuffix("s"))
 
     def processes(self):
         """Return the processes of the run as (role, process), the run's own first."""
@@ -154,8 +158,7 @@ class FaultyRun:
 
     def wait_for_phase(self, process):
         """Wait until the run is in the phase, and a random moment more; return whether it came there."""
-        started = time.monotonic()
-        if not wait_until(lambda: process.poll() is not None or self.phase_reached(started), _STARTS_S) or process.poll() is not None:
+        if not wait_until(lambda: process.poll() is not None or self.phase_reached(), _STARTS_S) or process.poll() is not None:
             return False
         time.sleep(random.Random(self.fault.seed).uniform(0.0, 0.05))
         return True
