@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 from support import processes
-from support.faults import DEADLY, LATE, config_of
+from support.faults import DEADLY, KINDS, LATE, config_of
 from support.fork_server import ForkServer
 from support.paths import ROOT
 from support.processes import MARK, marked, wait_until
@@ -34,6 +34,7 @@ _STARTS_S = 60.0  # until a phase is reached, on a machine that many runs share
 _TOLD_S = 15.0
 _END_S = 40.0
 _MOST_TRIES = 3
+HOSTS_OF = {name: ("a", "b") if kind.on_hosts else () for name, kind in KINDS.items()}
 
 
 class FaultyRun:
@@ -61,7 +62,12 @@ class FaultyRun:
         environment = {"TMPDIR": str(self.tmp)}
         if not self.fault.early:
             return self.server.start(
-                arguments, folder=self.folder, environment=environment, shared_memory=self.shm, stretch=self.fault.phase
+                arguments,
+                folder=self.folder,
+                environment=environment,
+                shared_memory=self.shm,
+                stretch=self.fault.phase,
+                hosts=HOSTS_OF[self.fault.kind],
             )
         command = [sys.executable, "-P", "-m", "zcload", *arguments]
         if self.shm is not None:
@@ -96,6 +102,8 @@ class FaultyRun:
                 return self.reached.exists()
             case "tracing":
                 return any(role == "tracer" for role, _ in self.processes())
+            case "joining":
+                return any(role == "agent" for role, _ in self.processes())
             case "calibrating":
                 return any(line.startswith(b'{"kind":"verified"') for line in self.lines())
             case "window":
@@ -132,6 +140,8 @@ class FaultyRun:
             return "server" if words[0] == "sh" else "child"
         if os.getsid(process.pid) == process.pid:
             return "supervisor" if _below(process) else "janitor"
+        if "_agent" in words and process.ppid() == self.pid:
+            return "agent"
         if process.ppid() == self.pid and os.getpgid(process.pid) == process.pid:
             return "replicate"
         if self.fault.phase == "making":
@@ -256,7 +266,8 @@ class FaultyRun:
         self.expect(len(errors) == len(set(errors)), f"an error is told twice: {errors}")
         if met and fault.deadly and fault.role != "child":
             reasons = " ".join(self.reasons())
-            self.expect(any(f"(pid {pid})" in err + reasons for pid in self.pids), f"pid {self.pids} is not named: {err[-400:]} {reasons}")
+            names = [r"host [ab]: the agent "] if fault.role == "agent" else [rf"\(pid {pid}\)" for pid in self.pids]
+            self.expect(any(re.search(name, err + reasons) for name in names), f"{names} is not named: {err[-400:]} {reasons}")
 
     def check_left(self, met):
         self.expect(wait_until(lambda: not marked(self.folder), GONE_S), f"left: {[p.cmdline()[:4] for p in _living(self.folder)]}")

@@ -35,6 +35,14 @@ kind = "server"
 command = ["sh", "-c", 'setsid sleep 700 & "$0" "$@" & wait', "{{python}}", "{program}", "{{port}}", "{{root}}"]
 grace = "300ms"
 """
+# Two hosts that are this machine: the fork server starts their agents without a scheduler.
+HOSTS = """
+[cluster]
+scheduler = "tcp://127.0.0.1:1"
+control = "127.0.0.1"
+senders = ["a"]
+receivers = ["b"]
+"""
 # Loads that leave the machine idle most of the time, so that many runs fit side by side.
 PACED = 'rate = "20MB/s"\nchunk = "64KiB"'
 FILES = 'transfer = "per-file"\ntransfer_size = "16KiB"\narrivals = "poisson"\ntransfer_rate = "300/s"\nconnection = "{connection}"'
@@ -54,6 +62,10 @@ class Kind:
     def serves(self):
         return "server" in self.more
 
+    @property
+    def on_hosts(self):
+        return "agent" in self.more
+
 
 KINDS = {
     "paced": Kind(PACED),
@@ -65,6 +77,7 @@ KINDS = {
     "veth": Kind(PACED + '\nnetwork = "veth"', more=("keeper",)),
     "served": Kind(PACED, more=("server", "child", "supervisor", "janitor", "tracer"), variants='["read_send"]'),
     "served-in-process": Kind(PACED, replicates=1, more=("server", "child", "supervisor", "janitor"), variants='["read_send"]'),
+    "hosts": Kind(PACED, replicates=1, more=("agent",)),
 }
 MAKING = ("run", "replicate", "maker", "group", "everything")
 MEASURING = ("calibrating", "window", "between")
@@ -115,6 +128,7 @@ def config_of(fault):
     kind = KINDS[fault.kind]
     size = "48MiB" if fault.phase == "making" else "1MiB" if kind.serves else "4MiB"
     text = STUDY.format(variants=kind.variants, schedule=kind.schedule, size=size, workload=kind.workload, replicates=kind.replicates)
+    text += HOSTS * kind.on_hosts
     return text + SERVER.format(program=SUPPORT / "range_server.py") * kind.serves
 
 
@@ -124,7 +138,7 @@ def _phases(name, role):
         return ("tracing",)
     if role == "maker":
         return ("making",)
-    phases = MEASURING
+    phases = ("joining", "making", *MEASURING) if role == "agent" else MEASURING
     if role in MAKING:
         phases = ("making", *phases)
     if role in ("run", "group", "everything"):
@@ -140,6 +154,8 @@ def groups():
         for role in (*usual, *kind.more):
             if role == "sender" and kind.serves:
                 continue  # of the baseline only, which "paced" has too
+            if role == "maker" and kind.on_hosts:
+                continue  # the agent's own, below it: what is killed with the agent is tried there
             for phase in _phases(name, role):
                 found[f"{name}-{role}-{phase}"] = [Fault(name, role, phase, signum) for signum in SIGNALS]
     return found

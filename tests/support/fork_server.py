@@ -24,6 +24,7 @@ from support.processes import MARK
 
 _ROOM = 400  # bytes that a mark may have
 _CLONE_NEWNS, _MS_BIND, _MS_REC, _MS_PRIVATE = 0x20000, 4096, 16384, 1 << 18  # linux/sched.h, linux/mount.h
+_SLOW_AGENT = "import support.fork_server as server; server._stretch('making'); from zcload.main import main; main()"
 STRETCHED_S = 0.7  # what takes milliseconds otherwise, so that a signal meets it
 BLOCK_S = 0.05  # for each MiB of a made file
 
@@ -70,12 +71,13 @@ class ForkServer:
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
-    def start(self, arguments, *, folder, environment, shared_memory=None, stretch=""):
+    def start(self, arguments, *, folder, environment, shared_memory=None, stretch="", hosts=()):
         """Fork `zcload ARGUMENTS` in *folder*, a process group of its own, with stdout and stderr in files there.
 
-        *shared_memory* is mounted as its /dev/shm, *stretch* a function of the run that takes long.
+        *shared_memory* is mounted as its /dev/shm, *stretch* a function of the run that takes long. *hosts* are names of this machine: a
+        study with a cluster runs on them.
         """
-        request = {"arguments": arguments, "folder": str(folder), "environment": environment, "stretch": stretch}
+        request = {"arguments": arguments, "folder": str(folder), "environment": environment, "stretch": stretch, "hosts": hosts}
         request["shared_memory"] = str(shared_memory) if shared_memory else None
         with self._lock:  # one at a time: the next pid is this one's
             self._ours.send(json.dumps(request).encode())
@@ -180,6 +182,8 @@ def _be_command(control, request):
         if request["shared_memory"]:
             _mount(request["shared_memory"])
         _stretch(request["stretch"])
+        if request["hosts"]:
+            _use_local_hosts(request["hosts"], request["stretch"])
         import tempfile
 
         import zcload.runner.fresh_process as fresh_process
@@ -221,6 +225,22 @@ def _mount(place):
     ):
         if call(*arguments):
             raise OSError(ctypes.get_errno(), f"{call.__name__} fails")
+
+
+def _use_local_hosts(names, stretched):
+    """Let a study with a cluster run on hosts of this machine, whose agents are started without a scheduler."""
+    import zcload.cluster.connect as connect
+    from zcload.cluster.local import LocalEngine, LocalHost
+
+    class Hosts(LocalEngine):
+        """Agents that make their file slowly where that is to be *stretched*."""
+
+        def start_agent(self, host, arguments, environment, deadline_s):
+            if stretched == "making":
+                arguments = ["-c", _SLOW_AGENT, *arguments[2:]]  # instead of -m zcload
+            return super().start_agent(host, arguments, environment, deadline_s)
+
+    connect.open_engine = lambda cluster: Hosts([LocalHost(name, "127.0.0.1") for name in names])
 
 
 def _stretch(name):
@@ -265,7 +285,7 @@ class _ForkedReplicate:
             from zcload.runner import replicate
 
             interrupt.requested, interrupt._reader, interrupt._writer, interrupt._graceful = None, -1, -1, False
-            interrupt._limit = None
+            interrupt._limits.clear()
             _close_others(set(keep))
             null = os.open(os.devnull, os.O_RDONLY)
             os.dup2(null, 0)
