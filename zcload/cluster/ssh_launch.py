@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -65,6 +66,8 @@ def launch_of(texts: Sequence[str], scheduler: str | None, **others: Any) -> Lau
     if without:
         remedy = f"write {without[0]}=sender or {without[0]}=receiver; an even number of hosts without roles is split in two halves"
         raise ConfigError(Problem(f"host {without[0]} has no role", remedy=remedy))
+    if others.get("keys_there"):  # no shell expands it there, and what runs over SSH begins in the home directory
+        others["keys_there"] = others["keys_there"].removeprefix("~/")
     return Launch(hosts, SshHost.of(scheduler) if scheduler else hosts[0], roles=roles, **others)
 
 
@@ -145,7 +148,7 @@ def _cluster(launch: Launch, addresses: Mapping[SshHost, str]) -> SpecCluster:
         scheduler_options={**common, "host": addresses[launch.scheduler], "port": launch.port, "protocol": "tls"},
         worker_options={**common, "nthreads": 1, "memory_limit": 0, "death_timeout": DEATH_S},
         worker_class="distributed.Worker",  # no nanny: it would start a worker again that has died
-        remote_python=launch.python,
+        remote_python=shlex.quote(launch.python),  # SSHCluster puts it into a command line as it is
         security=Security(require_encryption=True, **{key: str(launch.keys / name) for key, name in local.items()}),
         asynchronous=True,
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import distributed
 import pytest
 
 from zcload.cli.cluster_up import bring_up
 from zcload.cluster import ssh_launch
 from zcload.cluster.ssh_host import SshHost
 from zcload.cluster.ssh_launch import launch_of
-from zcload.errors import ConfigError
+from zcload.errors import ConfigError, StudyError
 
 
 @pytest.mark.parametrize(
@@ -98,3 +99,19 @@ def test_hosts_whose_roles_are_unclear(texts, says):
     """A host without a role, and one that is named twice, are refused with what to write."""
     with pytest.raises(ConfigError, match=says):
         launch_of(texts, None, python="python", keys="keys")
+
+
+def test_paths_on_the_hosts_reach_them_whole(tmp_path, monkeypatch):
+    """`--keys-there ~/keys` is below the home directory of each host, and a Python whose path has a space is one word there."""
+    given = {}
+
+    def started(hosts, **options):
+        given.update(options)
+        raise StudyError("nothing is started")
+
+    monkeypatch.setattr(distributed, "SSHCluster", started)
+    launch = launch_of(["a", "b"], None, python="/opt/my python/bin/python", keys=tmp_path, keys_there="~/keys")
+    with pytest.raises(StudyError, match="nothing is started"):
+        ssh_launch._cluster(launch, dict.fromkeys(launch.hosts, "10.0.0.1"))
+    assert given["remote_python"] == "'/opt/my python/bin/python'"
+    assert launch.keys_there == "keys"
