@@ -177,14 +177,16 @@ def _comparison_cautions(where: str, c: Comparison) -> list[Caution]:
 def _clock_cautions(where: str, data: PointData) -> list[Caution]:
     """Hold psutil's CPU times against the exact clocks, per lane: each process and generation may be off by a tick."""
     found: list[Caution] = []
+    used = data.used()
     for lane, (senders, receivers, relays) in data.workers.items():
+        held = [g for g in used if lane in g.sums]
+        groups = sum(g.groups_of(lane) for g in held)
         processes = max([senders, *(said["processes"] for said in data.servers.get(lane, ()))])
         for role, count in (("sender", processes), ("receiver", receivers), ("relay", relays)):
-            held = [g for g in data.used() if lane in g.sums]
             exact = sum(g.sums[lane].get(f"{role}_clock_s", 0.0) for g in held)
             ticked = sum(g.sums[lane].get(f"{role}_psutil_s", 0.0) for g in held)
             # Two tick-quantised fields a process and generation; the baseline has processes in every group.
-            allowed = 0.02 * exact + 0.02 * count * sum(g.groups_of(lane) for g in held)
+            allowed = 0.02 * exact + 0.02 * count * groups
             if abs(exact - ticked) > allowed:
                 found.append(caution("clocks_disagree", where, lane=lane, role=role, ticked=ticked, exact=exact))
     return found

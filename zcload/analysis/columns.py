@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
+from zcload.analysis.packed_sums import PackedSums
 from zcload.analysis.tally import Generation
 
 
@@ -60,11 +61,22 @@ class Generations(Sequence[Generation]):
         found = self._columns[variant].get(name)
         return NoColumn.of([0.0] * len(self)) if found is None else found
 
+    def totals(self, variant: str) -> dict[str, float]:
+        """Return all sums of *variant* over all generations; empty where it has none."""
+        if variant not in self._columns:
+            self._columns[variant] = self._read(variant)
+        return {name: column.total for name, column in self._columns[variant].items()}
+
     def _read(self, variant: str) -> dict[str, Column]:
         """Return all sums of *variant*, in one pass: there are thousands of generations with fifty sums each."""
         values: dict[str, list[float]] = {}
-        for number, generation in enumerate(self._members):
-            for name, value in generation.sums[variant].items() if variant in generation.sums else ():
+        alike = [g.sums.get(variant) for g in self._members]
+        first = alike[0] if alike else None
+        if isinstance(first, PackedSums) and all(isinstance(each, PackedSums) and each.places is first.places for each in alike):
+            rows = [each.values_in_order for each in alike if isinstance(each, PackedSums)]
+            return dict(zip(first.places, map(Column.of, zip(*rows, strict=True)), strict=True))
+        for number, total in enumerate(alike):
+            for name, value in total.items() if total is not None else ():
                 if name not in values:
                     values[name] = [0.0] * len(self)
                 values[name][number] = value

@@ -7,13 +7,13 @@ set-up are luck that no number of windows averages out.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import sub
 
 from zcload.analysis.columns import Column, Generations
 from zcload.analysis.stats import Bootstrap, Interval, decision_p, generations_interval, interval_p, interval_record, pseudo_median
-from zcload.analysis.tally import Generation, Tally
+from zcload.analysis.tally import Generation
 from zcload.host.machine import TICKS_PER_S
 from zcload.model.metrics import TICK_MINIMUM, Metric
 from zcload.model.records.summary import MetricRecord
@@ -194,7 +194,7 @@ def _against_reference(metric: Metric, variant: str, generation: Generation, ref
         return {}
     ours, theirs = generation.windows[variant], generation.windows[reference]
     a, b = ours.logs(metric.numerator, metric.denominator), theirs.logs(metric.numerator, metric.denominator)
-    if ours.rows == theirs.rows:  # the usual case: one group, and no block without one of the two
+    if ours.rows is theirs.rows or ours.rows == theirs.rows:  # the usual case: one group, and no block without one of the two
         blocks, logs = [block for block, _ in ours.rows], [*map(sub, a, b)]
     else:
         both = [place for place in ours.rows if place in theirs.rows]
@@ -220,7 +220,7 @@ def generation_figure(metric: Metric, variant: str, generation: Generation) -> f
     return None if level is None else math.exp(level)
 
 
-def _quotient(metric: Metric, tally: Tally | None) -> float | None:
+def _quotient(metric: Metric, tally: Mapping[str, float] | None) -> float | None:
     """Return numerator over denominator, None where the denominator is missing or zero."""
     if not tally or not tally.get(metric.denominator) or metric.numerator not in tally:
         return None

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from zcload.analysis.cluster import HostTallies
+from zcload.analysis.packed_sums import PackedSums
 from zcload.analysis.tally import Generation, add_counters, add_reports, add_samples, window_tally
 from zcload.model.records.lines import Line
 from zcload.model.records.measurements import Block, Counters, LinkWorkers, Reports, Sample, SenderReport, ServerReport, Window
@@ -54,6 +55,7 @@ class Sorting:
         self._links: dict[int, list[LinkWorkers]] = {}  # by generation
         self._data = PointData()
         self._foreign: list[float] = []  # of each block that counts
+        self._number: int | None = None  # of the generation whose lines are being read
         self._pending: dict[int, list[Window]] = defaultdict(list)  # windows of blocks that are not over
         self._samples: dict[int, list[Sample]] = defaultdict(list)  # the first and the last of a generation: the others say no more
         self._reports: dict[int, dict[str, list[SenderReport]]] = defaultdict(dict)
@@ -62,25 +64,34 @@ class Sorting:
 
     def take(self, record: Line) -> None:
         """Take in the next record."""
+        match record["kind"]:
+            case "window" | "block" | "generation" | "sample" | "counters" | "reports":
+                number = record["generation"]
+            case _:
+                return
+        if number != self._number:
+            if self._number is not None:
+                self._add_up(self._number)
+            self._number = number
         if record["kind"] == "window":
             if record["purpose"] == self._purpose:
-                self._pending[record["generation"]].append(record)
+                self._pending[number].append(record)
         elif record["kind"] == "block":
             if record["purpose"] == self._purpose:
-                self._judge(record, record["generation"], self._pending.pop(record["generation"], []))
+                self._judge(record, number, self._pending.pop(number, []))
         elif record["kind"] == "generation":
-            self._links[record["generation"]] = record.get("links", [])
+            self._links[number] = record.get("links", [])
             if record["purpose"] == self._purpose and (share := record.get("file_huge_share")) is not None:
                 self._data.huge_shares.append(share)
             replicate = record.get("replicate")
             if replicate is not None:
-                self._replicates[record["generation"]] = replicate
+                self._replicates[number] = replicate
         elif record["kind"] == "sample":
             if record["purpose"] == self._purpose:
-                samples = self._samples[record["generation"]]
+                samples = self._samples[number]
                 samples[1 if samples else 0 :] = [record]
         elif record["kind"] == "counters":
-            self._counters[record["generation"]].append(record)
+            self._counters[number].append(record)
         elif record["kind"] == "reports":
             self._take_reports(record)
 
@@ -117,21 +128,47 @@ class Sorting:
         """Return all that was taken in, sorted; *idle_cores* is what the machine uses when idle, None if it is not known."""
         data = self._data
         data.foreign_share = max(0.0, sum(self._foreign) / len(self._foreign)) if self._foreign else None
-        for number, fates in self._fates.items():
-            for generation in fates.values():
-                _less_idle(generation, idle_cores)
-            counted = [fates[fate] for fate in ("counted", "kept") if fate in fates]
-            everything = [*counted, *([fates["repeated"]] if "repeated" in fates else [])]
-            data.all_blocks[number] = self._whole(number, everything)
-            same = len(counted) == len(everything)
-            data.generations[number] = data.all_blocks[number] if same else self._whole(number, counted)
-            if "counted" in fates:
-                data.clean_blocks[number] = self._whole(number, counted[:1]) if len(counted) > 1 else data.generations[number]
+        for number in {*self._fates, *self._samples, *self._reports, *self._counters}:
+            self._add_up(number, last=True)
+        for each in {
+            id(each): each for found in (data.generations, data.all_blocks, data.clean_blocks) for each in found.values()
+        }.values():
+            _less_idle(each, idle_cores)
         data.measured = len(data.used())
         if self._clusters and self._replicates:
             data.replicates = len({self._replicates[g.number] for g in data.used() if g.number in self._replicates})
             self._merge(data)
         return data
+
+    def _add_up(self, number: int, *, last: bool = False) -> None:
+        """Make one of all that was read of a generation, in little memory. Lines that come later are added in the same way."""
+        data = self._data
+        fates = self._fates.pop(number, {})
+        if not fates and number not in data.all_blocks:
+            return
+        samples = self._samples.pop(number, [])
+        if not last and any(lane not in data.workers for sample in samples for lane in sample["lanes"]):
+            self._samples[number], samples = samples, []  # how many workers it had may be known later
+        reports, counters = self._reports.pop(number, {}), self._counters.pop(number, ())
+        made: dict[tuple[int, ...], Generation] = {}  # what is alike in all three stays one object
+
+        def whole(before: Generation | None, wanted: tuple[str, ...]) -> Generation:
+            parts = [*([before] if before else ()), *(fates[fate] for fate in wanted if fate in fates)]
+            key = tuple(map(id, parts))
+            if key not in made:
+                made[key] = found = parts[0] if before is None and len(parts) == 1 == len(fates) else Generation(number)
+                for part in parts if found not in parts else ():
+                    found.merge(part)
+                add_samples(found, samples, data.workers)
+                add_reports(found, reports)
+                add_counters(found, counters)
+                found.pack()
+            return made[key]
+
+        data.all_blocks[number] = whole(data.all_blocks.get(number), ("counted", "kept", "repeated"))
+        data.generations[number] = whole(data.generations.get(number), ("counted", "kept"))
+        if "counted" in fates or number in data.clean_blocks:
+            data.clean_blocks[number] = whole(data.clean_blocks.get(number), ("counted",))
 
     def _merge(self, data: PointData) -> None:
         """Make one cluster of the generations of each replicate: they share the luck that a fresh process brings."""
@@ -154,27 +191,13 @@ class Sorting:
         whole = (data.generations, data.all_blocks, data.clean_blocks)  # kept alive: `made` knows them by their identity
         data.generations, data.all_blocks, data.clean_blocks = map(clusters, whole)
 
-    def _whole(self, number: int, parts: list[Generation]) -> Generation:
-        """Return the generation that *parts* make up, with what was sampled and reported of all of it."""
-        if parts and len(self._fates[number]) == 1:
-            whole = parts[0]  # all there is: need not be copied
-        else:
-            whole = Generation(number)
-            for part in parts:
-                whole.merge(part)
-        add_samples(whole, self._samples[number], self._data.workers)
-        add_reports(whole, self._reports[number])
-        add_counters(whole, self._counters[number])
-        return whole
-
 
 def _less_idle(generation: Generation, idle_cores: float | None) -> None:
-    for total in generation.sums.values():
+    for lane, total in generation.sums.items():
         if "machine_cpu_s" not in total:
             continue
         if idle_cores is None:
-            for name in [name for name in total if name.startswith("machine_")]:
-                total.pop(name, None)
+            generation.sums[lane] = PackedSums({name: value for name, value in total.items() if not name.startswith("machine_")})
         else:
             total["machine_cpu_s"] -= idle_cores * total["machine_wall_s"]
 

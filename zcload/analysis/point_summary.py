@@ -87,6 +87,8 @@ class PointAnalysis:
         self.data = records.measured.finish(self.idle_cores)
         self.generations = Generations(self.data.used())
         self.bootstrap = Bootstrap(len(self.generations))
+        alike = [*map(id, self.data.all_blocks.values())] == [*map(id, self.generations)]
+        self.everything = self.generations if alike else Generations(self.data.all_blocks.values())
         self.lanes = self._lanes()
         self.baseline: str = header["baseline"]
         self.best = self.calibrated.get("best_chunk_lane") if self.calibrated else None
@@ -115,7 +117,7 @@ class PointAnalysis:
         self.relays = self.data.relays
         self.huge_share = fmean(self.data.huge_shares) if self.data.huge_shares else None
         self.counted = (self.data.blocks, self.data.repeated, self.data.kept_contaminated)
-        del self.data, self.generations, self.bootstrap
+        del self.data, self.generations, self.everything, self.bootstrap
 
     @property
     def all_comparisons(self) -> list[Comparison]:
@@ -177,12 +179,8 @@ class PointAnalysis:
         status: Status = "failed" if events.failed else "skipped" if events.skipped else "ok"
         left = [*events.skipped, *events.failed]
         moves, rate = lane["moves_payload"], self.rates.get(name)
-        totals = [g.sums[name] for g in self.data.all_blocks.values() if name in g.sums]
         reports = self.data.reports[name]
-        sums: dict[str, float] = defaultdict(float)
-        for total in totals:
-            for field, value in total.items():
-                sums[field] += value
+        sums = defaultdict(float, self.everything.totals(name))
         metrics = {key: metric_record(metric, name, self.generations, self.bootstrap) for key, metric in METRICS.items()}
         said_truth, mapped = zerocopy_check(reports), _mapped_fraction(sums)
         found: VariantRecord = {

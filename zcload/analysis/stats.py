@@ -7,8 +7,8 @@ import random
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from operator import itemgetter
+from functools import cache, lru_cache
+from operator import add, itemgetter
 
 from zcload.model.records.values import IntervalRecord, KnownInterval
 
@@ -225,8 +225,29 @@ def pseudo_median(values: Sequence[float]) -> float:
         raise ValueError("no values")
     if len(values) > 200:  # the pairs grow with the square, the difference to the median shrinks
         return statistics.median(values)
-    sums = sorted([a + b for i, a in enumerate(values) for b in values[i:]])
-    return (sums[(len(sums) - 1) // 2] + sums[len(sums) // 2]) / 4
+    if len(values) <= 2:
+        return sum(values) / len(values)
+    left, right, low, high = _middle_pairs(len(values))
+    ordered = sorted(values)
+    sums: list[float] = sorted(map(add, left(ordered), right(ordered)))
+    return (sums[low] + sums[high]) / 4
+
+
+@cache
+def _middle_pairs(n: int) -> tuple[Pick, Pick, int, int]:
+    """Return which pairs of *n* ordered values may have the median sum, as two picks, and its places among the ordered sums of these.
+
+    The sum of the values at i and j, counted from 0, is no less than those of all pairs that lie at or before i and j, and no more than
+    those that lie at or behind them. Half of the pairs cannot be in the middle.
+    """
+    pairs = [(i, j) for i in range(n) for j in range(i, n)]
+    low, high = (len(pairs) - 1) // 2, len(pairs) // 2
+    before = {(i, j): (i + 1) * (j + 1) - i * (i + 1) // 2 - 1 for i, j in pairs}
+    behind = {(i, j): (j - i) * (n - j) + (n - j) * (n - j + 1) // 2 - 1 for i, j in pairs}
+    surely_before = [pair for pair in pairs if len(pairs) - 1 - behind[pair] < low]
+    kept = [pair for pair in pairs if before[pair] <= high and len(pairs) - 1 - behind[pair] >= low]
+    left, right = zip(*kept, strict=True)
+    return itemgetter(*left), itemgetter(*right), low - len(surely_before), high - len(surely_before)
 
 
 _MOST_CLUSTERS = 500

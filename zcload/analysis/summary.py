@@ -12,6 +12,7 @@ from zcload.analysis.comparisons import (
 from zcload.analysis.crossover import crossing_record
 from zcload.analysis.events import Events
 from zcload.analysis.point_summary import PointAnalysis, SortedRecords
+from zcload.linux import interrupt
 from zcload.model.cautions import Caution, caution
 from zcload.model.metrics import (
     headline,
@@ -52,6 +53,7 @@ def analyse(header: Header, by_point: dict[int, SortedRecords], numbers: Iterabl
     for index in numbers:
         if header.get("crossover") and index not in by_point:
             continue  # a value that the search did not come to
+        interrupt.check_limit()
         described = header["points"][index]
         where = f"{described['name']}: " if several else ""
         points.append(PointAnalysis(header, described, by_point.pop(index, SortedRecords()), key, margin, where, index))

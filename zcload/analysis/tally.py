@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from math import log
 from operator import sub, truediv
 
+from zcload.analysis.packed_sums import PackedSums
 from zcload.host.machine import busy_s, capacity_s
 from zcload.model.metrics import METRICS
 from zcload.model.records.lines import Line
@@ -35,6 +36,8 @@ _OF_EACH_WINDOW = (
 _WIDTH = len(_OF_EACH_WINDOW)
 
 Tally = dict[str, float]  # name of a sum (see Metric.numerator, denominator) -> value
+Sums = MutableMapping[str, float]  # the same of a generation
+
 
 _CALLS_AT = 3  # where the system calls of a process begin in its reading
 
@@ -152,6 +155,11 @@ class Pacing:
 _BLOCKS_APART = 1_000_000  # more than a generation has blocks: keeps those of several apart in one cluster
 
 
+@lru_cache(maxsize=64)
+def _shared_rows(items: tuple[tuple[tuple[float, int], int], ...]) -> dict[tuple[float, int], int]:
+    return dict(items)
+
+
 class LaneWindows:
     """The windows of one variant in a generation: *rows* gives the row of each by (block, group), a column holds one sum of all of them.
 
@@ -183,6 +191,10 @@ class LaneWindows:
         if self._logs:
             self._logs = {}
 
+    def share_rows(self) -> None:
+        """Take the places of another that has the same ones: most lanes of a study have. Nothing may be added after that."""
+        self.rows = _shared_rows(tuple(self.rows.items()))
+
     def column(self, name: str) -> Sequence[float]:
         """Return the sum *name* of every window, in rows; NaN where a window has none."""
         return self._values[_OF_EACH_WINDOW.index(name) :: _WIDTH]
@@ -209,7 +221,7 @@ class Generation:
 
     number: int
     windows: dict[str, LaneWindows] = field(default_factory=lambda: defaultdict(LaneWindows))
-    sums: dict[str, Tally] = field(default_factory=lambda: defaultdict(lambda: defaultdict(float)))
+    sums: dict[str, Sums] = field(default_factory=lambda: defaultdict(lambda: defaultdict(float)))
     latencies: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # by variant: the windows' values, packed
     lateness: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     pacing: dict[str, Pacing] = field(default_factory=lambda: defaultdict(Pacing))
@@ -234,19 +246,27 @@ class Generation:
                 if text:
                     values[record["lane"]].append(text)
 
+    def pack(self) -> None:
+        """Keep what there is in little memory; no window may be added after that."""
+        for lane, total in self.sums.items():
+            self.sums[lane] = PackedSums(total)
+        for windows in self.windows.values():
+            windows.share_rows()
+
     def merge(self, other: Generation, *, apart: bool = False) -> None:
         """Take in the windows and sums of another part of the same generation; *apart*: of another generation, whose blocks are others."""
         offset = other.number * _BLOCKS_APART if apart else 0
         for lane, windows in other.windows.items():
             self.windows[lane].merge(windows, offset)
         for lane, total in other.sums.items():
-            for name, value in total.items():
-                self.sums[lane][name] += value
+            mine = self.sums[lane]
+            for name, value in total.pairs() if isinstance(total, PackedSums) else total.items():
+                mine[name] += value
         for lane, paced in other.pacing.items():
             self.pacing[lane].take_in(paced)
-        for mine, theirs in ((self.latencies, other.latencies), (self.lateness, other.lateness)):
-            for lane, texts in theirs.items():
-                mine[lane].extend(texts)
+        for texts, theirs in ((self.latencies, other.latencies), (self.lateness, other.lateness)):
+            for lane, more in theirs.items():
+                texts[lane].extend(more)
 
 
 def add_samples(generation: Generation, samples: Sequence[SampleReading], workers: Mapping[str, tuple[int, int, int]]) -> None:
@@ -278,7 +298,7 @@ def add_samples(generation: Generation, samples: Sequence[SampleReading], worker
             total["read_gb"] += (b["bytes"] - a["bytes"]) / 1e9
 
 
-def _add_counters(total: Tally, role: Role, first: ProcessCounters, last: ProcessCounters, waits: int) -> None:
+def _add_counters(total: Sums, role: Role, first: ProcessCounters, last: ProcessCounters, waits: int) -> None:
     """Add what psutil counted of a role from the *first* sample to the *last*, less the *waits* at the gate."""
     user_s, system_s = last["user_s"] - first["user_s"], last["system_s"] - first["system_s"]
     total[f"{role}_user_s"] += user_s

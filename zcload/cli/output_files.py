@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zcload.errors import ConfigError, Problem, ZcloadError, reason_of
+from zcload.linux import interrupt
 from zcload.linux.whole_file import write_whole
 from zcload.model.printable import printable
+from zcload.model.progress import Progress, Viewer
 from zcload.store.reader import Result
 
 PAGE = "report.html"
@@ -23,14 +25,38 @@ def say_what_is_missing() -> None:
         print(f"zcload: the HTML report has no charts; to add them: {draw.REMEDY}", file=sys.stderr)
 
 
-def write_page(result: Result, directory: Path) -> None:
-    """Write report.html into *directory*, whole or not at all. Print an error as one line on stderr: the result itself is stored."""
-    from zcload.report import renderer
+def starting_to_draw(view: Viewer) -> Viewer:
+    """Return *view*, which also starts the program that draws charts once nothing is measured any more.
 
+    It takes half a second to start: so it starts beside the evaluation.
+    """
+    from zcload.report.charts import draw
+
+    def watched(progress: Progress) -> None:
+        if progress.phase == "evaluating":
+            draw.start()
+        view(progress)
+
+    return watched
+
+
+def write_page(result: Result, directory: Path) -> None:
+    """Write report.html into *directory*, whole or not at all, and print where it is on stderr.
+
+    An error is one line there, with the command that makes the page later: the result itself is stored.
+    """
+    from zcload.report import renderer
+    from zcload.runner.limits import concluding_s
+    from zcload.store.reader import WINDOWS
+
+    page, windows = directory / PAGE, directory / WINDOWS
     try:
-        write_whole(directory / PAGE, printable(renderer("html")([result])).encode())
+        with interrupt.limited(concluding_s(windows.stat().st_size if windows.exists() else 0), lambda: f"making {PAGE}"):
+            write_whole(page, printable(renderer("html")([result])).encode())
     except (ZcloadError, OSError) as error:
-        print(f"zcload: no {PAGE}: {error}", file=sys.stderr)
+        print(f"zcload: no {PAGE}: {error}; make it with: zcload report {directory} --format html --out {page}", file=sys.stderr)
+        return
+    print(f"report: {page}", file=sys.stderr)
 
 
 def write_charts(results: Sequence[Result], kind: str, directory: Path | None, wanted: Sequence[str]) -> None:

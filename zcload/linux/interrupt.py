@@ -122,9 +122,19 @@ def _empty() -> None:
 def check() -> None:
     """Raise Interrupted if the end was asked for, TimeLimitExceeded if a limit is over."""
     check_signal()
+    check_limit()
+
+
+def check_limit() -> None:
+    """Raise TimeLimitExceeded if a limit is over: for what a signal does not end, because it saves what was measured."""
     for limit in _limits:
         if limit.patience.over():
             raise TimeLimitExceeded(f"{limit.what()}: not done after {limit.patience.seconds:.0f} s, the limit of this phase")
+
+
+def left_s(most_s: float) -> float:
+    """Return how many seconds are left of the limit that is over first; *most_s* at most, 0 at least."""
+    return max(0.0, min([most_s, *(limit.patience.look() for limit in _limits)]))
 
 
 def check_signal() -> None:

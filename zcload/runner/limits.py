@@ -26,6 +26,9 @@ PASS_BYTES_PER_S = 0.8e9  # of a lane that moves the whole file in a window, on 
 COLD_BYTES_PER_S = 0.05e9  # of one whose file has to be read from a slow disk first
 _SLOW = 10.0  # a machine that others load may be so many times slower than an idle one
 _CALIBRATE_S = 2.0
+CONCLUDE_S = 300.0  # for a short result: a hundred times what it takes, for a machine that does nothing else for minutes
+READ_BYTES_PER_S = 10e6  # of a stored result: half of what one process evaluates where a million windows take a minute
+STORED_BYTES_PER_S = 0.2e6  # that a run writes at most: 25 windows of 1 KB a second, and what belongs to them, of many processes
 _CHUNK_S = 0.5  # for each chunk that is tried as the best
 
 
@@ -109,10 +112,17 @@ def point_s(study: Study, point: Point) -> float:
     return making_s(point) + preparing_s(study, point) + study.stop.max_time_s + (FEWEST_GENERATIONS + 1) * each
 
 
+def concluding_s(stored_bytes: float) -> float:
+    """Return how long it may take to evaluate a result whose windows take so many bytes, or to make its page."""
+    return CONCLUDE_S + _SLOW * stored_bytes / READ_BYTES_PER_S
+
+
 def run_s(study: Study, check_windows: bool) -> float:
-    """Return how long a run of *study* may take until its last window: the limits of all its phases, one after another."""
+    """Return how long a run of *study* may take until its page is written: the limits of all its phases, one after another."""
     points = sum(point_s(study, point) + check_windows * check_s(study, point) for point in study.points)
+    measured = len(study.points) * study.stop.max_time_s
     search = study.crossover
     if search is not None:  # it has a limit of its own for all its points, and looks at it before each round
-        points += search.max_time_s - len(study.points) * study.stop.max_time_s
-    return LONGEST_WAIT_S + START_S + points
+        points += search.max_time_s - measured
+        measured = search.max_time_s
+    return LONGEST_WAIT_S + START_S + points + 2 * concluding_s(STORED_BYTES_PER_S * measured)

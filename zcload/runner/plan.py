@@ -79,7 +79,7 @@ class Plan:
     memory_bytes: int
     disk_bytes: int
     processes: int
-    limit_s: float  # until the last window, whatever stalls and however loaded the machine is: the limits of all phases
+    limit_s: float  # until the page is written, whatever stalls and however loaded the machine is: the limits of all phases
     typical_s: float | None = None  # of a search: how long it takes where the noise is ordinary
 
     @property

@@ -12,12 +12,12 @@ from pathlib import Path
 from zcload.errors import StudyError, ZcloadError
 from zcload.host.process_limits import out_of_resource
 from zcload.linux import interrupt
+from zcload.linux.collector import quiet_collector
 from zcload.linux.descriptors import room_for_files
 from zcload.model.progress import Viewer
 from zcload.model.study import Study
 from zcload.runner import preflight
 from zcload.runner.block import Emit
-from zcload.runner.collector import quiet_collector
 from zcload.runner.fresh_process import conversation, sendable, viewer_of
 from zcload.runner.known_files import KnownFiles
 from zcload.runner.measurer import Host, InProcess

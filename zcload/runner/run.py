@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from zcload.cluster.engine import Engine
-from zcload.errors import ConfigError, MechanismUnavailableError, StudyError, ZcloadError
+from zcload.errors import ConfigError, MechanismUnavailableError, StudyError, TimeLimitExceeded, ZcloadError
 from zcload.host.doctor import cautions as doctor_cautions
 from zcload.host.doctor import findings
 from zcload.host.environment import describe
 from zcload.host.process_limits import out_of_resource
 from zcload.host.topology import CgroupLimits, Core, cgroup_limits, read_cores
 from zcload.linux import interrupt
+from zcload.linux.collector import quiet_collector
 from zcload.linux.descriptors import room_for_files
 from zcload.model.cautions import Caution, caution
 from zcload.model.progress import Progress, Viewer, nobody
@@ -28,8 +29,8 @@ from zcload.model.records.values import CautionRecord
 from zcload.model.study import Study
 from zcload.runner import preflight
 from zcload.runner.cluster_run import ClusterRun, open_cluster
-from zcload.runner.collector import quiet_collector
 from zcload.runner.header import header_of
+from zcload.runner.limits import concluding_s
 from zcload.runner.measurer import Host, InProcess, Measurer
 from zcload.runner.point_state import PointState, initial_states
 from zcload.runner.quiet import LONGEST_WAIT_S, wait_for_quiet
@@ -197,21 +198,28 @@ def _conclude(recorder: Recorder, error: ZcloadError | None, view: Viewer) -> Ou
     """Evaluate what was recorded and close the result; *error* is what ended the measurement early. Raises StudyError."""
     error = _store(recorder, {"kind": "end", "complete": error is None, "reason": str(error) if error else "done"}, error)
     view(Progress("evaluating"))
-    summary = _evaluate(recorder.directory / WINDOWS)
-    try:
-        write_summary(recorder.directory, summary)
-    except StudyError as caught:
-        error = error or caught
-    recorder.close()
+    with closing(recorder):
+        summary = _evaluate(recorder.directory / WINDOWS)
+        try:
+            write_summary(recorder.directory, summary)
+        except StudyError as caught:
+            error = error or caught
     return Outcome(summary, recorder.directory, error)
 
 
 def _evaluate(path: Path) -> Summary:
-    """Return the summary of what was recorded at *path*; raises StudyError if somebody took the file away or changed it."""
+    """Return the summary of what was recorded at *path*.
+
+    Raises StudyError if somebody took the file away or changed it, or if it takes too long: the windows stay, and are evaluated by
+    whoever reads the result.
+    """
     try:
-        return summarise_file(path)
-    except ConfigError as error:
+        with interrupt.limited(concluding_s(path.stat().st_size), lambda: "evaluating"):
+            return summarise_file(path)
+    except (ConfigError, OSError) as error:
         raise StudyError(f"cannot evaluate what was measured: {error}") from None
+    except TimeLimitExceeded as error:
+        raise StudyError(f"{error}; nothing is lost, evaluate it with: zcload report {path.parent}") from None
 
 
 def _this_host(study: Study) -> tuple[Study, tuple[Core, ...], list[dict[str, MechanismUnavailableError]]]:

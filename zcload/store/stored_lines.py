@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zcload.errors import ConfigError, Problem, reason_of
+from zcload.linux import interrupt
 from zcload.model.records.lines import Header, Line
 from zcload.store.codec import decode_header, decode_line, refuse
 from zcload.store.consistency import LinkCheck
 
 WINDOWS, SUMMARY = "windows.jsonl", "summary.json"
+_LINES_A_LOOK = 1000  # between two looks at the limit of the phase that reads: some 10 ms
 
 
-_POINT = re.compile(rb'\{"kind":"[a-z]+","point":(\d{1,9}),')  # as the writer begins the lines of a point
+_point_of = re.compile(rb'\{"kind":"[a-z]+","point":(\d{1,9}),').match  # as the writer begins the lines of a point
 
 
 def read_records(path: Path) -> list[Line]:
@@ -36,18 +38,25 @@ def each_record(path: Path, wanted: Container[int] | None = None) -> Iterator[Li
     """Read a windows.jsonl record by record, as `read_records` does, without ever holding more than one.
 
     With *wanted* the lines of other points of the header are left out unread, where their beginning tells whose they are.
+
+    Raises TimeLimitExceeded where the phase that reads has a limit (`interrupt.limited`) and that is over.
     """
     points: int | None = None
     links = LinkCheck()
+    others: frozenset[bytes] = frozenset()
     try:
         for number, data in enumerate(lines_of(path), 1):
-            if wanted is not None and points is not None and _is_of_another(data, points, wanted):
+            if others and (of := _point_of(data)) and of[1] in others and data.endswith(b"\n"):
                 continue
+            if number % _LINES_A_LOOK == 0:
+                interrupt.check_limit()
             try:
                 record: Line | None
                 if points is None:
                     record = header = decode_header(data, path)
                     points = len(header["points"])
+                    if wanted is not None:
+                        others = frozenset(b"%d" % point for point in range(points) if point not in wanted)
                 else:
                     record = decode_line(data, path, number, points)
             except ConfigError:
@@ -61,12 +70,6 @@ def each_record(path: Path, wanted: Container[int] | None = None) -> Iterator[Li
         raise ConfigError(Problem(reason_of(error), file=str(path))) from None
     if points is None:
         raise _empty(path)
-
-
-def _is_of_another(data: bytes, points: int, wanted: Container[int]) -> bool:
-    """Say whether a whole line begins as one of a point of the header, of which there are *points*, that is not *wanted*."""
-    of = _POINT.match(data)
-    return of is not None and data.endswith(b"\n") and int(of[1]) < points and int(of[1]) not in wanted
 
 
 def lines_of(path: Path) -> Iterator[bytes]:

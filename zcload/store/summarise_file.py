@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ from zcload.analysis.events import Events
 from zcload.analysis.point_summary import PointAnalysis
 from zcload.analysis.summary import OF_THE_RUN, analyse, conclude, sort, summarise
 from zcload.errors import ConfigError
+from zcload.linux import interrupt
+from zcload.linux.collector import no_collection
 from zcload.linux.process import die_with_parent
 from zcload.model.records.lines import Header
 from zcload.model.records.summary import Summary
@@ -31,7 +34,15 @@ Share = tuple[Header, Events, list[PointAnalysis]]
 
 
 def summarise_file(path: Path, long_bytes: int = LONG_BYTES) -> Summary:
-    """Return the summary of the windows.jsonl at *path*, of which more than *long_bytes* are divided; raises ConfigError."""
+    """Return the summary of the windows.jsonl at *path*, of which more than *long_bytes* are divided.
+
+    Raises ConfigError, and TimeLimitExceeded where the phase has a limit.
+    """
+    with no_collection():
+        return _summarised(path, long_bytes)
+
+
+def _summarised(path: Path, long_bytes: int) -> Summary:
     points = len(read_header(path)["points"])
     if points < 2 or path.stat().st_size < long_bytes or len(os.sched_getaffinity(0)) < 2:
         return summarise(each_record(path))
@@ -41,7 +52,7 @@ def summarise_file(path: Path, long_bytes: int = LONG_BYTES) -> Summary:
         assert other.stdout is not None
         try:
             header, run, even = _share(path, 0)
-            odd = pickle.load(other.stdout)
+            odd = pickle.loads(_all_of(other.stdout.fileno()))
         except (EOFError, pickle.UnpicklingError):  # killed, or out of memory: what it knew has to be found here
             odd = _share(path, 1)
         except BaseException:
@@ -50,6 +61,20 @@ def summarise_file(path: Path, long_bytes: int = LONG_BYTES) -> Summary:
     if isinstance(odd, ConfigError):
         raise odd
     return conclude(header, run, sorted([*even, *odd[2]], key=lambda point: point.index))
+
+
+def _all_of(fd: int) -> bytes:
+    """Read *fd* to its end; raises TimeLimitExceeded if the limit of the phase is over before."""
+    parts = []
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    while True:
+        if not poller.poll(1000):
+            interrupt.check_limit()
+        elif part := os.read(fd, 1 << 20):
+            parts.append(part)
+        else:
+            return b"".join(parts)
 
 
 def _share(path: Path, first: int) -> Share:
@@ -63,8 +88,9 @@ def helper(path: str, starter: int) -> None:
     """Be the other process: write the odd points, or what is wrong with their lines, to stdout; die with *starter*."""
     die_with_parent(starter)
     found: Share | ConfigError
-    try:
-        found = _share(Path(path), 1)
-    except ConfigError as error:
-        found = error
+    with no_collection():
+        try:
+            found = _share(Path(path), 1)
+        except ConfigError as error:
+            found = error
     pickle.dump(found, sys.stdout.buffer)

@@ -14,6 +14,7 @@ from zcload.analysis.stats import (
     LOOKS,
     Bootstrap,
     Interval,
+    _middle_pairs,
     decision_p,
     generations_interval,
     half_width_percent,
@@ -419,3 +420,13 @@ def test_holm_keeps_the_family_wise_error():
     rng = random.Random(4)
     wrong = sum(any(holm([rng.random() for _ in range(5)])) for _ in range(2000))
     assert wrong / 2000 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 2000)
+
+
+def test_the_pseudo_median_is_that_of_all_pairs():
+    """Only pairs that may be in the middle are looked at, and the result is that of all of them, to the last digit, ties or not."""
+    rng = random.Random(7)
+    for n in [*range(1, 40), 200]:
+        for values in ([rng.gauss(0, 1) for _ in range(n)], [float(rng.randrange(3)) for _ in range(n)]):
+            sums = sorted(a + b for i, a in enumerate(values) for b in values[i:])
+            assert pseudo_median(values) == (sums[(len(sums) - 1) // 2] + sums[len(sums) // 2]) / 4
+    assert len(_middle_pairs(8)[0](range(8))) < 36 / 2

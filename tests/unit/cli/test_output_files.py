@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -11,9 +12,12 @@ import pytest
 from support.fake_results import example, header, lane
 from support.paths import ROOT
 
+from benchmarks.scale import make
 from zcload.analysis.summary import summarise
 from zcload.cli import output_files
 from zcload.report.charts import draw
+from zcload.runner import limits
+from zcload.store import stored_lines
 from zcload.store.reader import Result
 
 needs_library = pytest.mark.skipif(not draw.available(), reason=f"vl-convert-python is not installed: {draw.REMEDY}")
@@ -108,12 +112,43 @@ def test_a_plain_install_says_what_is_missing(result, tmp_path):
 
 
 def test_a_run_ends_with_a_page(tmp_path, capsys, monkeypatch):
-    """The page of a run is written whole and without a word; what goes wrong with it is one line, and leaves nothing half made."""
+    """A page is written whole, then its path is printed; an error is one line with the command for later, and leaves nothing behind."""
     monkeypatch.setattr(draw, "available", lambda: False)
     stored = Result(summarise([header([lane("copy")])]))
     output_files.write_page(stored, tmp_path)
     assert "Nothing was measured" in (tmp_path / "report.html").read_text()
-    assert capsys.readouterr().err == ""
-    output_files.write_page(stored, tmp_path / "gone")
-    assert capsys.readouterr().err.startswith("zcload: no report.html: ")
+    assert capsys.readouterr().err == f"report: {tmp_path}/report.html\n"
+    gone = tmp_path / "gone"
+    output_files.write_page(stored, gone)
+    said = capsys.readouterr().err
+    assert said.startswith("zcload: no report.html: ")
+    assert said.endswith(f"; make it with: zcload report {gone} --format html --out {gone}/report.html\n")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_page_that_takes_too_long_is_given_up(tmp_path, capsys, monkeypatch):
+    """Once the limit of the page is over, it is given up with one line that names the limit, and no page is left."""
+    make(tmp_path, 64, points=1)
+    stored = Result.load(tmp_path)
+    monkeypatch.setattr(limits, "concluding_s", lambda stored_bytes: -1.0)
+    monkeypatch.setattr(stored_lines, "_LINES_A_LOOK", 1)
+    output_files.write_page(stored, tmp_path)
+    said = capsys.readouterr().err
+    assert said.startswith("zcload: no report.html: making report.html: not done after -1 s, the limit of this phase; make it with: ")
+    assert not (tmp_path / "report.html").exists()
+
+
+@needs_library
+def test_a_child_that_was_started_early_draws_the_same():
+    """A drawing is the same whether its program was started with it or before; one that is never asked ends with a word."""
+    spec = draw.framed({"mark": "bar", "data": {"values": [{"a": 3}]}, "encoding": {"x": {"field": "a", "type": "quantitative"}}})
+    late = draw.svg([spec])
+    draw.start()
+    (child,) = draw._started
+    assert draw.svg([spec]) == late
+    assert draw._started == []
+    assert child.returncode == 0
+    draw.start()
+    (child,) = draw._started
+    draw._end_started()
+    assert child.returncode == -signal.SIGKILL

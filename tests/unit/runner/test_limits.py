@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 from support.paths import CONFIGS
 
+from benchmarks.scale import make
 from zcload.config import load
+from zcload.errors import StudyError
 from zcload.model import timing
 from zcload.model.cluster import Cluster
 from zcload.model.schedule import LONGEST_WINDOW_S
 from zcload.model.study import Server, Variant
-from zcload.runner import limits
+from zcload.runner import limits, run
 from zcload.runner.block import Tolerance
 from zcload.runner.calibrate import LONGEST_S
 from zcload.runner.cluster_measurer import deadline_s
@@ -31,12 +33,17 @@ def test_the_limits_leave_room_for_the_plan(path):
 
 
 def test_the_limit_of_a_run_is_the_sum_of_its_phases():
-    """Each point adds the limits of its file, its preparation, its time, three more generations, and the check of its windows."""
+    """Each point adds the limits of its file, its preparation, its time, three more generations, and the check of its windows.
+
+    What it stores takes time again, when it is evaluated and when the page is made.
+    """
     study = load(CONFIGS / "smoke.toml", ["stop.replicates=1"])
     (point,) = study.points
     parts = [limits.making_s(point), limits.preparing_s(study, point), study.stop.max_time_s, 3 * limits.generation_s(study, point)]
     assert limits.point_s(study, point) == pytest.approx(sum(parts))
     alone = limits.run_s(study, check_windows=False)
+    stored = limits.STORED_BYTES_PER_S * study.stop.max_time_s
+    parts += 2 * [limits.concluding_s(stored) - limits.concluding_s(0)]
     assert alone == pytest.approx(sum(parts) + limits.run_s(replace(study, points=()), check_windows=False))
     assert limits.run_s(study, check_windows=True) == pytest.approx(alone + limits.check_s(study, point))
 
@@ -122,3 +129,24 @@ def test_a_link_of_10_mbit_is_no_reason_to_give_up():
         assert limit(study, point) - limit(chunked, point) >= windows * pass_s, limit
         on_one_host = [limit(replace(each, cluster=None), point) for each in (study, chunked)]
         assert on_one_host[0] == on_one_host[1], limit
+
+
+def test_a_long_result_may_be_evaluated_longer():
+    """The limit of evaluation and page grows with the windows: a million of them, 1 GB, have a quarter of an hour more than none."""
+    assert limits.concluding_s(1e9) - limits.concluding_s(0) > 900
+    assert limits.concluding_s(0) >= 60
+
+
+def test_an_evaluation_that_takes_too_long_loses_nothing(tmp_path, monkeypatch):
+    """Its end is an error that says how to evaluate later, and the windows are as they were."""
+    make(tmp_path, 64, points=1)
+    windows = tmp_path / "windows.jsonl"
+    before = windows.read_bytes()
+    monkeypatch.setattr(run, "concluding_s", lambda stored_bytes: -1.0)
+    with pytest.raises(
+        StudyError, match=f"^evaluating: not done after -1 s, .*; nothing is lost, evaluate it with: zcload report {tmp_path}$"
+    ):
+        run._evaluate(windows)
+    assert windows.read_bytes() == before
+    monkeypatch.undo()
+    assert len(run._evaluate(windows)["points"]) == 1

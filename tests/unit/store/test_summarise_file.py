@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 
 from benchmarks.scale import make
 from zcload.analysis.summary import summarise
-from zcload.errors import ConfigError
+from zcload.errors import ConfigError, TimeLimitExceeded
+from zcload.linux import interrupt
 from zcload.store import summarise_file as module
 from zcload.store.stored_lines import each_record
 from zcload.store.summarise_file import summarise_file
@@ -38,6 +40,18 @@ def test_two_processes_find_what_one_does(made, monkeypatch):
         monkeypatch.setattr(module, "_BOOT", boot)
         assert json.dumps(summarise_file(made, long_bytes=0)) == alone
         assert shares == [0, 1]
+
+
+def test_a_process_that_hangs_is_not_waited_for(made, monkeypatch):
+    """Where the phase has a limit, it also ends the wait for the other process, which is killed."""
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(module, "_BOOT", "import time; time.sleep(600)")
+    started, popen = [], module.subprocess.Popen
+    monkeypatch.setattr(module.subprocess, "Popen", lambda *given, **more: started.append(popen(*given, **more)) or started[-1])
+    summarise_file(made)  # what is imported late is there now
+    with interrupt.limited(2.0, lambda: "evaluating"), pytest.raises(TimeLimitExceeded, match=r"^evaluating: not done after 2 s"):
+        summarise_file(made, long_bytes=0)
+    assert started[0].returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("point", [0, 1])

@@ -10,6 +10,7 @@ import secrets
 from zcload.errors import ConfigError, Problem, ZcloadError
 from zcload.lane.payload import MEMORY_RESERVE, Source, available_memory, open_source
 from zcload.linux import interrupt
+from zcload.linux.collector import quiet_collector
 from zcload.model.progress import Progress, Viewer, nobody
 from zcload.model.study import Point
 from zcload.model.units import human_bytes
@@ -17,7 +18,6 @@ from zcload.oneshot.demo.contenders import CONTENDERS, NOTE_BYTES, DemoContender
 from zcload.oneshot.demo.result import Demo, Figures
 from zcload.oneshot.demo.timed_transfer import TimedTransfer, transfer
 from zcload.oneshot.send import open_file
-from zcload.runner.collector import quiet_collector
 
 ROUNDS = 5
 _SIZES = (NOTE_BYTES, 1_200_000_000, 600_000_000, 300_000_000, 120_000_000, 60_000_000, 24_000_000, 12_000_000)

@@ -6,6 +6,7 @@ alive, so the engine lives and ends in a child: `python -m zcload.report.draw`, 
 
 from __future__ import annotations
 
+import atexit
 import json
 import re
 import subprocess
@@ -16,10 +17,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 from zcload.errors import ZcloadError
+from zcload.linux import interrupt
 from zcload.report.charts.parts import CONFIG, Chart, Spec
 
 REMEDY = "pip install vl-convert-python"
 TIMEOUT_S = 300.0
+_VERSION = "5.21"  # of Vega-Lite
 # The library measures texts in Liberation Sans, which Arial equals; where a browser has neither, names may take a little more room.
 FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"
 PADDING = {"left": 6, "top": 4, "right": 14, "bottom": 4}
@@ -84,17 +87,42 @@ def png(drawings: Sequence[str]) -> list[bytes]:
 def _ask(task: dict[str, Any]) -> list[str]:
     if not available():
         raise ZcloadError(f"drawing charts needs the package vl-convert-python: {REMEDY}")
-    command = [sys.executable, "-m", "zcload.report.charts.draw"]
     given = json.dumps(_legible(task), allow_nan=False)
-    try:
-        child = subprocess.run(command, input=given, capture_output=True, text=True, encoding="utf-8", timeout=TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        raise ZcloadError(f"drawing charts took longer than {TIMEOUT_S:.0f} s and was ended") from None
+    timeout_s = interrupt.left_s(TIMEOUT_S)
+    with _started.pop() if _started else _child() as child:
+        try:
+            drawn, said = child.communicate(given, timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise ZcloadError(f"drawing charts took longer than {timeout_s:.0f} s and was ended") from None
+        finally:
+            child.kill()  # nothing once it has ended
     if child.returncode:
-        last = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
+        last = (said.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
         raise ZcloadError(f"charts could not be drawn: {last}")
-    answer: list[str] = json.loads(child.stdout)
+    answer: list[str] = json.loads(drawn)
     return answer
+
+
+_started: list[subprocess.Popen[str]] = []  # one at most: a child that was started before there was anything to draw
+
+
+def start() -> None:
+    """Start the child that the next drawing takes, so that its engine is ready then. It ends with this process, drawing or not."""
+    if available() and not _started:
+        _started.append(_child("early"))
+        atexit.register(_end_started)
+
+
+def _end_started() -> None:
+    while _started:
+        with _started.pop() as child:
+            child.kill()
+
+
+def _child(*when: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "zcload.report.charts.draw", *when]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, encoding="utf-8")
 
 
 def _legible(value: Any) -> Any:
@@ -187,9 +215,17 @@ def answer(task: dict[str, Any]) -> list[str]:
     import vl_convert
 
     if "specs" in task:
-        return [vl_convert.vegalite_to_svg(spec, vl_version="5.21", allowed_base_urls=[]) for spec in task["specs"]]
+        return [vl_convert.vegalite_to_svg(spec, vl_version=_VERSION, allowed_base_urls=[]) for spec in task["specs"]]
     return [base64.b64encode(vl_convert.svg_to_png(text, scale=2)).decode() for text in task["drawings"]]
 
 
+def main(early: bool) -> None:
+    """Be the child. One that was started *early* gets its engine ready before it reads what to draw, if anything ever comes."""
+    if early:
+        answer({"specs": [framed({"mark": "point", "data": {"values": []}})]})
+    if given := sys.stdin.buffer.read():
+        sys.stdout.write(json.dumps(answer(json.loads(given))))
+
+
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(answer(json.load(sys.stdin.buffer))))
+    main(early=len(sys.argv) > 1)

@@ -1,4 +1,4 @@
-"""Keep Python's garbage collector out of windows and off the objects that workers inherit."""
+"""Keep Python's garbage collector out of windows, off the objects that workers inherit, and out of what makes millions of objects."""
 
 from __future__ import annotations
 
@@ -20,3 +20,15 @@ def quiet_collector() -> Iterator[None]:
         if enabled:
             gc.enable()
         gc.unfreeze()
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Collect nothing within the block: where millions of objects are made and kept, each collection looks at all of them in vain."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
