@@ -1,8 +1,13 @@
-"""How long does a report of very many windows take, and how much memory? Results are made up, nothing is measured but the report.
+"""How do time and memory grow with the size of a study? Each part prints a table; a cliff is a row that breaks the pattern.
 
-Each count runs in a process of its own: `zcload report` on a result directory that holds a windows.jsonl and no summary.
+    python benchmarks/scale.py windows 25000 50000 100000   # a made-up result is reported: windows.jsonl without a summary
+    python benchmarks/scale.py points 1 10 100 1000         # the same with so many points of 192 windows, and its page
+    python benchmarks/scale.py history 10000                # so many results are listed: first with an empty index, then again
+    python benchmarks/scale.py senders 1 2 8 32 128 512     # a study of 2 s with so many senders in a lane
+    python benchmarks/scale.py lanes 1 2 4 8 16             # ... with so many lanes
+    python benchmarks/scale.py files 4KiB 1MiB 1GiB 16GiB   # ... of a sparse file of that size
 
-    python benchmarks/scale.py 25000 50000 100000
+Each command runs in a process of its own. Memory is the most that one process had; a long result has two.
 """
 
 from __future__ import annotations
@@ -13,13 +18,19 @@ import math
 import os
 import random
 import resource
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 LANES = ("read_send", "sendfile", "splice", "read_send@64KiB")
 BLOCKS, POINTS = 8, 4
+WINDOWS_A_POINT = len(LANES) * BLOCKS * 6
+SMALL = Path(__file__).parents[1] / "tests" / "data" / "first-release"
+PAIR = ["read_send", "sendfile", "--set", "study.best_chunk=false", "--replicates", "1"]
 PLACE = {
     "chunk_bytes": 262144,
     "file_bytes": 268435456,
@@ -122,34 +133,133 @@ def make(directory: Path, windows: int, points: int = POINTS) -> None:
         write("end", complete=True, reason="done")
 
 
-def measured(directory: Path) -> tuple[float, float]:
-    """Report the result in *directory* in a process of its own; return its seconds and its largest memory in MiB."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a command took: *wall_s* and *cpu_s*, and the largest memory of any of its processes."""
+
+    wall_s: float
+    cpu_s: float
+    memory_mib: float
+
+
+def run(*arguments: str | Path) -> Cost:
+    """Run `zcload` with *arguments*, in silence; raises SystemExit if it fails."""
     start = time.monotonic()
-    pid = os.fork()
-    if pid == 0:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)
-        os.execv(sys.executable, [sys.executable, "-m", "zcload", "report", str(directory)])
-    _, status, usage = os.wait4(pid, 0)
-    if status:
-        raise SystemExit(f"zcload report failed: {os.waitstatus_to_exitcode(status)}")
+    process = subprocess.Popen([sys.executable, "-m", "zcload", *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    said = process.stderr.read().decode()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"zcload {' '.join(map(str, arguments))}: exit code {process.returncode}\n{said}")
     assert isinstance(usage, resource.struct_rusage)
-    return time.monotonic() - start, usage.ru_maxrss / 1024
+    return Cost(time.monotonic() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def row(*cells: object) -> None:
+    """Print one line of a table."""
+    print("".join(f"{cell:>14.2f}" if isinstance(cell, float) else f"{cell!s:>14}" for cell in cells), flush=True)
+
+
+def windows(counts: Sequence[str], folder: Path) -> None:
+    """Report results of so many windows."""
+    row("windows", "file, MiB", "wall, s", "CPU, s", "MiB", "us a window")
+    for count in map(int, counts):
+        make(folder, count)
+        size = (folder / "windows.jsonl").stat().st_size / 2**20
+        cost = run("report", folder)
+        row(count, size, cost.wall_s, cost.cpu_s, cost.memory_mib, 1e6 * cost.cpu_s / count)
+
+
+def points(counts: Sequence[str], folder: Path) -> None:
+    """Report results of so many points, and make their page."""
+    row("points", "wall, s", "CPU, s", "MiB", "page, s", "page, kB")
+    for count in map(int, counts):
+        make(folder, WINDOWS_A_POINT * count, count)
+        cost, page = run("report", folder), folder / "page.html"
+        with_page = run("report", folder, "--format", "html", "--out", page)
+        row(count, cost.wall_s, cost.cpu_s, cost.memory_mib, with_page.wall_s, page.stat().st_size / 1e3)
+
+
+def history(counts: Sequence[str], folder: Path) -> None:
+    """List so many results, copies of a small one."""
+    row("results", "first, s", "again, s", "CPU, s", "MiB")
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    summary = (SMALL / "summary.json").read_bytes()
+    for count in map(int, counts):
+        root = folder / str(count)
+        for number in range(count):
+            result = root / f"r{number}"
+            result.mkdir(parents=True)
+            (result / "summary.json").write_bytes(summary)
+        first, again = run("history", root), run("history", root)
+        row(count, first.wall_s, again.wall_s, again.cpu_s, again.memory_mib)
+
+
+def study(name: str, values: Sequence[str], folder: Path, options: Callable[[str], list[str]]) -> None:
+    """Run a study of 2 s for each of *values*, which *options* make of it."""
+    row(name, "plan, s", "run, s", "CPU, s", "MiB", "windows")
+    for number, value in enumerate(values):
+        result, given = folder / f"{name}{number}", options(value)
+        planned = run("run", *given, "--plan")
+        cost = run("run", *given, "--time", "2s", "--no-wait", "--no-html", "--no-progress", "--out", result)
+        stored = json.loads((result / "summary.json").read_bytes())
+        counted = sum(variant["windows"] for point in stored["points"] for variant in point["variants"])
+        row(value, planned.wall_s, cost.wall_s, cost.cpu_s, cost.memory_mib, counted)
+
+
+def senders(values: Sequence[str], folder: Path) -> None:
+    """Run studies with so many senders."""
+    study("senders", values, folder, lambda value: [*PAIR, "--set", f"workload.senders={value}", "--set", "workload.file_size=64MiB"])
+
+
+def lanes(values: Sequence[str], folder: Path) -> None:
+    """Run studies with so many lanes: the first has the baseline, the others send with sendfile in chunks of other sizes."""
+
+    def options(value: str) -> list[str]:
+        config = folder / f"lanes{value}.toml"
+        more = "".join(f'[[variant]]\nname = "v{n}"\nmechanism = "sendfile"\nchunk = "{64 + 4 * n}KiB"\n' for n in range(int(value) - 1))
+        config.write_text(
+            f'[study]\nname = "lanes"\nbaseline = "read_send"\nvariants = ["read_send"]\n[workload]\nfile_size = "64MiB"\n{more}'
+        )
+        return [str(config), "--set", "study.best_chunk=false", "--replicates", "1"]
+
+    study("lanes", values, folder, options)
+
+
+def files(values: Sequence[str], folder: Path) -> None:
+    """Run studies of a sparse file of so many bytes."""
+    from zcload.model.units import parse_size
+
+    def options(value: str) -> list[str]:
+        file = folder / f"file{value}"
+        file.touch()
+        os.truncate(file, parse_size(value))
+        return [*PAIR, "--file", str(file)]
+
+    study("files", values, folder, options)
+
+
+PARTS: dict[str, tuple[Callable[[Sequence[str], Path], None], list[str]]] = {
+    "windows": (windows, ["25000", "50000", "100000"]),
+    "points": (points, ["1", "10", "100", "1000"]),
+    "history": (history, ["100", "1000", "10000"]),
+    "senders": (senders, ["1", "2", "8", "32", "128", "512"]),
+    "lanes": (lanes, ["1", "2", "4", "8", "16"]),
+    "files": (files, ["4KiB", "1MiB", "64MiB", "1GiB", "16GiB"]),
+}
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table of the part that is named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("windows", nargs="*", type=int, default=[25_000, 50_000, 100_000])
-    parser.add_argument("--points", type=int, default=POINTS, help="points that the windows are divided among")
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("values", nargs="*", help="one row each; a usual set without them")
+    parser.add_argument("--folder", type=Path, help="where results are made, for example on a disk; removed at the end")
     given = parser.parse_args()
-    print(f"{'windows':>9}{'file, MiB':>11}{'seconds':>9}{'MiB':>7}{'us a window':>13}")
-    for count in given.windows:
-        with tempfile.TemporaryDirectory() as folder:
-            make(Path(folder), count, given.points)
-            size = (Path(folder) / "windows.jsonl").stat().st_size / 2**20
-            seconds, memory = measured(Path(folder))
-            print(f"{count:>9}{size:>11.0f}{seconds:>9.1f}{memory:>7.0f}{1e6 * seconds / count:>13.0f}", flush=True)
+    part, usual = PARTS[given.part]
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+        part(given.values or usual, Path(folder))
 
 
 if __name__ == "__main__":

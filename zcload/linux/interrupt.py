@@ -132,11 +132,6 @@ def check_limit() -> None:
             raise TimeLimitExceeded(f"{limit.what()}: not done after {limit.patience.seconds:.0f} s, the limit of this phase")
 
 
-def left_s(most_s: float) -> float:
-    """Return how many seconds are left of the limit that is over first; *most_s* at most, 0 at least."""
-    return max(0.0, min([most_s, *(limit.patience.look() for limit in _limits)]))
-
-
 def check_signal() -> None:
     """Raise Interrupted if the end was asked for, whatever time is left: for what must not be broken off half-way."""
     if requested is not None:

@@ -26,6 +26,7 @@ PASS_BYTES_PER_S = 0.8e9  # of a lane that moves the whole file in a window, on 
 COLD_BYTES_PER_S = 0.05e9  # of one whose file has to be read from a slow disk first
 _SLOW = 10.0  # a machine that others load may be so many times slower than an idle one
 _CALIBRATE_S = 2.0
+DRAW_S = 300.0  # after which the page gives its charts up (zcload/report/charts/draw.py)
 CONCLUDE_S = 300.0  # for a short result: a hundred times what it takes, for a machine that does nothing else for minutes
 READ_BYTES_PER_S = 10e6  # of a stored result: half of what one process evaluates where a million windows take a minute
 STORED_BYTES_PER_S = 0.2e6  # that a run writes at most: 25 windows of 1 KB a second, and what belongs to them, of many processes
@@ -125,4 +126,4 @@ def run_s(study: Study, check_windows: bool) -> float:
     if search is not None:  # it has a limit of its own for all its points, and looks at it before each round
         points += search.max_time_s - measured
         measured = search.max_time_s
-    return LONGEST_WAIT_S + START_S + points + 2 * concluding_s(STORED_BYTES_PER_S * measured)
+    return LONGEST_WAIT_S + START_S + points + 2 * concluding_s(STORED_BYTES_PER_S * measured) + DRAW_S

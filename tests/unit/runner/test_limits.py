@@ -14,6 +14,7 @@ from zcload.model import timing
 from zcload.model.cluster import Cluster
 from zcload.model.schedule import LONGEST_WINDOW_S
 from zcload.model.study import Server, Variant
+from zcload.report.charts import draw
 from zcload.runner import limits, run
 from zcload.runner.block import Tolerance
 from zcload.runner.calibrate import LONGEST_S
@@ -33,10 +34,7 @@ def test_the_limits_leave_room_for_the_plan(path):
 
 
 def test_the_limit_of_a_run_is_the_sum_of_its_phases():
-    """Each point adds the limits of its file, its preparation, its time, three more generations, and the check of its windows.
-
-    What it stores takes time again, when it is evaluated and when the page is made.
-    """
+    """Each point adds the limits of its file, preparation, time, three more generations, check, evaluation and page."""
     study = load(CONFIGS / "smoke.toml", ["stop.replicates=1"])
     (point,) = study.points
     parts = [limits.making_s(point), limits.preparing_s(study, point), study.stop.max_time_s, 3 * limits.generation_s(study, point)]
@@ -135,6 +133,7 @@ def test_a_long_result_may_be_evaluated_longer():
     """The limit of evaluation and page grows with the windows: a million of them, 1 GB, have a quarter of an hour more than none."""
     assert limits.concluding_s(1e9) - limits.concluding_s(0) > 900
     assert limits.concluding_s(0) >= 60
+    assert draw.TIMEOUT_S == limits.DRAW_S
 
 
 def test_an_evaluation_that_takes_too_long_loses_nothing(tmp_path, monkeypatch):

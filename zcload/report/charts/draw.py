@@ -17,7 +17,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 from zcload.errors import ZcloadError
-from zcload.linux import interrupt
 from zcload.report.charts.parts import CONFIG, Chart, Spec
 
 REMEDY = "pip install vl-convert-python"
@@ -88,12 +87,11 @@ def _ask(task: dict[str, Any]) -> list[str]:
     if not available():
         raise ZcloadError(f"drawing charts needs the package vl-convert-python: {REMEDY}")
     given = json.dumps(_legible(task), allow_nan=False)
-    timeout_s = interrupt.left_s(TIMEOUT_S)
     with _started.pop() if _started else _child() as child:
         try:
-            drawn, said = child.communicate(given, timeout=timeout_s)
+            drawn, said = child.communicate(given, timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            raise ZcloadError(f"drawing charts took longer than {timeout_s:.0f} s and was ended") from None
+            raise ZcloadError(f"drawing charts took longer than {TIMEOUT_S:.0f} s and was ended") from None
         finally:
             child.kill()  # nothing once it has ended
     if child.returncode:
