@@ -14,7 +14,7 @@ PACKAGE = Path(zcload.__file__).parent
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "model" / "metrics.py")
 # Keys of other objects of a result that happen to be called like a metric.
 OTHERS = {
-    ("runner/run.py", "transfers_per_s"),  # the rate of transfers that a point asks for
+    ("runner/header.py", "transfers_per_s"),  # the rate of transfers that a point asks for
     ("runner/plan.py", "transfers_per_s"),
     ("report/tables/small_files.py", "transfers_per_s"),
     *(  # the ledgers of hosts and links, and what a check of a cluster measured
