@@ -62,7 +62,7 @@ machine = Machine()
 records = []
 for window in range(2):
     mark(f"begin{window}")
-    records.append(measure(lane, 0.03, machine))
+    records.append(measure(lane, 0.06, machine))
     mark(f"end{window}")
 told = {
     "coordinator": os.getpid(),

@@ -31,7 +31,7 @@ from zcload.host.cache import FileCache
 from zcload.host.machine import Machine
 from zcload.host.topology import read_cores
 from zcload.lane import set_up as set_up_module
-from zcload.lane import worker_group
+from zcload.lane import verification, worker_group
 from zcload.lane.mechanism_lane import MechanismLane
 from zcload.lane.network import Network
 from zcload.lane.payload import Source
@@ -333,33 +333,27 @@ def test_a_report_that_is_none_is_an_error(lane_of, monkeypatch, patience, impat
     assert_names(caught.value, lane, lane.workers.senders[0], "")
 
 
-def test_digests_that_come_as_patience_ends_are_heard(lane_of, sink, monkeypatch, source_file):
+def test_digests_that_come_as_patience_ends_are_heard(lane_of, monkeypatch, source_file):
     """A message that arrives in the moment when the coordinator gives up waiting and looks for failures is not lost."""
-
-    class Slow(Recv):
-        name = "slow"
-
-        def receive(self, sock):
-            time.sleep(0.02)
-            return super().receive(sock)
-
     file = source_file(1 << 20)
-    lane = lane_of(file=file, start=False, sink=sink(Slow))
-    receive, late = Worker.receive, []
+    lane = lane_of(file=file, start=False)
+    poll, missed = Worker.poll, []
 
-    def receive_late(self, timeout_s, *what):
-        if self.role == "sender" or late:
-            return receive(self, timeout_s, *what)
-        late.append(self)
-        try:
-            return receive(self, 0.0, *what)
-        except StudyError:
-            select.select([self.control], [], [], 10)  # the digests come now
-            raise
+    def miss_once(self):
+        if self.role == "receiver" and not missed:
+            missed.append(self)
+            return None
+        return poll(self)
 
-    monkeypatch.setattr(Worker, "receive", receive_late)
+    class Ending(verification.Patience):
+        def over(self):
+            select.select([lane.workers.receivers[0].control], [], [], 60)  # the digests come now
+            return True
+
+    monkeypatch.setattr(Worker, "poll", miss_once)
+    monkeypatch.setattr(verification, "Patience", Ending)
     lane.verify(file.digests(), 20.0)
-    assert late
+    assert missed
 
 
 # Verification.

@@ -305,11 +305,13 @@ def test_a_pipe_is_sized_to_the_chunk(traced):
 
 def test_slurp_send_reads_the_whole_file_in_each_window(traced):
     """Every window of slurp_send has the reads of whole passes: as many bytes read as sent."""
+    in_all = 0  # on a busy machine the sender may get no CPU time in one of the windows
     for calls in traced(name="slurp_send").windows(0):
         read = sum(call.result for call in calls if call.name == "read")
         assert read == sum(call.result for call in calls if call.name == "send")
         assert read % FILE_SIZE == 0
-        assert read > 0
+        in_all += read
+    assert in_all
 
 
 @pytest.mark.parametrize("name", ["read_send", "sendfile", "null"])
