@@ -159,7 +159,11 @@ class Session:
         return dict(self._answers(orders, answer, timeout_s))
 
     def _answers(self, hosts: Iterable[str], answer: type[Expected], timeout_s: float) -> Iterator[tuple[str, Expected]]:
-        """Return the answer of each of *hosts* as it comes; raises what `exchange` does, a failure when all have answered."""
+        """Return the answer of each of *hosts* as it comes; raises what `exchange` does.
+
+        A lane's failure is raised when all hosts have answered, since another host may tell its cause. That of a whole host ends the run,
+        and is raised at once: the others may still be making large files.
+        """
         failures: list[tuple[str, Failed]] = []
         waiting = {self.members[host].channel.fileno(): host for host in hosts}
         patience = Patience(timeout_s)
@@ -178,6 +182,8 @@ class Session:
                         message = self.members[host].channel.receive(timeout_s)
                         if isinstance(message, Failed):
                             failures.append((host, message))
+                            if message.lane is None:
+                                raise _cause(failures)
                         elif isinstance(message, answer):
                             yield host, message
                         else:

@@ -6,7 +6,7 @@ import itertools
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from types import SimpleNamespace
 
 import pytest
@@ -15,9 +15,9 @@ from zcload.cluster import session as module
 from zcload.cluster.admission import LEAST_AT_ONCE, MOST_AT_ONCE
 from zcload.cluster.channel import Channel, ChannelClosed
 from zcload.cluster.lane import ClusterLane, Layout
-from zcload.cluster.messages import Done, Ping, Pong, TearDown
-from zcload.cluster.session import Member, Session
-from zcload.errors import StudyError, TimeLimitExceeded
+from zcload.cluster.messages import Done, Failed, Ping, Pong, TearDown
+from zcload.cluster.session import HostFailed, Member, PartFailed, Session
+from zcload.errors import ConfigError, StudyError, TimeLimitExceeded
 from zcload.linux import interrupt
 from zcload.model.cluster import Link
 from zcload.model.study import Point, Variant
@@ -28,9 +28,7 @@ OVER_S = -1.0  # the limit of a phase that is over from its begin
 @pytest.fixture
 def session():
     """Return a session with one agent, which answers each Ping a moment later."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        ours = Channel(socket.create_connection(listener.getsockname(), 60), "a")
-        theirs = Channel(listener.accept()[0], "coordinator")
+    ours, theirs = _channels()
 
     def answer():
         with suppress(ChannelClosed):
@@ -66,6 +64,52 @@ def test_a_signal_ends_an_exchange_and_the_session(session, monkeypatch):
             session.ask("a", Ping(), Pong)
     with pytest.raises(StudyError, match="the agents can no longer be reached"):
         session.ask("a", Ping(), Pong)
+
+
+def _channels():
+    """Return both ends of a new control channel."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return Channel(socket.create_connection(listener.getsockname(), 60), "a"), Channel(listener.accept()[0], "coordinator")
+
+
+@pytest.fixture
+def two_hosts():
+    """Return a session with two agents, a and b, and their ends of its channels by host."""
+    session = Session.__new__(Session)
+    with ExitStack() as opened:
+        session._over, session.members, agents = None, {}, {}
+        for number, host in enumerate("ab"):
+            ours, agents[host] = (opened.enter_context(closing(end)) for end in _channels())
+            session.members[host] = Member(host, number, ours)
+        yield session, agents
+
+
+@pytest.mark.parametrize(
+    ("failed", "error"),
+    [
+        (Failed("a maker was killed"), HostFailed),
+        (Failed("no such file", key="workload.file"), ConfigError),
+    ],
+)
+def test_the_failure_of_a_host_is_raised_before_the_others_have_answered(two_hosts, failed, error):
+    """What ends the run on one host does not wait for another that makes a large file; the session takes no order after that."""
+    session, agents = two_hosts
+    agents["b"].send(failed)
+    with pytest.raises(error, match=f"host b: {failed.message}"):
+        session.exchange({"a": Ping(), "b": Ping()}, Pong, 60)
+    with pytest.raises(HostFailed, match=f"can no longer be reached, after this: .*host b: {failed.message}"):
+        session.ask("a", Ping(), Pong)
+
+
+def test_the_failure_of_a_lane_is_raised_when_all_hosts_have_answered(two_hosts):
+    """A host that only saw its connections break does not hide the cause, which another tells later; the session goes on."""
+    session, agents = two_hosts
+    agents["b"].send(Failed("the connection broke", lane=3, consequence=True))
+    answers = session._answers("ab", Pong, 60)
+    agents["a"].send(Failed("the sender was killed", lane=3))
+    with pytest.raises(PartFailed, match="host a: the sender was killed"):
+        next(answers)
+    assert session._over is None
 
 
 def test_a_lane_is_not_begun_after_the_limit_and_is_ended_all_the_same():
