@@ -5,6 +5,8 @@ With --all as the first argument those marked `slow` run too, with --nightly tho
 """
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -67,25 +69,36 @@ def outcomes(record: Path) -> list[tuple[str, str]]:
     return [(f"{case.get('file')}::{case.get('name')}", outcome(case)) for case in ElementTree.parse(record).iter("testcase")]
 
 
-def passes_again(name: str, run: Callable[[list[str]], int]) -> bool:
-    """Run the test *name* alone until it has passed TIMES_AGAIN times or failed; return whether it passed each time."""
-    return all(run(["-q", "-n", "0", name]) == pytest.ExitCode.OK for _ in range(TIMES_AGAIN))
+def stops_at_a_failure(arguments: Sequence[str]) -> bool:
+    """Say whether pytest, given *arguments*, stops at a failure: then other tests have not run, and a second attempt shows nothing."""
+    words = [*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *arguments]
+    return any(re.match(r"-[a-zA-Z]*x|--(exitfirst|maxfail|stepwise|sw\b)", word) for word in words)
 
 
-def run_again(failed: Iterable[str], run: Callable[[list[str]], int]) -> list[str]:
-    """Run the *failed* tests again unless there are more than MOST_AGAIN; return those that now passed each time."""
+def passes_alone(name: str) -> bool:
+    """Run the test *name* alone; return whether it passed. One that is skipped now has not."""
+    with tempfile.TemporaryDirectory() as folder:
+        record = Path(folder, "again.xml")
+        code = run_pytest(["-q", "-n", "0", f"--junitxml={record}", "-o", "junit_family=xunit1", name])
+        return code == pytest.ExitCode.OK and {what for _, what in outcomes(record)} == {"passed"}
+
+
+def run_again(failed: Iterable[str], passes: Callable[[str], bool]) -> list[str]:
+    """Run the *failed* tests again unless there are more than MOST_AGAIN; return those that passed TIMES_AGAIN times without a failure."""
     names = list(dict.fromkeys(failed))  # a test may fail in its body and in its end
     if len(names) > MOST_AGAIN:
         return []
-    return [name for name in names if passes_again(name, run)]
+    return [name for name in names if all(passes(name) for _ in range(TIMES_AGAIN))]
 
 
-def exit_code(codes: Sequence[int], failed: Iterable[str], passed_again: Sequence[str]) -> int:
-    """Return one exit code for phases that ended with *codes*: 0 if all tests passed, at once or when they were run again."""
-    if passed_again and set(codes) <= COMPLETE and set(failed) == set(passed_again):
-        return int(pytest.ExitCode.OK)
+def exit_code(phases: Sequence[tuple[int, Sequence[str]]], passed_again: Sequence[str]) -> int:
+    """Return one exit code for *phases*, each its own code and its failed tests: 0 if all tests passed, at once or when run again."""
+    codes = set[int]()
+    for code, failed in phases:
+        forgiven = code == pytest.ExitCode.TESTS_FAILED and failed and set(failed) <= set(passed_again)
+        codes.add(int(pytest.ExitCode.OK) if forgiven else code)
     # A choice like ARGS="-k units" may leave phases empty; all empty is a mistake.
-    return max((code for code in codes if code != pytest.ExitCode.NO_TESTS_COLLECTED), default=int(pytest.ExitCode.NO_TESTS_COLLECTED))
+    return max(codes - {int(pytest.ExitCode.NO_TESTS_COLLECTED)}, default=int(pytest.ExitCode.NO_TESTS_COLLECTED))
 
 
 def summary(results: Sequence[tuple[str, str]], passed_again: Sequence[str], ended_early: int | None, took_s: float) -> list[str]:
@@ -108,23 +121,25 @@ def main(arguments: list[str]) -> int:
     arguments = arguments[1:] if arguments[:1] and arguments[0] in CHOICES else arguments
     started = time.monotonic()
     results: list[tuple[str, str]] = []
-    codes = []
+    phases: list[tuple[int, list[str]]] = []
     with tempfile.TemporaryDirectory() as folder:
         for title, (marks, mark, options) in PHASES.items():
             print(f"Tests that run {title}:", flush=True)
             record = Path(folder, f"{title}.xml")
             options = [*options, f"--junitxml={record}", "-o", "junit_family=xunit1"]
             files = files_with(mark, arguments) if mark else []
-            codes.append(run_pytest(["-m", f"{marks} and {which}", *options, *arguments, *files]))
-            results += outcomes(record)
-            if codes[-1] not in COMPLETE:
+            code = run_pytest(["-m", f"{marks} and {which}", *options, *arguments, *files])
+            found = outcomes(record)
+            results += found
+            phases.append((code, [name for name, what in found if what in FAILED]))
+            if code not in COMPLETE:
                 break
-    complete = codes[-1] in COMPLETE
-    failed = [name for name, what in results if what in FAILED]
-    passed_again = run_again(failed, run_pytest) if complete and "--rewrite-golden" not in arguments else []
-    lines = summary(results, passed_again, None if complete else codes[-1], time.monotonic() - started)
+    complete = code in COMPLETE
+    final = not complete or "--rewrite-golden" in arguments or stops_at_a_failure(arguments)
+    passed_again = [] if final else run_again([name for _, failed in phases for name in failed], passes_alone)
+    lines = summary(results, passed_again, None if complete else code, time.monotonic() - started)
     print(*lines, sep="\n", flush=True)
-    return exit_code(codes, failed, passed_again)
+    return exit_code(phases, passed_again)
 
 
 if __name__ == "__main__":

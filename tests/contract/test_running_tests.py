@@ -21,49 +21,84 @@ def runner():
     return module
 
 
-def answering(codes):
-    """Return what stands for pytest: it ends with each test's next code, and the list of the tests that it was started for."""
+def answering(outcomes):
+    """Return what stands for a run of one test: it tells each test's next outcome; and the list of the tests that were run."""
     started = []
 
-    def run(arguments):
-        started.append(arguments[-1])
-        assert arguments[:-1] == ["-q", "-n", "0"]
-        return codes[arguments[-1]].pop(0)
+    def passes(name):
+        started.append(name)
+        return outcomes[name].pop(0)
 
-    return run, started
+    return passes, started
 
 
 def test_a_test_that_failed_is_run_again_until_it_fails_or_has_passed_twice(runner):
     """Of the tests that failed, those count as passed that pass alone twice; one that fails again is not run a third time."""
-    run, started = answering({A: [0, 0], B: [1], C: [0, 1]})
-    assert runner.run_again([A, B, C, B], run) == [A]
+    passes, started = answering({A: [True, True], B: [False], C: [True, False]})
+    assert runner.run_again([A, B, C, B], passes) == [A]
     assert started == [A, A, B, C, C]
 
 
 def test_many_failures_are_not_run_again(runner):
     """More than three tests that failed are no accident: none is run again."""
-    run, started = answering({})
-    assert runner.run_again([A, B, C, D], run) == []
+    passes, started = answering({})
+    assert runner.run_again([A, B, C, D], passes) == []
     assert started == []
 
 
+@pytest.mark.parametrize(("test", "expected"), [("pass", True), ("assert 0", False), ("import pytest; pytest.skip('not now')", False)])
+def test_a_second_attempt_must_pass(test, expected, runner, tmp_path, monkeypatch):
+    """A test that is skipped when it is run again has not passed, nor has one that pytest no longer finds."""
+    (tmp_path / "test_it.py").write_text(f"def test_it(): {test}\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "run_pytest", lambda arguments: subprocess.call([sys.executable, "-m", "pytest", *arguments]))
+    assert runner.passes_alone("test_it.py::test_it") is expected
+    if expected:
+        assert runner.passes_alone("test_it.py::test_gone") is False
+
+
 @pytest.mark.parametrize(
-    ("codes", "failed", "passed_again", "expected"),
+    ("arguments", "expected"),
     [
-        ([0, 0, 0], [], [], 0),
-        ([0, 5, 5], [], [], 0),  # a choice that leaves phases empty
-        ([5, 5, 5], [], [], 5),
-        ([0, 1, 0], [A], [], 1),
-        ([0, 1, 0], [A], [A], 0),
-        ([1, 1, 0], [A, B], [A], 1),
-        ([0, 2], [A], [A], 2),  # interrupted
-        ([0, 1, 0], [], [], 1),  # pytest failed and no test did
-        ([4], [], [], 4),
+        (["-x"], True),
+        (["-vx", "-k", "lane"], True),
+        (["--exitfirst"], True),
+        (["--maxfail=1"], True),
+        (["--maxfail", "2"], True),
+        (["--sw"], True),
+        (["-k", "x"], False),
+        (["-q", "tests/unit/model"], False),
+        ([], False),
     ],
 )
-def test_the_exit_code_is_that_of_what_stayed_red(codes, failed, passed_again, expected, runner):
+def test_what_stops_at_a_failure_is_final(arguments, expected, runner, monkeypatch):
+    """Where pytest stops at a failure, by an argument or by PYTEST_ADDOPTS, the tests after it have not run."""
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    assert runner.stops_at_a_failure(arguments) is expected
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(arguments))
+    assert runner.stops_at_a_failure([]) is expected
+
+
+@pytest.mark.parametrize(
+    ("phases", "passed_again", "expected"),
+    [
+        ([(0, []), (0, []), (0, [])], [], 0),
+        ([(0, []), (5, []), (5, [])], [], 0),  # a choice that leaves phases empty
+        ([(5, []), (5, []), (5, [])], [], 5),
+        ([(0, []), (1, [A]), (0, [])], [], 1),
+        ([(0, []), (1, [A, A]), (0, [])], [A], 0),
+        ([(1, [A]), (1, [B]), (0, [])], [A], 1),
+        ([(1, [A]), (1, [B]), (0, [])], [A, B], 0),
+        ([(0, []), (2, [A])], [A], 2),  # interrupted
+        ([(0, []), (1, []), (0, [])], [], 1),  # pytest failed and no test did
+        ([(1, [A]), (1, []), (0, [])], [A], 1),
+        ([(4, [])], [], 4),
+    ],
+)
+def test_the_exit_code_is_that_of_what_stayed_red(phases, passed_again, expected, runner):
     """A run is green only if every test passed at once, or failed once and then passed each time."""
-    assert runner.exit_code(codes, failed, passed_again) == expected
+    assert runner.exit_code(phases, passed_again) == expected
 
 
 def test_the_last_lines_name_what_passed_only_again(runner):

@@ -86,7 +86,7 @@ def test_a_study_of_small_files(tmp_path, arrivals):
     assert web["server"]["request_bytes"] == 16 << 10
     assert web["metrics"]["receiver_syscalls_per_transfer"]["estimate"] >= 3
     text = rendered(outcome)
-    assert "per transfer" in text
+    assert "per file" in text
     assert "whole files of 16KiB" in text
 
 

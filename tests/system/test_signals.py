@@ -122,14 +122,16 @@ def test_kill_9_of_the_coordinator_leaves_nothing(after, tmp_path):
 @pytest.mark.slow
 @pytest.mark.serial
 def test_a_second_signal_exits_at_once(tmp_path):
-    """A second Ctrl-C does not wait for a report."""
+    """A second signal ends a run with its own exit code, without a report or a summary; both come while the process is stopped."""
     process = start(tmp_path)
     try:
         assert wait_until(lambda: windows(tmp_path) > 10, 60)
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=300)
-        assert process.returncode == 130
+        # Two signals of one number may be delivered as one; of these two Linux delivers both, and Python handles SIGINT first.
+        for signum in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+            process.send_signal(signum)
+        out, _ = process.communicate(timeout=300)
+        assert (process.returncode, out) == (143, "")
+        assert not (tmp_path / "r" / "summary.json").exists()
         assert wait_until(lambda: not marked(tmp_path), PROMPT_S)
     finally:
         process.kill()

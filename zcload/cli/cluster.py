@@ -50,12 +50,13 @@ def cluster_of(name: str, overrides: Sequence[str], *, insecure: bool) -> Cluste
 
 def take_down(name: str, overrides: Sequence[str], *, insecure: bool) -> None:
     """End the scheduler and the workers of a cluster; raises ConfigError or StudyError."""
-    from zcload.cluster.dask_client import connect
+    from zcload.cluster.dask_client import connect, quiet_log
 
     cluster = cluster_of(name, overrides, insecure=insecure)
-    client = connect(cluster)
-    workers = len(client.scheduler_info(n_workers=-1)["workers"])
-    client.shutdown()
+    with quiet_log():
+        client = connect(cluster)
+        workers = len(client.scheduler_info(n_workers=-1)["workers"])
+        client.shutdown()
     print(f"{cluster.scheduler}: ended the scheduler and {workers} {'worker' if workers == 1 else 'workers'}")
 
 

@@ -8,7 +8,8 @@ import os
 import shlex
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
@@ -38,12 +39,26 @@ def check_installed() -> None:
         raise ConfigError(Problem(what, remedy=install_command())) from None
 
 
+@contextmanager
+def quiet_log() -> Iterator[None]:
+    """Within the block Dask's client logs only what is critical: it logs tracebacks of what zcload says in one line. May be nested."""
+    logger = logging.getLogger("distributed.client")
+
+    def is_critical(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.CRITICAL
+
+    logger.addFilter(is_critical)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_critical)
+
+
 def connect(cluster: Cluster) -> Client:
     """Return a client of the scheduler of *cluster*; raises ConfigError, or StudyError that names the scheduler."""
     check_installed()
     _check_encryption(cluster)
     _check_reach(cluster)
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # it logs tracebacks of what this engine says in one line
     import dask
     from distributed import Client, Security
 

@@ -6,12 +6,13 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from zcload import __version__
-from zcload.cluster.dask_client import TIMEOUT_S, connect
+from zcload.cluster.dask_client import TIMEOUT_S, connect, quiet_log
 from zcload.cluster.engine import AgentEnd, EngineFacts, EngineHost
 from zcload.cluster.quiet_settings import HEARTBEAT_S, OF_A_SCHEDULER, OF_A_WORKER, PRELOAD, differences
 from zcload.errors import StudyError
@@ -35,16 +36,19 @@ class _Agent:
 class DaskEngine:
     """Implements `Engine` on the workers of a Dask scheduler, one agent a task. Made by `DaskEngine.attach`."""
 
-    def __init__(self, cluster: Cluster, client: Any) -> None:
+    def __init__(self, cluster: Cluster, client: Any, at_end: ExitStack) -> None:
         self._scheduler, self._encrypted = cluster.scheduler, cluster.encrypted
-        self._client = client
+        self._client, self._at_end = client, at_end
         self._agents: list[_Agent] = []
         self._checked: set[str] = set()  # addresses of workers that have this zcload
 
     @classmethod
     def attach(cls, cluster: Cluster) -> DaskEngine:
-        """Connect to the scheduler of *cluster*; raises ConfigError or StudyError."""
-        return cls(cluster, connect(cluster))
+        """Connect to the scheduler of *cluster*, whose client logs no tracebacks until `close`; raises ConfigError or StudyError."""
+        with ExitStack() as stack:
+            stack.enter_context(quiet_log())
+            client = connect(cluster)
+            return cls(cluster, client, stack.pop_all())
 
     def hosts(self) -> Sequence[EngineHost]:
         workers = self._workers()
@@ -130,6 +134,7 @@ class DaskEngine:
             self._client.close(timeout=TIMEOUT_S)
         except Exception:  # whatever a half-closed connection raises: nothing is left to do about it
             pass
+        self._at_end.close()
 
     def pids(self) -> dict[str, int]:
         """Return the process id of each worker by the name of its host."""

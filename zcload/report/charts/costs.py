@@ -32,7 +32,7 @@ NOTE = (
 )
 ENDS = {"dark": "the sender's", "light": "the receiver's", "sum": "both"}
 WITH_A_RELAY = {"dark": "the relay's", "light": "the sender's and the receiver's", "sum": "all three"}
-WHAT = {"s/GB": "seconds for 10^9 bytes received", "us/transfer": "microseconds for each file that was sent"}
+WHAT = {"s/GB": "seconds for 10^9 bytes received", "us/file": "microseconds for each file that was sent"}
 
 
 def chart(view: View, point: Point) -> Iterator[Chart]:
@@ -43,7 +43,7 @@ def chart(view: View, point: Point) -> Iterator[Chart]:
         return
     per_file = demand.unit != "s/GB"
     table = per_transfer(point) if per_file else costs(point)
-    title = "CPU per transfer" if per_file else "CPU per GB"
+    title = "CPU per file" if per_file else "CPU per GB"
     parts = WITH_A_RELAY if "relay" in point else ENDS
     yield Chart("cpu-per-gb", title, NOTE.format(what=WHAT[demand.unit], **parts), (Panel("", _panel(rows, demand)),), table)
 
@@ -77,7 +77,7 @@ def _panel(rows: list[dict[str, Any]], demand: Demand) -> Spec:
         for row, v in enumerate(rows)
     ]  # fmt: skip
     plain = [{name: value for name, value in v.items() if name != "tip"} for v in values]
-    x = quantitative("x", f"CPU ({demand.unit.replace('us/transfer', 'us per transfer')})", ends, tickCount=4)
+    x = quantitative("x", f"CPU ({demand.unit.replace('us/file', 'us per file')})", ends, tickCount=4)
     y = rows_axis("row", [v["name"] for v in rows])
     text = {"type": "text", "align": "left", "dx": 7, "color": INK, "fontSize": 11}
     across = {"y": {**y, "field": "from"}, "y2": {"field": "to"}, "fill": literal("colour"), "stroke": literal("colour")}

@@ -48,8 +48,8 @@ def chart(view: View) -> Iterator[Chart]:
     found = {ledger: values for ledger, key in demand.ledgers if (values := _costs(view, ledger, key, demand))}
     if found:
         per_file = demand.unit != "s/GB"
-        title = f"CPU per {'transfer' if per_file else 'GB'} by {view.swept}"
-        label = "CPU (us per transfer)" if per_file else "CPU (s/GB)"
+        title = f"CPU per {'file' if per_file else 'GB'} by {view.swept}"
+        label = "CPU (us per file)" if per_file else "CPU (s/GB)"
         panels = tuple(Panel(ledger, _panel(values, view, label, log=per_file)) for ledger, values in found.items())
         note = COSTS.format(what=WHAT[demand.unit]) + (LOG if per_file else "")
         yield Chart("sweep-cpu-per-gb", title, note, panels, _cost_table(view, demand))

@@ -64,9 +64,9 @@ def ledgers_of(points: Sequence[Point]) -> tuple[tuple[str, str, str | None], ..
 
 
 def demand_of(points: Sequence[Point]) -> Demand:
-    """Return CPU microseconds per transfer where all *points* are of small files, else CPU seconds per GB."""
+    """Return CPU microseconds per file where all *points* are of small files, else CPU seconds per GB."""
     if all(point["point"].get("transfer_bytes") for point in points):
-        return Demand(LEDGERS_PER_FILE, "us/transfer", 1e6)
+        return Demand(LEDGERS_PER_FILE, "us/file", 1e6)
     return Demand(tuple((ledger, key) for ledger, key, _ in ledgers_of(points)), "s/GB", 1.0)
 
 

@@ -20,7 +20,7 @@ MOST = 900  # points in the chart
 GOLDEN = 0.6180339887  # steps of it never line up: points of equal cost spread over their row, the same way every time
 NOTE = (
     "CPU of both ends in each window that counts; the height within a row has no meaning. The bar below a row is the "
-    "estimate with its 95 % interval, which comes from the generations and not from these points.{thinned}"
+    "estimate with its 95 % interval, which comes from the {units} and not from these points.{thinned}"
 )
 
 
@@ -39,7 +39,7 @@ def chart(view: View, number: int, point: Point) -> Iterator[Chart]:
     if not raw or not names:
         return
     file_bytes = point["point"].get("transfer_bytes")
-    unit = _Unit("us per transfer", file_bytes / 1e3) if file_bytes else _Unit("s/GB", 1.0)
+    unit = _Unit("us per file", file_bytes / 1e3) if file_bytes else _Unit("s/GB", 1.0)
     whole = {name: [unit.scale * value for value in raw.windows[name]] for name in names}
     shown = {name: thinned(values, max(20, view.share(MOST) // len(names))) for name, values in whole.items()}
     count, left = sum(map(len, whole.values())), sum(map(len, shown.values()))
@@ -49,7 +49,13 @@ def chart(view: View, number: int, point: Point) -> Iterator[Chart]:
         else ""
     )
     panel = Panel("", _panel(view, point, shown, unit))
-    yield Chart("windows", "Raw windows", NOTE.format(thinned=told), (panel,), _table(whole, unit))
+    yield Chart(
+        "windows",
+        "Raw windows",
+        NOTE.format(units="replicates" if (point.get("replicates") or 1) > 1 else "generations", thinned=told),
+        (panel,),
+        _table(whole, unit),
+    )
 
 
 def _panel(view: View, point: Point, shown: dict[str, list[float]], unit: _Unit) -> Spec:

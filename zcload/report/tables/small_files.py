@@ -1,4 +1,4 @@
-"""Tables of small files: cost per transfer and latency, also over all sizes of a study."""
+"""Tables of small files: cost per file and latency, also over all sizes of a study."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def of_files(point: Point) -> bool:
 
 
 def per_transfer(point: Point) -> Table | None:
-    """CPU microseconds of a transfer and how many there were in a second, with what the loop itself costs below."""
+    """CPU microseconds of a file and how many were sent in a second, with what the loop itself costs below."""
     if not of_files(point):
         return None
     said, verdicts = labels(point), {c["variant"]: c["verdict"] for c in point["comparisons"] if c["headline"]}
@@ -55,7 +55,7 @@ def per_transfer(point: Point) -> Table | None:
         *(["packets"] if counted else []),
         "verdict",
     ]
-    return Table("CPU microseconds and system calls per transfer (± half-width of the 95 % interval)", headers, rows)
+    return Table("CPU microseconds and system calls per file (± half-width of the 95 % interval)", headers, rows)
 
 
 def _plain(value: float | None) -> str:
@@ -90,7 +90,7 @@ def _range(figure: Mapping[str, Any]) -> str:
 
 
 def across(summary: Mapping[str, Any]) -> Table | None:
-    """What each variant costs and saves per transfer at every point of small files: the answer of a sweep of sizes, in one table."""
+    """What each variant costs and saves per file at every point of small files: the answer of a sweep of sizes, in one table."""
     points = [point for point in summary["points"] if of_files(point)]
     if len(points) < 2:
         return None
@@ -103,7 +103,7 @@ def across(summary: Mapping[str, Any]) -> Table | None:
         by_name = {v["name"]: v for v in point["variants"]}
         verdicts = {c["variant"]: c for c in point["comparisons"] if c["metric"] == question.metric}
         rows.append([point["name"], *(_cell(by_name.get(name), verdicts.get(name), question.per_transfer) for name in names)])
-    return Table(f"Small files: {questions[0].whose} CPU microseconds per transfer, and the saving", ["point", *names], rows)
+    return Table(f"Small files: {questions[0].whose} CPU microseconds per file, and the saving", ["point", *names], rows)
 
 
 def _cell(variant: Mapping[str, Any] | None, comparison: Mapping[str, Any] | None, key: str) -> str:
@@ -117,9 +117,9 @@ def _cell(variant: Mapping[str, Any] | None, comparison: Mapping[str, Any] | Non
 
 
 def difference(point: Point, comparison: Mapping[str, Any], per_transfer: str) -> str:
-    """Say a headline comparison in time per transfer: ", or 3.1 us (2.4..3.8) a transfer less than its 42 us"; empty where it is open.
+    """Say a headline comparison in time per file: ", or 3.1 us (2.4..3.8) a file less than its 42 us"; empty where it is open.
 
-    The saving in percent, of what the baseline's transfers cost by the metric *per_transfer*.
+    The saving in percent, of what the baseline's files cost by the metric *per_transfer*.
     """
     base = comparison["baseline"]
     cost = next((v["metrics"].get(per_transfer, {}).get("estimate") for v in point["variants"] if v["name"] == base), None)
@@ -130,7 +130,7 @@ def difference(point: Point, comparison: Mapping[str, Any], per_transfer: str) -
     if comparison["verdict"] not in ("saves", "costs"):
         return ""
     word, ends = ("less", (most, least)) if saving["estimate"] > 0 else ("more", (least, most))
-    return f", or {middle} us ({ends[0]}..{ends[1]}) a transfer {word} than its {significant(cost * _US)} us"
+    return f", or {middle} us ({ends[0]}..{ends[1]}) a file {word} than its {significant(cost * _US)} us"
 
 
 def facts(point: Point) -> Sequence[str]:
@@ -147,7 +147,7 @@ def facts(point: Point) -> Sequence[str]:
     lines = [f"small files of {sizes} over {p['connection']} connections, {when}; TCP_NODELAY"]
     if p.get("header_bytes"):
         ways = ", ".join(f"{v['name']}: {v['header']}" for v in point["variants"] if v.get("header"))
-        lines.append(f"a header of {p['header_bytes']} bytes goes before each file ({ways}); packets are segments with data per transfer")
+        lines.append(f"a header of {p['header_bytes']} bytes goes before each file ({ways}); packets are segments with data per file")
     if point.get("loop_s_per_transfer"):
-        lines.append(f"opening, closing and the loop cost {significant(point['loop_s_per_transfer'] * _US)} us a transfer by themselves")
+        lines.append(f"opening, closing and the loop cost {significant(point['loop_s_per_transfer'] * _US)} us a file")
     return lines

@@ -216,8 +216,17 @@ def test_bars_draw_what_the_summary_says():
         assert bars[v["name"]]["part"] == pytest.approx(both["estimate"] * sender["estimate"] / (sender["estimate"] + receiver["estimate"]))
 
 
+@pytest.mark.parametrize(("replicates", "units"), [(None, "generations"), (1, "generations"), (3, "replicates")])
+def test_raw_windows_say_what_the_intervals_come_from(replicates, units):
+    """The note of the raw windows names generations, and replicates where the intervals are over several of them."""
+    summary = summarise(sweep(points=1))
+    summary["points"][0]["replicates"] = replicates
+    (drawn,) = (chart for chart in all_charts(view_of(summary, read_raw(sweep(points=1)))) if chart.name == "windows")
+    assert f"which comes from the {units} and not from these points." in drawn.note
+
+
 def test_small_files_are_charted_in_microseconds():
-    """Charts of small files show microseconds per transfer; over several sizes the axis is logarithmic."""
+    """Charts of small files show microseconds per file; over several sizes the axis is logarithmic."""
     records = small_files(sweep(points=2))
     charts = {chart.name: chart for chart in all_charts(view(records))}
     (panel,) = charts["cpu-per-gb-1"].panels
@@ -226,7 +235,7 @@ def test_small_files_are_charted_in_microseconds():
     assert copy["x"] == pytest.approx(1e6 * whole["estimate"])
     scales = [part["encoding"]["y"]["scale"] for part in charts["sweep-cpu-per-gb"].panels[0].spec["layer"][:3]]
     assert {scale["type"] for scale in scales} == {"log"}
-    assert "us per transfer" in json.dumps(charts["windows-1"].panels[0].spec)
+    assert "us per file" in json.dumps(charts["windows-1"].panels[0].spec)
     summary = summarise(records)
     for point in summary["points"]:
         for v in point["variants"]:

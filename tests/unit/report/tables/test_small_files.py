@@ -1,4 +1,4 @@
-"""What a report says of small files: per transfer, over all sizes, and how long they take."""
+"""What a report says of small files: per file, over all sizes, and how long they take."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COUNT = 200
 
 
 def small_files(*, saving=(0.5,), arrivals="closed", late_ns=0, per_s=None, served=COUNT, sizes=1):
-    """Return a study with a point for each *saving* of sendfile; the copy takes 40 us a transfer, 10 of them the receiver's."""
+    """Return a study with a point for each *saving* of sendfile; the copy takes 40 us a file, 10 of them the receiver's."""
     place = PLACE | {
         "transfer": "per-file",
         "transfer_size": "16KiB" if sizes == 1 else "mix: 16KiB 16KiB",
@@ -73,15 +73,15 @@ def test_latencies_are_named_for_what_they_are():
     assert (row["p99.9"], row["max"], row["begun late, p99"]) == ("-", "0.200", "0.00700")
 
 
-def test_the_answer_says_microseconds_per_transfer():
-    """Where a verdict is given the sentence has the difference in time per transfer, and where none is it does not."""
+def test_the_answer_says_microseconds_per_file():
+    """Where a verdict is given the sentence has the difference in time per file, and where none is it does not."""
     summary = small_files(saving=(0.5, 0.01))
     first, second = (next(c for c in p["comparisons"] if c["headline"]) for p in summary["points"])
     assert difference(summary["points"][0], first, TOTAL_CPU_S_PER_TRANSFER).startswith(", or 20.0 us (")
-    assert difference(summary["points"][0], first, TOTAL_CPU_S_PER_TRANSFER).endswith(" a transfer less than its 40.0 us")
+    assert difference(summary["points"][0], first, TOTAL_CPU_S_PER_TRANSFER).endswith(" a file less than its 40.0 us")
     assert difference(summary["points"][1], second, TOTAL_CPU_S_PER_TRANSFER) == ""
     text = rendered("table", summary)
-    assert "a transfer less than its 40.0 us" in " ".join(text.split())
+    assert "a file less than its 40.0 us" in " ".join(text.split())
 
 
 def test_a_loss_is_more_per_transfer():
@@ -92,11 +92,11 @@ def test_a_loss_is_more_per_transfer():
     low, high = (float(part) for part in text.partition("(")[2].partition(")")[0].split(".."))
     assert text.startswith(", or 20.")
     assert low < 20.0 < high
-    assert text.endswith(" a transfer more than its 40.0 us")
+    assert text.endswith(" a file more than its 40.0 us")
 
 
 def test_one_table_has_the_answer_over_all_sizes():
-    """With several points of small files one table has every variant's cost per transfer and verdict at each of them."""
+    """With several points of small files one table has every variant's cost per file and verdict at each of them."""
     summary = small_files(saving=(0.5, 0.0, -0.5))
     table = across(summary)
     assert table.headers == ["point", "copy", "sendfile"]
@@ -110,7 +110,7 @@ def test_one_table_has_the_answer_over_all_sizes():
     "name", [name for name in FORMATS if name not in ("html", "csv-windows", "benchstat")]
 )  # the others are drawn, or made of windows
 def test_every_format_takes_small_files(name):
-    """No format fails on a result of small files, and each has the cost per transfer somewhere."""
+    """No format fails on a result of small files, and each has the cost per file somewhere."""
     text = rendered(name, small_files(saving=(0.5, 0.1), arrivals="constant", late_ns=1, per_s=4000.0))
     assert "transfer" in text
 
@@ -133,7 +133,7 @@ def test_how_small_files_were_measured_is_told():
     """The last lines say sizes, connections, arrivals, and what the loop around a file costs."""
     lines = facts(small_files(arrivals="poisson", late_ns=1, per_s=4000.0, sizes=2)["points"][0])
     assert "mix: 16KiB 16KiB (16 KiB on average) over persistent connections, by a Poisson schedule of 4000/s" in lines[0]
-    assert "5.00 us a transfer" in lines[1]
+    assert "5.00 us a file" in lines[1]
 
 
 @pytest.mark.parametrize(("served", "missed"), [(200, False), (197, False), (150, True)])
