@@ -61,7 +61,7 @@ def converse(name: str, module: str, order: object, view: Viewer, *, limit_s: fl
         connection.send(order)
         return _listen(name, connection, process, view, limit_s, end_s)
     except (EOFError, ConnectionError):
-        process.wait()
+        _end(process)  # which may be stopped, and then takes no signal but SIGKILL
         interrupt.check()
         raise StudyError(f"{name} (pid {process.pid}) {describe_end(process.returncode)}") from None
     finally:
