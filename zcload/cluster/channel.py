@@ -108,7 +108,7 @@ class Channel:
         poller = select.poll()
         poller.register(self.sock, select.POLLIN)
         while not poller.poll(0):
-            interrupt.check()
+            interrupt.check_signal()  # no limit of a phase: the rest of the message would be taken for the next one
             left = deadline - time.monotonic()
             if left <= 0:
                 raise StudyError(f"{self.peer}: no answer in time")

@@ -13,7 +13,7 @@ import pytest
 
 from zcload.cluster import session as module
 from zcload.cluster.admission import LEAST_AT_ONCE, MOST_AT_ONCE
-from zcload.cluster.channel import Channel, ChannelClosed
+from zcload.cluster.channel import Channel, ChannelClosed, frame
 from zcload.cluster.lane import ClusterLane, Layout
 from zcload.cluster.messages import Done, Failed, Ping, Pong, TearDown
 from zcload.cluster.session import HostFailed, Member, PartFailed, Session
@@ -27,7 +27,7 @@ OVER_S = -1.0  # the limit of a phase that is over from its begin
 
 @pytest.fixture
 def session():
-    """Return a session with one agent, which answers each Ping a moment later."""
+    """Return a session with one agent, which answers each Ping a moment later, in two pieces."""
     ours, theirs = _channels()
 
     def answer():
@@ -35,7 +35,10 @@ def session():
             for number in itertools.count():
                 theirs.receive()
                 time.sleep(0.05)
-                theirs.send(Pong(number))
+                data = frame(Pong(number))
+                theirs.send_frame(data[:3])
+                time.sleep(0.05)
+                theirs.send_frame(data[3:])
 
     agent = threading.Thread(target=answer)
     agent.start()
