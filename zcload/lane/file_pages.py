@@ -25,12 +25,10 @@ def arrange_pages(fd: int, size: int, pages: FilePages) -> None:
     Where memory is too scattered for some huge pages, the file gets small ones there when it is filled. Raises ConfigError where *pages* is
     "huge" and this kernel or this size cannot have them.
     """
-    if pages == "small":
-        return
-    huge = huge_page_bytes()
+    huge = _wanted(pages)
     if pages == "huge":
         _check(size, huge)
-    if huge is None or (huge > _LARGEST and pages == "auto"):
+    if huge is None:
         return
     whole = -(-size // huge) * huge
     try:
@@ -46,6 +44,12 @@ def arrange_pages(fd: int, size: int, pages: FilePages) -> None:
         if pages == "huge":
             what = f"this kernel cannot give a file in memory huge pages: {reason_of(error)} (madvise(2): MADV_COLLAPSE, Linux 6.1)"
             raise ConfigError(Problem(what, key=KEY, remedy=REMEDY)) from None
+
+
+def _wanted(pages: FilePages) -> int | None:
+    """Return the size of the huge pages that *pages* asks for on this kernel; None where it asks for none, or there are none."""
+    huge = huge_page_bytes()
+    return None if pages == "small" or huge is None or (pages == "auto" and huge > _LARGEST) else huge
 
 
 def _check(size: int, huge: int | None) -> None:
@@ -65,7 +69,7 @@ def share_in_huge_pages(fd: int, size: int) -> float | None:
         return None
 
 
-def few_huge_pages(share: float | None, size: int) -> bool:
-    """Say whether clearly less of a file of *size* bytes lies in huge pages, its *share*, than could; False where that is unknown."""
-    huge = huge_page_bytes()
+def few_huge_pages(pages: FilePages, share: float | None, size: int) -> bool:
+    """Say whether clearly less of a file of *size* bytes lies in huge pages, its *share*, than *pages* asks for; False if unknown."""
+    huge = _wanted(pages)
     return share is not None and huge is not None and share * size < _MOST * (size // huge * huge)

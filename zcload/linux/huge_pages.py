@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from zcload.errors import os_error
+from zcload.linux import interrupt
 
 _MADV_COLLAPSE = 25  # linux/mman.h, since Linux 6.1: whatever the settings in /sys say (madvise(2))
 _NO_ROOM = (errno.ENOMEM, errno.EBUSY, errno.EAGAIN)  # of MADV_COLLAPSE: of this page now, not of all (madvise(2))
@@ -36,10 +37,12 @@ def huge_page_bytes() -> int | None:
 def collapse(fd: int, size: int, huge: int) -> None:
     """Move the file's *size* bytes into pages of *huge* bytes, each where the kernel finds one; what is left at the end stays.
 
-    Raises OSError where the kernel cannot do so at all: EINVAL before Linux 6.1, or without huge pages of files in memory.
+    Raises OSError where the kernel cannot do so at all: EINVAL before Linux 6.1, or without huge pages of files in memory. Raises
+    Interrupted on a signal, TimeLimitExceeded.
     """
     with _mapped(fd, size, huge) as start:
         for at in range(start, start + size - huge + 1, huge):
+            interrupt.check()  # a file of 100 GB takes half a minute
             if _libc.madvise(at, huge, _MADV_COLLAPSE) and (code := ctypes.get_errno()) not in _NO_ROOM and at == start:
                 raise os_error(code, "madvise")
 

@@ -201,7 +201,7 @@ class PointContext:
             self.caution("cache_unverified", state=self.point.cache)
         elif not self.cache.cold and self.cached < WARM:
             self.caution("not_resident", percent=100 * self.cached, size=human_bytes(self.source.size))
-        if self.point.file_pages != "small" and few_huge_pages(self.source.huge_share, self.source.size):
+        if few_huge_pages(self.point.file_pages, self.source.huge_share, self.source.size):
             self.caution("few_huge_pages", percent=100 * (self.source.huge_share or 0), size=human_bytes(self.source.size))
 
     def drop(self, lanes: Sequence[dict[str, PlacedLane]], name: str, error: ZcloadError) -> None:

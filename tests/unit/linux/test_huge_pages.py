@@ -6,6 +6,7 @@ import ctypes
 import errno
 import mmap
 import os
+import signal
 import struct
 import tempfile
 from pathlib import Path
@@ -14,10 +15,10 @@ from types import SimpleNamespace
 import pytest
 from support.kernel import needs_collapse
 
-from zcload.errors import ConfigError
+from zcload.errors import ConfigError, Interrupted
 from zcload.lane import file_pages
 from zcload.lane.payload import copy_memory, empty_memory, fill_memory, open_source
-from zcload.linux import huge_pages
+from zcload.linux import huge_pages, interrupt
 from zcload.linux.huge_pages import collapse, huge_page_bytes, huge_share
 from zcload.model.study import Point
 
@@ -163,7 +164,22 @@ def contiguous(frames):
 def test_few_huge_pages_are_told_from_an_end_that_has_none(monkeypatch, share, size, few):
     """Only whole huge pages are missed: not the end of a file, not a small file, and nothing where the share is unknown."""
     monkeypatch.setattr(file_pages, "huge_page_bytes", lambda: HUGE)
-    assert file_pages.few_huge_pages(share, size) is few
+    assert file_pages.few_huge_pages("auto", share, size) is few
+
+
+def test_a_signal_ends_what_gives_a_file_huge_pages(monkeypatch):
+    """Huge pages of a large file take seconds: a signal ends that before the next of them."""
+    monkeypatch.setattr(file_pages, "huge_page_bytes", lambda: HUGE)
+    monkeypatch.setattr(interrupt, "requested", signal.SIGTERM)
+    with open(empty_memory(), "rb") as file, pytest.raises(Interrupted):
+        file_pages.arrange_pages(file.fileno(), 4 * HUGE, "auto")
+
+
+@pytest.mark.parametrize(("pages", "few"), [("auto", False), ("huge", True), ("small", False)])
+def test_huge_pages_that_are_too_large_are_not_missed(monkeypatch, pages, few):
+    """Where a huge page has 512 MiB, "auto" does not ask for any, so a file without them is no caution; "huge" asks."""
+    monkeypatch.setattr(file_pages, "huge_page_bytes", lambda: 512 << 20)
+    assert file_pages.few_huge_pages(pages, 0.0, 1 << 30) is few
 
 
 @needs_collapse
