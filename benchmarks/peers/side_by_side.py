@@ -220,7 +220,7 @@ def page(results: Results, options: argparse.Namespace, programs: Mapping[str, P
         "",
         *table(results),
         "",
-        "What was run of the peers, at the first chunk and number of senders:",
+        "What was run of the peers, one example of each case:",
         "",
         "```",
     ]
