@@ -97,7 +97,7 @@ def weigh(fd: int, mechanism: str, pairs: int, machine: Machine, screen: Connect
         lane.tear_down()
     interval = mean_interval(logs)
     if interval is None:
-        sys.exit("one pair has no interval: --windows 4 or more")
+        sys.exit(f"{mechanism}: {len(logs)} pairs have no interval; measure more: --windows {max(4, 2 * pairs)} or more")
     shown = interval.map(math.exp)
     return f"{mechanism:10} {len(logs)} pairs: {shown.estimate:.4f} ({shown.low:.4f}..{shown.high:.4f})"
 

@@ -52,8 +52,8 @@ PLACE = {
 WORKER = {"bytes": 10**9, "user_s": 0.1, "system_s": 0.4, "voluntary": 90, "involuntary": 4, "minor_faults": 0, "major_faults": 0}
 
 
-def make(directory: Path, windows: int, points: int = POINTS) -> None:
-    """Write a windows.jsonl of about so many *windows*: whole generations of all points, as a run would."""
+def make(directory: Path, windows: int, points: int = POINTS) -> int:
+    """Write a windows.jsonl of so many *windows* or a few more, whole generations of all points; return how many."""
     rng = random.Random(1)
     lanes = [
         {
@@ -96,7 +96,8 @@ def make(directory: Path, windows: int, points: int = POINTS) -> None:
             file.write(json.dumps({"kind": kind, **more}, separators=(",", ":")) + "\n")
 
         file.write(json.dumps(header) + "\n")
-        for generation in range(math.ceil(windows / (len(LANES) * BLOCKS * points))):
+        generations = math.ceil(windows / (len(LANES) * BLOCKS * points))
+        for generation in range(generations):
             for point in range(points):
                 counters = {name: [0, 0, 0, 0, 0] for name in LANES}
                 label = {"point": point, "generation": generation, "purpose": "measure"}
@@ -131,6 +132,7 @@ def make(directory: Path, windows: int, points: int = POINTS) -> None:
                     report = {"cpu_ns": 10**9, "bytes": 10**9, "tcp_info": {"total_retrans": 0, "data_segs_out": 10**5}, "completions": {}}
                     write("reports", **label, lane=name, workers=[1, 1], cpus=[1, 1, 2], senders=[report])
         write("end", complete=True, reason="done")
+    return generations * len(LANES) * BLOCKS * points
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +166,8 @@ def row(*cells: object) -> None:
 def windows(counts: Sequence[str], folder: Path) -> None:
     """Report results of so many windows."""
     row("windows", "file, MiB", "wall, s", "CPU, s", "MiB", "us a window")
-    for count in map(int, counts):
-        make(folder, count)
+    for wanted in map(int, counts):
+        count = make(folder, wanted)
         size = (folder / "windows.jsonl").stat().st_size / 2**20
         cost = run("report", folder)
         row(count, size, cost.wall_s, cost.cpu_s, cost.memory_mib, 1e6 * cost.cpu_s / count)
@@ -184,10 +186,10 @@ def points(counts: Sequence[str], folder: Path) -> None:
 def history(counts: Sequence[str], folder: Path) -> None:
     """List so many results, copies of a small one."""
     row("results", "first, s", "again, s", "CPU, s", "MiB")
-    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     summary = (SMALL / "summary.json").read_bytes()
     for count in map(int, counts):
         root = folder / str(count)
+        os.environ["XDG_CACHE_HOME"] = str(folder / f"cache{count}")  # an index of its own, empty at first
         for number in range(count):
             result = root / f"r{number}"
             result.mkdir(parents=True)

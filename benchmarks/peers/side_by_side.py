@@ -16,7 +16,8 @@ CPU's cache. programs.py says what the peers do.
     neper       neper's tcp_stream, which sends one buffer again and again; zcload sends one chunk from a kept mapping
 
 --sink discard compares receivers that copy nothing (iperf3 3.19 and neper can). --keep FILE spreads a series over several calls: it adds
-the rounds to the file and shows all that are there; --rounds 0 only shows them. --write puts the tables into a page, between its markers
+the rounds to the file and shows all that are there; --rounds 0 only shows them. The options that say how it was measured must be those of
+the rounds in the file. --write puts the tables into a page, between its markers
 `<!-- peers -->` and `<!-- end of peers -->`.
 """
 
@@ -174,20 +175,31 @@ def run(options: argparse.Namespace, cells: Sequence[Cell], programs: Mapping[st
     return results
 
 
-def kept(path: Path | None, new: Results) -> Results:
-    """Add the *new* rounds to the file at *path*, a line of JSON for each pair, and return all that it has; without a path, *new*."""
-    if path is None:
-        return new
+def conditions(options: argparse.Namespace) -> str:
+    """Say how all cells are measured: of figures of other conditions the page would say what is not so."""
+    size, buffers = format_size(options.file_size), format_size(options.socket_buffer)
+    windows = "" if options.window == options.seconds else f" in windows of {options.window:g} s"
+    return f"file of {size} in {options.file_pages} pages, socket buffers of {buffers}, {options.seconds} s a program and round{windows}"
+
+
+def kept(path: Path | None, how: str) -> Results:
+    """Return the rounds in the file at *path*, a line of JSON for each pair; exits if one was not measured as *how* says."""
     results: Results = defaultdict(list)
-    with path.open("a+") as file:
+    for line in path.read_text().splitlines() if path is not None and path.exists() else ():
+        cell_words, ours, theirs, *found = json.loads(line)
+        if found != [how]:
+            measured = " ".join(found) or "it does not say how"
+            sys.exit(f"{path} has rounds of another kind ({measured}); give the same options, or name another file: --keep FILE")
+        results[Cell(*cell_words)].append((Run(*ours), Run(*theirs)))
+    return results
+
+
+def keep(path: Path, new: Results, how: str) -> None:
+    """Add the *new* rounds, measured as *how* says, to the file at *path*."""
+    with path.open("a") as file:
         for cell, pairs in new.items():
             for pair in pairs:
-                file.write(json.dumps([astuple(cell), *map(astuple, pair)]) + "\n")
-        file.seek(0)
-        for line in file:
-            cell_words, ours, theirs = json.loads(line)
-            results[Cell(*cell_words)].append((Run(*ours), Run(*theirs)))
-    return results
+                file.write(json.dumps([astuple(cell), *map(astuple, pair), how]) + "\n")
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -216,7 +228,7 @@ def page(results: Results, options: argparse.Namespace, programs: Mapping[str, P
     host = f"Linux {os.uname().release}, {len(os.sched_getaffinity(0))} CPUs"
     lines = [
         f"`{words}`,",
-        f"{host}, file in {options.file_pages} pages, {options.seconds} s a program and round.",
+        f"{host}, {conditions(options)}.",
         "",
         *table(results),
         "",
@@ -267,7 +279,14 @@ def main() -> int:
         sys.exit(f"this needs CPUs {SENDER_CPU} and {RECEIVER_CPU}, and may use {sorted(os.sched_getaffinity(0))}")
     cells = [Cell(*each) for each in product(options.chunks, options.senders, options.sink, options.cases)]
     programs = programs_of(options, cells)
-    text = page(kept(options.keep, run(options, cells, programs) if options.rounds else {}), options, programs)
+    how = conditions(options)
+    results = kept(options.keep, how)
+    new = run(options, cells, programs) if options.rounds else {}
+    if options.keep:
+        keep(options.keep, new, how)
+    for cell, pairs in new.items():
+        results[cell] += pairs
+    text = page(results, options, programs)
     print(text)
     if options.write:
         write(options.write, text)

@@ -102,11 +102,14 @@ def main() -> int:
         print(f"+-{options.target:g} points would take {loops[-1]:.0f} s (extrapolated)")
     if options.zcload:
         runs = [(run.seconds, both_ends(run.point(), "sendfile")) for run in kept(options.zcload) if run.hog == "none"]
+        if not runs:
+            sys.exit(f"{options.zcload} has no run that was alone; make some: benchmarks/repeatability.py --into {options.zcload}")
         times = [needed(seconds, half_width(comparison), options.target) for seconds, comparison in runs]
         halves, took = [half_width(comparison) for _, comparison in runs], statistics.median(seconds for seconds, _ in runs)
         print(f"zcload: {len(runs)} runs of {took:.0f} s, +-{statistics.median(halves):.1f} points (median);", end=" ")
         print(f"+-{options.target:g} points would take {statistics.median(times):.0f} s (extrapolated)")
-        print(f"the best loop takes {min(loops) / statistics.median(times):.1f} times as long")
+        if loops:
+            print(f"the best loop takes {min(loops) / statistics.median(times):.1f} times as long")
     return 0
 
 

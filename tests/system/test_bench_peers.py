@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -86,6 +87,27 @@ def test_programs_given_by_path_are_run_and_their_output_is_read(tmp_path):
     goodputs = {row[5]: row[9] for row in rows(done.stdout) if row[7] == "Gbit/s"}
     assert goodputs == {"`netperf` whole file": "12.0", "`neper` one buffer": "8.0"}
     assert f"{tmp_path / 'netperf'} -H 127.0.0.1 -p PORT -t TCP_SENDFILE -F FILE -l 1 -P 0 -v 2 -W 2048,1 -- -m 131072" in done.stdout
+
+
+@pytest.mark.skipif(not {0, 1} <= os.sched_getaffinity(0), reason="it pins to CPU 0 and CPU 1, and may not use both: taskset -c 0,1")
+def test_kept_rounds_are_shown_only_with_the_options_that_they_were_measured_with(tmp_path):
+    """The page says how its rounds were measured; of kept rounds that were measured otherwise, or do not say how, it shows none."""
+    series, how = tmp_path / "series", "file of 256MiB in huge pages, socket buffers of 1MiB, 1 s a program and round"
+    round_ = [[131072, 1, "recv", "neper"], [4e9, 0.1, 0.2], [2e9, 0.2, 0.4]]
+    show = ("--keep", str(series), "--rounds", "0", "--cases", "neper", "--neper", sys.executable)
+    series.write_text(f"{json.dumps([*round_, how])}\n")
+    shown = side_by_side(*show)
+    assert f", {how}.\n" in shown.stdout, shown.stderr
+    assert [row[8:10] for row in rows(shown.stdout)] == [["4.0", "2.0"], ["0.100", "0.200"], ["0.200", "0.400"]]
+    for line, options, found in (
+        ([*round_, how], ("--seconds", "5"), how),
+        ([*round_, how], ("--file-pages", "small"), how),
+        (round_, (), "it does not say how"),
+    ):
+        series.write_text(f"{json.dumps(line)}\n")
+        refused = side_by_side(*show, *options)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert f"{series} has rounds of another kind ({found}); give the same options" in refused.stderr
 
 
 def test_without_iperf3_the_remedy_is_named():

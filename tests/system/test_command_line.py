@@ -241,6 +241,18 @@ def test_a_path_that_cannot_be_used_is_one_line(command, tmp_path, monkeypatch, 
     assert sorted(each.name for each in tmp_path.iterdir()) == ["circle", "file"]
 
 
+def test_a_value_that_is_empty_is_named_by_its_option(capsys):
+    """`--seed=$UNSET` is told as an empty value of --seed, `--out $UNSET` as an empty argument after it."""
+    remedy = "(is a variable of the shell not set?)\n"
+    assert invoke(capsys, "run", "--seed=", "smoke").err == f"zcload: error: --seed: its value is empty {remedy}"
+    assert invoke(capsys, "run", "--out", "", "smoke").err == f"zcload: error: --out: the argument after '--out' is empty {remedy}"
+
+
+def test_a_command_to_type_has_paths_in_quotes(capsys):
+    """A path with a space is one word in the command that an error says to type."""
+    assert "(zcload compare 'my runs/a' --new b)" in invoke(capsys, "compare", "my runs/a", "b").err
+
+
 def test_options_take_several_values(capsys, tmp_path, monkeypatch):
     """Values with commas between them are a sweep: --chunk, --senders and --rate measure each."""
     monkeypatch.chdir(tmp_path)

@@ -16,7 +16,7 @@ SCRIPT = ROOT / "benchmarks" / "observer_weight.py"
 def test_ratios_and_a_row_for_each_number_of_senders_are_printed():
     """Both mechanisms have a ratio with an interval around it, and each number of senders has six figures, none negative."""
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--windows", "16", "--senders", "1", "3"], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, str(SCRIPT), "--windows", "16", "--senders", "1", "3"], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     _, first, second, _, *counts = done.stdout.splitlines()

@@ -15,7 +15,7 @@ SCRIPT = ROOT / "benchmarks" / "peers" / "time_to_answer.py"
 def said(folder, target):
     """Return the words that the benchmark prints of the pairs in *folder*."""
     command = [sys.executable, str(SCRIPT), "--into", str(folder), "--rounds", "0", "--target", target]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.split()
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout.split()
 
 
 def test_kept_pairs_are_judged_and_a_target_half_as_wide_takes_four_times_as_long(tmp_path):

@@ -42,7 +42,8 @@ def _check_empty(words: Sequence[str]) -> None:
     for before, word in zip(("zcload", *words), words, strict=False):
         if _EMPTY.fullmatch(word):
             key = word.removesuffix("=") or (before if before.startswith("--") else None)
-            raise ConfigError(Problem(f"the argument after {before!r} is empty", key=key, remedy="is a variable of the shell not set?"))
+            what = "its value is empty" if word else f"the argument after {before!r} is empty"
+            raise ConfigError(Problem(what, key=key, remedy="is a variable of the shell not set?"))
 
 
 def _without_directory(error: Exception) -> ConfigError | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from zcload.cli.report import put, terminal_width
 from zcload.errors import ConfigError, GateTripped, Problem
+from zcload.model.printable import typed
 
 if TYPE_CHECKING:
     from zcload.store.reader import Result
@@ -35,7 +36,7 @@ def run_compare(
     from zcload.report.formats.brief import WIDTH
 
     if not new:
-        words = (*map(str, base[:-1]), "--new", str(base[-1])) if base[1:] else ("BASE...", "--new", "NEW...")
+        words = (*map(typed, base[:-1]), "--new", typed(base[-1])) if base[1:] else ("BASE...", "--new", "NEW...")
         raise ConfigError(Problem("missing: the results to judge", key="--new", remedy=f"zcload compare {' '.join(words)}"))
     if format not in FORMATS:
         raise ConfigError(Problem(f"{format!r} is not a format", key="--format", remedy=f"use {', '.join(FORMATS)}"))

@@ -12,6 +12,7 @@ from typing import Any
 from zcload.cli.report import terminal_width
 from zcload.config.shipped import closest_shipped, find_shipped, shipped_configs
 from zcload.errors import ConfigError, Problem, reason_of
+from zcload.model.printable import typed
 from zcload.model.study import SERVER
 from zcload.model.units import shown
 
@@ -44,7 +45,7 @@ def write_config(name: str | None, list_only: bool) -> None:
         raise ConfigError(Problem(f"{target} already exists", remedy="rename it, or work in another directory")) from None
     except OSError as error:
         raise ConfigError(Problem(f"cannot write {target}: {reason_of(error)}")) from None
-    print(f"wrote {target}{schema_note}; run it with: zcload run {target}")
+    print(f"wrote {target}{schema_note}; run it with: zcload run {typed(target)}")
 
 
 def write_mechanism(path: Path, name: str | None, list_only: bool) -> None:

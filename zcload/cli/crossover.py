@@ -8,6 +8,7 @@ from typing import Any
 from zcload.cli.study_names import COMMAND_LINE, locate
 from zcload.config.overrides import Override
 from zcload.errors import ConfigError, Problem
+from zcload.model.printable import typed
 from zcload.model.study import Study
 from zcload.model.units import ValueRefused
 
@@ -80,7 +81,9 @@ def _tree_of(config: str) -> dict[str, Any]:
     path = locate(config)
     if path is None:
         raise ConfigError(
-            Problem(f"missing: the contender to compare {config!r} with", remedy=f"zcload crossover {config} CONTENDER --sweep chunk")
+            Problem(
+                f"missing: the contender to compare {config!r} with", remedy=f"zcload crossover {typed(config)} CONTENDER --sweep chunk"
+            )
         )
     return read(path).tree
 

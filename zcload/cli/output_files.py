@@ -9,7 +9,7 @@ from pathlib import Path
 from zcload.errors import ConfigError, Problem, ZcloadError, reason_of
 from zcload.linux import interrupt
 from zcload.linux.whole_file import write_whole
-from zcload.model.printable import printable
+from zcload.model.printable import printable, typed
 from zcload.model.progress import Progress, Viewer
 from zcload.store.reader import Result
 
@@ -54,7 +54,8 @@ def write_page(result: Result, directory: Path) -> None:
         with interrupt.limited(concluding_s(windows.stat().st_size if windows.exists() else 0), lambda: f"making {PAGE}"):
             write_whole(page, printable(renderer("html")([result])).encode())
     except (ZcloadError, OSError) as error:
-        print(f"zcload: no {PAGE}: {error}; make it with: zcload report {directory} --format html --out {page}", file=sys.stderr)
+        later = f"zcload report {typed(directory)} --format html --out {typed(page)}"
+        print(f"zcload: no {PAGE}: {error}; make it with: {later}", file=sys.stderr)
         return
     print(f"report: {page}", file=sys.stderr)
 

@@ -20,6 +20,7 @@ from zcload.compare.run_gates import check_gates, judge_run
 from zcload.config.overrides import AddedVariant, Override
 from zcload.errors import ConfigError, GateTripped, Problem, StudyError, ZcloadError
 from zcload.linux import interrupt
+from zcload.model.printable import typed
 from zcload.model.study import Study
 from zcload.model.units import ValueRefused, counted, shown
 
@@ -63,7 +64,7 @@ def run_study(
         study, given = with_time(names, given, time)
         if save_as is not None:
             save(names, given, save_as)
-            print(f"wrote {save_as}; run it again with: zcload run {save_as}", file=sys.stderr)
+            print(f"wrote {save_as}; run it again with: zcload run {typed(save_as)}", file=sys.stderr)
         return carry_out(study, choices)
 
 

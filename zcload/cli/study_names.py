@@ -9,6 +9,7 @@ from typing import Any
 
 from zcload.config.overrides import Override
 from zcload.errors import ConfigError, Problem, reason_of
+from zcload.model.printable import typed
 from zcload.model.study import Study
 from zcload.model.units import ValueRefused, format_duration, parse_duration, shown
 
@@ -125,7 +126,9 @@ def save(names: Sequence[str], overrides: Sequence[str], file: Path) -> None:
         tree: Any = mechanisms_tree(names)
     else:
         tree = read(path).tree if path.suffix in SUFFIXES else api.study_of(path).config
-    text = f"# Written by zcload from its command line.\n#\n#   zcload run {file.name}\n\n{write_toml(overlay(tree, overrides).tree)}"
+    text = (
+        f"# Written by zcload from its command line.\n#\n#   zcload run {typed(file.name)}\n\n{write_toml(overlay(tree, overrides).tree)}"
+    )
     try:
         with file.open("x", encoding="utf-8") as out:
             out.write(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 # C0 without tab and line feed, DEL, C1, and the marks that turn the direction of text (https://trojansource.codes/).
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -20,6 +21,11 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """Return *text* as `printable` does, with its white space, line ends too, as single spaces."""
     return printable(" ".join(text.split()))
+
+
+def typed(word: object) -> str:
+    """Return *word*, a path for example, as it is typed in a shell: in quotes where it has spaces or other signs that the shell reads."""
+    return shlex.quote(str(word))
 
 
 def _escape(match: re.Match[str]) -> str:

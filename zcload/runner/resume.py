@@ -11,6 +11,7 @@ from zcload.analysis.events import Events
 from zcload.analysis.point_data import Sorting
 from zcload.analysis.tally import IdleUse
 from zcload.errors import ConfigError, Problem
+from zcload.model.printable import typed
 from zcload.model.records.lines import Header, Line, first_time_limit
 from zcload.model.study import Study
 from zcload.model.units import format_duration, human_duration
@@ -46,10 +47,10 @@ class PreviousRun:
         wanted, first = time_limit(study), first_time_limit(self.header)
         if wanted != first and wanted <= self.max_time_s:
             what = f"{human_duration(wanted)} is not more than the limit so far, {human_duration(self.max_time_s)}"
-            remedy = f"zcload run --resume {directory} --max-time {format_duration(2 * self.max_time_s)}"
+            remedy = f"zcload run --resume {typed(directory)} --max-time {format_duration(2 * self.max_time_s)}"
             raise ConfigError(Problem(what, file=str(directory), key="--max-time", remedy=remedy))
         if wanted == first and self.complete:
-            more = f"zcload run --resume {directory} --max-time TIME measures it further, zcload run {directory} repeats it"
+            more = f"zcload run --resume {typed(directory)} --max-time TIME measures it further, zcload run {typed(directory)} repeats it"
             raise ConfigError(Problem("is complete: there is nothing to resume", file=str(directory), key="--resume", remedy=more))
         return wanted if wanted != first else self.max_time_s
 
@@ -107,7 +108,7 @@ def check_same(previous: PreviousRun, environment: Mapping[str, object], directo
     if differ:
         listed = "; ".join(f"{key} was {then[key]!r} and is {environment[key]!r}" for key in differ[:3])
         more = f"; and {len(differ) - 3} more" if len(differ) > 3 else ""
-        remedy = f"zcload run {directory} repeats the study as a result of its own"
+        remedy = f"zcload run {typed(directory)} repeats the study as a result of its own"
         raise ConfigError(
             Problem(
                 f"was begun on another host, or on this one in another state: {listed}{more}",

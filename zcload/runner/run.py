@@ -23,6 +23,7 @@ from zcload.linux import interrupt
 from zcload.linux.collector import quiet_collector
 from zcload.linux.descriptors import room_for_files
 from zcload.model.cautions import Caution, caution
+from zcload.model.printable import typed
 from zcload.model.progress import Progress, Viewer, nobody
 from zcload.model.records.summary import Summary
 from zcload.model.records.values import CautionRecord
@@ -219,7 +220,7 @@ def _evaluate(path: Path) -> Summary:
     except (ConfigError, OSError) as error:
         raise StudyError(f"cannot evaluate what was measured: {error}") from None
     except TimeLimitExceeded as error:
-        raise StudyError(f"{error}; nothing is lost, evaluate it with: zcload report {path.parent}") from None
+        raise StudyError(f"{error}; nothing is lost, evaluate it with: zcload report {typed(path.parent)}") from None
 
 
 def _this_host(study: Study) -> tuple[Study, tuple[Core, ...], list[dict[str, MechanismUnavailableError]]]:

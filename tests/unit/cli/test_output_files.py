@@ -118,11 +118,11 @@ def test_a_run_ends_with_a_page(tmp_path, capsys, monkeypatch):
     output_files.write_page(stored, tmp_path)
     assert "Nothing was measured" in (tmp_path / "report.html").read_text()
     assert capsys.readouterr().err == f"report: {tmp_path}/report.html\n"
-    gone = tmp_path / "gone"
+    gone = tmp_path / "it is gone"
     output_files.write_page(stored, gone)
     said = capsys.readouterr().err
     assert said.startswith("zcload: no report.html: ")
-    assert said.endswith(f"; make it with: zcload report {gone} --format html --out {gone}/report.html\n")
+    assert said.endswith(f"; make it with: zcload report '{gone}' --format html --out '{gone}/report.html'\n")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import unicodedata
 
 import pytest
 
-from zcload.model.printable import one_line, printable
+from zcload.model.printable import one_line, printable, typed
 
 
 def test_no_control_character_is_left():
@@ -42,3 +43,10 @@ def test_examples(text, shown):
 def test_one_line():
     """Line ends become spaces, so that a message stays one line."""
     assert one_line("a\n  b\r\nc\x1b") == r"a b c\x1b"
+
+
+@pytest.mark.parametrize("path", ["results/a", "my results/a", "it's", "$HOME", "a;b", "größe"])
+def test_a_path_is_typed_so_that_a_shell_reads_it_back(path):
+    """What is to be typed for a path is one word to a shell, the path itself; a plain path stays as it is."""
+    assert shlex.split(typed(path)) == [path]
+    assert typed("results/2026-11-29T07:00:00Z-smoke") == "results/2026-11-29T07:00:00Z-smoke"

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from zcload.model.printable import typed
 from zcload.model.records.summary import PointSummary, Summary
 from zcload.model.units import counted, format_size, human_bytes
 from zcload.report.tables.table import Table
@@ -52,7 +53,7 @@ def _one(summary: Summary, directory: Path | None, width: int) -> str:
         parts[-1] += "".join(f"\n{line}" for each in missing_in_table(summary)[:_REASONS] for line in wrapped(each, width))
     last = [line for line in (*map(edges, summary["points"][:1]), limits(summary)) if line]
     if directory is not None:
-        last.append(f"More: zcload report --full {directory}")
+        last.append(f"More: zcload report --full {typed(directory)}")
     last += answer_last(summary)
     parts.append("\n".join(line for each in last for line in wrapped(each, width)))
     parts[-1:-1] = _that_fit(summary, width, _SCREEN - sum(part.count("\n") + 2 for part in parts))
