@@ -169,8 +169,9 @@ class PointContext:
             self._check_health(lanes)
         finally:
             ended = [self._take_down(lane) for group in lanes for lane in group.values()]
+            for each in ended:
+                self._note_end(each)
         for each in ended:
-            self._note_end(each)
             if each.killed is not None:
                 self.remove(each.lane, each.killed)
 

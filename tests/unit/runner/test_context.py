@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from types import SimpleNamespace
 
 import pytest
 from support.fake_lanes import Lane
 
-from zcload.errors import StudyError
+from zcload.errors import Interrupted, StudyError
 from zcload.lane import file_pages
 from zcload.model.study import Point
 from zcload.runner.context import PointContext, check_identity
@@ -48,6 +49,16 @@ def test_a_full_disk_leaves_no_lane_up(run_of, monkeypatch):
     with pytest.raises(StudyError, match="no space left"), made.context.lanes([made.state.contenders()]):
         made.context.emit = full
     assert sorted(torn) == ["copy", "zero"]
+
+
+def test_what_a_lane_s_end_has_to_tell_is_recorded_of_an_interrupted_run(run_of, monkeypatch):
+    """Connections of others that came until a signal ended the run are counted in its caution."""
+    made = run_of("zero")
+    monkeypatch.setattr(Lane, "late_unauthenticated", lambda lane: 3)
+    monkeypatch.setattr(Lane, "tear_down", lambda lane: None)
+    with pytest.raises(Interrupted), made.context.lanes([made.state.contenders()]):
+        raise Interrupted(signal.SIGINT)
+    assert made.context.strangers == {"copy": 3, "zero": 3}
 
 
 @pytest.mark.parametrize(
