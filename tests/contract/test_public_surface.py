@@ -53,8 +53,10 @@ def test_a_change_of_the_surface_is_found(path, value):
 
 
 def test_what_is_new_is_no_change():
-    """A new command, option or key is not reported."""
+    """A new command, option, key or metavar is not reported."""
     changed = deepcopy(BEFORE)
     changed["commands"]["zcload measure"] = {"--fast": {"default": False}}
+    assert changed["commands"]["zcload run"]["--seed"]["metavar"] is None
+    changed["commands"]["zcload run"]["--seed"]["metavar"] = "N"
     changed["metrics"]["sender_joules_per_gb"] = {"unit": "J/GB", "better": "lower"}
     assert not list(missing(BEFORE, changed))

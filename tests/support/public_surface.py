@@ -63,9 +63,12 @@ def public_surface() -> dict[str, Any]:
 
 
 def missing(before: Any, now: Any, path: str = "") -> Iterator[str]:
-    """Yield what was there *before* and is gone or different *now*, one line each; what is new is left alone."""
+    """Yield what was there *before* and is gone or different *now*, one line each; what is new is left alone.
+
+    New is also the first metavar of an option: it stands in the help alone, where the type stood before.
+    """
     if not isinstance(before, dict):
-        if before != now:
+        if before != now and (before is not None or not path.endswith(" > metavar")):
             yield f"{path}: was {before!r}, is {now!r}"
         return
     for name, inner in before.items():
