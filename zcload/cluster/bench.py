@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from zcload.cluster import messages as m
 from zcload.cluster.lane import ClusterLane
-from zcload.cluster.session import Session
+from zcload.cluster.session import ANSWER_S, Session
 from zcload.host.machine import MachineReading, busy_s, capacity_s, irq_s, steal_s
 from zcload.lane.sender import load_of
 from zcload.linux import interrupt
@@ -81,7 +81,7 @@ class Bench:
         self._tell(hosts, m.Open(numbers, open_s))
         interrupt.pause(open_s)
         closing = time.monotonic_ns()
-        parked = self._ask((*senders, *takers), m.Close(numbers), m.Parked)
+        parked = self._closed(lanes, takers, senders)
         after = self._rest(lanes, takers, senders, parked)
         rest = time.monotonic_ns()
         cpu_ns = time.thread_time_ns() - cpu_ns
@@ -116,6 +116,11 @@ class Bench:
         """Return what of the coordinator's CPU time is used on a measured machine: all or nothing."""
         return cpu_ns if self._here in self._first else 0
 
+    def _closed(self, lanes: Sequence[ClusterLane], takers: Sequence[str], senders: Sequence[str]) -> dict[str, m.Parked]:
+        """Close the gates of *lanes* and wait until their senders have parked."""
+        orders = dict.fromkeys((*senders, *takers), m.Close([lane.number for lane in lanes]))
+        return self.session.exchange(orders, m.Parked, ANSWER_S + max(lane.pass_s for lane in lanes))
+
     def _rest(
         self, lanes: Sequence[ClusterLane], takers: Sequence[str], senders: Sequence[str], parked: Mapping[str, m.Parked]
     ) -> dict[str, m.Settled]:
@@ -133,8 +138,7 @@ class Bench:
     def settle(self, lanes: Sequence[ClusterLane]) -> None:
         """Wait until *lanes*, whose gates are closed, are at rest on all hosts; raises StudyError, Interrupted."""
         takers, senders = _roles(lanes)
-        parked = self._ask((*senders, *takers), m.Close([lane.number for lane in lanes]), m.Parked)
-        self._rest(lanes, takers, senders, parked)
+        self._rest(lanes, takers, senders, self._closed(lanes, takers, senders))
 
     def _tell(self, hosts: Iterable[str], order: m.Message) -> None:
         self.session.tell(dict.fromkeys(hosts, order))

@@ -19,6 +19,7 @@ from zcload.mechanisms import mechanism_of
 from zcload.model.cautions import Caution
 from zcload.model.cluster import Link
 from zcload.model.study import Contender, Point
+from zcload.model.timing import longest_transfer_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ class ClusterLane:
         self.session, self.number, self.variant, self.point, self.layout = session, number, variant, point, layout
         self.placement = Placement((), (), CpuSet())
         self.orders = 0  # windows so far
+        self.pass_s = 0.0  # how long its senders may send after a window's gate has closed: to the end of the file, if they send it whole
         self.unauthenticated = 0
         self.cautions: list[Caution] = []
 
@@ -131,6 +133,7 @@ class ClusterLane:
         """
         interrupt.check()
         layout = self.layout
+        self.pass_s = longest_transfer_s(size, across=True) if mechanism_of(self.variant).whole_pass else 0.0
         arriving = {host: sum(len(worker.connections) for worker in own) for host, own in layout.receivers_of.items()}
         listens: dict[str, m.Message] = {host: m.Listen(self.number, self.point, count) for host, count in arriving.items() if count}
         where = self.session.exchange(listens, m.Listening)

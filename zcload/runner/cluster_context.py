@@ -20,6 +20,7 @@ from zcload.lane.sampler import MIN_INTERVAL_NS, SUMS, Samples
 from zcload.mechanisms import mechanism_of
 from zcload.model.cluster import Link
 from zcload.model.study import Contender
+from zcload.model.timing import longest_transfer_s
 from zcload.runner.context import Ended, PointContext
 
 
@@ -76,7 +77,7 @@ class ClusterContext(PointContext):
             self.record_caution(each)
         self._count_strangers(lane.name, lane.unauthenticated)
         if verify:
-            moved = lane.verify(SLOW_ANSWER_S)
+            moved = lane.verify(SLOW_ANSWER_S + longest_transfer_s(self.source.size, across=True))
             self.record({"kind": "verified", "variant": variant.name, "digest": self.source.digest, "bytes": moved})
         else:
             lane.ready()

@@ -21,6 +21,7 @@ from zcload.model.progress import Progress, Viewer
 from zcload.model.study import Study
 from zcload.runner.block import Emit
 from zcload.runner.cluster_context import ClusterContext, RemoteFile
+from zcload.runner.limits import making_s
 from zcload.runner.measurer import RoundsOf
 from zcload.runner.plan import plan
 from zcload.runner.point import PointRun
@@ -127,7 +128,7 @@ class ClusterResources:
             self._view(Progress("making the file on each host that sends"))
             hosts = tuple(host for host in self._casting.hosts if self._swap or "sender" in self._casting.roles(host))
             orders: dict[str, m.Message] = dict.fromkeys(hosts, m.OpenFile(point))
-            opened = self._joined.session.exchange(orders, m.FileOpened, SLOW_ANSWER_S)
+            opened = self._joined.session.exchange(orders, m.FileOpened, SLOW_ANSWER_S + making_s(point))
             first = opened[hosts[0]]
             for host, file in opened.items():
                 if file.digest != first.digest:
