@@ -140,12 +140,14 @@ def test_a_page_that_takes_too_long_is_given_up(tmp_path, capsys, monkeypatch):
 
 @needs_library
 def test_a_child_that_was_started_early_draws_the_same():
-    """A drawing is the same whether its program was started with it or before; one that is never asked ends with a word."""
+    """A drawing is the same whether its program was started with it or before and met a Ctrl-C; one that is never asked is ended."""
     spec = draw.framed({"mark": "bar", "data": {"values": [{"a": 3}]}, "encoding": {"x": {"field": "a", "type": "quantitative"}}})
     late = draw.svg([spec])
     draw.start()
     (child,) = draw._started
+    child.send_signal(signal.SIGINT)
     assert draw.svg([spec]) == late
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     assert draw._started == []
     assert child.returncode == 0
     draw.start()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -105,9 +106,16 @@ _started: list[subprocess.Popen[str]] = []  # one at most: a child that was star
 
 
 def start() -> None:
-    """Start the child that the next drawing takes, so that its engine is ready then. It ends with this process, drawing or not."""
+    """Start the child that the next drawing takes, so that its engine is ready then. It ends with this process, drawing or not.
+
+    Ctrl-C at a terminal, which reaches both, does not end it: a run that is interrupted still gets its page.
+    """
     if available() and not _started:
-        _started.append(_child("early"))
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the child inherits what is blocked (execve(2))
+        try:
+            _started.append(_child("early"))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         atexit.register(_end_started)
 
 
