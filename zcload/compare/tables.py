@@ -70,18 +70,19 @@ def _answer(found: Comparison) -> list[str]:
     for row in found.rows:
         if row.relative and row.headline:
             what = f"{row.point + ', ' if row.point else ''}{row.variant}: {METRICS[row.metric].label}, relative to the baseline's,"
-            lines.append(f"{what} {_became(row)}.")
+            lines.append(f"{what} {_became(row, found.margin)}.")
     return lines
 
 
-def _became(row: Row) -> str:
+def _became(row: Row, margin: float) -> str:
     """Say how a figure changed: "fell by 8.7 % (3.2..14): saves", "rose by 30 % (20..41): costs"."""
     change = row.change_percent
     if row.verdict is None or change is None:
         return f"cannot be compared; {row.reason}"
     if row.verdict in ("inconclusive", "no difference"):
         why = f"; {row.reason}" if row.reason else ""
-        return f"{'may or may not have changed' if row.verdict == 'inconclusive' else 'did not change'}: {change_text(change)}{why}"
+        less = f"did not change by more than the margin of {100 * margin:g} %"
+        return f"{'may or may not have changed' if row.verdict == 'inconclusive' else less}: {change_text(change)}{why}"
     low, high = sorted((abs(change.low), abs(change.high)))
     way = "fell" if change.estimate < 0 else "rose"
     return f"{way} by {percent(abs(change.estimate))} % ({percent(low)}..{percent(high)}): {row.verdict}"

@@ -128,9 +128,11 @@ def test_verdicts_of_ratios(new, verdict):
 
 
 def test_no_difference():
-    """With runs that spread little, ratios that agree are said to."""
+    """With runs that spread little, ratios that agree are said not to differ by more than the margin."""
     found = compare([one(r) for r in (0.5, 0.501, 0.499)], [one(r) for r in (0.5, 0.5, 0.501)])
     assert (only_row(found).verdict, found.run_spread) == ("no difference", None)
+    (told,) = shown(found, []).answer
+    assert re.search(r" did not change by more than the margin of 3 %: [-+]?[\d.]+ % \(", told), told
 
 
 def test_more_goodput_is_a_gain():

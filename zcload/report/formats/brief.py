@@ -148,7 +148,7 @@ def beside(table: Table, width: int = 0, left: Collection[str] = ()) -> list[str
     The first column, and those whose heads are in *left*, are aligned to the left.
     """
     drawn, last = _drawn(table, left=left), len(table.headers)
-    if not width or _width(drawn) <= width:
+    if not width or last < 2 or _width(drawn) <= width:
         return [drawn]
     parts, first = list[str](), 1
     while first < last:

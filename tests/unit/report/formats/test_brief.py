@@ -11,6 +11,7 @@ from support.fake_results import Cost, Result, header, lane
 
 from zcload.analysis.summary import summarise
 from zcload.report.formats import brief, terminal
+from zcload.report.tables.table import Table
 from zcload.report.text.headline import answer_last
 from zcload.store.reader import Result as Stored
 
@@ -343,3 +344,11 @@ def test_the_full_report_fits_the_terminal(width):
     assert max(map(len, wide.splitlines())) > 120 >= max(map(len, fitted.splitlines()))
     assert max(map(len, fitted[:drawing].splitlines())) <= width
     assert set(re.findall(r"[a-z_]{5,}", wide)) <= set(re.findall(r"[a-z_]{5,}", fitted))
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5])
+def test_a_table_is_whole_in_any_width(columns):
+    """Of a table that is wider than the terminal every column is drawn, even where one alone is too wide, or there is only one."""
+    heads = [f"{'column' * 4}{number}" for number in range(columns)]
+    drawn = brief.beside(Table("", heads, [heads]), 10)
+    assert {word for part in drawn for word in part.split() if word.startswith("column")} == set(heads)
