@@ -66,8 +66,9 @@ def launch_of(texts: Sequence[str], scheduler: str | None, **others: Any) -> Lau
     if without:
         remedy = f"write {without[0]}=sender or {without[0]}=receiver; an even number of hosts without roles is split in two halves"
         raise ConfigError(Problem(f"host {without[0]} has no role", remedy=remedy))
-    if others.get("keys_there"):  # no shell expands it there, and what runs over SSH begins in the home directory
-        others["keys_there"] = others["keys_there"].removeprefix("~/")
+    for path, home in (("keys_there", ""), ("python", "./")):  # no shell expands them there, and SSH begins in the home directory
+        if (value := others.get(path) or "").startswith("~/"):
+            others[path] = home + value.removeprefix("~/")
     return Launch(hosts, SshHost.of(scheduler) if scheduler else hosts[0], roles=roles, **others)
 
 

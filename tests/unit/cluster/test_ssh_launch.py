@@ -102,7 +102,7 @@ def test_hosts_whose_roles_are_unclear(texts, says):
 
 
 def test_paths_on_the_hosts_reach_them_whole(tmp_path, monkeypatch):
-    """`--keys-there ~/keys` is below the home directory of each host, and a Python whose path has a space is one word there."""
+    """`~/` of `--keys-there` and `--python` is the home directory of each host, and a Python whose path has a space is one word there."""
     given = {}
 
     def started(hosts, **options):
@@ -110,8 +110,8 @@ def test_paths_on_the_hosts_reach_them_whole(tmp_path, monkeypatch):
         raise StudyError("nothing is started")
 
     monkeypatch.setattr(distributed, "SSHCluster", started)
-    launch = launch_of(["a", "b"], None, python="/opt/my python/bin/python", keys=tmp_path, keys_there="~/keys")
+    launch = launch_of(["a", "b"], None, python="~/my python/bin/python", keys=tmp_path, keys_there="~/keys")
     with pytest.raises(StudyError, match="nothing is started"):
         ssh_launch._cluster(launch, dict.fromkeys(launch.hosts, "10.0.0.1"))
-    assert given["remote_python"] == "'/opt/my python/bin/python'"
+    assert given["remote_python"] == "'./my python/bin/python'"
     assert launch.keys_there == "keys"
