@@ -134,9 +134,9 @@ def main() -> int:
     options = parser.parse_args()
     interrupt.install()
     machine, fd = Machine(), os.memfd_create("observer_weight")
+    arrange_pages(fd, SIZE, "auto")
     for _ in range(SIZE >> 20):
         os.write(fd, os.urandom(1 << 20))
-    arrange_pages(fd, SIZE, "auto")
     if options.windows:
         screen, other = multiprocessing.Pipe()
         process = multiprocessing.get_context("fork").Process(target=draw, args=(other,), daemon=True)

@@ -27,9 +27,9 @@ SIZES = [size << 10 for size in (128, 512, 2 << 10, 8 << 10, 16 << 10, 32 << 10,
 def made_file(size: int) -> int:
     """Return a file in memory of *size* bytes, in huge pages where the kernel has them."""
     fd = os.memfd_create("cache_steps")
+    arrange_pages(fd, size, "auto")
     for at in range(0, size, 1 << 20):
         os.write(fd, os.urandom(min(1 << 20, size - at)))
-    arrange_pages(fd, size, "auto")
     return fd
 
 

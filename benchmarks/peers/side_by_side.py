@@ -132,9 +132,9 @@ def zcload(cell: Cell, options: argparse.Namespace, fd: int, machine: Machine, p
 def made_file(size: int, pages: FilePages) -> int:
     """Return a file in memory of *size* bytes (whole MiB) in such *pages* as `workload.file_pages` names."""
     fd, some = os.memfd_create("peers"), os.urandom(1 << 20)
+    arrange_pages(fd, size, pages)
     for _ in range(size >> 20):
         os.write(fd, some)
-    arrange_pages(fd, size, pages)
     return fd
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 
@@ -17,3 +18,14 @@ def test_a_benchmark_starts(path):
     done = subprocess.run([sys.executable, str(path), "--help"], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert "usage:" in done.stdout
+
+
+@pytest.mark.parametrize("path", [path for path in BENCHMARKS if "arrange_pages(" in path.read_text()], ids=lambda path: path.stem)
+def test_a_file_gets_its_pages_before_it_is_filled(path):
+    """A benchmark that asks for pages of a file does so while it is empty: arrange_pages leaves zeros in it."""
+    for function in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)):
+        lines = {"arrange_pages": [], "write": [], "pwrite": []}
+        for call in (node.func for node in ast.walk(function) if isinstance(node, ast.Call)):
+            lines.get(getattr(call, "id", getattr(call, "attr", "")), []).append(call.lineno)
+        if lines["arrange_pages"]:
+            assert max(lines["arrange_pages"]) < min(lines["write"] + lines["pwrite"])
