@@ -37,7 +37,7 @@ window = "20ms"
 LOOK_S = 0.25
 WARM_UP = 0.4  # of the run: what Python and the C library keep for later has grown by then
 GROWTH_BYTES = 1 << 20  # of the run's own process after that: 0.15 MB a generation would be several
-LEAST_COMPARED_S = 600  # of a run whose costs are compared: in a shorter one whatever runs beside it decides about a third
+LEAST_COMPARED_S = 600  # of a run whose ratios are compared: in a shorter one whatever runs beside it decides about a third
 LONG = [pytest.mark.nightly, pytest.mark.timeout(7200)]
 
 
@@ -54,15 +54,19 @@ def last_bytes(path):
         return file.read()
 
 
-def costs(path):
-    """Return the CPU time per byte of each generation's windows, over both lanes, in order."""
+def ratios(path):
+    """Return the CPU time per byte of sendfile to read_send in each generation, in order: what beside it costs both alike cancels."""
     sums = defaultdict(lambda: [0.0, 0.0])
     for record in each_record(path):
         if record["kind"] == "window" and record["purpose"] == "measure":
+            both = sums[record["generation"], record["lane"]]
             for role in ("senders", "receivers"):
-                sums[record["generation"]][0] += sum(after[0] - before[0] for before, after in record[role])
-            sums[record["generation"]][1] += sum(after[1] - before[1] for before, after in record["receivers"])
-    return [ns / moved for _, (ns, moved) in sorted(sums.items()) if moved]
+                both[0] += sum(after[0] - before[0] for before, after in record[role])
+            both[1] += sum(after[1] - before[1] for before, after in record["receivers"])
+    costs = {key: ns / moved for key, (ns, moved) in sums.items() if moved}
+    generations = sorted({generation for generation, _ in costs})
+    pairs = [(costs.get((each, "sendfile")), costs.get((each, "read_send"))) for each in generations]
+    return [ours / usual for ours, usual in pairs if ours and usual]
 
 
 def interval(values):
@@ -103,7 +107,7 @@ def test_nothing_grows(replicates, seconds, tmp_path):
         allowed = GROWTH_BYTES if max(before) > 1 << 20 else 0
         usual = sorted(after)[9 * len(after) // 10]  # a look may fall into the start of a replicate, which holds four pipes for a moment
         assert usual <= max(before) + allowed, (max(before), after)
-    each = costs(windows) if seconds >= LEAST_COMPARED_S else []
+    each = ratios(windows) if seconds >= LEAST_COMPARED_S else []
     third = len(each) // 3
     if third >= 5:
         (low, high), (last_low, last_high) = interval(each[:third]), interval(each[-third:])
