@@ -48,7 +48,7 @@ def run_study(
             _check_resume(names, [*options, *(option for option, value in values.items() if value not in (None, [], ()))])
             choices = replace(choices, out=Path(names[0]))
         if len(names) == 1:
-            confirm_stored_commands(names[0], yes=yes, only_show=choices.plan_only)
+            confirm_stored_commands(names[0], yes=yes, plan_only=choices.plan_only)
         given = [*overrides, *map(_own_variant, mechanisms), *(Override.of(option, key, value) for option, (key, value) in options.items())]
         if time is not None and max_time is not None:
             raise ConfigError(

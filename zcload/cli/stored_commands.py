@@ -11,16 +11,17 @@ from typing import Any
 from zcload.errors import ConfigError, Problem
 
 
-def confirm_stored_commands(name: str, *, yes: bool, only_show: bool) -> None:
+def confirm_stored_commands(name: str, *, yes: bool, plan_only: bool) -> None:
     """Print on stderr what running the stored result *name* would execute, and ask; nothing if *name* is no result or executes nothing.
 
-    With *yes*, or to *only_show*, it does not ask. Raises ConfigError if the answer is no, or if there is no terminal to ask at.
+    With *yes* it does not ask. With *plan_only* it leaves out what a plan does not execute. Raises ConfigError if the answer is no, or if
+    there is no terminal to ask at.
     """
-    commands = list(stored_commands(Path(name).expanduser()))
+    commands = list(stored_commands(Path(name).expanduser(), plan_only=plan_only))
     if not commands:
         return
     print(f"zcload: {name} executes on this machine:", *(f"  {variant}: {what}" for variant, what in commands), sep="\n", file=sys.stderr)
-    if yes or only_show:
+    if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         what = "holds commands that would be executed, and there is no terminal to ask at"
@@ -30,9 +31,10 @@ def confirm_stored_commands(name: str, *, yes: bool, only_show: bool) -> None:
         raise ConfigError(Problem("not run: its commands were not confirmed", file=name))
 
 
-def stored_commands(path: Path) -> Iterator[tuple[str, str]]:
+def stored_commands(path: Path, *, plan_only: bool = False) -> Iterator[tuple[str, str]]:
     """Yield the variant and what it executes, for the stored result at *path*: commands, checks, and mechanisms from files.
 
+    A plan starts no server, but it runs the checks and imports the mechanisms: with *plan_only* the commands of servers are left out.
     They are read from the header as it is: to check the config would already import a mechanism's file.
     """
     from zcload.mechanisms.own_file import is_file_form
@@ -51,7 +53,7 @@ def stored_commands(path: Path) -> Iterator[tuple[str, str]]:
         if not isinstance(variant, Mapping):
             continue
         name = one_line(str(variant.get("name")))
-        for key in ("check", "command"):
+        for key in ("check",) if plan_only else ("check", "command"):
             words = variant.get(key)
             if isinstance(words, list) and words:
                 yield name, one_line(f"{'' if key == 'command' else 'check: '}{shlex.join(map(str, words))}")

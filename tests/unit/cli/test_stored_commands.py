@@ -45,6 +45,18 @@ def test_without_a_terminal_nothing_is_executed(planted, capsys):
     assert not trace.exists()
 
 
+def test_a_plan_asks_before_it_runs_checks_and_imports_mechanisms(planted, capsys):
+    """--plan starts no server, but it runs checks and imports mechanisms: it shows those alone and needs the same yes."""
+    result, trace = planted
+    done = invoke(capsys, "run", result, "--plan")
+    assert done.code == 2
+    assert f"check: touch {trace}" in done.err
+    assert "the Python code in" in done.err
+    assert f"  s\\x1b[2J: touch {trace}" not in done.err
+    assert done.err.splitlines()[-1].endswith("no terminal to ask at (read them above, then add --yes)")
+    assert not trace.exists()
+
+
 @pytest.mark.parametrize(("answer", "runs"), [("y\n", True), ("yes\n", True), ("n\n", False), ("", False)])
 def test_at_a_terminal_the_answer_decides(planted, monkeypatch, answer, runs):
     """Only y or yes executes; an empty answer does not."""
@@ -53,10 +65,10 @@ def test_at_a_terminal_the_answer_decides(planted, monkeypatch, answer, runs):
     monkeypatch.setattr(sys, "stdin", terminal)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     if runs:
-        confirm_stored_commands(str(planted[0]), yes=False, only_show=False)
+        confirm_stored_commands(str(planted[0]), yes=False, plan_only=False)
         return
     with pytest.raises(ConfigError, match="not confirmed"):
-        confirm_stored_commands(str(planted[0]), yes=False, only_show=False)
+        confirm_stored_commands(str(planted[0]), yes=False, plan_only=False)
 
 
 @pytest.mark.parametrize("name", ["r", "r/windows.jsonl", "r/summary.json"])
@@ -77,6 +89,6 @@ def test_what_executes_nothing_is_not_asked_about(tmp_path, capsys):
     """A result of zcload's own mechanisms, and a config, run without a question."""
     first = header([lane("copy"), lane("sendfile")])
     Recorder(tmp_path / "r", first).close()
-    confirm_stored_commands(str(tmp_path / "r"), yes=False, only_show=False)
-    confirm_stored_commands("smoke", yes=False, only_show=False)
+    confirm_stored_commands(str(tmp_path / "r"), yes=False, plan_only=False)
+    confirm_stored_commands("smoke", yes=False, plan_only=False)
     assert capsys.readouterr().err == ""
