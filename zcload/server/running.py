@@ -131,6 +131,11 @@ class RunningServer:
             gone = isinstance(error, ProcessLookupError) or error.errno in (errno.ESRCH, errno.EINVAL)
             why = "there is no such process" if gone else f"its CPU clock cannot be read ({reason_of(error)})"
             raise StudyError(f"server {self.name}: process {self.pid} cannot be attached to: {why}") from None
+        if os.getpid() in (member.pid for member in tree.members()):
+            raise StudyError(
+                f"server {self.name}: process {self.pid} cannot be attached to: zcload runs below it, so zcload's own CPU time would be "
+                "measured as the server's"
+            )
         for name, what in (("io", "the bytes it reads from the disk"), ("environ", "its environment")):
             try:
                 Path(f"/proc/{self.pid}/{name}").read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
@@ -31,6 +32,13 @@ def test_a_program_that_is_not_there_is_said_with_its_hint():
     absent = missing("s", Server(("no-such-program",), install="apt-get install such"))
     assert str(absent) == "s: no-such-program: command not found (apt-get install such)"
     assert missing("s", Server((sys.executable,))) is None
+
+
+def test_a_process_above_zcload_is_not_attached_to():
+    """A process that zcload itself descends from is refused: zcload's own CPU time would count as the server's."""
+    for above in (os.getpid(), os.getppid()):
+        absent = missing("s", Server(attach=above, port=1))
+        assert f"process {above} cannot be attached to: zcload runs below it" in str(absent)
 
 
 def test_without_openssl_a_server_with_tls_is_skipped(monkeypatch, tmp_path):
