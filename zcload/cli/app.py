@@ -18,6 +18,8 @@ Examples:
   zcload demo                      the experiment of 2015, in one command
   zcload run smoke                 a first study, some 10 s
   zcload run nginx                 does sendfile help nginx?
+  zcload run cold --file FILE      my own file, from the disk?
+  zcload init --list               what else: small files, TLS, proxies
   zcload run read_send sendfile --chunk 64KiB --time 20s --save my.toml
   zcload crossover --sweep chunk read_send sendfile   from which chunk on?
   zcload receive 0.0.0.0           on one host, and on another:

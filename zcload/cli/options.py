@@ -19,7 +19,12 @@ OutDirectory = Annotated[
 OutFile = Annotated[Path | None, typer.Option("--out", help="Write to this file instead of stdout.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", autocompletion=completion.settings, help="Override a config value (repeatable)."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        autocompletion=completion.settings,
+        help="Override a config value: workload.sink=discard (repeatable); `zcload schema` has all keys.",
+    ),
 ]
 SummaryJson = Annotated[bool, typer.Option("--json", help="Print only the summary, as JSON, on stdout.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Do not show progress.")]
@@ -51,7 +56,7 @@ StudyName = Annotated[
     typer.Argument(
         metavar="CONFIG|RESULT_DIR",
         autocompletion=completion.studies,
-        help="Run this: a config file, the name of a shipped config (smoke, servers/nginx), a stored result, "
+        help="Run this: a config file, the name of a shipped config (see `zcload init --list`), a stored result, "
         "or the baseline, the first of the mechanisms to compare.",
     ),
 ]
@@ -66,7 +71,7 @@ Via = Annotated[
     typer.Option(
         metavar="MECHANISM",
         autocompletion=completion.mechanisms,
-        help="Send with MECHANISM (see `zcload mechanisms`), or compare several: read_send,sendfile.",
+        help="Send with MECHANISM (see `zcload mechanisms`), or compare several: read_send,sendfile; in 2015: slurp_send,sendfile.",
     ),
 ]
 Results = Annotated[

@@ -60,7 +60,7 @@ def compare(
             "--fail-if",
             metavar="GATE",
             autocompletion=completion.gates,
-            help="Exit with 3 if proven: 'sendfile: sender_cpu_s_per_gb > +5%' (repeatable).",
+            help="Exit with 3 if proven: 'sendfile: sender_cpu_s_per_gb > +5%' (repeatable); a wrong metric lists all.",
         ),
     ] = None,
     fail_if_unproven: FailIfUnproven = False,

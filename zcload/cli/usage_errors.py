@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from zcload.errors import ConfigError, Problem
@@ -21,6 +23,8 @@ def usage_error(error: Any, command: str) -> ConfigError | None:
     near = " or ".join(sorted(getattr(error, "possibilities", None) or ()))
     refused = getattr(error.__cause__, "errors", None)  # pydantic's, of a value that is no number or out of its range
     message = error.format_message().rstrip(".")
+    if context is not None and hasattr(error, "possibilities") and (instead := _instead_of(str(option), context.command.params)):
+        return ConfigError(Problem(f"no such option: {option}", remedy=f"{instead}; {see}"))
     if near:
         return ConfigError(Problem(f"no such option: {option}", remedy=f"did you mean {near}? {see}"))
     if option is not None and message.endswith("does not take a value"):
@@ -30,6 +34,19 @@ def usage_error(error: Any, command: str) -> ConfigError | None:
     if callable(refused):
         return ConfigError(Problem(_fault(refused()[0]), key=error.param.opts[-1], remedy=see))
     return ConfigError(Problem(message[:1].lower() + message[1:], remedy=see))
+
+
+def _instead_of(option: str, parameters: Sequence[Any]) -> str | None:
+    """Return what to write for an *option* that is no option but a config key, or a value of --format; None for all others."""
+    from zcload.config.root import KEYS
+
+    word = option.lstrip("-")
+    helps = {name: parameter.help or "" for parameter in parameters for name in parameter.opts if name.startswith("--")}
+    if word in re.findall(r"[a-z-]+", helps.get("--format", "")):
+        return f"write --format {word}"
+    key = word.replace("-", "_")
+    sections = [path[0] for path, keys in KEYS.items() if key in keys and path not in ((), ("variant",))]
+    return f"write --set {sections[0]}.{key}=VALUE" if "--set" in helps and sections else None
 
 
 def _fault(refused: Any) -> str:

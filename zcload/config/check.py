@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -34,11 +35,12 @@ def _explain(error: ErrorDetails, tree: Mapping[str, Any]) -> Finding:
     if kind == "invalid_key":
         return Finding((*path[:-1], str(path[-1])), "the key is not text: expected a name such as 'workload'")
     # The models see a single workload value as a list of one, the user does not.
-    if path and isinstance(path[-1], int) and not isinstance(_at(tree, path[:-1]), list):
+    single = bool(path) and isinstance(path[-1], int) and not isinstance(_at(tree, path[:-1]), list)
+    if single:
         path = path[:-1]
     refused = error.get("ctx", {}).get("error")
     if isinstance(refused, ValueRefused):
-        return Finding(path, refused.what, refused.remedy)
+        return Finding(path, refused.what, (_several(found) if single else None) or refused.remedy)
     if kind == "missing":
         return Finding(path, "missing section" if path == ("study",) else "missing key", _example(path))
     if kind == "extra_forbidden":
@@ -66,6 +68,13 @@ _EXAMPLES: dict[Path, str] = {
 
 def _example(path: Path) -> str | None:
     return _EXAMPLES.get(path) or {"name": "as in name = 'sendfile-64k'", "mechanism": "as in mechanism = 'sendfile'"}.get(str(path[-1]))
+
+
+def _several(found: object) -> str | None:
+    """Return how to write the values of a sweep that *found* lists with commas alone; None if it lists none."""
+    values = [value.strip() for value in found.split(",")] if isinstance(found, str) else []
+    listed = ",".join(f'"{value}"' for value in values)
+    return f"several values: [{listed}]" if 1 < len(values) < 10 and all(re.fullmatch(r"[\w./-]+", value) for value in values) else None
 
 
 def _as_list(found: object) -> str | None:

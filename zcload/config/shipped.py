@@ -31,5 +31,7 @@ def find_shipped(name: str) -> Path | None:
 def closest_shipped(name: str) -> str | None:
     """Return the name of the shipped config that *name* most resembles; None if it resembles none."""
     configs = list(shipped_configs())
-    near = difflib.get_close_matches(name, [*configs, *(each.rpartition("/")[2] for each in configs)], n=1)
+    words = [*configs, *(each.rpartition("/")[2] for each in configs)]
+    begins = sorted((each for each in words if len(name) > 2 and each.startswith(name)), key=len)
+    near = begins or difflib.get_close_matches(name, words, n=1)
     return near[0] if near else None

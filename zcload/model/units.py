@@ -34,6 +34,9 @@ PERCENT_PATTERN = f"{_NUMBER} ?%"
 FREQUENCY_PATTERN = f"max|{_NUMBER}/s"
 
 SIZE_EXPECTED = "expected a size such as '64KiB', '2.4GB' or '512B'"
+FILES_A_SECOND = (
+    "files a second: workload.transfer_rate, with transfer = 'per-file' and arrivals = 'poisson'; see `zcload init small-files`"
+)
 RATE_EXPECTED = "expected a rate such as '10Gbit/s', '500MB/s' or 'max'"
 DURATION_EXPECTED = "expected a duration such as '250ms', '2s' or '1m30s'"
 PERCENT_EXPECTED = "expected a percentage such as '3%'"
@@ -74,6 +77,8 @@ def parse_rate(value: object) -> int | None:
     """Return the bit/s that *value* ("10Gbit/s", "500MB/s") stands for, None for "max"; raises ValueRefused."""
     if value == "max":
         return None
+    if isinstance(value, str) and re.fullmatch(f"{_NUMBER} ?(files?)?/s", value):
+        raise ValueRefused(f"{shown(value)} is not a rate: {RATE_EXPECTED}", FILES_A_SECOND)
     rate = _whole(value, "rate", _RATE_UNITS, RATE_EXPECTED, "bit/s")
     if rate == 0:
         raise ValueRefused(f"{shown(value)} moves nothing: {RATE_EXPECTED}")

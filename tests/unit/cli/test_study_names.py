@@ -47,6 +47,7 @@ def test_a_shipped_name_works_in_the_api():
     ("arguments", "words"),
     [
         (("smok",), "smok: no such file, shipped config or mechanism (did you mean 'smoke'?)"),
+        (("small",), "small: no such file, shipped config or mechanism (did you mean 'small-files'?)"),
         (("sendfil",), "did you mean 'sendfile'?"),
         (("read_send", "sendfil"), "'sendfil' is not a mechanism (did you mean 'sendfile'?)"),
         (("read_send", "smoke"), "'smoke' is a config: give one config, or names of mechanisms"),
@@ -55,6 +56,17 @@ def test_a_shipped_name_works_in_the_api():
         (("read_send", "sendfile", "--chunk", "64K"), "--chunk: '64K' is not a size"),
         (("read_send", "sendfile", "--senders", "0"), "--senders: 0 is out of range"),
         (("read_send", "sendfile", "--rate", "2"), "--rate: 2 has no unit"),
+        (("read_send", "sendfile", "--rate", "500/s"), "(files a second: workload.transfer_rate, with transfer = 'per-file'"),
+        (("smoke", "--set", "workload.sink=recv,discard"), '\'recv,discard\' is not a sink (several values: ["recv","discard"])'),
+        (("smoke", "--set", "workload.chunk=4KiB,8KiB"), '(several values: ["4KiB","8KiB"])'),
+        (("smoke", "--sink", "discard"), "no such option: --sink (write --set workload.sink=VALUE; see `zcload run --help`)"),
+        (
+            (
+                "smoke",
+                "--transfer-rate=5/s",
+            ),
+            "no such option: --transfer-rate (write --set workload.transfer_rate=VALUE;",
+        ),
         (("read_send", "sendfile", "--set", "stop.max_time=5"), "--set: stop.max_time: 5 has no unit"),
         (("crossover", "--max-time", "5"), "--max-time: 5 has no unit"),
         (("curve", "--time", "60s"), "--time: shared by 6 points, 10 s cannot hold 6 generations"),
@@ -69,6 +81,29 @@ def test_a_wrong_argument_is_named_with_its_option(arguments, words, capsys):
     assert (done.code, done.out) == (2, "")
     assert words in done.err
     assert "Traceback" not in done.err
+
+
+def test_several_values_are_read_as_the_error_writes_them(capsys):
+    """The list that the error proposes is read with the shell's quotes and without them."""
+    for proposed in ('workload.sink=["recv","discard"]', "workload.sink=[recv,discard]"):
+        assert "sink=recv; sink=discard" in invoke(capsys, "run", "smoke", "--set", proposed, "--plan").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("report", ".", "--json"), "no such option: --json (write --format json; see `zcload report --help`)"),
+        (("report", ".", "--csv-windows"), "(write --format csv-windows;"),
+        (("compare", ".", "--markdown"), "(write --format markdown;"),
+        (("history", "--json"), "(write --format json;"),
+        (("compare", ".", "--csv"), "no such option: --csv (see `zcload compare --help`)"),
+    ],
+)
+def test_a_format_that_is_given_as_an_option_is_answered_with_format(arguments, words, capsys):
+    """A word of --format, typed as an option of its own, is an error that shows --format with it."""
+    done = invoke(capsys, *arguments)
+    assert done.code == 2
+    assert words in done.err
 
 
 @pytest.mark.parametrize("option", ["--from", "--to", "--precision", "--time", "--max-time"])

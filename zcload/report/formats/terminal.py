@@ -17,6 +17,7 @@ from zcload.report.text.missing import missing
 from zcload.report.text.wrapping import wrapped
 from zcload.store.reader import Result
 
+Part = tuple[str, str, str]  # the name of its section, of its point, and its text
 _WIDTH = 100  # of sentences, at most: longer lines are hard to read
 
 
@@ -26,46 +27,54 @@ def render(results: Sequence[Result], width: int = 0) -> str:
 
 
 def _whole(summary: Summary, width: int) -> str:
-    return "\n\n".join([_title(summary), *(text for _, text in _parts(summary, width))])
+    return "\n\n".join([_title(summary), *_with_headings(_parts(summary, width))])
 
 
 def render_sections(results: Sequence[Result], names: Sequence[str], width: int = 0) -> str:
     """Render only the sections *names* of each of *results*; raises ConfigError for one that none of them has."""
-    found = [(name, text) for result in results for name, text in _parts(result.summary, width)]
-    there = list(dict.fromkeys(name for name, _ in found if name))
+    found = [part for result in results for part in _parts(result.summary, width)]
+    there = list(dict.fromkeys(name for name, _, _ in found))
     for name in names:
         if name not in there:
             raise ConfigError(Problem(f"there is no section {name!r} in this report", key="--section", remedy=f"use {', '.join(there)}"))
-    return "\n\n".join(text for name, text in found if name in names) + "\n"
+    return "\n\n".join(_with_headings(part for part in found if part[0] in names)) + "\n"
 
 
 def _title(summary: Summary) -> str:
     return summary["name"] + ("" if summary["complete"] else " (partial result)")
 
 
-def _parts(summary: Summary, width: int) -> Iterator[tuple[str, str]]:
-    """Yield the parts of a report, each with the name of its section; a heading between points has none."""
-    yield "answer", wrap(answer(summary), width)
+def _with_headings(parts: Iterable[Part]) -> Iterator[str]:
+    """Yield the texts of *parts*, and before the first of each point its name."""
+    last = ""
+    for _, point, text in parts:
+        if point not in ("", last):
+            yield f"== {point}"
+        last = point
+        yield text
+
+
+def _parts(summary: Summary, width: int) -> Iterator[Part]:
+    """Yield the parts of a report; a part that is of all points, or says which one it is of, has no point."""
+    yield "answer", "", wrap(answer(summary), width)
     for title, shown in sections(summary):
-        if title:
-            yield "", f"== {title}"
         for table in shown:
-            yield table.section, _drawn(table, width)
+            yield table.section, title, _drawn(table, width)
     drawing = curve(summary, width)
     if drawing:
-        yield "curve", drawing
+        yield "curve", "", drawing
     if summary["cautions"]:
         told = [f"{code}: {'; '.join(said)}" + (f" -> {remedy}" if remedy else "") for code, remedy, said in cautions(summary)]
-        yield "cautions", "Cautions\n" + wrap(told, width)
+        yield "cautions", "", "Cautions\n" + wrap(told, width)
     several = len(summary["points"]) > 1
     for point in explained(summary):
         if lines := missing(cast(PointSummary, point)):
             where = f" at {point['name']}" if several else ""
             title = f"Figures that are missing{where}, and why"
-            yield "missing", title + "\n" + wrap(lines, width)
+            yield "missing", "", title + "\n" + wrap(lines, width)
     for point in explained(summary):
         title = f"How {point['name']} was measured" if several else "How it was measured"
-        yield "method", title + "\n" + wrap(method(summary, point), width)
+        yield "method", "", title + "\n" + wrap(method(summary, point), width)
 
 
 def _drawn(table: Table, width: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from support.command_line import invoke
 from support.fake_results import Cost, Result, example, header, lane
+from support.pages import sweep
 
 from zcload.analysis.summary import summarise
 from zcload.model.units import human_rate
@@ -46,6 +47,14 @@ def test_the_command_shows_them(tmp_path, capsys):
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("Figures that are missing, and why\n")
     assert "missing (why a figure is" in " ".join(invoke(capsys, "report", "--help").out.split())
+
+
+def test_sections_of_several_points_name_them():
+    """A section that stands once for each point stands under the name of its point, and a point without one is not named."""
+    swept = Stored(summarise(sweep(2, ["read_send", "sendfile"])))
+    text = terminal.render_sections([swept], ["costs"])
+    assert [line for line in text.splitlines() if line.startswith("==")] == ["== chunk=1KiB", "== chunk=2KiB"]
+    assert "==" not in terminal.render_sections([Stored(alone(6))], ["costs"])
 
 
 def test_a_dash_in_the_short_report_says_why():
