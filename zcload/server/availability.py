@@ -42,7 +42,7 @@ def _cannot_attach(name: str, server: Server) -> MechanismUnavailableError | Non
     try:
         running.attach()
     except StudyError as error:
-        return MechanismUnavailableError(name, str(error), "attach takes the pid of a process that runs")
+        return MechanismUnavailableError(name, str(error), "attach takes the pid of a server that runs")
     finally:
         running.stop()
     return None

@@ -140,7 +140,10 @@ def _parse(data: bytes, path: Path, line: int | None) -> object:
     try:
         return json.loads(data, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
-        raise _not_json("nested too deep" if isinstance(error, RecursionError) else str(error), path, line) from None
+        why = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        if "integer string conversion" in why:  # Python's words say how to raise its limit, which is no advice for a user
+            why = "a number has too many digits"
+        raise _not_json(why, path, line) from None
 
 
 def _not_json(why: str, path: Path, line: int | None) -> ConfigError:

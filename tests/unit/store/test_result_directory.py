@@ -324,6 +324,7 @@ def test_a_killed_run_can_be_reported(tmp_path):
     ("name", "content", "what"),
     [
         (SUMMARY, "{", "is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        pytest.param(SUMMARY, "9" * 5000, "is not JSON: a number has too many digits", id="too many digits"),
         (SUMMARY, "[]", "is not a zcload summary"),
         (SUMMARY, '{"schema": 1}', "is not a zcload summary"),
         (SUMMARY, '{"schema": "other/1"}', "is not a zcload summary"),
