@@ -208,6 +208,7 @@ class FaultyRun:
                 while fault.deadly and met and not told and self.again < _MOST_TRIES and process.poll() is None:
                     self.again += 1
                     told = self.inflict(process) and self.wait_until_told(process)
+                told |= process.poll() is not None  # it may have ended while somebody was looked for to send the signal to again
                 self.expect(told or not fault.deadly or not met, f"{_TOLD_S:.0f} s after it, it had not been told")
                 if process.poll() is None:
                     process.send_signal(signal.SIGINT)

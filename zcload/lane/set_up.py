@@ -94,7 +94,7 @@ class _Wires:
 
     @property
     def unauthenticated(self) -> int:
-        """How many strangers were turned away meanwhile."""
+        """How many connections without the secret were refused meanwhile."""
         return self.connections.unauthenticated + (self.onward.unauthenticated if self.onward else 0)
 
     def close(self) -> None:
