@@ -41,9 +41,9 @@ def starting_to_draw(view: Viewer) -> Viewer:
 
 
 def write_page(result: Result, directory: Path) -> None:
-    """Write report.html into *directory*, whole or not at all, and print where it is on stderr.
+    """Write report.html into *directory*, whole or not at all.
 
-    An error is one line there, with the command that makes the page later: the result itself is stored.
+    An error is one line on stderr, with the command that makes the page later: the result itself is stored.
     """
     from zcload.report import renderer
     from zcload.runner.limits import concluding_s
@@ -56,8 +56,6 @@ def write_page(result: Result, directory: Path) -> None:
     except (ZcloadError, OSError) as error:
         later = f"zcload report {typed(directory)} --format html --out {typed(page)}"
         print(f"zcload: no {PAGE}: {error}; make it with: {later}", file=sys.stderr)
-        return
-    print(f"report: {page}", file=sys.stderr)
 
 
 def write_charts(results: Sequence[Result], kind: str, directory: Path | None, wanted: Sequence[str]) -> None:

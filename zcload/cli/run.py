@@ -9,7 +9,7 @@ from pathlib import Path
 
 from zcload.cli.json_stream import errors_as_events, streaming, summary_event
 from zcload.cli.live import viewer
-from zcload.cli.output_files import say_what_is_missing, starting_to_draw, write_page
+from zcload.cli.output_files import PAGE, say_what_is_missing, starting_to_draw, write_page
 from zcload.cli.plan import expected, show_plan
 from zcload.cli.report import print_report
 from zcload.cli.run_choices import RunChoices
@@ -132,12 +132,14 @@ def carry_out(study: Study, choices: RunChoices) -> int:
     # Of a start that failed there is nothing to show but its error.
     measured = error is None or any(point["generations"] for point in result.summary["points"])
     page = choices.page and measured and result.directory is not None
+    if page:
+        print(f"report: {result.directory}/{PAGE}", file=sys.stderr)
+        say_what_is_missing()
     if choices.json_stream or choices.json:
         print(summary_event(result) if choices.json_stream else renderer("json")([result]), end="", flush=True)
     elif measured:
         print_report([result], choices.full)
-    if page and result.directory is not None:  # last: nobody waits for the answer
-        say_what_is_missing()
+    if page and result.directory is not None:  # last: nobody waits for the answer, and it stays right above the prompt
         write_page(result, result.directory)
     if error is not None:
         raise error
