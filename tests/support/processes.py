@@ -24,6 +24,14 @@ def marked(mark):
     return found
 
 
+def command_of(process):
+    """Return the command line of *process* as one text; empty if it has ended meanwhile."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
 def wait_until(condition, seconds):
     """Wait until *condition* holds; return whether it did in time. Moments in which this process was stopped itself hardly count."""
     global stopped_at

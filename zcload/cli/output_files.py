@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from zcload.errors import ConfigError, Problem, ZcloadError, reason_of
 from zcload.linux import interrupt
+from zcload.linux.process import die_with_parent
 from zcload.linux.whole_file import write_whole
 from zcload.model.printable import printable, typed
 from zcload.model.progress import Progress, Viewer
@@ -32,9 +34,11 @@ def starting_to_draw(view: Viewer) -> Viewer:
     """
     from zcload.report.charts import draw
 
+    own = os.getpid()
+
     def watched(progress: Progress) -> None:
         if progress.phase == "evaluating":
-            draw.start()
+            draw.start(lambda: die_with_parent(own))
         view(progress)
 
     return watched

@@ -12,7 +12,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 from xml.etree import ElementTree
@@ -105,15 +105,17 @@ def _ask(task: dict[str, Any]) -> list[str]:
 _started: list[subprocess.Popen[str]] = []  # one at most: a child that was started before there was anything to draw
 
 
-def start() -> None:
+def start(bind: Callable[[], None] | None = None) -> None:
     """Start the child that the next drawing takes, so that its engine is ready then. It ends with this process, drawing or not.
+
+    *bind* is called in the child before its program begins: it can have it end even where this process is killed.
 
     Ctrl-C at a terminal, which reaches both, does not end it: a run that is interrupted still gets its page.
     """
     if available() and not _started:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the child inherits what is blocked (execve(2))
         try:
-            _started.append(_child("early"))
+            _started.append(_child("early", bind=bind))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         atexit.register(_end_started)
@@ -125,10 +127,10 @@ def _end_started() -> None:
             child.kill()
 
 
-def _child(*when: str) -> subprocess.Popen[str]:
+def _child(*when: str, bind: Callable[[], None] | None = None) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "zcload.report.charts.draw", *when]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, encoding="utf-8")
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, encoding="utf-8", preexec_fn=bind)
 
 
 def _legible(value: Any) -> Any:
