@@ -154,6 +154,8 @@ def groups():
         for role in (*usual, *kind.more):
             if role == "sender" and kind.serves:
                 continue  # of the baseline only, which "paced" has too
+            if role == "maker" and kind.on_hosts:
+                continue  # the agent's own, below it: what is killed with the agent is tried there
             for phase in _phases(name, role):
                 found[f"{name}-{role}-{phase}"] = [Fault(name, role, phase, signum) for signum in SIGNALS]
     return found
