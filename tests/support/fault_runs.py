@@ -271,6 +271,9 @@ class FaultyRun:
             self.expect(any(re.search(name, err + reasons) for name in names), f"{names} is not named: {err[-400:]} {reasons}")
 
     def check_left(self, met):
+        places = [place for place in (self.shm, self.tmp) if place is not None]
+        if self.fault.role == "everything" or not met:
+            leftovers.clear(places)  # nothing was left that could have cleaned up: the next start ends servers and removes files
         self.expect(wait_until(lambda: not marked(self.folder), GONE_S), f"left: {[p.cmdline()[:4] for p in _living(self.folder)]}")
         for process in _living(self.folder):
             process.kill()
@@ -282,9 +285,8 @@ class FaultyRun:
                 self.problems.append(f"the result cannot be read: {error}")
         drafts = [path.name for path in self.result.glob(".*")] if self.result.exists() else []
         self.expect(not drafts, f"drafts: {drafts}")
-        places = [place for place in (self.shm, self.tmp) if place is not None]
         if self.fault.role == "everything" or not met:
-            leftovers.clear(places)  # nothing was left that could have cleaned up: the next start does
+            leftovers.clear(places)
         files = lambda: [path.name for place in places for path in place.iterdir()]  # noqa: E731 - a line, used twice
         self.expect(wait_until(lambda: not files(), GONE_S), f"left in /dev/shm or TMPDIR: {files()}")
         for place in places:

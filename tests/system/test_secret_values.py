@@ -65,7 +65,7 @@ def test_a_value_is_nowhere_but_in_the_server(tmp_path, monkeypatch):
     monkeypatch.setenv("ZC_TOKEN", TOKEN)
     shapes = ("table", "markdown", "json", "csv", "csv-windows", "openmetrics", "benchstat", "bencher")
     commands = [["report", out, "--format", shape] for shape in shapes]
-    commands += [["report", out, "--full"], ["history", "results"], ["run", out, "--plan", "--json"]]
+    commands += [["report", out, "--full"], ["history", "results"], ["run", out, "--plan", "--json", "--yes"]]
     done = [run, *(zcload(*command, cwd=tmp_path) for command in commands)]
     assert [each.args for each in done[1:] if each.returncode or not each.stdout] == []
     said = [text for each in done for text in (each.stdout, each.stderr)]

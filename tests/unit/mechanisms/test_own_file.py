@@ -219,7 +219,7 @@ def test_a_run_in_fresh_processes_measures_it(tmp_path, monkeypatch, capsys):
     assert mine["metrics"]["sender_syscalls_per_gb"]["estimate"] > 0
     assert {"name": "my_send", "mechanism": name} in summary["config"]["variant"]
     monkeypatch.chdir("/")
-    assert run_command_line(["run", str(tmp_path / "first"), "--plan"]) == 0
+    assert run_command_line(["run", str(tmp_path / "first"), "--plan", "--yes"]) == 0
     assert "my_send" in capsys.readouterr().out
 
 
