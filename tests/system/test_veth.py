@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 from support.paths import ROOT
+from support.veth import open_veth
 
 from zcload import config
 from zcload.errors import ConfigError, StudyError
@@ -39,10 +40,7 @@ def network():
     opened = []
 
     def open_one(**values) -> Veth:
-        try:
-            opened.append(open_network(veth(**values)))
-        except ConfigError as error:
-            pytest.skip(str(error))
+        opened.append(open_veth(**values))
         return opened[-1]
 
     yield open_one
@@ -129,8 +127,9 @@ def test_packets_are_what_the_device_is_told(offloads, network):
         check=False,
     )
     connections.close()
-    if reader.returncode:
+    if reader.returncode and os.geteuid():
         pytest.skip(f"the device's counters cannot be read: {reader.stderr.splitlines()[-1]}; remedy: run as root")
+    assert not reader.returncode, reader.stderr
     taken, packets = map(int, reader.stdout.split())
     assert taken >= len(payload)
     assert (taken / packets > 1514) == offloads

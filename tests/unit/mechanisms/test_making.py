@@ -72,8 +72,8 @@ print(probe_senders(cls, int(sys.argv[3]), 16 << 20, 16384, {}))
 
 def test_registered_buffers_of_many_senders_do_not_fit_into_a_small_limit():
     """With 64 KiB of locked memory eight rings of registered buffers cannot be had: their buffers alone are twice that at least."""
-    if MECHANISMS["uring_send_zc_fixed"].probe() is not None:
-        pytest.skip("io_uring cannot be used here: see `zcload mechanisms`")
+    if (why := MECHANISMS["uring_send_zc_fixed"].probe()) is not None:
+        pytest.skip(f"uring_send_zc_fixed: {why.reason}; remedy: {why.remedy}")
     drop = ["setpriv", "--bounding-set=-ipc_lock,-sys_resource", "--inh-caps=-ipc_lock,-sys_resource"] if os.geteuid() == 0 else []
     command = [*drop, sys.executable, "-c", LIMITED, "uring_send_zc_fixed", str(64 << 10), "8"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
