@@ -8,9 +8,10 @@ docs/performance.md, "Where the file's pages lie", has figures.
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 from zcload.errors import ConfigError, Problem, reason_of
-from zcload.linux.huge_pages import collapse, huge_page_bytes, huge_share
+from zcload.linux.huge_pages import collapse, gives_huge_pages, huge_page_bytes, huge_share
 from zcload.model.study import FilePages
 from zcload.model.units import format_size, human_bytes
 
@@ -44,6 +45,11 @@ def arrange_pages(fd: int, size: int, pages: FilePages) -> None:
         if pages == "huge":
             what = f"this kernel cannot give a file in memory huge pages: {reason_of(error)} (madvise(2): MADV_COLLAPSE, Linux 6.1)"
             raise ConfigError(Problem(what, key=KEY, remedy=REMEDY)) from None
+
+
+def pages_given(pages: FilePages) -> Literal["huge", "small"]:
+    """Return the kind of pages that *pages* means on this host: "auto" means small ones where the kernel gives no others."""
+    return "small" if _wanted(pages) is None or not gives_huge_pages() else "huge"
 
 
 def _wanted(pages: FilePages) -> int | None:

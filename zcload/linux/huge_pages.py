@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import mmap
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from zcload.errors import os_error
@@ -32,6 +34,22 @@ def huge_page_bytes() -> int | None:
         return int(_SIZE.read_text())
     except (OSError, ValueError):
         return None
+
+
+@cache
+def gives_huge_pages() -> bool:
+    """Say whether this kernel gives a file in memory huge pages on demand: tried once, on a page of its own."""
+    huge = huge_page_bytes()
+    if huge is None:
+        return False
+    try:
+        with open(os.memfd_create("zcload-probe", os.MFD_CLOEXEC), "wb", buffering=0) as file:
+            file.write(b"\0")  # a hole does not collapse
+            file.truncate(huge)
+            collapse(file.fileno(), huge, huge)
+    except OSError:
+        return False
+    return True
 
 
 def collapse(fd: int, size: int, huge: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from zcload import __version__
 from zcload.lane.connections import choose_congestion
+from zcload.lane.file_pages import pages_given
 from zcload.lane.network import address_of
 from zcload.model.cautions import Caution
 from zcload.model.records.lines import SCHEMA
@@ -63,7 +64,7 @@ def point_facts(point: Point, system_congestion: str | None = None, across: bool
     return {
         "chunk_bytes": point.chunk,
         "file_bytes": point.file_size,
-        **({"file_pages": "small" if point.file_pages == "small" else "huge"} if point.file is None and point.dir is None else {}),
+        **({"file_pages": pages_given(point.file_pages)} if point.file is None and point.dir is None else {}),
         "senders": point.senders,
         "receivers": point.receiver_count,
         "rate_bps": point.rate_bps,

@@ -120,6 +120,18 @@ def test_a_kernel_without_huge_pages_gives_a_file_its_own(monkeypatch, huge, how
     small.close()
 
 
+@needs_collapse
+def test_a_result_says_which_pages_the_file_has(monkeypatch):
+    """What "auto" means is huge pages where the kernel gives them, seen by asking for one; where it refuses, a result says small."""
+    huge_pages.gives_huge_pages.cache_clear()
+    assert file_pages.pages_given("auto") == file_pages.pages_given("huge") == "huge"
+    assert file_pages.pages_given("small") == "small"
+    monkeypatch.setattr(huge_pages, "collapse", refuse)
+    huge_pages.gives_huge_pages.cache_clear()
+    assert file_pages.pages_given("auto") == "small"
+    huge_pages.gives_huge_pages.cache_clear()
+
+
 def physical(source):
     """Return the numbers of the page frames that the file lies in, from /proc/self/pagemap (proc_pid_pagemap(5): bits 0 to 54)."""
     with mmap.mmap(source.fd, source.size, mmap.MAP_SHARED, mmap.PROT_READ) as view, open("/proc/self/pagemap", "rb") as entries:
