@@ -10,15 +10,12 @@ from contextlib import contextmanager
 @contextmanager
 def quiet_collector() -> Iterator[None]:
     """Collect garbage, freeze the objects that exist, and collect nothing within the block."""
-    enabled = gc.isenabled()
     gc.collect()
     gc.freeze()
-    gc.disable()
     try:
-        yield
+        with no_collection():
+            yield
     finally:
-        if enabled:
-            gc.enable()
         gc.unfreeze()
 
 

@@ -6,11 +6,11 @@ import os
 import random
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from zcload.errors import StudyError, ZcloadError
-from zcload.host.process_limits import out_of_resource
+from zcload.errors import ZcloadError
 from zcload.linux import interrupt
 from zcload.linux.collector import quiet_collector
 from zcload.linux.descriptors import room_for_files
@@ -18,6 +18,7 @@ from zcload.model.progress import Viewer
 from zcload.model.study import Study
 from zcload.runner import preflight
 from zcload.runner.block import Emit
+from zcload.runner.ending import ending
 from zcload.runner.fresh_process import conversation, sendable, viewer_of
 from zcload.runner.known_files import KnownFiles
 from zcload.runner.measurer import Host, InProcess
@@ -50,24 +51,15 @@ class Done:
 
 def perform(task: Task, emit: Emit, view: Viewer) -> Done:
     """Do *task* in this process. An error is in the outcome, with the states that were reached."""
-    began, error = time.monotonic(), None
-    measurer = None
-    try:
+    began = time.monotonic()
+    with ending() as end, ExitStack() as stack:
         measurer = InProcess(task.study, task.host, random.Random(task.seed), emit, view, replicate=task.number, files=task.files)
+        stack.callback(measurer.close)
         if task.rounds:
             measurer.measure(task.states, task.rounds)
         else:
             measurer.check(task.states)
-    except ZcloadError as caught:
-        error = caught
-    except (OSError, MemoryError) as caught:
-        if (what := out_of_resource(caught)) is None:
-            raise
-        error = StudyError(what)
-    finally:
-        if measurer is not None:
-            measurer.close()
-    return Done(task.states, task.files, time.monotonic() - began, error)
+    return Done(task.states, task.files, time.monotonic() - began, end.error)
 
 
 def main(control: int, starter: int, record: int, *files: int) -> None:

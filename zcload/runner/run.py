@@ -17,7 +17,6 @@ from zcload.errors import ConfigError, MechanismUnavailableError, StudyError, Ti
 from zcload.host.doctor import cautions as doctor_cautions
 from zcload.host.doctor import findings
 from zcload.host.environment import describe
-from zcload.host.process_limits import out_of_resource
 from zcload.host.topology import CgroupLimits, Core, cgroup_limits, read_cores
 from zcload.linux import interrupt
 from zcload.linux.collector import quiet_collector
@@ -30,6 +29,7 @@ from zcload.model.records.values import CautionRecord
 from zcload.model.study import Study
 from zcload.runner import preflight
 from zcload.runner.cluster_run import ClusterRun, open_cluster
+from zcload.runner.ending import ending
 from zcload.runner.header import header_of
 from zcload.runner.limits import concluding_s
 from zcload.runner.measurer import Host, InProcess, Measurer
@@ -141,24 +141,17 @@ class _Session:
     def measure(self, states: Sequence[PointState], recorder: Recorder, view: Viewer, check_windows: bool) -> ZcloadError | None:
         """Measure the points of *states*; return what ended that early, if anything did."""
         quota, affinity = cgroup_limits(), os.sched_getaffinity(0)
-        error: ZcloadError | None = None
         try:
-            with ExitStack() as stack:
+            with ending() as end, ExitStack() as stack:
                 measurer = self._measurer(stack, recorder, view)
                 stack.callback(measurer.close)
                 if self.study.crossover is not None:
                     run_crossover(measurer, states, self.study.crossover, recorder.write)
                 else:
                     run_points(measurer, states, recorder.write, check_windows)
-        except ZcloadError as caught:
-            error = caught
-        except (OSError, MemoryError) as caught:
-            if (what := out_of_resource(caught)) is None:
-                raise
-            error = StudyError(what)
         finally:
             os.sched_setaffinity(0, affinity)
-        return _tell_throttling(quota, recorder, error)
+        return _tell_throttling(quota, recorder, end.error)
 
     def _measurer(self, stack: ExitStack, recorder: Recorder, view: Viewer) -> Measurer:
         """Return who measures: the cluster, a fresh process for each replicate, or this process, which *stack* then keeps quiet."""

@@ -1,7 +1,7 @@
 """Draw Vega-Lite specs as SVG and PNG with vl-convert in a child process, and clean up its SVG.
 
 The library runs a JavaScript engine with threads of its own. Whoever draws may go on to fork lanes, which must not happen with a thread
-alive, so the engine lives and ends in a child: `python -m zcload.report.draw`, specs as JSON on stdin, drawings as JSON on stdout.
+alive, so the engine lives and ends in a child: `python -m zcload.report.charts.draw`, specs as JSON on stdin, drawings as JSON on stdout.
 """
 
 from __future__ import annotations
