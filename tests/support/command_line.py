@@ -15,8 +15,8 @@ COMMAND = (sys.executable, "-m", "zcload")
 
 
 def run_of(config, out, *options):
-    """Return the words of a `zcload run` of *config* into *out* that neither waits for quiet nor draws its progress."""
-    return [*COMMAND, "run", "--no-wait", "--no-progress", str(config), "--out", str(out), *map(str, options)]
+    """Return the words of a `zcload run` of *config* into *out* without wait for quiet, progress and page: they take the most time."""
+    return [*COMMAND, "run", "--no-wait", "--no-progress", "--no-html", str(config), "--out", str(out), *map(str, options)]
 
 
 def zcload(*arguments, cwd, **more):

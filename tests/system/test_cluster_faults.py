@@ -102,7 +102,7 @@ class Stage:
 
     def run(self, *options: str, out: Path, join_s: float = 120.0) -> subprocess.Popen[str]:
         """Start `zcload run` of the study, whose coordinator waits *join_s* for agents."""
-        command = [sys.executable, "-c", ZCLOAD, str(join_s), "run", "study.toml", "--out", str(out), "--no-wait", *options]
+        command = [sys.executable, "-c", ZCLOAD, str(join_s), "run", "study.toml", "--out", str(out), "--no-wait", "--no-html", *options]
         return subprocess.Popen(command, cwd=self.place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def close(self) -> None:

@@ -77,7 +77,7 @@ def test_up_starts_what_a_study_runs_on_and_down_ends_it(ssh, tmp_path):
     assert [(host["name"], host["roles"]) for host in checked["hosts"]] == [("a", ["sender"]), ("b", ["receiver"])]
     assert (checked["engine"]["quiet"], checked["engine"]["encrypted"], checked["problems"]) == (True, True, [])
     (tmp_path / "up.toml").write_text(STUDY)
-    ran = zcload(ssh, tmp_path, "run", "up.toml", "--cluster", address, "--out", "r", "--no-wait")
+    ran = zcload(ssh, tmp_path, "run", "up.toml", "--cluster", address, "--out", "r", "--no-wait", "--no-html")
     assert ran.returncode == 0, ran.stderr
     assert "pairs a -> b" in ran.stdout
     down = zcload(ssh, tmp_path, "cluster", "down", address)

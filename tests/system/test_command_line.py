@@ -70,6 +70,7 @@ def test_together_with_aa_and_best_chunk(tmp_path):
         "run",
         CONFIGS / "parallel.toml",
         *SMALL,
+        "--no-html",
         "--set",
         "study.aa=true",
         "--set",
@@ -91,7 +92,7 @@ def test_together_with_aa_and_best_chunk(tmp_path):
 @pytest.mark.serial
 def test_repeats_a_stored_result(smoke, tmp_path):
     """`run RESULT_DIR` repeats a study with its config and, given its seed, with its order."""
-    again = zcload("run", smoke[0], "--no-wait", "--json", "--out", "b", "--seed", "7", cwd=tmp_path)
+    again = zcload("run", smoke[0], "--no-wait", "--no-html", "--json", "--out", "b", "--seed", "7", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert json.loads(smoke[1].stdout)["config"] == json.loads(again.stdout)["config"]
     orders = []

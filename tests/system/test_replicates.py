@@ -37,7 +37,7 @@ pytestmark = pytest.mark.serial
 
 def start(tmp_path, *more):
     (tmp_path / "c.toml").write_text(CONFIG)
-    command = run_of("c.toml", "r", "--no-html", *more)
+    command = run_of("c.toml", "r", *more)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from support.command_line import zcload
+from support.command_line import invoke, zcload
 from support.paths import SUPPORT
 from support.processes import wait_until
 from support.server_lanes import server_lanes
@@ -54,7 +54,7 @@ def contents(folder):
 
 @pytest.mark.slow
 @pytest.mark.serial
-def test_a_value_is_nowhere_but_in_the_server(tmp_path, monkeypatch):
+def test_a_value_is_nowhere_but_in_the_server(tmp_path, monkeypatch, capsys):
     """The server gets its token; result, page, output, exports and history do not have it, and running the result again asks for it."""
     (tmp_path / "study.toml").write_text(STUDY.format(program=SUPPORT / "range_server.py", token=TOKEN))
     out = tmp_path / "results" / "r"
@@ -66,17 +66,18 @@ def test_a_value_is_nowhere_but_in_the_server(tmp_path, monkeypatch):
     shapes = ("table", "markdown", "json", "csv", "csv-windows", "openmetrics", "benchstat", "bencher")
     commands = [["report", out, "--format", shape] for shape in shapes]
     commands += [["report", out, "--full"], ["history", "results"], ["run", out, "--plan", "--json", "--yes"]]
-    done = [run, *(zcload(*command, cwd=tmp_path) for command in commands)]
-    assert [each.args for each in done[1:] if each.returncode or not each.stdout] == []
-    said = [text for each in done for text in (each.stdout, each.stderr)]
+    monkeypatch.chdir(tmp_path)
+    done = [invoke(capsys, *command) for command in commands]
+    assert [command for command, each in zip(commands, done, strict=True) if each.code or not each.out] == []
+    said = [run.stdout, run.stderr, *(text for each in done for text in (each.out, each.err))]
     assert TOKEN not in "".join(said)
     assert TOKEN.encode() not in contents(out)
 
     monkeypatch.delenv("ZC_TOKEN")
     for again in (["run", out, "--yes", "--no-wait", "--out", "again"], ["run", "--resume", out, "--yes", "--no-wait", "--max-time", "2s"]):
-        refused = zcload(*again, cwd=tmp_path)
-        assert refused.returncode == 2, refused.stderr
-        assert "variant[served].environment: ZC_TOKEN is not set" in refused.stderr
+        refused = invoke(capsys, *again)
+        assert refused.code == 2, refused.err
+        assert "variant[served].environment: ZC_TOKEN is not set" in refused.err
     assert not (tmp_path / "again").exists()
 
 

@@ -152,7 +152,7 @@ def test_servers_over_veth(address, ordinary, tmp_path, network):
     network(address=address).close()
     (tmp_path / "server.py").write_text(SERVER)
     (tmp_path / "study.toml").write_text(SERVERS.format(address=address, seconds=2, server=tmp_path / "server.py", python=sys.executable))
-    run = [sys.executable, "-m", "zcload", "run", "--no-wait", str(tmp_path / "study.toml"), "--out", str(tmp_path / "out")]
+    run = [sys.executable, "-m", "zcload", "run", "--no-wait", "--no-html", str(tmp_path / "study.toml"), "--out", str(tmp_path / "out")]
     if ordinary and not os.getuid():
         if not shutil.which("setpriv"):
             pytest.skip("there is no setpriv to drop privileges with: apt-get install util-linux")
