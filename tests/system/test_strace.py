@@ -48,7 +48,8 @@ CASES = [(name, {}, "") for name in COUNTED]
 CASES += [(name, {option: True}, "") for name, cls in COUNTED.items() for option in cls.options]
 CASES += [("splice", {}, "refused")]
 IDS = ["-".join([name, *options, *([f"pipe {pipe}"] if pipe else [])]) for name, options, pipe in CASES]
-EVERY_CASE = pytest.mark.parametrize("case", range(len(CASES)), ids=IDS)
+# Its scope brings the tests of a case together, so that processes that run tests side by side seldom trace one case each.
+EVERY_CASE = pytest.mark.parametrize("case", range(len(CASES)), ids=IDS, scope="module")
 
 
 @dataclass(frozen=True)
