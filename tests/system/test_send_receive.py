@@ -114,6 +114,15 @@ def file(tmp_path):
     return make
 
 
+@pytest.fixture
+def large_file(tmp_path):
+    """Return a file larger than what the socket buffers hold: its bytes do not matter, and a hole takes no time to write."""
+    path = tmp_path / "large"
+    path.touch()
+    os.truncate(path, LARGE)
+    return path
+
+
 def drain(sock, control):
     """The 2015 note's receiver, with a digest."""
     sha, total = hashlib.sha256(), 0
@@ -529,7 +538,7 @@ def test_no_answer(file):
 
 
 @pytest.mark.parametrize("via", PAYLOAD)
-def test_a_peer_that_goes_away(via, peer, file):
+def test_a_peer_that_goes_away(via, peer, large_file):
     """A receiver that dies in the middle is one line with the bytes that had been sent."""
 
     def body(sock, control):
@@ -538,7 +547,7 @@ def test_a_peer_that_goes_away(via, peer, file):
 
     _, where = peer(body)
     with pytest.raises(StudyError, match=rf"{where} went away before it had everything: \d+ of {LARGE} bytes had been sent"):
-        send(str(file(LARGE)), where, via=via)
+        send(str(large_file), where, via=via)
 
 
 def test_a_peer_that_closes_without_reading_all(peer, file):
@@ -553,11 +562,11 @@ def test_a_peer_that_closes_without_reading_all(peer, file):
         send(str(file(5000)), where, via="read_send")
 
 
-def test_a_peer_that_takes_nothing(peer, file):
+def test_a_peer_that_takes_nothing(peer, large_file):
     """A receiver that stands still ends the transfer after the time given, with the bytes that had been sent."""
     _, where = peer(lambda sock, control: time.sleep(60))
     with pytest.raises(StudyError, match=rf"received nothing for 1 s: \d+ of {LARGE} bytes had been sent"):
-        send(str(file(LARGE)), where, via="sendfile", timeout_s=1)
+        send(str(large_file), where, via="sendfile", timeout_s=1)
 
 
 def test_a_peer_that_never_closes(peer, file, monkeypatch):
@@ -574,7 +583,7 @@ def test_a_peer_that_never_closes(peer, file, monkeypatch):
     assert worker.receive(60, "the digest")["bytes"] == SIZE
 
 
-def test_a_peer_that_closes_its_own_side_first(peer, file):
+def test_a_peer_that_closes_its_own_side_first(peer, large_file):
     """An end of stream that came before ours, as from nc -N without input, is not taken for the receiver having everything."""
 
     def body(sock, control):
@@ -583,7 +592,7 @@ def test_a_peer_that_closes_its_own_side_first(peer, file):
         drain(sock, control)
 
     worker, where = peer(body)
-    sent = send(str(file(LARGE)), where, via="sendfile")
+    sent = send(str(large_file), where, via="sendfile")
     assert sent.ended == "acknowledged"
     assert worker.receive(60, "the digest")["bytes"] == LARGE
 
@@ -602,20 +611,19 @@ def test_a_peer_that_talks(peer, file):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("via", PAYLOAD)
-def test_a_file_truncated_while_it_is_sent(via, peer, file):
+def test_a_file_truncated_while_it_is_sent(via, peer, large_file):
     """A file that becomes shorter is one line that says where it ended, never a crash or a short file taken for the whole."""
-    path = file(LARGE)
 
     def body(sock, control):
         sock.recv(1)
-        time.sleep(0.3)  # until the sender stands still in front of a full socket
-        os.truncate(path, 10 << 20)
+        time.sleep(0.1)  # until the sender stands still in front of a full socket
+        os.truncate(large_file, 10 << 20)
         while sock.recv(1 << 20):
             pass
 
     _, where = peer(body)
     with pytest.raises(StudyError, match="ended at byte"):
-        send(str(path), where, via=via)
+        send(str(large_file), where, via=via)
 
 
 def test_a_file_written_to_while_it_is_sent(peer, file):
@@ -632,14 +640,13 @@ def test_a_file_written_to_while_it_is_sent(peer, file):
         send(str(path), where, via="read_send")
 
 
-def test_an_aborted_transfer_is_a_reset(peer, file):
+def test_an_aborted_transfer_is_a_reset(peer, large_file):
     """A sender that fails does not end its stream properly: the receiver cannot take a part for the whole."""
-    path = file(LARGE)
 
     def body(sock, control):
         sock.recv(1)
         time.sleep(0.3)
-        os.truncate(path, 10 << 20)
+        os.truncate(large_file, 10 << 20)
         try:
             while sock.recv(1 << 20):
                 pass
@@ -649,7 +656,7 @@ def test_an_aborted_transfer_is_a_reset(peer, file):
 
     worker, where = peer(body)
     with pytest.raises(StudyError):
-        send(str(path), where, via="sendfile")
+        send(str(large_file), where, via="sendfile")
     assert worker.receive(60, "how it ended") == {"end": "reset"}
 
 
@@ -761,9 +768,8 @@ def interruptible(work):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("via", PAYLOAD)
-def test_ctrl_c_ends_a_send_that_stands_still(via, peer, workers, file):
+def test_ctrl_c_ends_a_send_that_stands_still(via, peer, workers, large_file):
     """One Ctrl-C ends a send whose receiver takes nothing, whatever the mechanism; no process stays, and the receiver sees a reset."""
-    path = file(LARGE)
 
     def body(sock, control):
         sock.recv(1)
@@ -777,7 +783,7 @@ def test_ctrl_c_ends_a_send_that_stands_still(via, peer, workers, file):
             send_message(control, end="reset")
 
     receiver, where = peer(body)
-    workers.append(spawn("test", "send", 0, interruptible(lambda control: send(str(path), where, via=via)), [], None))
+    workers.append(spawn("test", "send", 0, interruptible(lambda control: send(str(large_file), where, via=via)), [], None))
     receiver.receive(60, "the first byte")
     time.sleep(0.3)
     os.kill(workers[-1].pid, signal.SIGINT)
@@ -813,9 +819,8 @@ def test_ctrl_c_ends_a_receive_that_waits(connected, workers):
         assert worker.receive(60, "its end") == {"ended": "interrupted by SIGTERM", "code": 143, "left": None}
 
 
-def test_the_sending_process_dies_with_its_coordinator(peer, workers, file):
+def test_the_sending_process_dies_with_its_coordinator(peer, workers, large_file):
     """kill -9 of the process that runs `send` ends the sending process too: the receiver sees a reset at once."""
-    path = file(LARGE)
 
     def body(sock, control):
         sock.recv(1)
@@ -829,7 +834,7 @@ def test_the_sending_process_dies_with_its_coordinator(peer, workers, file):
             send_message(control, end="reset")
 
     receiver, where = peer(body)
-    workers.append(spawn("test", "send", 0, lambda control: send(str(path), where, via="sendfile"), [], None))
+    workers.append(spawn("test", "send", 0, lambda control: send(str(large_file), where, via="sendfile"), [], None))
     receiver.receive(60, "the first byte")
     os.kill(workers[-1].pid, signal.SIGKILL)
     assert receiver.receive(60, "how it ended") == {"end": "reset"}
