@@ -134,19 +134,19 @@ def test_reports_in_every_format(smoke, tmp_path):
     assert (tmp_path / "report.md").read_text() == renderer("markdown")([stored])
 
 
-def test_a_lane_without_memory_is_skipped(tmp_path):
+def test_a_lane_without_memory_is_skipped(tmp_path, capsys):
     """A mechanism whose private memory does not fit is skipped with its reason in the plan and refused with --strict, not killed."""
     config = tmp_path / "c.toml"
     config.write_text(
         '[study]\nname = "s"\nbaseline = "read_send"\nvariants = ["read_send", "sendfile", "slurp_send"]\nbest_chunk = false\n[workload]\n'
         'file_size = "1GiB"\nsenders = 1000\n'
     )
-    plan = zcload("run", config, "--plan", cwd=tmp_path)
-    assert plan.returncode == 0
-    assert "skipped:   slurp_send: 1000 senders need" in plan.stdout
-    strict = zcload("run", config, "--no-wait", "--strict", cwd=tmp_path)
-    assert strict.returncode == 2
-    assert strict.stderr.splitlines()[-1].startswith("zcload: error: slurp_send cannot run here: 1000 senders need")
+    plan = invoke(capsys, "run", config, "--plan")
+    assert plan.code == 0
+    assert "skipped:   slurp_send: 1000 senders need" in plan.out
+    strict = invoke(capsys, "run", config, "--no-wait", "--strict")
+    assert strict.code == 2
+    assert strict.err.splitlines()[-1].startswith("zcload: error: slurp_send cannot run here: 1000 senders need")
 
 
 WRONG = [
@@ -190,19 +190,20 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), WRONG, ids=[" ".join(arguments) for arguments, _ in WRONG])
-def test_wrong_input_gives_one_clear_line(arguments, message, tmp_path):
+def test_wrong_input_gives_one_clear_line(arguments, message, tmp_path, monkeypatch, capsys):
     """Wrong input ends with exit code 2 and one line that says what was found; nothing is left behind."""
     (tmp_path / "empty").touch()
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "windows.jsonl").touch()
     (tmp_path / "smoke.toml").write_text((CONFIGS / "smoke.toml").read_text())
     before = sorted(tmp_path.rglob("*"))
-    done = zcload(*[str(CONFIGS / "smoke.toml") if a == "S" else a for a in arguments], cwd=tmp_path)
-    assert done.returncode == 2
-    errors = [line for line in done.stderr.splitlines() if line.startswith("zcload: error: ")]
+    monkeypatch.chdir(tmp_path)
+    done = invoke(capsys, *[str(CONFIGS / "smoke.toml") if a == "S" else a for a in arguments])
+    assert done.code == 2
+    errors = [line for line in done.err.splitlines() if line.startswith("zcload: error: ")]
     assert len(errors) == 1
     assert message in errors[0]
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.err
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -263,15 +264,16 @@ def test_options_take_several_values(capsys, tmp_path, monkeypatch):
     assert re.search(r"^points: +8: ", done.out, re.MULTILINE)
 
 
-def test_a_taken_port_is_told(tmp_path):
+def test_a_taken_port_is_told(tmp_path, monkeypatch, capsys):
     """A port that somebody listens on is named, with the remedy, before anything is made."""
     import socket
 
+    monkeypatch.chdir(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = zcload("run", CONFIGS / "smoke.toml", "--set", f"workload.port={port}", cwd=tmp_path)
-    assert done.returncode == 2
-    assert f"workload.port: port {port} is in use on 127.0.0.1 (port = 0 takes any free one)" in done.stderr
+        done = invoke(capsys, "run", CONFIGS / "smoke.toml", "--set", f"workload.port={port}")
+    assert done.code == 2
+    assert f"workload.port: port {port} is in use on 127.0.0.1 (port = 0 takes any free one)" in done.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -304,11 +306,12 @@ def test_an_unreadable_file_is_told(tmp_path):
     assert done.stdout.strip() == f"workload.file: {secret}: permission denied"
 
 
-def test_plan_as_json(tmp_path):
+def test_plan_as_json(tmp_path, monkeypatch, capsys):
     """`--plan --json` prints the plan as one JSON object, and leaves nothing behind."""
-    done = zcload("run", CONFIGS / "heavy.toml", "--plan", "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    tree = json.loads(done.stdout)
+    monkeypatch.chdir(tmp_path)
+    done = invoke(capsys, "run", CONFIGS / "heavy.toml", "--plan", "--json")
+    assert done.code == 0, done.err
+    tree = json.loads(done.out)
     assert tree["baseline"] in [variant["name"] for variant in tree["variants"]]
     assert tree["points"]
     assert tree["search"] is None
@@ -319,21 +322,22 @@ def test_plan_as_json(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_plan_runs_nothing(tmp_path):
+def test_plan_runs_nothing(tmp_path, monkeypatch, capsys):
     """`--plan` prints points, lanes, CPUs, memory, disk and time on stdout and leaves nothing behind."""
-    done = zcload("run", CONFIGS / "heavy.toml", "--plan", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    done = invoke(capsys, "run", CONFIGS / "heavy.toml", "--plan")
+    assert done.code == 0, done.err
     for word in ("points:", "lanes:", "CPUs:", "memory:", "disk:", "time:", "read_send#2"):
-        assert word in done.stdout
+        assert word in done.out
     assert list(tmp_path.iterdir()) == []
 
 
-def test_init_lists_and_writes(tmp_path):
+def test_init_lists_and_writes(tmp_path, monkeypatch, capsys):
     """`init` lists every shipped config with what it is about, and writes one that then loads."""
-    listed = zcload("init", "--list", cwd=tmp_path)
-    names = [line.split()[0] for line in listed.stdout.splitlines()]
+    monkeypatch.chdir(tmp_path)
+    names = [line.split()[0] for line in invoke(capsys, "init", "--list").out.splitlines()]
     assert {"heavy", "smoke", "parallel", "slurp", "chunks"} <= set(names)
-    assert zcload("init", "heavy", cwd=tmp_path).returncode == 0
+    assert invoke(capsys, "init", "heavy").code == 0
     assert (tmp_path / "heavy.toml").read_text().endswith((CONFIGS / "heavy.toml").read_text().partition("[study]")[2])
 
 
@@ -359,17 +363,17 @@ def test_help_tells_what_a_command_does_and_each_of_its_options(name):
     assert all(len(re.split(r"\s{2,}", line.strip())) > 1 for line in lines.values())
 
 
-def test_mechanisms_and_doctor_say_something_of_everything(tmp_path):
+def test_mechanisms_and_doctor_say_something_of_everything(capsys):
     """`mechanisms` has a line for each registry entry and `doctor` one for each check, whatever this host is like."""
     from zcload.host.doctor import CHECKS
     from zcload.mechanisms import MECHANISMS
     from zcload.sinks import SINKS
 
-    listed = zcload("mechanisms", cwd=tmp_path)
-    assert all(f"\n{name} " in listed.stdout for name in (*MECHANISMS, *SINKS))
-    checked = zcload("doctor", cwd=tmp_path)
-    assert checked.returncode == 0
-    assert all(check.title in checked.stdout for check in CHECKS.values())
+    listed = invoke(capsys, "mechanisms").out
+    assert all(f"\n{name} " in listed for name in (*MECHANISMS, *SINKS))
+    checked = invoke(capsys, "doctor")
+    assert checked.code == 0
+    assert all(check.title in checked.out for check in CHECKS.values())
 
 
 @pytest.mark.parametrize(
