@@ -226,6 +226,30 @@ def test_commands_that_read_no_config_import_nothing_slow(command, tmp_path):
     assert not loaded & {"pydantic", "pydantic_core", "jinja2", "rich", "vl_convert", "asyncio", "multiprocessing"}
 
 
+def test_a_replicate_imports_only_what_it_measures_with():
+    """The process of a replicate, of which a run starts many, imports no package but psutil, and no room that its study does not use."""
+    code = "import sys, zcload.runner.replicate; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    packages = {
+        "pydantic",
+        "msgspec",
+        "typer",
+        "rich",
+        "tabulate",
+        "annotated_types",
+        "typing_extensions",
+        "jinja2",
+        "ruamel",
+        "distributed",
+    }
+    slow = {"asyncio", "email", "importlib.metadata", "ssl", "tomllib", "zipfile"}
+    rooms = {f"zcload.{room}" for room in ("cli", "api", "report", "compare", "oneshot", "cluster", "server", "config", "model.records")}
+    unused = {"zcload.store.codec", "zcload.store.reader", "zcload.runner.preflight", "zcload.runner.run", "zcload.host.doctor"}
+    assert "psutil" in loaded
+    assert not loaded & (packages | slow | rooms | unused)
+
+
 # The docs.
 
 

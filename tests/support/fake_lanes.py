@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from zcload.errors import StudyError
-from zcload.host.machine import MachineReading
+from zcload.host.machine import Machine, MachineReading
 from zcload.lane.placement import Placement
 from zcload.runner.window import LaneFailed
 
@@ -13,7 +13,7 @@ CPUS = 2
 WINDOW_S = 0.05
 
 
-class World:
+class World(Machine):
     """A machine of two CPUs whose clock moves only in windows; *foreign* is what others use (CPU seconds) in a window."""
 
     def __init__(self):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from zcload.analysis.tally import Tally
-from zcload.model.records.measurements import SenderReport
-from zcload.model.records.summary import Bottleneck
+
+if TYPE_CHECKING:
+    from zcload.model.records.measurements import SenderReport
+    from zcload.model.records.summary import Bottleneck
 
 _BUSY = 0.90
 
@@ -42,7 +44,7 @@ def bottleneck(tally: Tally | None, cpus: Sequence[int], reports: Sequence[Sende
     verdict = next((name for name, share, bound in verdicts if share is not None and share > bound), "unknown")
     if rate_reached:
         verdict = "rate"
-    return cast(Bottleneck, {"verdict": verdict, **busy, **limited})
+    return cast("Bottleneck", {"verdict": verdict, **busy, **limited})
 
 
 def window_limits(reports: Sequence[SenderReport]) -> dict[str, float | None]:

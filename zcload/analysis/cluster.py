@@ -6,13 +6,16 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from zcload.analysis.bottleneck import window_limits
 from zcload.analysis.zerocopy_check import zerocopy_check
 from zcload.host.machine import busy_s, irq_s
 from zcload.model.cautions import Caution, caution
-from zcload.model.records.ledgers import EdgePart, EdgesRecord, HostLedger, LinkLedger, SendingPart
-from zcload.model.records.measurements import HostWindow, LinkWorkers, SenderReport, Window
+
+if TYPE_CHECKING:
+    from zcload.model.records.ledgers import EdgePart, EdgesRecord, HostLedger, LinkLedger, SendingPart
+    from zcload.model.records.measurements import HostWindow, LinkWorkers, SenderReport, Window
 
 LOUD_CORES = 0.01  # of a core, used by agent or engine on a measured host while gates are open: more is seen in the figures
 

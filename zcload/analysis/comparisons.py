@@ -6,12 +6,15 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from zcload.analysis.estimates import Ratio, ratio_to
 from zcload.analysis.stats import Bootstrap, Interval, half_width_percent, holm, interval_record
 from zcload.analysis.tally import Generation
 from zcload.model.metrics import METRICS, Metric
-from zcload.model.records.summary import ComparisonRecord, Verdict
+
+if TYPE_CHECKING:
+    from zcload.model.records.summary import ComparisonRecord, Verdict
 
 
 @dataclass(slots=True)

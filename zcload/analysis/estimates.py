@@ -10,14 +10,17 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import sub
+from typing import TYPE_CHECKING
 
 from zcload.analysis.columns import Column, Generations
 from zcload.analysis.stats import Bootstrap, Interval, decision_p, generations_interval, interval_p, interval_record, pseudo_median
 from zcload.analysis.tally import Generation
 from zcload.host.machine import TICKS_PER_S
 from zcload.model.metrics import TICK_MINIMUM, Metric
-from zcload.model.records.summary import MetricRecord
 from zcload.model.units import counted
+
+if TYPE_CHECKING:
+    from zcload.model.records.summary import MetricRecord
 
 
 @dataclass(frozen=True, slots=True)

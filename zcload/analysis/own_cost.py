@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from zcload.analysis.tally import Generation, Tally
 from zcload.model.metrics import TOTAL_CPU_S_PER_GB
-from zcload.model.records.lines import Calibrated
-from zcload.model.records.summary import MetricRecord, OwnCost, ReceiverOwnCost, VariantRecord
-from zcload.model.records.values import LaneFacts
+
+if TYPE_CHECKING:
+    from zcload.model.records.lines import Calibrated
+    from zcload.model.records.summary import MetricRecord, OwnCost, ReceiverOwnCost, VariantRecord
+    from zcload.model.records.values import LaneFacts
 
 LOOP = "null"  # the mechanism whose cost per call is that of the loop itself
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from zcload.analysis.cluster import HostTallies
 from zcload.analysis.packed_sums import PackedSums
 from zcload.analysis.tally import Generation, add_counters, add_reports, add_samples, window_tally
-from zcload.model.records.lines import Line
-from zcload.model.records.measurements import Block, Counters, LinkWorkers, Reports, Sample, SenderReport, ServerReport, Window
+
+if TYPE_CHECKING:
+    from zcload.model.records.lines import Line
+    from zcload.model.records.measurements import Block, Counters, LinkWorkers, Reports, Sample, SenderReport, ServerReport, Window
 
 
 @dataclass(slots=True)

@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from operator import add, itemgetter
+from typing import TYPE_CHECKING
 
-from zcload.model.records.values import IntervalRecord, KnownInterval
+if TYPE_CHECKING:
+    from zcload.model.records.values import IntervalRecord, KnownInterval
+
 
 CONFIDENCE = 0.95
 # An interval that ends the measuring as soon as it is narrow enough is narrow by luck at times, and then holds the truth less often

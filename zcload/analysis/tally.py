@@ -10,22 +10,25 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from math import log
 from operator import sub, truediv
+from typing import TYPE_CHECKING
 
 from zcload.analysis.packed_sums import PackedSums
 from zcload.host.machine import busy_s, capacity_s
 from zcload.model.metrics import METRICS
-from zcload.model.records.lines import Line
-from zcload.model.records.measurements import (
-    Counters,
-    MachinePair,
-    ProcessCounters,
-    ReadingPair,
-    SampleReading,
-    SenderReport,
-    Window,
-    WindowReading,
-)
-from zcload.model.records.values import Role
+
+if TYPE_CHECKING:
+    from zcload.model.records.lines import Line
+    from zcload.model.records.measurements import (
+        Counters,
+        MachinePair,
+        ProcessCounters,
+        ReadingPair,
+        SampleReading,
+        SenderReport,
+        Window,
+        WindowReading,
+    )
+    from zcload.model.records.values import Role
 
 PAGE_BYTES = 4096.0  # the unit in which pages are counted, whatever the machine's own are
 

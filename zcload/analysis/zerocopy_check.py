@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from zcload.model.records.measurements import SenderReport
-from zcload.model.records.summary import ZeroCopyCheck
+if TYPE_CHECKING:
+    from zcload.model.records.measurements import SenderReport
+    from zcload.model.records.summary import ZeroCopyCheck
+
 
 NOT_ZERO_COPY = "copied: not a zero-copy result"
 ALL_PLAIN = "never sent as zero-copy: all of it fell back to plain sends, because no memory could be pinned for it"
@@ -26,7 +28,7 @@ def zerocopy_check(reports: Sequence[SenderReport]) -> ZeroCopyCheck:
     copied_fraction = (found["copied"] or 0) / done if done and found["copied"] is not None else None
     fallback_fraction = fallback / moved if fallback is not None and moved else None
     label = NOT_ZERO_COPY if copied_fraction == 1.0 or fallback_fraction == 1.0 else None
-    return cast(ZeroCopyCheck, {**found, "copied_fraction": copied_fraction, "fallback_fraction": fallback_fraction, "label": label})
+    return cast("ZeroCopyCheck", {**found, "copied_fraction": copied_fraction, "fallback_fraction": fallback_fraction, "label": label})
 
 
 def all_plain(found: ZeroCopyCheck) -> bool:

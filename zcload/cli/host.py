@@ -9,7 +9,7 @@ def show_mechanisms(as_json: bool) -> None:
     """List mechanisms and sinks, and whether this host can run them."""
     import json
 
-    from zcload.mechanisms import MECHANISMS, REFUSED, RELAYS, Mechanism, Unavailable
+    from zcload.mechanisms import MECHANISMS, RELAYS, Mechanism, Unavailable
     from zcload.sinks import SINKS, Sink
 
     parts: tuple[tuple[str, str, Mapping[str, type[Mechanism] | type[Sink]]], ...] = (
@@ -20,7 +20,7 @@ def show_mechanisms(as_json: bool) -> None:
     found = {part: {name: (cls.summary, cls.probe()) for name, cls in registry.items()} for part, _, registry in parts}
     found["mechanisms"] |= {
         name: ("refused: it breaks the contract of a mechanism", Unavailable(broken.what, broken.remedy))
-        for name, broken in REFUSED.items()
+        for name, broken in MECHANISMS.refused().items()
     }
     if as_json:
         tree = {

@@ -41,9 +41,9 @@ def locate(name: str) -> Path | None:
 
 def _check_refused(name: str) -> None:
     """Raise ConfigError if *name* is a mechanism of an installed package that breaks the contract."""
-    from zcload.mechanisms import REFUSED
+    from zcload.mechanisms import MECHANISMS
 
-    if (refused := REFUSED.get(name)) is not None:
+    if (refused := MECHANISMS.refused().get(name)) is not None:
         raise ConfigError(Problem(refused.what, file=name, remedy=refused.remedy))
 
 

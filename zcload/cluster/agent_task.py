@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -17,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from distributed import WorkerPlugin, get_worker
+
+from zcload.linux.process import ended_within
 
 _MOST_STDERR = 4096
 _PLUGIN = "zcload-agents"
@@ -76,7 +77,7 @@ def run_agent(arguments: Sequence[str], environment: Mapping[str, str], deadline
         )
         plugin.watch(key, agent)
         try:
-            if not _wait(agent, deadline_s):
+            if not ended_within(agent.pid, deadline_s):
                 _kill_group(agent)
                 errors.write(f"\nkilled after its deadline of {deadline_s:.0f} s".encode())
             return agent.wait(), _last(errors)
@@ -92,17 +93,6 @@ def _plugin(worker: Any) -> AgentPlugin:
         installed.result(timeout=10)
     plugin: AgentPlugin = worker.plugins[_PLUGIN]
     return plugin
-
-
-def _wait(agent: subprocess.Popen[bytes], deadline_s: float) -> bool:
-    """Wait until *agent* has ended, at most *deadline_s*; return whether it has. Popen.wait would poll 20 times a second."""
-    descriptor = os.pidfd_open(agent.pid)
-    try:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(deadline_s * 1000))
-    finally:
-        os.close(descriptor)
 
 
 def _last(errors: IO[bytes]) -> str:

@@ -44,9 +44,13 @@ class Bench:
         return self._first.values()
 
     @property
-    def round_trip_s(self) -> float:
-        """The longest round trip to a host, seconds."""
-        return max(member.clock.round_trip_ns for member in self.session.members.values()) / 1e9
+    def least_window_s(self) -> float:
+        """The least length of a window, seconds: its edges are messages, and what is in flight when it closes is a round trip's."""
+        return ROUND_TRIPS * max(member.clock.round_trip_ns for member in self.session.members.values()) / 1e9
+
+    def least_for_skew_s(self, records: Iterable[WindowReading]) -> float:
+        """Return how long the windows of a lane must be for the openings on its hosts to count as one, seconds, by its *records*."""
+        return EDGE_SKEWS * min(record["edge_skew_ns"] for record in records) / 1e9
 
     def read(self) -> MachineReading:
         """Read the machines of all hosts, as one. Raises StudyError, Interrupted."""

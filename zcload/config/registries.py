@@ -49,9 +49,9 @@ def with_absolute_path(name: str) -> str:
 
 def refusal(name: str) -> ValueRefused | None:
     """Return why the mechanism *name* of an installed package is refused; None where no package has one of that name."""
-    from zcload.mechanisms import REFUSED
+    from zcload.mechanisms import MECHANISMS
 
-    return REFUSED.get(name)
+    return MECHANISMS.refused().get(name)
 
 
 def sink_names() -> tuple[str, ...]:

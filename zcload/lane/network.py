@@ -8,7 +8,6 @@ import json
 import os
 import select
 import socket
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -114,10 +113,8 @@ class Veth(Network):
 
     def _gone(self) -> StudyError:
         """Return how the keeper ended. Its connection closes a moment before its wait status is there, so this waits for that."""
-        deadline = time.monotonic() + 1.0
-        while (error := self._keeper.failure()) is None and time.monotonic() < deadline:
-            time.sleep(0.001)
-        return error or StudyError(f"{self._keeper}: cannot be reached")
+        self._keeper.ends_within(1.0)
+        return self._keeper.failure() or StudyError(f"{self._keeper}: cannot be reached")
 
     def failure(self) -> StudyError | None:
         return self._keeper.failure()

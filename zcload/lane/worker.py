@@ -17,7 +17,7 @@ from zcload.errors import StudyError, ZcloadError, reason_of
 from zcload.host.process_limits import process_refused
 from zcload.linux import interrupt
 from zcload.linux.patience import Patience
-from zcload.linux.process import die_with_parent
+from zcload.linux.process import die_with_parent, ended_within
 
 
 class WorkerError(StudyError):
@@ -55,6 +55,10 @@ class Worker:
             if pid:
                 self.status = status
         return self.status is None
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait until the process has ended, for *seconds* at most; return whether it has, and reap it then."""
+        return not self.alive() or (ended_within(self.pid, seconds) and not self.alive())
 
     @property
     def signalled(self) -> bool:

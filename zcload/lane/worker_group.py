@@ -70,8 +70,7 @@ class WorkerGroup:
         """Wait a moment for the workers to stop, kill the others, and forget them; `killed` names one that a signal had ended."""
         deadline = time.monotonic() + _END_S
         for worker in self.members:
-            while worker.alive() and time.monotonic() < deadline:
-                time.sleep(0.0005)
+            worker.ends_within(deadline - time.monotonic())
             if worker.signalled:
                 self.killed = self.killed or worker.failure()
             worker.end()

@@ -9,7 +9,6 @@ import ctypes
 import errno
 import mmap
 import os
-import platform
 
 from zcload.errors import os_error
 
@@ -94,5 +93,5 @@ def memory_file_system(path: str) -> str | None:
     if _libc.statfs(os.fsencode(path), buffer):
         raise os_error(ctypes.get_errno(), path)
     # On s390 that word is an int, everywhere else a long.
-    word = ctypes.c_uint32 if platform.machine().startswith("s390") else ctypes.c_ulong
+    word = ctypes.c_uint32 if os.uname().machine.startswith("s390") else ctypes.c_ulong
     return _MEMORY_FILE_SYSTEMS.get(word.from_buffer(buffer).value & 0xFFFFFFFF)

@@ -10,7 +10,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import platform
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ def _open(pid: int, event: str, user_only: bool) -> int:
     kind, config = EVENTS[event]
     flags = _DISABLED | _INHERIT | _EXCLUDE_HV | (_EXCLUDE_KERNEL if user_only else 0)
     attr = ctypes.create_string_buffer(struct.pack("=IIQQQQQIIQ", kind, _ATTR_BYTES, config, 0, 0, _TIMES, flags, 0, 0, 0), _ATTR_BYTES)
-    number = _NUMBERS.get(platform.machine())
+    number = _NUMBERS.get(os.uname().machine)
     if number is None:
         raise os_error(errno.ENOSYS)
     fd: int = _libc.syscall(number, attr, pid, -1, -1, _CLOEXEC)

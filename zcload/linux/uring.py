@@ -14,7 +14,6 @@ import ctypes
 import errno
 import mmap
 import os
-import platform
 import struct
 import time
 from collections.abc import Collection
@@ -33,7 +32,7 @@ _MODES = (
 _PATIENCE = 1000  # times, a millisecond apart, that the kernel may say it is short of requests before that becomes an error
 _CANCEL_S = 1.0
 _unpack, _pack_into, _CQE_BYTES, _SQE_BYTES = abi.CQE.unpack_from, abi.SQE.pack_into, abi.CQE.size, abi.SQE.size
-_ORDERED = platform.machine() in ("x86_64", "i686")
+_ORDERED = os.uname().machine in ("x86_64", "i686")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -70,7 +69,7 @@ class Ring:
             if not features & abi.FEAT_SINGLE_MMAP or not features & abi.FEAT_NODROP:
                 raise OSError(errno.ENOSYS, "io_uring of this kernel is older than Linux 5.5")
             if not _ORDERED and not self.mode & abi.SETUP_DEFER_TASKRUN:
-                raise OSError(errno.ENOSYS, f"io_uring on {platform.machine()} needs Linux 6.1 here")
+                raise OSError(errno.ENOSYS, f"io_uring on {os.uname().machine} needs Linux 6.1 here")
             self._timeouts = bool(features & abi.FEAT_EXT_ARG)
             _, tail, mask, _, flags, _, array, _ = abi.OFFSETS.unpack_from(params, abi.SQ_OFF)
             head, cq_tail, cq_mask, _, _, cqes, _, _ = abi.OFFSETS.unpack_from(params, abi.CQ_OFF)

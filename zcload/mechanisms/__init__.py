@@ -13,8 +13,9 @@ from zcload.mechanisms.msg_zerocopy import MsgZerocopy
 from zcload.mechanisms.msg_zerocopy_buffer import MsgZerocopyBuffer
 from zcload.mechanisms.null import Null
 from zcload.mechanisms.own_contract import check_transfer
-from zcload.mechanisms.own_file import installed, is_file_form, load_file
+from zcload.mechanisms.own_file import is_file_form, load_file
 from zcload.mechanisms.read_send import ReadSend
+from zcload.mechanisms.registry import Registry
 from zcload.mechanisms.relay import Relay
 from zcload.mechanisms.relay_read_send import RelayReadSend
 from zcload.mechanisms.relay_splice import RelaySplice
@@ -34,50 +35,42 @@ from zcload.mechanisms.uring_splice import UringSplice
 from zcload.mechanisms.vmsplice import VmspliceSend
 from zcload.model.study import Contender, Variant
 
-MECHANISMS: dict[str, type[Mechanism]] = {
-    mechanism.name: mechanism
-    for mechanism in (
-        ReadSend,
-        SlurpSend,
-        MmapSend,
-        Sendfile,
-        Splice,
-        MsgZerocopy,
-        MsgZerocopyBuffer,
-        UringReadSend,
-        UringSendZc,
-        UringSendZcFixed,
-        UringSendZcMapped,
-        UringSendBundle,
-        UringSplice,
-        TlsSend,
-        KtlsSend,
-        KtlsSendfile,
-        VmspliceSend,
-        SendmsgVectors,
-        SocketSendfile,
-        Copyfileobj,
-        AsyncioSendfile,
-        AsyncioWrite,
-        Null,
-        UringNull,
-    )
-}
+# In the order of reports.
+_OWN: tuple[type[Mechanism], ...] = (
+    ReadSend,
+    SlurpSend,
+    MmapSend,
+    Sendfile,
+    Splice,
+    MsgZerocopy,
+    MsgZerocopyBuffer,
+    UringReadSend,
+    UringSendZc,
+    UringSendZcFixed,
+    UringSendZcMapped,
+    UringSendBundle,
+    UringSplice,
+    TlsSend,
+    KtlsSend,
+    KtlsSendfile,
+    VmspliceSend,
+    SendmsgVectors,
+    SocketSendfile,
+    Copyfileobj,
+    AsyncioSendfile,
+    AsyncioWrite,
+    Null,
+    UringNull,
+)
 
 # What passes bytes on from one connection to another, in a process between sender and receiver.
 RELAYS: dict[str, type[Relay]] = {relay.name: relay for relay in (RelayReadSend, RelaySplice)}
-
-BUILT_IN = frozenset[type[Mechanism]]({*MECHANISMS.values(), *RELAYS.values()})
-
-_installed, REFUSED = installed(
-    {*MECHANISMS, *RELAYS}
-)  # REFUSED: mechanisms of installed packages that break the contract, with the rule they break
-MECHANISMS.update(_installed)
+MECHANISMS = Registry(_OWN, taken=RELAYS)
+BUILT_IN = frozenset[type[Mechanism]]({*_OWN, *RELAYS.values()})
 
 __all__ = [
     "BUILT_IN",
     "MECHANISMS",
-    "REFUSED",
     "RELAYS",
     "FileEndedEarly",
     "Mechanism",

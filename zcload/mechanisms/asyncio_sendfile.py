@@ -8,7 +8,6 @@ and writes them; here such reads are counted. uvloop has no sendfile: its `loop.
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import io
 import os
 import socket
@@ -95,6 +94,8 @@ def _lacks_sendfile() -> Unavailable | None:
         try:
             loop.run_until_complete(try_it())
         except NotImplementedError:
+            import importlib.metadata
+
             what = f"uvloop {importlib.metadata.version(UVLOOP)} has no loop.sendfile: it raises NotImplementedError"
             return Unavailable(what, "set loop = 'asyncio', or compare asyncio_write")
     return None

@@ -11,7 +11,6 @@ import re
 import sys
 import traceback
 from collections.abc import Collection, Container
-from importlib.metadata import entry_points
 from types import ModuleType
 
 from zcload.errors import reason_of
@@ -90,6 +89,8 @@ def installed(taken: Collection[str]) -> tuple[dict[str, type[Mechanism]], dict[
 
     A broken package must not keep zcload from starting: its mechanism is refused where it is named.
     """
+    from importlib.metadata import entry_points
+
     found: dict[str, type[Mechanism]] = {}
     refused: dict[str, ValueRefused] = {}
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):

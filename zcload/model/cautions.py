@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from string import Formatter
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from zcload.model.checks import CHECKS
-from zcload.model.records.values import CautionRecord
+
+if TYPE_CHECKING:
+    from zcload.model.records.values import CautionRecord
 
 CautionLevel = Literal["note", "caution", "problem"]
 WORST_FIRST: tuple[CautionLevel, ...] = ("problem", "caution", "note")

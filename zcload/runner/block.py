@@ -11,15 +11,17 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zcload.cluster.bench import Bench, Watch
 from zcload.host.machine import TICKS_PER_S, Machine, busy_s, capacity_s, irq_s, steal_s
 from zcload.lane.contract import PlacedLane
 from zcload.linux import interrupt
-from zcload.model.records.measurements import WindowReading
 from zcload.model.timing import CONTENDERS_PER_GROUP
 from zcload.runner.window import measure, measure_together
+
+if TYPE_CHECKING:
+    from zcload.cluster.bench import Bench, Watch
+    from zcload.model.records.measurements import WindowReading
 
 FOREIGN_LIMIT = 0.05  # of the machine's CPU time: more foreign CPU or steal than that contaminates a block
 REPEAT_LIMIT = 0.25  # of the blocks: so many may be repeated
@@ -66,7 +68,8 @@ def run_block(
     """
     attempt = 0
     while True:
-        watch, measured = machine.watch() if isinstance(machine, Bench) else MachineWatch(machine), list[WindowReading]()
+        watch = MachineWatch(machine) if isinstance(machine, Machine) else machine.watch()
+        measured: list[WindowReading] = []
         try:
             for number in rng.sample(range(len(groups)), len(groups)):
                 order = rng.sample(list(groups[number].values()), len(groups[number]))

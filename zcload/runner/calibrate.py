@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zcload.analysis.own_cost import LOOP
 from zcload.analysis.stats import pseudo_median
 from zcload.analysis.tally import window_tally
-from zcload.cluster.bench import EDGE_SKEWS, ROUND_TRIPS, Bench
+from zcload.host.machine import Machine
 from zcload.lane.contract import PlacedLane
 from zcload.lane.null_receive import turn_cost
 from zcload.lane.small_files.transfer_plan import longest_window_s
 from zcload.linux import interrupt
 from zcload.mechanisms import mechanism_of
 from zcload.model.metrics import TOTAL_CPU_S_PER_GB
-from zcload.model.records.lines import Calibrated
-from zcload.model.records.measurements import WindowReading
 from zcload.model.schedule import LEAST_BURSTS, LEAST_OF_EACH, LONGEST_WINDOW_S
 from zcload.model.study import Contender, Point, Study, Variant
 from zcload.model.timing import (
@@ -34,6 +32,10 @@ from zcload.model.timing import (
 from zcload.model.units import format_size
 from zcload.runner.context import BARE, PointContext, PointFailed
 from zcload.runner.window import LaneFailed, measure
+
+if TYPE_CHECKING:
+    from zcload.model.records.lines import Calibrated
+    from zcload.model.records.measurements import WindowReading
 
 LONGEST_S = 1.0
 _STEPS_PER_S = 200  # chosen lengths are multiples of 5 ms, the least that stop.window takes
@@ -89,8 +91,8 @@ def window_length(context: PointContext, lanes: dict[str, PlacedLane]) -> tuple[
         longest_window_s(context.point),
         {},
     )
-    if isinstance(context.machine, Bench):
-        needed = max(needed, ROUND_TRIPS * context.machine.round_trip_s)  # the edges are messages, and what is in flight is a round trip's
+    if not isinstance(context.machine, Machine):
+        needed = max(needed, context.machine.least_window_s)
     for name, lane in list(lanes.items()):
         try:
             records = [measure(lane, look, context.machine) for _ in range(CALIBRATION_WINDOWS)]
@@ -98,7 +100,8 @@ def window_length(context: PointContext, lanes: dict[str, PlacedLane]) -> tuple[
             context.drop([lanes], name, error)
             continue
         last = records[-1]
-        needed = max(needed, EDGE_SKEWS * min(record.get("edge_skew_ns", 0) for record in records) / 1e9)
+        if not isinstance(context.machine, Machine):
+            needed = max(needed, context.machine.least_for_skew_s(records))
         takes[name] = (last["rest_ns"] - last["open_ns"] + last.get("cache_ns", 0)) / 1e9
         cls = mechanism_of(lane.variant)
         if cls.whole_pass or not cls.moves_payload:
@@ -164,7 +167,7 @@ def receive_loop_costs(context: PointContext, lanes: Iterable[PlacedLane]) -> di
 
     Nothing where the receivers run on other hosts, whose CPUs may be others.
     """
-    if isinstance(context.machine, Bench):
+    if not isinstance(context.machine, Machine):
         return {}
     connections = -(-context.point.senders // context.point.receiver_count)
     try:

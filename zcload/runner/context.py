@@ -7,9 +7,8 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from zcload.cluster.bench import Bench
 from zcload.errors import StudyError, ZcloadError
 from zcload.host.cache import WARM, FileCache
 from zcload.host.machine import Machine
@@ -30,8 +29,10 @@ from zcload.model.study import Contender, Point, Study
 from zcload.model.units import human_bytes
 from zcload.runner.block import Emit
 from zcload.runner.window import drop_mappings
-from zcload.server.root import ServedFile
-from zcload.server.server_lane import set_up_server
+
+if TYPE_CHECKING:
+    from zcload.cluster.bench import Bench
+    from zcload.server.root import ServedFile
 
 VERIFY_STALL_S = 10.0
 BARE = "#"  # how the name of a lane begins that is no variant: it measures zcload's own cost in calibration
@@ -177,11 +178,11 @@ class PointContext:
 
     def sampler(self, groups: Sequence[Mapping[str, PlacedLane]]) -> Samples:
         """Return what samples the processes of the lanes of *groups* at rest."""
-        return Sampler([cast(Mapping[str, Lane], group) for group in groups])
+        return Sampler([cast("Mapping[str, Lane]", group) for group in groups])
 
     def report(self, placed: PlacedLane) -> dict[str, Any]:
         """Return what the workers of a lane report at the end of a generation."""
-        lane = cast(Lane, placed)
+        lane = cast("Lane", placed)
         return {
             "lane": lane.name,
             "workers": [len(lane.workers.senders), len(lane.workers.receivers)],
@@ -244,6 +245,8 @@ class PointContext:
     def _set_up(self, variant: Contender, placement: Placement, verify: bool) -> Lane:
         if variant.server is not None:
             assert self.served is not None
+            from zcload.server.server_lane import set_up_server
+
             return set_up_server(variant, self.point, self.served, placement, self.network, seed=self.seed)
         return set_up(
             variant,
@@ -274,7 +277,7 @@ class PointContext:
 
     def _failure(self, placed: PlacedLane) -> StudyError | None:
         """Return what is wrong with a lane that is at rest."""
-        return cast(Lane, placed).failure()
+        return cast("Lane", placed).failure()
 
     def retire(self, placed: PlacedLane) -> StudyError | None:
         """Tear a lane down before the others of its generation; return what was wrong with it."""
@@ -284,7 +287,7 @@ class PointContext:
 
     def _take_down(self, placed: PlacedLane) -> Ended:
         """Tear a lane down and return how it ended. Never raises, and so records nothing: the disk may be full."""
-        lane = cast(Lane, placed)
+        lane = cast("Lane", placed)
         strangers = lane.late_unauthenticated()
         lane.tear_down()
         return Ended(lane.name, strangers, lane.odd, lane.workers.killed)

@@ -9,7 +9,6 @@ from zcload.lane.call_kinds import receiver_calls, sender_calls
 from zcload.lane.small_files.header import way_of
 from zcload.mechanisms import mechanism_called, mechanism_of
 from zcload.model.study import Contender, Point, origin_of
-from zcload.server.http.receiver import receiver_calls as served_calls
 from zcload.sinks import SINKS
 
 
@@ -25,7 +24,7 @@ def lane_facts(variant: Contender, point: Point) -> dict[str, Any]:
     copies = {"sender": mechanism.copies, "receiver": None if tls or framed else sink.copies}
     calls = {
         "sender": list(sender_calls(origin_of(variant, point) if point.origin else variant, point)),
-        "receiver": list(served_calls(sink.name, point, tls) if variant.server is not None else receiver_calls(variant, point)),
+        "receiver": list(_served_calls(sink.name, point, tls) if variant.server is not None else receiver_calls(variant, point)),
     }
     if point.origin:
         copies |= {"sender": mechanism_called(point.origin).copies, "relay": mechanism.copies}
@@ -45,3 +44,9 @@ def lane_facts(variant: Contender, point: Point) -> dict[str, Any]:
         "calls": calls,
         "copies": {role: asdict(found) if found else None for role, found in copies.items()},
     }
+
+
+def _served_calls(sink: str, point: Point, tls: bool) -> tuple[str, ...]:
+    from zcload.server.http.receiver import receiver_calls
+
+    return receiver_calls(sink, point, tls)

@@ -17,8 +17,8 @@ from zcload.runner.block import REPEAT_LIMIT
 from zcload.runner.calibrate import BEST_CHUNKS, CALIBRATION_WINDOWS, LONGEST_S, extra_s, lanes_at_once
 from zcload.runner.point import CHECK_BLOCKS, CHECK_GENERATIONS, CHECK_WINDOW_S
 from zcload.runner.point_state import PointState
-from zcload.runner.quiet import LONGEST_WAIT_S
 
+LONGEST_WAIT_S = 5.0  # for other work on the machine to end, before anything is measured
 START_S = 30.0  # for a process to start and to end, and a phase to find that something stands still
 PROCESS_S = 0.05  # for each further process of a lane to be forked, to be ready and to end: ten times what it takes
 FILE_BYTES_PER_S = 0.25e9  # a made file is hashed out at about this rate by one CPU

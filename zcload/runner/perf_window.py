@@ -7,13 +7,15 @@ and only in the first `stop.min_generations` generations of a point.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from zcload.cluster.bench import Bench
 from zcload.host.machine import Machine
 from zcload.lane.contract import Lane, PlacedLane
 from zcload.linux.perf_event import Ability, PerfCounters
 from zcload.runner.window import measure
+
+if TYPE_CHECKING:
+    from zcload.cluster.bench import Bench
 
 
 def count(placed: PlacedLane, able: Ability, open_s: float, machine: Machine | Bench) -> dict[str, Any] | None:
@@ -21,7 +23,7 @@ def count(placed: PlacedLane, able: Ability, open_s: float, machine: Machine | B
 
     The lane must be at rest. Raises LaneFailed, Interrupted.
     """
-    lane = cast(Lane, placed)
+    lane = cast("Lane", placed)
     roles = {"senders": lane.observed_senders, "receivers": lane.observed_receivers}
     if lane.observed_relays:
         roles["relays"] = lane.observed_relays

@@ -16,7 +16,6 @@ from zcload.model.units import format_frequency, format_rate, format_size
 from zcload.runner import limits
 from zcload.runner.calibrate import extra_s, lanes_at_once
 from zcload.runner.point import GENERATION_S
-from zcload.runner.quiet import LONGEST_WAIT_S
 from zcload.sinks import SINKS
 
 
@@ -118,7 +117,7 @@ def plan(study: Study, check_windows: bool = False) -> Plan:
     setup = sum(p.file_size / _FILE_BYTES_PER_S / 2 for p in made) + sum(size / 1.5e9 for size in own)
     setup += sum(measured * p.file_size / _VERIFY_BYTES_PER_S + (_CALIBRATE_S if study.best_chunk else 2.0) for p in study.points)
     setup += sum(extra_s(study, p) for p in study.points)
-    setup += LONGEST_WAIT_S + _OWN_S + min(_PAGE_S, _PAGE_S_PER_POINT * len(study.points))  # before and after all points
+    setup += limits.LONGEST_WAIT_S + _OWN_S + min(_PAGE_S, _PAGE_S_PER_POINT * len(study.points))  # before and after all points
     check = sum(limits.planned_check_s(study, p) for p in study.points)
     private = max(
         sum(

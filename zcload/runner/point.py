@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from zcload.analysis.own_cost import LOOP
 from zcload.analysis.point_data import sort_out
@@ -14,7 +14,6 @@ from zcload.lane.sampler import Samples
 from zcload.linux import interrupt
 from zcload.mechanisms import mechanism_of
 from zcload.model.progress import Progress, Viewer
-from zcload.model.records.lines import Line
 from zcload.model.study import Contender
 from zcload.model.timing import CONTENDERS_PER_GROUP, LEAST_BLOCKS, SHORTEST_S, least_window_s, probe_window_s
 from zcload.runner import calibrate, pacing_cost, perf_window
@@ -23,6 +22,9 @@ from zcload.runner.context import PointContext, PointFailed
 from zcload.runner.lane_facts import lane_facts
 from zcload.runner.point_state import FAILED, PointState
 from zcload.runner.window import LaneFailed
+
+if TYPE_CHECKING:
+    from zcload.model.records.lines import Line
 
 GENERATION_S = 1.0  # long enough that setting up is a few percent, short enough for many: they are what the interval comes from
 MOST_BLOCKS = 12
@@ -225,7 +227,7 @@ class PointRun:
 
     def _record(self, record: dict[str, Any]) -> None:
         self.context.emit(record)
-        self._recent.append(cast(Line, record))
+        self._recent.append(cast("Line", record))
 
     def _between(self, sampler: Samples, generation: int, purpose: str) -> None:
         """Use the rest between two windows: a psutil sample if one is due, a look at the screen if it is somebody's."""

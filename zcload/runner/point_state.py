@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zcload.analysis.comparisons import saving
 from zcload.analysis.estimates import generation_log_ratio
@@ -15,9 +15,11 @@ from zcload.lane.contract import Identity
 from zcload.mechanisms import mechanism_of
 from zcload.model.metrics import METRICS, headline
 from zcload.model.progress import Progress
-from zcload.model.records.lines import Calibrated
 from zcload.model.study import Contender, Study
 from zcload.runner.block import Tolerance
+
+if TYPE_CHECKING:
+    from zcload.model.records.lines import Calibrated
 
 FAILED = "failed: "  # how the reason of a point that failed begins
 TARGET_REACHED, TIME_LIMIT = "target reached", "time limit"  # why a point stopped that was measured to its end

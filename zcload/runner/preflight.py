@@ -28,16 +28,14 @@ from zcload.model.study import Contender, Point, Study
 from zcload.model.timing import SHORTEST_S
 from zcload.model.units import ValueRefused, format_frequency, format_size, human_bytes, human_duration
 from zcload.runner.calibrate import lanes_at_once
+from zcload.runner.needs import enough_bytes, open_files
 from zcload.server.availability import missing
 from zcload.server.root import check_room as check_root
 from zcload.server.root import room_for_files
 from zcload.server.serving import check_port
 from zcload.sinks import SINKS
 
-_OWN_FILES = 128  # standard streams, the result, files that are sent, networks, imports under way
 _PROCESS_BYTES = 12 << 20  # private memory of a forked worker, beside its buffers
-
-_CACHE_BYTES = 32 << 20  # taken for a last-level cache of which the kernel tells nothing
 
 
 def resolve(study: Study) -> Study:
@@ -119,18 +117,6 @@ def _check_environment(study: Study) -> None:
             problems.append(Problem(what, key=f"variant[{variant.name}].environment", remedy=remedy))
     if problems:
         raise ConfigError(*problems)
-
-
-def open_files(study: Study) -> int:
-    """Return an upper bound of the descriptors that the coordinator needs.
-
-    A sender has a control socket, a gate and a /proc file, a receiver or relay all but the gate, and while a lane is set up the coordinator
-    has both ends of each of its connections.
-    """
-    most = max(
-        (3 * p.senders + 2 * p.receiver_count + 2 * p.relays) * lanes_at_once(study) + 2 * (p.senders + p.relays) for p in study.points
-    )
-    return most + _OWN_FILES
 
 
 def _check_arrivals(study: Study, point: Point) -> None:
@@ -220,11 +206,6 @@ def require(study: Study, out: dict[str, MechanismUnavailableError], strict: boo
         name, error = next(iter(out.items()))
         what = f"{name} cannot run here" if strict else "no variant but the baseline can run here"
         raise MechanismUnavailableError(what, error.reason, error.remedy)
-
-
-def enough_bytes(cache_bytes: int | None) -> int:
-    """Return how large a file must be for its bytes not to come from a last-level cache of *cache_bytes*: four times that."""
-    return 4 * (cache_bytes or _CACHE_BYTES)
 
 
 def cautions(study: Study, environment: Mapping[str, Any]) -> list[Caution]:

@@ -10,8 +10,7 @@ from zcload.host.environment import LoadSample, foreign_processes, take_sample
 from zcload.host.topology import HERE
 from zcload.linux import interrupt
 from zcload.model.progress import Progress, Viewer
-
-LONGEST_WAIT_S = 5.0
+from zcload.runner.limits import LONGEST_WAIT_S
 
 Take = Callable[[], LoadSample | None]
 

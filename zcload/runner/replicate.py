@@ -16,12 +16,12 @@ from zcload.linux.collector import quiet_collector
 from zcload.linux.descriptors import room_for_files
 from zcload.model.progress import Viewer
 from zcload.model.study import Study
-from zcload.runner import preflight
 from zcload.runner.block import Emit
 from zcload.runner.ending import ending
 from zcload.runner.fresh_process import conversation, sendable, viewer_of
 from zcload.runner.known_files import KnownFiles
 from zcload.runner.measurer import Host, InProcess
+from zcload.runner.needs import open_files
 from zcload.runner.point_state import PointState
 from zcload.store.writer import Recorder
 
@@ -71,7 +71,7 @@ def main(control: int, starter: int, record: int, *files: int) -> None:
         connection, (task, directory) = conversation(control, starter)
         emit = Recorder.inherited(Path(directory), record).write
         affinity = os.sched_getaffinity(0)
-        with quiet_collector(), room_for_files(preflight.open_files(task.study)):
+        with quiet_collector(), room_for_files(open_files(task.study)):
             done = perform(task, emit, viewer_of(connection))
         os.sched_setaffinity(0, affinity)
         done.error = sendable(done.error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zcload.errors import ConfigError, Problem
 from zcload.host.cache import FileCache
@@ -22,10 +22,12 @@ from zcload.runner import limits
 from zcload.runner.block import Emit
 from zcload.runner.context import PointContext
 from zcload.runner.known_files import KnownFiles, identity
+from zcload.runner.needs import enough_bytes
 from zcload.runner.point import PointRun
 from zcload.runner.point_state import PointState
-from zcload.runner.preflight import enough_bytes
-from zcload.server.root import DocumentRoot, ServedFile, publish, write_files
+
+if TYPE_CHECKING:
+    from zcload.server.root import DocumentRoot, ServedFile
 
 
 class StudyResources:
@@ -51,7 +53,7 @@ class StudyResources:
         self._sources: dict[tuple[Any, ...], Source] = {}
         self._networks: dict[tuple[Any, ...], Network] = {}
         self._small: dict[tuple[Any, ...], str] = {}
-        self._root = DocumentRoot() if study.serves else None
+        self._root = _document_root() if study.serves else None
         self._enough = enough_bytes(environment.get("last_level_cache_bytes"))
 
     def point(self, state: PointState) -> PointRun:
@@ -107,6 +109,8 @@ class StudyResources:
         """Make the file and the small files of *point* reachable for the study's servers; None where it has none."""
         if self._root is None or source.path is None:
             return None
+        from zcload.server.root import publish
+
         return publish(self._root, source.path, source.size, self._small_files(self._root, point, source), self._enough)
 
     def _small_files(self, root: DocumentRoot, point: Point, source: Source) -> str | None:
@@ -115,6 +119,8 @@ class StudyResources:
             return None
         files = (*identity(point), point.sizes)
         if files not in self._small:
+            from zcload.server.root import write_files
+
             self._view(Progress("writing the small files"))
             self._small[files] = prefix = f"zcload-{len(self._small) + 1}-"
             write_files(root.root, prefix, catalogue_of(point, source.size), source.fd)
@@ -134,3 +140,9 @@ class StudyResources:
             source.close()
         if self._root is not None:
             self._root.close()
+
+
+def _document_root() -> DocumentRoot:
+    from zcload.server.root import DocumentRoot
+
+    return DocumentRoot()

@@ -31,10 +31,11 @@ from zcload.runner import preflight
 from zcload.runner.cluster_run import ClusterRun, open_cluster
 from zcload.runner.ending import ending
 from zcload.runner.header import header_of
-from zcload.runner.limits import concluding_s
+from zcload.runner.limits import LONGEST_WAIT_S, concluding_s
 from zcload.runner.measurer import Host, InProcess, Measurer
+from zcload.runner.needs import open_files
 from zcload.runner.point_state import PointState, initial_states
-from zcload.runner.quiet import LONGEST_WAIT_S, wait_for_quiet
+from zcload.runner.quiet import wait_for_quiet
 from zcload.runner.replicates import Replicates
 from zcload.runner.resume import PreviousRun, check_same, extend, read_previous, restore, time_limit, with_limit
 from zcload.runner.rounds import run_crossover, run_points
@@ -163,7 +164,7 @@ class _Session:
         if self.study.stop.replicates > 1:
             return Replicates(self.study, self.host, seeds, recorder, view, first)
         stack.enter_context(quiet_collector())
-        stack.enter_context(room_for_files(preflight.open_files(self.study)))
+        stack.enter_context(room_for_files(open_files(self.study)))
         return InProcess(self.study, self.host, random.Random(seeds), recorder.write, view)
 
 

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from zcload.cluster.bench import Bench
-from zcload.cluster.lane import ClusterLane
-from zcload.cluster.session import PartFailed
 from zcload.errors import StudyError
 from zcload.host.machine import Machine
 from zcload.lane.contract import Lane, PlacedLane, Reading
@@ -20,7 +17,11 @@ from zcload.lane.small_files.arrivals import LEAD_NS
 from zcload.linux import interrupt
 from zcload.mechanisms import mechanism_of
 from zcload.model.packed import pack
-from zcload.model.records.measurements import WindowReading
+
+if TYPE_CHECKING:
+    from zcload.cluster.bench import Bench
+    from zcload.cluster.lane import ClusterLane
+    from zcload.model.records.measurements import WindowReading
 
 
 class LaneFailed(StudyError):
@@ -41,13 +42,15 @@ def measure(lane: PlacedLane, open_s: float, machine: Machine | Bench) -> Window
 
 def measure_together(lanes: Sequence[PlacedLane], open_s: float, machine: Machine | Bench) -> list[WindowReading]:
     """Open the gates of all *lanes* for one common interval; each lane is read at its own rest. Return their records."""
-    if isinstance(machine, Bench):
-        return _across(cast(Sequence[ClusterLane], lanes), open_s, machine)
-    return _here(cast(Sequence[Lane], lanes), open_s, machine)
+    if isinstance(machine, Machine):
+        return _here(cast("Sequence[Lane]", lanes), open_s, machine)
+    return _across(cast("Sequence[ClusterLane]", lanes), open_s, machine)
 
 
 def _across(lanes: Sequence[ClusterLane], open_s: float, bench: Bench) -> list[WindowReading]:
     """Measure a window on several hosts."""
+    from zcload.cluster.session import PartFailed
+
     try:
         return bench.measure(lanes, open_s)
     except PartFailed as error:
@@ -94,7 +97,7 @@ def _here(lanes: Sequence[Lane], open_s: float, machine: Machine) -> list[Window
         sent = sum(b[1] - a[1] for a, b in records[0]["senders"])
         records[0] |= emptied | cache.look_back(emptied, sent)
         drop_mappings(lanes[0])
-    return cast(list[WindowReading], records)
+    return cast("list[WindowReading]", records)
 
 
 def drop_mappings(lane: Lane) -> None:

@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import tempfile
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -129,9 +128,7 @@ class DocumentRoot:
         os.close(self.life_line)
         os.close(self._lock)
         self.life_line = self._lock = -1
-        deadline = time.monotonic() + _END_S
-        while self._janitor.alive() and time.monotonic() < deadline:
-            time.sleep(0.002)
+        self._janitor.ends_within(_END_S)
         self._janitor.end()
         remove_root(self.base)  # had somebody killed the janitor
 

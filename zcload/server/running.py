@@ -238,8 +238,7 @@ class RunningServer:
             while time.monotonic() < deadline:
                 said = supervisor.poll()
                 if said is not None and "stopped" in said:
-                    while supervisor.alive() and time.monotonic() < deadline:
-                        time.sleep(0.001)
+                    supervisor.ends_within(deadline - time.monotonic())
                     return self._oddity(said)
                 if not supervisor.alive() and said is None:
                     break

@@ -1,4 +1,4 @@
-"""The one codec of stored results: lines of windows.jsonl and summary.json, to bytes and back, checked against their types when read.
+"""Decode what is stored: lines of windows.jsonl and summary.json, checked against their types.
 
 What does not fit is refused with file, line, key, what was found and what was expected. Lines of a kind that this version does not
 know, and keys that it does not know, were written by a later one and are no error.
@@ -27,16 +27,6 @@ if TYPE_CHECKING:
 
 _MOST_PROBLEMS = 5  # of a line or a file that are told: a file of another program has thousands
 _MOST_SHOWN = 40  # characters of what was found
-
-
-def encode_line(record: Mapping[str, object]) -> bytes:
-    """Return *record* as a line of windows.jsonl; raises ValueError for a number that JSON does not have."""
-    return json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-
-
-def encode_summary(summary: Mapping[str, object]) -> bytes:
-    """Return *summary* as a summary.json; raises ValueError for a number that JSON does not have."""
-    return (json.dumps(summary, indent=1, allow_nan=False) + "\n").encode()
 
 
 def decode_header(data: bytes, path: Path) -> Header:

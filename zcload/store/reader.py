@@ -17,8 +17,8 @@ from zcload.model.records.lines import Line
 from zcload.model.records.summary import ComparisonRecord, Summary
 from zcload.model.units import counted
 from zcload.store.codec import decode_summary
-from zcload.store.stored_lines import SUMMARY as SUMMARY
-from zcload.store.stored_lines import WINDOWS as WINDOWS
+from zcload.store.encoding import SUMMARY as SUMMARY
+from zcload.store.encoding import WINDOWS as WINDOWS
 from zcload.store.stored_lines import StoredRecords as StoredRecords
 from zcload.store.stored_lines import each_record as each_record
 from zcload.store.stored_lines import lines_of

@@ -14,7 +14,6 @@ from zcload.model.records.lines import Header, Line
 from zcload.store.codec import decode_header, decode_line, refuse
 from zcload.store.consistency import LinkCheck
 
-WINDOWS, SUMMARY = "windows.jsonl", "summary.json"
 _LINES_A_LOOK = 1000  # between two looks at the limit of the phase that reads: some 10 ms
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from zcload.errors import ConfigError, Problem, StudyError, os_error, reason_of
 from zcload.linux.locks import holder, lock
 from zcload.linux.whole_file import write_whole
-from zcload.store.codec import encode_line, encode_summary
-from zcload.store.reader import SUMMARY, WINDOWS
+from zcload.store.encoding import SUMMARY, WINDOWS, encode_line, encode_summary
 
 _PIECE = 1 << 16  # bytes read at once, from the end, to find the last line end
 

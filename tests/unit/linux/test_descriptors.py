@@ -12,7 +12,7 @@ from support.paths import ROOT
 
 from zcload.linux.descriptors import room_for_files
 from zcload.model.study import Point, Study, Variant
-from zcload.runner.preflight import open_files
+from zcload.runner.needs import open_files
 
 
 @pytest.fixture

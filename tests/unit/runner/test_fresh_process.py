@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -29,3 +30,10 @@ def test_a_process_that_takes_no_signal_is_killed(monkeypatch):
     with pytest.raises(Interrupted):
         fresh_process.converse("the run", "own_process", None, nobody, limit_s=600.0, end_s=0.1)
     assert [process.returncode for process in started] == [-signal.SIGKILL]
+
+
+def test_a_process_leaves_at_once():
+    """A process that has sent everything writes out what it has printed and ends with the code 0, without the interpreter's own end."""
+    code = "import atexit; from zcload.runner.fresh_process import leave; atexit.register(print, 'late'); print('said'); leave()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("said\n", "")

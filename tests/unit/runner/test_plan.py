@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from zcload.model.study import Point, Stop, Study, Variant
+from zcload.runner.limits import LONGEST_WAIT_S
 from zcload.runner.plan import plan, point_name
-from zcload.runner.quiet import LONGEST_WAIT_S
 
 POINT = Point()
 

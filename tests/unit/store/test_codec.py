@@ -18,7 +18,8 @@ from zcload.compare.comparison import compare
 from zcload.compare.render import as_table
 from zcload.errors import ConfigError, ZcloadError
 from zcload.report import renderer
-from zcload.store.codec import encode_summary, line_adapter, summary_adapter
+from zcload.store.codec import line_adapter, summary_adapter
+from zcload.store.encoding import encode_summary
 from zcload.store.quick_lines import is_summary, quick_line
 from zcload.store.reader import Result
 
