@@ -82,6 +82,9 @@ class Program(Protocol):
     def congestion(self) -> str:
         """The congestion control of its sender."""
 
+    def version(self) -> str:
+        """Return its name and version, as it prints them."""
+
     def check(self, load: Load) -> str | None:
         """Return why this program cannot do *load* here and what to type; None if it can."""
 
@@ -99,6 +102,13 @@ def _missing(program: str, option: str, package: str) -> str | None:
     return f"{program!r} is not on PATH; install it ({package}) or name it: {option} PROGRAM"
 
 
+def _printed(program: str, option: str, name: str) -> str:
+    """Return the first words that *program* prints about its version; *name* if it prints none."""
+    done = subprocess.run([program, option], capture_output=True, text=True, check=False)
+    first = (done.stdout or done.stderr).partition("\n")[0].partition(" (")[0]
+    return first if first.lower().startswith(name[:5]) else name
+
+
 @dataclass(frozen=True)
 class Iperf3:
     """iperf3, whose server serves one client with -1."""
@@ -107,6 +117,9 @@ class Iperf3:
     name = "iperf3"
     ends = buffers = True
     congestion = "cubic"
+
+    def version(self) -> str:
+        return _printed(self.program, "--version", self.name)
 
     def check(self, load: Load) -> str | None:
         if missing := _missing(self.program, "--iperf3", "Debian, Ubuntu: apt install iperf3"):
@@ -145,6 +158,9 @@ class Netperf:
     def congestion(self) -> str:
         return CONGESTION.read_text().strip()  # it has no option for TCP_SENDFILE
 
+    def version(self) -> str:
+        return _printed(self.program, "-V", self.name)
+
     @property
     def server(self) -> str:
         return str(Path(shutil.which(self.program) or self.program).with_name("netserver"))
@@ -179,6 +195,9 @@ class Neper:
     name = "neper"
     ends, buffers = True, False
     congestion = "cubic"
+
+    def version(self) -> str:
+        return self.name  # it has no option that prints one
 
     def check(self, load: Load) -> str | None:
         return _missing(self.program, "--neper", "build it: github.com/google/neper")
