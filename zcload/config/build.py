@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -34,7 +35,14 @@ def build(source: ConfigSource, overrides: Sequence[str]) -> Study:
     study = _study(config, overlaid.tree.get("workload", {}))
     short = find_short_limit(study, Resolved(overlaid.tree))
     # Not an error yet: whoever reads a config to change its limit must be able to.
-    return study if short is None else replace(study, too_short=_located([short], source, overlaid)[0])
+    return study if short is None else replace(study, too_short=_as_typed(_located([short], source, overlaid)[0]))
+
+
+def _as_typed(problem: Problem) -> Problem:
+    """Return *problem* with the remedy for a time limit written as the option that has set it, if one has."""
+    if problem.remedy is None or problem.file not in ("--time", "--max-time"):
+        return problem
+    return replace(problem, remedy=re.sub(r'max_time = "([^"]+)"', rf"{problem.file} \1", problem.remedy))
 
 
 def _study(config: Config, given: Mapping[str, Any]) -> Study:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -41,17 +40,15 @@ class Task:
 
 @dataclass(slots=True)
 class Done:
-    """The outcome of a task: states and files as they are now, how long it took (seconds), and the error that ended it early."""
+    """The outcome of a task: states and files as they are now, and the error that ended it early."""
 
     states: Sequence[PointState]
     files: KnownFiles
-    took_s: float
     error: ZcloadError | None
 
 
 def perform(task: Task, emit: Emit, view: Viewer) -> Done:
     """Do *task* in this process. An error is in the outcome, with the states that were reached."""
-    began = time.monotonic()
     with ending() as end, ExitStack() as stack:
         measurer = InProcess(task.study, task.host, random.Random(task.seed), emit, view, replicate=task.number, files=task.files)
         stack.callback(measurer.close)
@@ -59,7 +56,7 @@ def perform(task: Task, emit: Emit, view: Viewer) -> Done:
             measurer.measure(task.states, task.rounds)
         else:
             measurer.check(task.states)
-    return Done(task.states, task.files, time.monotonic() - began, end.error)
+    return Done(task.states, task.files, end.error)
 
 
 def main(control: int, starter: int, record: int, *files: int) -> None:

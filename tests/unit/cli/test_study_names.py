@@ -69,6 +69,7 @@ def test_a_shipped_name_works_in_the_api():
         ),
         (("read_send", "sendfile", "--set", "stop.max_time=5"), "--set: stop.max_time: 5 has no unit"),
         (("crossover", "--max-time", "5"), "--max-time: 5 has no unit"),
+        (("read_send", "sendfile", "--rate", "500Mbit/s", "--time", "4s"), ", which take 22 s (--time 27s)"),
         (("curve", "--time", "60s"), "--time: shared by 6 points, 10 s cannot hold 6 generations"),
         (("curve", "--time", "60s"), "(--time 2m42s for all 6 points)"),
         (("smoke", "--time", "5s", "--max-time", "5s"), "--time: cannot be combined with --max-time"),

@@ -30,16 +30,16 @@ def refusal(text, *overrides):
 def test_windows_too_long_for_the_limit_are_refused():
     """Windows of 1 s of two lanes need 3 s a lane and generation: the error has file, line, key, what is needed and what to change."""
     assert refusal(WINDOWS_OF_1_S) == (
-        "c.toml:7: stop.max_time: 8 s cannot hold 6 generations of 2 lanes with windows of 1 s (stop.window): "
-        'expected at least 36 s (max_time = "45s", or window = "175ms")'
+        "c.toml:7: stop.max_time: 8 s cannot hold 6 generations of 2 lanes with windows of 1 s (stop.window), "
+        'which take 36 s (max_time = "45s", or window = "175ms")'
     )
 
 
 def test_rates_that_make_windows_too_long_for_the_limit_are_refused():
     """A rate that needs windows of 1.68 s is refused where the limit holds fewer than min_generations of them, with a chunk that fits."""
     assert refusal(SLOW) == (
-        "c.toml:10: stop.max_time: 12 s cannot hold 6 generations of 2 lanes with windows of 1.68 s (for the rate): "
-        'expected at least 43 s (max_time = "53s", or chunk = "64KiB")'
+        "c.toml:10: stop.max_time: 12 s cannot hold 6 generations of 2 lanes with windows of 1.68 s (for the rate), "
+        'which take 43 s (max_time = "53s", or chunk = "64KiB")'
     )
 
 
@@ -63,6 +63,7 @@ def test_an_option_that_sets_the_limit_is_named():
     """A limit from the command line is refused under its option; one that the option mends is not refused."""
     short = Override.of("--max-time", "stop.max_time", "5s")
     assert refusal(WINDOWS_OF_1_S, short).startswith("--max-time: 5 s cannot hold 6 generations")
+    assert "(--max-time 45s, or window = " in refusal(WINDOWS_OF_1_S, short)
     assert refusal(WINDOWS_OF_1_S, Override.of("--max-time", "stop.max_time", "40s")) is None
     assert refusal(WINDOWS_OF_1_S, "stop.max_time=5s").startswith("--set: stop.max_time: 5 s cannot hold")
 
@@ -82,7 +83,7 @@ def test_a_default_limit_is_refused_where_the_windows_come_from(text, where):
 def test_a_short_limit_gives_few_generations_where_windows_may_be_short():
     """Windows that zcload chooses itself at full speed are refused only where not even the two of an interval fit."""
     assert refusal(HEAD, "stop.max_time=600ms") is None
-    assert "cannot hold 2 generations of 2 lanes with windows of 40 ms: expected" in refusal(HEAD, "stop.max_time=400ms")
+    assert "cannot hold 2 generations of 2 lanes with windows of 40 ms, which take" in refusal(HEAD, "stop.max_time=400ms")
 
 
 def test_a_crossover_is_refused_by_its_own_limit():

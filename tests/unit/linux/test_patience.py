@@ -80,7 +80,7 @@ class SilentReplicate:
         return self.looks == self.answer_at
 
     def recv(self):
-        return Done([], None, 0.0, None)
+        return Done([], None, None)
 
 
 @pytest.fixture

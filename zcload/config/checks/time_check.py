@@ -34,7 +34,7 @@ def find_short_limit(study: Study, config: Resolved) -> Finding | None:
     window = shortest_window_s(study, point)
     what = (
         f"{human_duration(limit)} cannot hold {_generations(study, point)} generations of {len(study.variants)} lanes "
-        f"with windows of {human_duration(window)}{_reason(study, point)}: expected at least {human_duration(math.ceil(needed))}"
+        f"with windows of {human_duration(window)}{_reason(study, point)}, which take {human_duration(math.ceil(needed))}"
     )
     remedies = [f'max_time = "{format_duration(_with_room(needed))}"', *_shorter_windows(study, point, limit / needed)]
     return Finding(_path(study, config, point), what, ", or ".join(remedies))
