@@ -49,17 +49,19 @@ def copies(to: memoryview, source: memoryview) -> int:
 def sends(send: Callable[[int, int], int], to: memoryview, source: memoryview) -> int:
     """Do what a sender's turn does (zcload/lane/loads/stream.py), a copy before each; return the CPU time (ns)."""
     words, number, size, step, whole_pass = memoryview(bytearray(8 * 64)).cast("q"), 0, 1 << 40, 1, False
-    offset = sent = iterations = 0
+    last_whole = size - step
+    offset = passes = turns = 0
     start = time.process_time_ns()
-    while iterations < FILL and (words[GATE] == number or (whole_pass and offset)):
+    while turns < FILL and (words[GATE] == number or (whole_pass and offset)):
         to[:] = source
-        left = size - offset
-        moved = send(0, step if left > step else left)
-        iterations += 1
-        sent += moved
+        moved = send(0, step if offset <= last_whole else size - offset)
+        if not moved:
+            raise AssertionError("the file ended early")
+        turns += 1
         offset += moved
         if offset == size:
             offset = 0
+            passes += 1
     return time.process_time_ns() - start
 
 
@@ -85,7 +87,7 @@ def python(file: int, copied: int, calls: int) -> tuple[float, float]:
     """Return the ns of CPU for a turn with sendfile and for one with recv."""
     to, source = memoryview(bytearray(copied)), memoryview(bytearray(copied))
     with open("/dev/null", "wb", buffering=0) as null:
-        send = Sendfile(null, file, 1 << 40, 1).send  # type: ignore[arg-type]  # it takes the descriptor alone
+        send = Sendfile(null, file, 1 << 40, 1).sender()  # type: ignore[arg-type]  # it takes the descriptor alone
         rounds = -(-calls // FILL)
         sending = sum(sends(send, to, source) - copies(to, source) for _ in range(rounds)) / (rounds * FILL)
     ours, theirs = socket.socketpair()

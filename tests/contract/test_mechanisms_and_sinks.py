@@ -15,6 +15,7 @@ from support.contenders import PAYLOAD, SMALLEST_BUFFER, WITH_OPTIONS, WITH_SINK
 
 from zcload.linux.memory import PAGE
 from zcload.mechanisms import MECHANISMS, FileEndedEarly, Mechanism, Unavailable
+from zcload.mechanisms.sendfile import Sendfile
 from zcload.sinks import SINKS, Sink
 from zcload.sinks.recv import Recv
 
@@ -320,6 +321,34 @@ def test_a_sink_that_redefines_receive_is_received_through_it(pair):
 
     assert Counting(100).receiver(pair()[1])() == 7
     assert not Counting.one_call
+
+
+@pytest.mark.parametrize("name", [name for name, cls in MECHANISMS.items() if cls.one_call])
+def test_a_mechanism_of_one_call_has_one_kind_that_the_loop_counts(name, pair, source_file):
+    """What a mechanism of one call returns for the loop moves what `send` moves, counts nothing, and returns 0 past the end."""
+    file = source_file(PRIME)
+    sender, receiver = connected(name, pair)
+    assert len(MECHANISMS[name].calls) == 1
+    with receiving("recv", sender, receiver), opened(name, sender, file, 4096) as mechanism:
+        assert mechanism.sender()(0, 4096) == mechanism.send(0, 4096) == 4096
+        assert mechanism.sender()(file.size, 1) == 0
+        assert mechanism.counts == [1]
+
+
+def test_a_mechanism_that_redefines_send_is_run_through_it(pair, source_file):
+    """A subclass that only redefines `send` does not inherit the shortcut around it, nor what the loop would count."""
+
+    class Counting(Sendfile):
+        one_call = True
+
+        def send(self, offset, count):
+            return 7
+
+    file = source_file(PRIME)
+    mechanism = Counting(pair()[0], file.fd, file.size, 4096)
+    assert mechanism.sender()(0, 4096) == 7
+    assert not Counting.one_call
+    assert Sendfile.one_call
 
 
 @pytest.mark.parametrize("name", PAYLOAD)

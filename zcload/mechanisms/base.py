@@ -6,7 +6,7 @@ All mechanisms run in the same loop (zcload/lane/loads/stream.py), so they diffe
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -67,6 +67,7 @@ class Mechanism:
     # Optional: the defaults fit a mechanism that moves payload chunk by chunk.
     options: ClassVar[Mapping[str, OptionKind]] = {}  # its own config keys, and what they take
     moves_payload: ClassVar[bool] = True  # False: no digest, no per-GB figures
+    one_call: ClassVar[bool] = False  # True: what `sender` returns is exactly one call of its only kind, which the loop counts
     whole_pass: ClassVar[bool] = False  # True: a window ends only where a pass over the file ends
     uses_chunk: ClassVar[bool] = True  # False: the chunk has no meaning for it
     overhead: ClassVar[str | None] = "null"  # the mechanism that moves nothing through the same code and so shows what a call costs
@@ -81,6 +82,12 @@ class Mechanism:
 
     # How a header can go before a small file, the usual way first: "writev" calls `send_with_header`; the others are the load's.
     headers: ClassVar[tuple[str, ...]] = ("more", "cork", "plain")
+
+    def __init_subclass__(cls) -> None:
+        """Send through `send` in a class that only redefines that, whatever shortcut it inherits."""
+        super().__init_subclass__()
+        if "send" in vars(cls) and "sender" not in vars(cls):
+            cls.sender, cls.one_call = Mechanism.sender, False  # type: ignore[method-assign]
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:
         """Take *sock* (connected, blocking), *fd* (the file, opened for this sender alone), its *size* and the *chunk*, in bytes."""
@@ -104,6 +111,13 @@ class Mechanism:
         Return the bytes accepted, 1..count. Raise OSError as the system calls do, FileEndedEarly when the file is shorter.
         """
         raise NotImplementedError
+
+    def sender(self) -> Callable[[int, int], int]:
+        """Not required. Return what does `send(offset, count)` on the connection and file of now, for the loop of a stream.
+
+        With *one_call* it can be the system call alone: the loop counts, and takes 0 for the end of a file that became shorter.
+        """
+        return self.send
 
     def send_with_header(self, header: bytes, offset: int, count: int) -> int:
         """Optional, for "writev" in `headers`. Do what `send` does, with *header* before the first byte in one call."""

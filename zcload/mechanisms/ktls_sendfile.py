@@ -6,30 +6,19 @@ holds up to 16 KiB.
 
 from __future__ import annotations
 
-import os
-
 from zcload.mechanisms.base import Copies
 from zcload.mechanisms.ktls_base import KtlsBase
+from zcload.mechanisms.sendfile import Sendfile
 
 
-class KtlsSendfile(KtlsBase):
-    """Let the kernel encrypt and send the file."""
+class KtlsSendfile(KtlsBase, Sendfile):
+    """Let the kernel encrypt and send the file.
+
+    A call never asks for more than the file holds: before June 2021 the kernel then kept the last record open (fixed by commit
+    d452d48b9f8b).
+    """
 
     name = "ktls_sendfile"
     summary = "sendfile on a kernel TLS socket: the kernel encrypts the file's pages, one pass by the CPU"
     copies = Copies(1, 1, "the encryption")
-    calls = ("sendfile",)
     unencrypted = "sendfile"
-
-    @classmethod
-    def private_bytes(cls, size: int, chunk: int) -> int:
-        """None: records are in socket memory."""
-        return 0
-
-    def send(self, offset: int, count: int) -> int:
-        self.counts[0] += 1
-        # Never past the file's end: before June 2021 the kernel then kept the last record open (fixed by commit d452d48b9f8b).
-        sent = os.sendfile(self.out, self.fd, offset, count)
-        if not sent:
-            raise self.ended_early(offset)
-        return sent

@@ -7,6 +7,8 @@ Inside, the kernel splices through a pipe of the calling thread, 16 slots as a r
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 
 from zcload.mechanisms.base import Copies, Mechanism
 
@@ -18,6 +20,7 @@ class Sendfile(Mechanism):
     summary = "sendfile: queue the file's own pages; no copy on the sending side"
     copies = Copies(0, 0)
     calls = ("sendfile",)
+    one_call = True
 
     @classmethod
     def private_bytes(cls, size: int, chunk: int) -> int:
@@ -30,3 +33,6 @@ class Sendfile(Mechanism):
         if not sent:
             raise self.ended_early(offset)
         return sent
+
+    def sender(self) -> Callable[[int, int], int]:
+        return partial(os.sendfile, self.out, self.fd)

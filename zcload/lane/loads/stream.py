@@ -24,20 +24,26 @@ class Stream(SenderLoad):
             self._run(number)
 
     def _run(self, number: int) -> None:
-        # All that a turn touches is local to the window: a turn is a look at the gate and the mechanism's `send`.
+        # All that a turn touches is local to the window: a turn is a look at the gate and the mechanism's call. Every statement in the loop
+        # is CPU time of the sender's, so what the offset tells is worked out afterwards.
         means, mechanism = self.means, self.means.mechanism
         words, size, step, whole_pass = means.words, means.size, mechanism.chunk, mechanism.whole_pass
-        send = mechanism.send
-        offset, sent, iterations = self._offset, self.sent, self.iterations
+        send, last_whole = mechanism.sender(), size - step
+        offset, passes, turns = self._offset, 0, 0
         while words[GATE] == number or (whole_pass and offset):
-            left = size - offset
-            moved = send(offset, step if left > step else left)
-            iterations += 1
-            sent += moved
+            moved = send(offset, step if offset <= last_whole else size - offset)
+            if not moved:
+                raise mechanism.ended_early(offset)
+            turns += 1
             offset += moved
             if offset == size:
                 offset = 0
-        self._offset, self.sent, self.iterations = offset, sent, iterations
+                passes += 1
+        self.sent += passes * size + offset - self._offset
+        self._offset = offset
+        self.iterations += turns
+        if mechanism.one_call:
+            mechanism.counts[0] += turns
 
     async def _run_in_loop(self, mechanism: AsyncioBase, number: int) -> None:
         """Do the same in the mechanism's event loop, which starts once a window and turns where a chunk has to wait."""
