@@ -4,7 +4,7 @@
     python benchmarks/scale.py points 1 10 100 1000         # the same with so many points of 192 windows, and its page
     python benchmarks/scale.py history 10000                # so many results are listed: first with an empty index, then again
     python benchmarks/scale.py senders 1 2 8 32 128 512     # a study of 2 s with so many senders in a lane
-    python benchmarks/scale.py lanes 1 2 4 8 16             # ... with so many lanes
+    python benchmarks/scale.py lanes 1 2 4 8 16             # ... with so many lanes, 8 s with 16
     python benchmarks/scale.py files 4KiB 1MiB 1GiB 16GiB   # ... of a sparse file of that size
 
 Each command runs in a process of its own. Memory is the most that one process had; a long result has two.
@@ -24,13 +24,18 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
+
+from zcload.model.metrics import TOTAL_CPU_S_PER_GB
+from zcload.model.records.summary import Summary
+from zcload.model.units import parse_size
 
 LANES = ("read_send", "sendfile", "splice", "read_send@64KiB")
 BLOCKS, POINTS = 8, 4
 WINDOWS_A_POINT = len(LANES) * BLOCKS * 6
 SMALL = Path(__file__).parents[1] / "tests" / "data" / "first-release"
-PAIR = ["read_send", "sendfile", "--set", "study.best_chunk=false", "--replicates", "1"]
+PAIR = ["read_send", "sendfile", "--set", "study.best_chunk=false", "--replicates", "1", "--time", "2s"]
 PLACE = {
     "chunk_bytes": 262144,
     "file_bytes": 268435456,
@@ -102,6 +107,7 @@ def make(directory: Path, windows: int, points: int = POINTS) -> int:
                 counters = {name: [0, 0, 0, 0, 0] for name in LANES}
                 label = {"point": point, "generation": generation, "purpose": "measure"}
                 luck = {name: rng.gauss(0.0, 0.06) for name in LANES}
+                write("generation", **label, replicate=generation, cached=1.0, cpus=[[0], [1]], groups=[list(LANES)], file_huge_share=1.0)
                 sample = {"orders": 1, **WORKER, "senders": {"cpu_ns": 10**9, **WORKER}, "receivers": {"cpu_ns": 10**9, **WORKER}}
                 for block in range(BLOCKS):
                     for name in LANES:
@@ -128,6 +134,8 @@ def make(directory: Path, windows: int, points: int = POINTS) -> int:
                         clock += 45_000_000
                     write("block", **label, block=block, attempt=0, fate="counted", foreign_share=0.0, steal_share=0.0, limit=0.07)
                     write("sample", **label, t_ns=clock, lanes=dict.fromkeys(LANES, sample), machine={"user": 1.0, "system": 1.0})
+                write("idle", **label, machine=[[clock, 0, 0, 0, 2], [clock + 20_000_000, 0, 0, 4, 2]])
+                write("sampler", point=point, generation=generation, samples=BLOCKS, cpu_ns=8 * 10**6)
                 for name in LANES:
                     report = {"cpu_ns": 10**9, "bytes": 10**9, "tcp_info": {"total_retrans": 0, "data_segs_out": 10**5}, "completions": {}}
                     write("reports", **label, lane=name, workers=[1, 1], cpus=[1, 1, 2], senders=[report])
@@ -184,27 +192,32 @@ def points(counts: Sequence[str], folder: Path) -> None:
 
 
 def history(counts: Sequence[str], folder: Path) -> None:
-    """List so many results, copies of a small one."""
+    """List so many results: copies of a small one, with names, dates and an estimate of their own."""
     row("results", "first, s", "again, s", "CPU, s", "MiB")
-    summary = (SMALL / "summary.json").read_bytes()
+    small: Summary = json.loads((SMALL / "summary.json").read_bytes())
+    figure = small["points"][0]["variants"][0]["metrics"][TOTAL_CPU_S_PER_GB]
+    began, estimate = datetime.fromisoformat(small["started"]), figure["estimate"]
+    assert estimate is not None
     for count in map(int, counts):
         root = folder / str(count)
         os.environ["XDG_CACHE_HOME"] = str(folder / f"cache{count}")  # an index of its own, empty at first
         for number in range(count):
             result = root / f"r{number}"
             result.mkdir(parents=True)
-            (result / "summary.json").write_bytes(summary)
+            small["name"], small["started"] = f"study {number % 50}", (began + timedelta(hours=number)).isoformat()
+            figure["estimate"] = estimate * (1 + number % 7 / 100)
+            (result / "summary.json").write_text(json.dumps(small))
         first, again = run("history", root), run("history", root)
         row(count, first.wall_s, again.wall_s, again.cpu_s, again.memory_mib)
 
 
 def study(name: str, values: Sequence[str], folder: Path, options: Callable[[str], list[str]]) -> None:
-    """Run a study of 2 s for each of *values*, which *options* make of it."""
+    """Run a study for each of *values*, which *options* make of it."""
     row(name, "plan, s", "run, s", "CPU, s", "MiB", "windows")
     for number, value in enumerate(values):
         result, given = folder / f"{name}{number}", options(value)
         planned = run("run", *given, "--plan")
-        cost = run("run", *given, "--time", "2s", "--no-wait", "--no-html", "--no-progress", "--out", result)
+        cost = run("run", *given, "--no-wait", "--no-html", "--no-progress", "--out", result)
         stored = json.loads((result / "summary.json").read_bytes())
         counted = sum(variant["windows"] for point in stored["points"] for variant in point["variants"])
         row(value, planned.wall_s, cost.wall_s, cost.cpu_s, cost.memory_mib, counted)
@@ -224,14 +237,14 @@ def lanes(values: Sequence[str], folder: Path) -> None:
         config.write_text(
             f'[study]\nname = "lanes"\nbaseline = "read_send"\nvariants = ["read_send"]\n[workload]\nfile_size = "64MiB"\n{more}'
         )
-        return [str(config), "--set", "study.best_chunk=false", "--replicates", "1"]
+        time_s = max(2, int(value) // 2)  # each of two generations has a block of windows of every lane
+        return [str(config), "--set", "study.best_chunk=false", "--replicates", "1", "--time", f"{time_s}s"]
 
     study("lanes", values, folder, options)
 
 
 def files(values: Sequence[str], folder: Path) -> None:
     """Run studies of a sparse file of so many bytes."""
-    from zcload.model.units import parse_size
 
     def options(value: str) -> list[str]:
         file = folder / f"file{value}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -112,4 +113,4 @@ def _table(entries: Sequence[Entry], found: Sequence[Series] | None, width: int)
 
 
 def _folder(entry: Entry) -> str:
-    return str(Path(entry.path).parent)
+    return os.path.dirname(entry.path) or "."

@@ -22,16 +22,17 @@ from zcload.model.records.summary import Summary
 from zcload.model.records.values import IntervalRecord
 from zcload.store.reader import SUMMARY, WINDOWS, Result
 
-VERSION = 1  # of the tables; another one is made anew
+VERSION = 2  # of the tables; another one is made anew
 _TABLES = """
 CREATE TABLE results (
     path TEXT PRIMARY KEY, mtime_ns INTEGER, size INTEGER, error TEXT,
     study TEXT, started TEXT, seed INTEGER, kernel TEXT, cpu TEXT, zcload TEXT, complete INTEGER, headline TEXT, points INTEGER
 );
-CREATE TABLE figures (
-    path TEXT, point TEXT, setting TEXT, variant TEXT, metric TEXT, baseline TEXT, estimate REAL, low REAL, high REAL
-);
-CREATE INDEX figures_of ON figures (metric, path);
+CREATE TABLE points (number INTEGER PRIMARY KEY, path TEXT, point TEXT, setting TEXT);
+CREATE TABLE figures (point INTEGER, variant TEXT, metric TEXT, baseline TEXT, estimate REAL, low REAL, high REAL);
+CREATE INDEX points_of ON points (path);
+CREATE INDEX figures_of ON figures (metric, point);
+CREATE INDEX figures_at ON figures (point);
 """
 
 
@@ -66,6 +67,9 @@ class HistoryFigure:
     high: float
 
 
+_Point = tuple[str, str, list[tuple[object, ...]]]  # its name, its setting as JSON, its figures
+
+
 class Index:
     """The results below *root*, as the tree is now."""
 
@@ -88,28 +92,31 @@ class Index:
 
     def _update(self) -> None:
         # SQLite stores only UTF-8, and a file name may be any bytes.
-        found = {printable(str(path.relative_to(self._root))): path for path in result_files(self._root)}
+        root = str(self._root)
+        found = {printable(path[len(root) :].lstrip("/")): path for path in _files(root)}
         with self._database as db:
             known = {path: (mtime, size) for path, mtime, size in db.execute("SELECT path, mtime_ns, size FROM results")}
             for path in known.keys() - found.keys():
                 self._forget(path)
             for name, path in found.items():
                 try:
-                    stat = path.stat()
+                    stat = os.stat(path)
                     now = (stat.st_mtime_ns, stat.st_size)
                 except OSError:
                     now = (0, 0)
                 if known.get(name) != now or not now[1]:
-                    self._forget(name)
-                    self._read(name, path, now)
+                    if name in known:
+                        self._forget(name)
+                    self._read(name, Path(path), now)
 
     def _forget(self, name: str) -> None:
-        for table in ("results", "figures"):
+        self._database.execute("DELETE FROM figures WHERE point IN (SELECT number FROM points WHERE path = ?)", (name,))
+        for table in ("results", "points"):
             self._database.execute(f"DELETE FROM {table} WHERE path = ?", (name,))
 
     def _read(self, name: str, path: Path, now: tuple[int, int]) -> None:
         try:
-            self._store(name, now, *_of(name, Result.load(path).summary))
+            self._store(name, now, *_of(Result.load(path).summary))
         except ZcloadError as error:
             self._store(name, now, {"error": _one_line(str(error), path)}, [])
         # A file of our name with somebody else's content: of whatever kind, it must not end the list of the others.
@@ -117,11 +124,13 @@ class Index:
             self._forget(name)
             self._store(name, now, {"error": one_line(f"is damaged: {type(error).__name__}: {error}")}, [])
 
-    def _store(self, name: str, now: tuple[int, int], row: Mapping[str, object], figures: Iterable[tuple[object, ...]]) -> None:
+    def _store(self, name: str, now: tuple[int, int], row: Mapping[str, object], points: Iterable[_Point]) -> None:
         row = {"path": name, "mtime_ns": now[0], "size": now[1], **row}
         columns, marks = ", ".join(row), ", ".join("?" * len(row))
         self._database.execute(f"INSERT INTO results ({columns}) VALUES ({marks})", tuple(row.values()))
-        self._database.executemany("INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", figures)
+        for point, setting, figures in points:
+            number = self._database.execute("INSERT INTO points (path, point, setting) VALUES (?, ?, ?)", (name, point, setting)).lastrowid
+            self._database.executemany("INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?, ?)", ((number, *figure) for figure in figures))
 
     def entries(self, study: str | None = None) -> list[Entry]:
         """Return what is in the tree, the oldest first, what could not be read last."""
@@ -144,9 +153,17 @@ class Index:
 
         *point* is a part of a point's name.
         """
+        # Of thousands of results the figures are most of the file: only who asks for them waits for their check.
+        if not all(_is_sound(self._database, table) for table in ("points", "figures")):
+            self._database.close()
+            self._database = _memory()
+            self._update()
         by_path = {entry.path: entry for entry in self.entries(study) if entry.error is None}
-        columns = "path, point, setting, variant, baseline, estimate, low, high"
-        query = f"SELECT {columns} FROM figures WHERE metric = ? AND (baseline IS NOT NULL) = ?"
+        columns = "path, points.point, setting, variant, baseline, estimate, low, high"
+        query = (
+            f"SELECT {columns} FROM figures JOIN points ON number = figures.point "
+            "WHERE metric = ? AND (baseline IS NOT NULL) = ? ORDER BY number, figures.rowid"
+        )
         found: dict[str, list[_Stored]] = {}
         for path, *row in self._database.execute(query, (metric, relative)):
             found.setdefault(path, []).append(_Stored(*row))
@@ -170,11 +187,15 @@ class _Stored(NamedTuple):
 
 def result_files(root: Path) -> Iterator[Path]:
     """Return the file of each result below *root* that its summary is read from: summary.json, else windows.jsonl. No links."""
+    return map(Path, _files(str(root)))
+
+
+def _files(root: str) -> Iterator[str]:
     for folder, folders, files in os.walk(root):
         folders.sort()
         for name in (SUMMARY, WINDOWS):
             if name in files:
-                yield Path(folder) / name
+                yield os.path.join(folder, name)
                 break
 
 
@@ -194,8 +215,8 @@ def _open(cache: Path | None, root: Path, rebuild: bool) -> sqlite3.Connection:
             database = sqlite3.connect(path)
             try:
                 if database.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-                    database.execute("SELECT 1 FROM results, figures LIMIT 1")
-                    if database.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
+                    database.execute("SELECT 1 FROM results, points, figures LIMIT 1")
+                    if _is_sound(database, "results"):
                         return database
                 if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
                     return _made(database)
@@ -208,6 +229,10 @@ def _open(cache: Path | None, root: Path, rebuild: bool) -> sqlite3.Connection:
     return _memory()
 
 
+def _is_sound(database: sqlite3.Connection, table: str) -> bool:
+    return bool(database.execute(f"PRAGMA quick_check({table})").fetchone()[0] == "ok")
+
+
 def _memory() -> sqlite3.Connection:
     return _made(sqlite3.connect(":memory:"))
 
@@ -218,7 +243,7 @@ def _made(database: sqlite3.Connection) -> sqlite3.Connection:
     return database
 
 
-def _of(name: str, summary: Summary) -> tuple[dict[str, object], list[tuple[object, ...]]]:
+def _of(summary: Summary) -> tuple[dict[str, object], list[_Point]]:
     env = summary["environment"]
     row: dict[str, object] = {
         "error": None,
@@ -232,13 +257,15 @@ def _of(name: str, summary: Summary) -> tuple[dict[str, object], list[tuple[obje
         "headline": summary.get("headline"),
         "points": len(summary["points"]),
     }
-    figures: list[tuple[object, ...]] = []
+    points = list[_Point]()
     for point in summary["points"]:
-        at = (name, point["name"], json.dumps(point["point"], sort_keys=True))
-        for variant in point["variants"]:
-            figures += [(*at, variant["name"], key, None, *_values(m)) for key, m in variant["metrics"].items()]
-        figures += [(*at, c["variant"], c["metric"], c["baseline"], *_values(c["ratio"])) for c in point["comparisons"]]
-    return row, [figure for figure in figures if None not in figure[-3:]]
+        figures: list[tuple[object, ...]] = [
+            (variant["name"], key, None, *_values(found)) for variant in point["variants"] for key, found in variant["metrics"].items()
+        ]
+        figures += [(c["variant"], c["metric"], c["baseline"], *_values(c["ratio"])) for c in point["comparisons"]]
+        there = [figure for figure in figures if None not in figure[-3:]]
+        points.append((point["name"], json.dumps(point["point"], sort_keys=True), there))
+    return row, points
 
 
 def _values(figure: IntervalRecord) -> tuple[object, object, object]:

@@ -225,6 +225,24 @@ def test_nothing_is_written_into_the_tree(tree):
     assert place_of(tree) != place_of(tree / "a")
 
 
+def test_no_statement_reads_all_figures_to_change_or_find_a_few(tree):
+    """Statements on points and figures go by an index: one that reads whole tables for each result grows with its square."""
+    stored(tree, "a")
+    index = Index(tree)
+    statements: list[str] = []
+    index._database.set_trace_callback(statements.append)
+    (tree / "a" / "summary.json").write_text((tree / "a" / "summary.json").read_text() + "\n")
+    index._update()
+    assert list(index.figures(HEADLINE, relative=True))
+    index._database.set_trace_callback(None)
+    told = [each for each in statements if each.startswith(("DELETE", "SELECT")) and ("figures" in each or "points WHERE" in each)]
+    assert len(told) >= 3
+    for statement in told:
+        plan = [str(row[-1]) for row in index._database.execute(f"EXPLAIN QUERY PLAN {statement}")]
+        assert not [step for step in plan if step.startswith("SCAN")], statement
+    index.close()
+
+
 @pytest.mark.parametrize("damage", ["garbage", "version", "tables", "unwritable"])
 def test_an_index_that_cannot_be_used(tree, tmp_path, monkeypatch, damage):
     """An index that is damaged, of another version, or has no place to lie is made anew or kept in memory: the answer is the same."""
