@@ -123,7 +123,7 @@ def _cache_cautions(where: str, data: PointData) -> list[Caution]:
     for lane in data.workers:
         totals = [g.sums[lane] for g in data.all_blocks.values() if lane in g.sums]
         cold, not_cold, read, moved = (
-            sum(t.get(name, 0.0) for t in totals) for name in ("cold_windows", "not_cold_windows", "sender_read_bytes", "read_gb")
+            sum(t[name] for t in totals) for name in ("cold_windows", "not_cold_windows", "sender_read_bytes", "read_gb")
         )
         if not_cold:
             found.append(caution("cold_not_cold", where, lane=lane, warm=not_cold, windows=cold))
@@ -183,8 +183,8 @@ def _clock_cautions(where: str, data: PointData) -> list[Caution]:
         groups = sum(g.groups_of(lane) for g in held)
         processes = max([senders, *(said["processes"] for said in data.servers.get(lane, ()))])
         for role, count in (("sender", processes), ("receiver", receivers), ("relay", relays)):
-            exact = sum(g.sums[lane].get(f"{role}_clock_s", 0.0) for g in held)
-            ticked = sum(g.sums[lane].get(f"{role}_psutil_s", 0.0) for g in held)
+            exact = sum(g.sums[lane][f"{role}_clock_s"] for g in held)
+            ticked = sum(g.sums[lane][f"{role}_psutil_s"] for g in held)
             # Two tick-quantised fields a process and generation; the baseline has processes in every group.
             allowed = 0.02 * exact + 0.02 * count * groups
             if abs(exact - ticked) > allowed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
-from zcload.analysis.packed_sums import PackedSums
+from zcload.analysis.lane_windows import WindowColumns
 from zcload.analysis.tally import Generation
 
 
@@ -35,6 +35,7 @@ class Generations(Sequence[Generation]):
     def __init__(self, members: Iterable[Generation]) -> None:
         self._members = tuple(members)
         self._columns: dict[str, dict[str, Column]] = {}
+        self._windows: dict[str, WindowColumns] = {}
 
     @overload
     def __getitem__(self, index: int) -> Generation: ...
@@ -67,15 +68,21 @@ class Generations(Sequence[Generation]):
             self._columns[variant] = self._read(variant)
         return {name: column.total for name, column in self._columns[variant].items()}
 
+    def windows(self, variant: str) -> WindowColumns:
+        """Return the windows of *variant*."""
+        if variant not in self._windows:
+            self._windows[variant] = WindowColumns([g.windows.get(variant) for g in self._members])
+        return self._windows[variant]
+
     def _read(self, variant: str) -> dict[str, Column]:
         """Return all sums of *variant*, in one pass: there are thousands of generations with fifty sums each."""
         values: dict[str, list[float]] = {}
-        alike = [g.sums.get(variant) for g in self._members]
-        first = alike[0] if alike else None
-        if isinstance(first, PackedSums) and all(isinstance(each, PackedSums) and each.places is first.places for each in alike):
-            rows = [each.values_in_order for each in alike if isinstance(each, PackedSums)]
-            return dict(zip(first.places, map(Column.of, zip(*rows, strict=True)), strict=True))
-        for number, total in enumerate(alike):
+        sums = [g.sums.get(variant) for g in self._members]
+        there = [each for each in sums if each is not None]
+        if there and len(there) == len(sums) and all(each.places is there[0].places for each in there):
+            rows = [each.values_in_order for each in there]
+            return dict(zip(there[0].names, map(Column.of, zip(*rows, strict=True)), strict=True))
+        for number, total in enumerate(sums):
             for name, value in total.items() if total is not None else ():
                 if name not in values:
                     values[name] = [0.0] * len(self)

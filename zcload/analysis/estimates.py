@@ -7,12 +7,13 @@ set-up are luck that no number of windows averages out.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import sub
 from typing import TYPE_CHECKING
 
 from zcload.analysis.columns import Column, Generations
+from zcload.analysis.lane_windows import Place
 from zcload.analysis.stats import Bootstrap, Interval, decision_p, generations_interval, interval_p, interval_record, pseudo_median
 from zcload.analysis.tally import Generation
 from zcload.host.machine import TICKS_PER_S
@@ -48,8 +49,7 @@ def metric_interval(
     if reason:
         return None, reason
     if metric.kind == "windows":
-        levels = [level for g in generations if (level := _generation_level(metric, variant, g)) is not None]
-        interval = generations_interval(levels)
+        interval = generations_interval([level for level in _levels(metric, variant, generations) if level is not None])
         if interval is None:
             return None, "a single generation has no spread"
         return interval.map(math.exp), None
@@ -173,53 +173,57 @@ def _log_ratios(metric: Metric, variant: str, baseline: str, generations: Sequen
             if bottom and base_bottom and (ours := top / bottom) > 0 and (theirs := base_top / base_bottom) > 0:
                 yield math.log(ours / theirs)
         return
-    for generation in generations:
-        if (log := generation_log_ratio(metric, variant, baseline, generation, reference)) is not None:
-            yield log
+    for logs in _block_logs(metric, variant, baseline, Generations.of(generations), reference):
+        if there := [log for log in logs if log == log]:  # NaN, of a window without the figure, differs from itself
+            yield pseudo_median(there)
 
 
 def generation_log_ratio(metric: Metric, variant: str, baseline: str, generation: Generation, reference: str) -> float | None:
     """Return one generation's robust log-ratio (pseudo-median over blocks), for sums the log of their ratio; None if there is none."""
-    if metric.kind == "sums":
-        return next(_log_ratios(metric, variant, baseline, (generation,), reference), None)
-    ours = _against_reference(metric, variant, generation, reference)
-    if baseline != reference:
-        theirs = _against_reference(metric, baseline, generation, reference)
-        pairs = [log - theirs[block] for block, log in ours.items() if block in theirs]
-    else:
-        pairs = list(ours.values())
-    return pseudo_median(pairs) if pairs else None
+    return next(_log_ratios(metric, variant, baseline, (generation,), reference), None)
 
 
-def _against_reference(metric: Metric, variant: str, generation: Generation, reference: str) -> dict[float, float]:
-    """Return, by block, the variant's log-ratio to the reference's window of the same group."""
-    if variant not in generation.windows or reference not in generation.windows:
-        return {}
-    ours, theirs = generation.windows[variant], generation.windows[reference]
-    a, b = ours.logs(metric.numerator, metric.denominator), theirs.logs(metric.numerator, metric.denominator)
-    if ours.rows is theirs.rows or ours.rows == theirs.rows:  # the usual case: one group, and no block without one of the two
-        blocks, logs = [block for block, _ in ours.rows], [*map(sub, a, b)]
-    else:
-        both = [place for place in ours.rows if place in theirs.rows]
-        blocks, logs = [block for block, _ in both], [a[ours.rows[place]] - b[theirs.rows[place]] for place in both]
-    return {
-        block: log for block, log in zip(blocks, logs, strict=True) if log == log
-    }  # NaN, of a window without the figure, differs from itself
+_Logs = tuple[Collection[Place], list[float]]
 
 
-def _generation_level(metric: Metric, variant: str, generation: Generation) -> float | None:
-    """Return the log of the variant's own level in one generation (pseudo-median over its windows)."""
-    if variant not in generation.windows:
-        return None
-    logs = [log for log in generation.windows[variant].logs(metric.numerator, metric.denominator) if log == log]  # NaN differs from itself
-    return pseudo_median(logs) if logs else None
+def _beside_reference(metric: Metric, variant: str, generations: Generations, reference: str) -> Iterator[_Logs]:
+    """Yield for each generation the places of the variant's windows and their log-ratios to the reference's windows of the same group."""
+    ours, theirs = generations.windows(variant), generations.windows(reference)
+    key = metric.numerator, metric.denominator
+    for rows, a, others, b in zip(ours.rows, ours.logs(*key), theirs.rows, theirs.logs(*key), strict=True):
+        if rows is others:  # the usual case: one group, and no block without one of the two
+            yield rows, [*map(sub, a, b)]
+        else:
+            both = [place for place in rows if place in others]
+            yield both, [a[rows[place]] - b[others[place]] for place in both]
+
+
+def _block_logs(metric: Metric, variant: str, baseline: str, generations: Generations, reference: str) -> Iterator[list[float]]:
+    """Return the log-ratios of the blocks of each generation."""
+    ours = _beside_reference(metric, variant, generations, reference)
+    if baseline == reference:
+        return (logs for _, logs in ours)
+    return map(_by_way_of, ours, _beside_reference(metric, baseline, generations, reference))
+
+
+def _by_way_of(ours: _Logs, theirs: _Logs) -> list[float]:
+    """Return the log-ratios of two variants by block, given those of each to the reference."""
+    by_block = {block: log for (block, _), log in zip(*theirs, strict=True)}
+    return [log - by_block[block] for (block, _), log in zip(*ours, strict=True) if block in by_block]
+
+
+def _levels(metric: Metric, variant: str, generations: Sequence[Generation]) -> Iterator[float | None]:
+    """Yield the log of the variant's own level in each generation (pseudo-median over its windows), None where it has none."""
+    for logs in Generations.of(generations).windows(variant).logs(metric.numerator, metric.denominator):
+        there = [log for log in logs if log == log]
+        yield pseudo_median(there) if there else None
 
 
 def generation_figure(metric: Metric, variant: str, generation: Generation) -> float | None:
     """Return the metric of *variant* in one generation; None where it does not exist there."""
     if metric.kind == "sums":
         return _quotient(metric, generation.sums.get(variant))
-    level = _generation_level(metric, variant, generation)
+    (level,) = _levels(metric, variant, (generation,))
     return None if level is None else math.exp(level)
 
 

@@ -28,7 +28,7 @@ def costs_per_call(lanes: Iterable[LaneFacts], calibrated: Calibrated | None, ge
         if lane["moves_payload"] or found.get(lane["mechanism"]):
             continue
         sums = [g.sums[lane["name"]] for g in generations if lane["name"] in g.sums]
-        together = {key: sum(each.get(key, 0.0) for each in sums) for key in ("sender_cpu_s", "sender_iterations")}
+        together = {key: sum(each[key] for each in sums) for key in ("sender_cpu_s", "sender_iterations")}
         found[lane["mechanism"]] = cost_per_call(together)
     return {name: cost for name, cost in found.items() if cost}
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from zcload.analysis.cluster import HostTallies
-from zcload.analysis.packed_sums import PackedSums
 from zcload.analysis.tally import Generation, add_counters, add_reports, add_samples, window_tally
 
 if TYPE_CHECKING:
@@ -185,9 +184,7 @@ class Sorting:
             for replicate, members in parts.items():
                 key = tuple(map(id, members))
                 if key not in made:
-                    made[key] = Generation(replicate)
-                    for member in members:
-                        made[key].merge(member, apart=True)
+                    made[key] = _cluster(replicate, members)
                 found[replicate] = made[key]
             return found
 
@@ -195,12 +192,23 @@ class Sorting:
         data.generations, data.all_blocks, data.clean_blocks = map(clusters, whole)
 
 
+def _cluster(replicate: int, members: Sequence[Generation]) -> Generation:
+    """Return all generations of a replicate as one; a single one, which most have, is not copied."""
+    if len(members) == 1:
+        return replace(members[0], number=replicate)
+    whole = Generation(replicate)
+    for member in members:
+        whole.merge(member, apart=True)
+    whole.pack()
+    return whole
+
+
 def _less_idle(generation: Generation, idle_cores: float | None) -> None:
     for lane, total in generation.sums.items():
         if "machine_cpu_s" not in total:
             continue
         if idle_cores is None:
-            generation.sums[lane] = PackedSums({name: value for name, value in total.items() if not name.startswith("machine_")})
+            generation.sums[lane] = total.without("machine_")
         else:
             total["machine_cpu_s"] -= idle_cores * total["machine_wall_s"]
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
-from math import log
-from operator import sub, truediv
+from functools import cache
+from operator import sub
 from typing import TYPE_CHECKING
 
+from zcload.analysis.lane_windows import LaneWindows
 from zcload.analysis.packed_sums import PackedSums
 from zcload.host.machine import busy_s, capacity_s
-from zcload.model.metrics import METRICS
 
 if TYPE_CHECKING:
     from zcload.model.records.lines import Line
@@ -32,15 +29,7 @@ if TYPE_CHECKING:
 
 PAGE_BYTES = 4096.0  # the unit in which pages are counted, whatever the machine's own are
 
-_OF_EACH_WINDOW = (
-    *dict.fromkeys(name for metric in METRICS.values() if metric.kind == "windows" for name in (metric.numerator, metric.denominator)),
-    "open_s",
-)
-_WIDTH = len(_OF_EACH_WINDOW)
-
 Tally = dict[str, float]  # name of a sum (see Metric.numerator, denominator) -> value
-Sums = MutableMapping[str, float]  # the same of a generation
-
 
 _CALLS_AT = 3  # where the system calls of a process begin in its reading
 
@@ -158,73 +147,13 @@ class Pacing:
 _BLOCKS_APART = 1_000_000  # more than a generation has blocks: keeps those of several apart in one cluster
 
 
-@lru_cache(maxsize=64)
-def _shared_rows(items: tuple[tuple[tuple[float, int], int], ...]) -> dict[tuple[float, int], int]:
-    return dict(items)
-
-
-class LaneWindows:
-    """The windows of one variant in a generation: *rows* gives the row of each by (block, group), a column holds one sum of all of them.
-
-    A dictionary of floats for each of a million windows would be a gigabyte; rows of one array are a fifth of it.
-    """
-
-    __slots__ = ("_logs", "_values", "rows")
-
-    def __init__(self) -> None:
-        self.rows: dict[tuple[float, int], int] = {}
-        self._values = array("d")
-        self._logs: dict[tuple[str, str], array[float]] = {}
-
-    def add(self, place: tuple[float, int], tally: Tally) -> None:
-        """Take in the window at *place*; the second one there replaces the first."""
-        self._put(place, array("d", [tally.get(name, math.nan) for name in _OF_EACH_WINDOW]))
-
-    def merge(self, other: LaneWindows, offset: int) -> None:
-        """Take in the windows of another part, whose blocks count from *offset*."""
-        for (block, group), row in other.rows.items():
-            self._put((block + offset, group), other._values[row * _WIDTH : (row + 1) * _WIDTH])
-
-    def _put(self, place: tuple[float, int], values: array[float]) -> None:
-        row = self.rows.setdefault(place, len(self.rows))
-        if row * _WIDTH == len(self._values):
-            self._values.extend(values)
-        else:
-            self._values[row * _WIDTH : (row + 1) * _WIDTH] = values
-        if self._logs:
-            self._logs = {}
-
-    def share_rows(self) -> None:
-        """Take the places of another that has the same ones: most lanes of a study have. Nothing may be added after that."""
-        self.rows = _shared_rows(tuple(self.rows.items()))
-
-    def column(self, name: str) -> Sequence[float]:
-        """Return the sum *name* of every window, in rows; NaN where a window has none."""
-        return self._values[_OF_EACH_WINDOW.index(name) :: _WIDTH]
-
-    def quotients(self, numerator: str, denominator: str) -> list[float]:
-        """Return one sum over the other of every window, in rows; NaN where there is none."""
-        return [a / b if b else math.nan for a, b in zip(self.column(numerator), self.column(denominator), strict=True)]
-
-    def logs(self, numerator: str, denominator: str) -> array[float]:
-        """Return the logarithms of the quotients, NaN where there is none; kept, for a lane is compared with several."""
-        key = (numerator, denominator)
-        if key not in self._logs:
-            top, bottom = self.column(numerator), self.column(denominator)
-            try:
-                self._logs[key] = array("d", map(log, map(truediv, top, bottom)))
-            except (ValueError, ZeroDivisionError):
-                self._logs[key] = array("d", [log(a / b) if b and a / b > 0 else math.nan for a, b in zip(top, bottom, strict=True)])
-        return self._logs[key]
-
-
 @dataclass(slots=True)
 class Generation:
     """What one generation of a point gave, or all of one replicate: windows and sums by variant."""
 
     number: int
     windows: dict[str, LaneWindows] = field(default_factory=lambda: defaultdict(LaneWindows))
-    sums: dict[str, Sums] = field(default_factory=lambda: defaultdict(lambda: defaultdict(float)))
+    sums: dict[str, PackedSums] = field(default_factory=lambda: defaultdict(PackedSums))
     latencies: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # by variant: the windows' values, packed
     lateness: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     pacing: dict[str, Pacing] = field(default_factory=lambda: defaultdict(Pacing))
@@ -236,9 +165,7 @@ class Generation:
     def add(self, record: Window, tally: Tally, block: float | None = None) -> None:
         """Take in a window that counts, as one of *block* or of its own. The baseline has one window in each group of a block."""
         self.windows[record["lane"]].add((record["block"] if block is None else block, record["group"]), tally)
-        total = self.sums[record["lane"]]
-        for name, value in tally.items():
-            total[name] += value
+        self.sums[record["lane"]].add(tally)
         if "pacing" in record:
             told = record["pacing"]
             late = {int(number): count for number, count in told["late"].items()}
@@ -251,8 +178,8 @@ class Generation:
 
     def pack(self) -> None:
         """Keep what there is in little memory; no window may be added after that."""
-        for lane, total in self.sums.items():
-            self.sums[lane] = PackedSums(total)
+        for total in self.sums.values():
+            total.pack()
         for windows in self.windows.values():
             windows.share_rows()
 
@@ -262,9 +189,7 @@ class Generation:
         for lane, windows in other.windows.items():
             self.windows[lane].merge(windows, offset)
         for lane, total in other.sums.items():
-            mine = self.sums[lane]
-            for name, value in total.pairs() if isinstance(total, PackedSums) else total.items():
-                mine[name] += value
+            self.sums[lane].add(total)
         for lane, paced in other.pacing.items():
             self.pacing[lane].take_in(paced)
         for texts, theirs in ((self.latencies, other.latencies), (self.lateness, other.lateness)):
@@ -288,7 +213,7 @@ def add_samples(generation: Generation, samples: Sequence[SampleReading], worker
         a, b = first[lane], last[lane]
         orders = b["orders"] - a["orders"]
         silent = b.get("silent", 0) - a.get("silent", 0)
-        total = generation.sums[lane]
+        total: Tally = defaultdict(float)
         total["sampled_gb"] += (b["bytes"] - a["bytes"]) / 1e9
         # A receiver does not wake for an order that moves nothing.
         _add_counters(total, "sender", a["senders"], b["senders"], workers[lane][0] * orders)
@@ -299,9 +224,10 @@ def add_samples(generation: Generation, samples: Sequence[SampleReading], worker
         if "read_bytes" in a["senders"] and "read_bytes" in b["senders"]:
             total["sender_read_bytes"] += b["senders"]["read_bytes"] - a["senders"]["read_bytes"]
             total["read_gb"] += (b["bytes"] - a["bytes"]) / 1e9
+        generation.sums[lane].add(total)
 
 
-def _add_counters(total: Sums, role: Role, first: ProcessCounters, last: ProcessCounters, waits: int) -> None:
+def _add_counters(total: Tally, role: Role, first: ProcessCounters, last: ProcessCounters, waits: int) -> None:
     """Add what psutil counted of a role from the *first* sample to the *last*, less the *waits* at the gate."""
     user_s, system_s = last["user_s"] - first["user_s"], last["system_s"] - first["system_s"]
     total[f"{role}_user_s"] += user_s
@@ -320,7 +246,7 @@ def add_reports(generation: Generation, reports: Mapping[str, list[SenderReport]
         moved = sum(report.get("bytes", 0) for report in senders) / 1e9
         if lane not in generation.sums or not moved:
             continue  # no window of it counts, or the result is older than the senders' bytes
-        total = generation.sums[lane]
+        total: Tally = defaultdict(float)
         total["reported_gb"] += moved
         total["retransmits"] += sum(report["tcp_info"].get("total_retrans", 0) for report in senders)
         for report in senders:
@@ -335,6 +261,7 @@ def add_reports(generation: Generation, reports: Mapping[str, list[SenderReport]
             registered = sum(each.get("registered_bytes", 0) for each in counters)
             sent = moved * 1e9 - sum(each.get("fallback_bytes", 0) for each in counters)
             total["pinned_pages"] += (registered or sent) / PAGE_BYTES
+        generation.sums[lane].add(total)
 
 
 def add_counters(generation: Generation, counters: Iterable[Counters]) -> None:
@@ -342,13 +269,14 @@ def add_counters(generation: Generation, counters: Iterable[Counters]) -> None:
     for record in counters:
         if record["lane"] not in generation.sums:
             continue
-        total = generation.sums[record["lane"]]
+        total: Tally = defaultdict(float)
         for role, counted in (("sender", record["senders"]), ("receiver", record["receivers"]), ("relay", record.get("relays", {}))):
             for event, value in counted.items():
                 if value is not None:
                     total[f"{role}_{event}"] += value
                     total[f"{role}_{event}_bytes"] += record["bytes"]
                     total[f"{role}_{event}_gb"] += record["bytes"] / 1e9
+        generation.sums[record["lane"]].add(total)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -19,7 +19,7 @@ from zcload.model.records.lines import MEASUREMENT_KINDS, Header, Line
 from zcload.model.records.lines import SCHEMA as WINDOWS_SCHEMA
 from zcload.model.records.summary import SCHEMA as SUMMARY_SCHEMA
 from zcload.model.records.summary import Summary
-from zcload.store.consistency import Wrong, header_problems, line_problems, summary_problems
+from zcload.store.consistency import Fault, header_problems, line_problems, summary_problems
 from zcload.store.quick_lines import is_summary, quick_line
 
 if TYPE_CHECKING:
@@ -92,10 +92,9 @@ def _validated(data: bytes, path: Path, number: int) -> Line | None:
         raise _refusal(error, found, path, number) from None
 
 
-def refuse(wrong: Wrong, path: Path, line: int | None) -> None:
+def refuse(wrong: Iterable[Fault], path: Path, line: int | None) -> None:
     """Raise ConfigError if anything of the *line* of *path*, or of the whole file, is *wrong*."""
-    found = list(wrong)
-    if found:
+    if found := list(wrong):
         raise ConfigError(*(Problem(what, key=key, file=str(path), line=line) for key, what in found[:_MOST_PROBLEMS]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -14,7 +14,8 @@ from zcload.model.records.measurements import LinkWorkers, MachineReading, Readi
 from zcload.model.records.summary import PointSummary, Summary
 from zcload.model.records.values import PointFacts
 
-Wrong = Iterator[tuple[str, str]]
+Fault = tuple[str, str]
+Wrong = Iterator[Fault]
 
 _INTERVAL = ("estimate", "low", "high")
 
@@ -60,15 +61,14 @@ def _time_problems(started: str) -> Wrong:
         yield "started", f"found {started[:40]!r}, expected a time such as 2026-11-01T00:00:00Z"
 
 
-def line_problems(line: Line, points: int) -> Wrong:
-    """Find what is wrong in a line of a result of so many *points*."""
+def line_problems(line: Line, points: int) -> Iterable[Fault]:
+    """Return what is wrong in a line of a result of so many *points*."""
     number = line.get("point", 0)
     if isinstance(number, int) and number >= points:
-        yield "point", f"found {number}, expected less than {points}: the header has so many points"
+        return [("point", f"found {number}, expected less than {points}: the header has so many points")]
     if line["kind"] == "window":
-        yield from _window_problems(line)
-    elif line["kind"] == "idle":
-        yield from _machine_problems(line["machine"])
+        return _window_problems(line)
+    return _machine_problems(line["machine"]) if line["kind"] == "idle" else ()
 
 
 class LinkCheck:
@@ -77,12 +77,16 @@ class LinkCheck:
     def __init__(self) -> None:
         self._links: dict[tuple[int, int], list[LinkWorkers]] = {}  # by point and generation
 
-    def problems(self, line: Line) -> Wrong:
-        """Find what is wrong in *line*; each line of a file has to be given, in order."""
+    def problems(self, line: Line) -> Iterable[Fault]:
+        """Return what is wrong in *line*; each line of a file has to be given, in order."""
         if line["kind"] == "generation":
             if links := line.get("links"):
                 self._links[line["point"], line["generation"]] = links
-        elif line["kind"] == "window" and "hosts" in line:
+            return ()
+        return self._missing(line) if self._links else ()
+
+    def _missing(self, line: Line) -> Wrong:
+        if line["kind"] == "window" and "hosts" in line:
             for link in self._links.get((line["point"], line["generation"]), ()):
                 yield from _too_few(link, "senders", len(line["senders"]))
                 yield from _too_few(link, "receivers", len(line["receivers"]))
@@ -100,14 +104,16 @@ def _too_few(link: LinkWorkers, role: Literal["senders", "receivers"], there: in
         yield role, f"holds {there}, expected at least {last + 1}: the link {between} has number {last}, counted from 0"
 
 
-def _window_problems(window: Window) -> Wrong:
-    for role, pairs in (("senders", window["senders"]), ("receivers", window["receivers"]), ("relays", window.get("relays", []))):
+def _window_problems(window: Window) -> Iterable[Fault]:
+    wrong: list[Fault] = []
+    for role, pairs in (("senders", window["senders"]), ("receivers", window["receivers"]), ("relays", window.get("relays", ()))):
         if not _alike(pairs):
-            yield role, "expected readings of the same length: one number for each kind of system call"
+            wrong.append((role, "expected readings of the same length: one number for each kind of system call"))
     if window["machine"] is not None:
-        yield from _machine_problems(window["machine"])
+        wrong += _machine_problems(window["machine"])
     if "transfers" in window:
-        yield from _transfer_problems(window["transfers"])
+        wrong += _transfer_problems(window["transfers"])
+    return wrong
 
 
 def _alike(pairs: Sequence[Sequence[Reading]]) -> bool:
@@ -116,10 +122,11 @@ def _alike(pairs: Sequence[Sequence[Reading]]) -> bool:
     return len({len(reading) for pair in pairs for reading in pair}) < 2
 
 
-def _machine_problems(readings: Sequence[MachineReading]) -> Wrong:
+def _machine_problems(readings: Sequence[MachineReading]) -> Sequence[Fault]:
     before, after = readings
     if not after[4] > 0 or after[0] <= before[0]:
-        yield "machine", "expected two readings, the second later, of a machine with CPUs"
+        return [("machine", "expected two readings, the second later, of a machine with CPUs")]
+    return ()
 
 
 def _transfer_problems(transfers: WindowTransfers) -> Wrong:

@@ -17,7 +17,7 @@ from annotated_types import Ge, Le, Len
 from typing_extensions import TypedDict, get_type_hints, is_typeddict
 
 from zcload.model.records.lines import Measurement
-from zcload.model.records.measurements import Block, GenerationLine, Reports, Sample, SamplerCost, Window
+from zcload.model.records.measurements import Block, GenerationLine, Idle, Reports, Sample, SamplerCost, Window
 from zcload.model.records.summary import Summary
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _making = Lock()  # msgspec crashes when two threads make decoders of the same t
 _BEGIN = b'{"kind":"'  # the lines of this writer; others take the codec's long way
 
 
-def quick_line(data: bytes) -> Measurement | None:
+def quick_line(data: bytes) -> Measurement | Idle | None:
     """Return the measurement on a line; None if it is of another kind or anything is wrong with it. Unknown keys are left out."""
     if not data.startswith(_BEGIN):
         return None
@@ -58,16 +58,16 @@ def _summary_decoder() -> Callable[[bytes], object]:
 
 
 @cache
-def _decoders() -> dict[bytes, Callable[[bytes], Measurement]]:
+def _decoders() -> dict[bytes, Callable[[bytes], Measurement | Idle]]:
     """Return the decoder of each kind of line, made once, in some milliseconds."""
     from msgspec.json import Decoder
 
-    kinds = (Window, Block, Sample, SamplerCost, GenerationLine, Reports)
+    kinds = (Window, Block, Sample, SamplerCost, GenerationLine, Reports, Idle)
     made = {}
     with _making:
         for kind in kinds:
             (name,) = get_args(get_type_hints(kind)["kind"])
-            made[name.encode()] = cast(Callable[[bytes], Measurement], Decoder(_translated(kind)).decode)
+            made[name.encode()] = cast(Callable[[bytes], Measurement | Idle], Decoder(_translated(kind)).decode)
     return made
 
 

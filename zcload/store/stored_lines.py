@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import compress, tee
+from operator import not_
 from pathlib import Path
+from typing import Literal
 
 from zcload.errors import ConfigError, Problem, reason_of
 from zcload.linux import interrupt
@@ -15,9 +18,10 @@ from zcload.store.codec import decode_header, decode_line, refuse
 from zcload.store.consistency import LinkCheck
 
 _LINES_A_LOOK = 1000  # between two looks at the limit of the phase that reads: some 10 ms
+_READ_BYTES = 1 << 18  # at once: lines come three times as fast as with the usual 8 KiB
 
-
-_point_of = re.compile(rb'\{"kind":"[a-z]+","point":(\d{1,9}),').match  # as the writer begins the lines of a point
+# As the writer begins the lines of points with an odd and with an even number.
+_OF_ODD_POINTS, _OF_EVEN_POINTS = (re.compile(rb'\{"kind":"[a-z]+","point":\d*[%b],' % last).match for last in (b"13579", b"02468"))
 
 
 def read_records(path: Path) -> list[Line]:
@@ -33,20 +37,17 @@ def read_header(path: Path) -> Header:
     raise _empty(path)
 
 
-def each_record(path: Path, wanted: Container[int] | None = None) -> Iterator[Line]:
+def each_record(path: Path, parity: Literal[0, 1] | None = None) -> Iterator[Line]:
     """Read a windows.jsonl record by record, as `read_records` does, without ever holding more than one.
 
-    With *wanted* the lines of other points of the header are left out unread, where their beginning tells whose they are.
+    With *parity* the lines of points with odd numbers (0) or even ones (1) are left out unread, where their beginning tells whose they are.
 
     Raises TimeLimitExceeded where the phase that reads has a limit (`interrupt.limited`) and that is over.
     """
     points: int | None = None
     links = LinkCheck()
-    others: frozenset[bytes] = frozenset()
     try:
-        for number, data in enumerate(lines_of(path), 1):
-            if others and (of := _point_of(data)) and of[1] in others and data.endswith(b"\n"):
-                continue
+        for number, data in _numbered(lines_of(path), parity):
             if number % _LINES_A_LOOK == 0:
                 interrupt.check_limit()
             try:
@@ -54,8 +55,6 @@ def each_record(path: Path, wanted: Container[int] | None = None) -> Iterator[Li
                 if points is None:
                     record = header = decode_header(data, path)
                     points = len(header["points"])
-                    if wanted is not None:
-                        others = frozenset(b"%d" % point for point in range(points) if point not in wanted)
                 else:
                     record = decode_line(data, path, number, points)
             except ConfigError:
@@ -71,11 +70,19 @@ def each_record(path: Path, wanted: Container[int] | None = None) -> Iterator[Li
         raise _empty(path)
 
 
+def _numbered(lines: Iterator[bytes], parity: Literal[0, 1] | None) -> Iterator[tuple[int, bytes]]:
+    """Return *lines*, each with its number in the file, without those of points of the other *parity*: no Python runs for these."""
+    if parity is None:
+        return enumerate(lines, 1)
+    numbered, looked_at = tee(lines)
+    return compress(enumerate(numbered, 1), map(not_, map(_OF_EVEN_POINTS if parity else _OF_ODD_POINTS, looked_at)))
+
+
 def lines_of(path: Path) -> Iterator[bytes]:
     """Read the lines of a regular file: a pipe or a device would be waited for, or never end. Raises OSError, ConfigError."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise ConfigError(Problem("is not a regular file", file=str(path)))
-    with path.open("rb") as lines:
+    with path.open("rb", buffering=_READ_BYTES) as lines:
         yield from lines
 
 

@@ -12,6 +12,7 @@ import select
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 from zcload.analysis.events import Events
 from zcload.analysis.point_summary import PointAnalysis
@@ -77,10 +78,10 @@ def _all_of(fd: int) -> bytes:
             return b"".join(parts)
 
 
-def _share(path: Path, first: int) -> Share:
+def _share(path: Path, first: Literal[0, 1]) -> Share:
     """Return the header, what was recorded of the run as a whole, and every second point from *first* on."""
     numbers = range(first, len(read_header(path)["points"]), 2)
-    header, by_point = sort(each_record(path, numbers))
+    header, by_point = sort(each_record(path, first))
     return header, by_point[OF_THE_RUN].events, analyse(header, by_point, numbers)
 
 

@@ -81,7 +81,7 @@ def test_a_point_that_the_header_does_not_have_is_refused(made, tmp_path, monkey
 
 def test_lines_of_other_points_are_not_read(made):
     """Only the points asked for, and what belongs to no point, are decoded."""
-    found = list(each_record(made, {1}))
+    found = list(each_record(made, 1))
     assert {line["point"] for line in found if "point" in line} == {1}
     assert {line["kind"] for line in found if "point" not in line} == {
         line["kind"] for line in map(json.loads, made.read_text().splitlines()) if "point" not in line
