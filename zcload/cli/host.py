@@ -62,11 +62,11 @@ def show_doctor(as_json: bool, strict: bool) -> None:
     import textwrap
 
     from zcload.errors import GateTripped
-    from zcload.host.doctor import findings
+    from zcload.host.doctor import findings, measure_copying
     from zcload.server.leftovers import leftovers
 
     order = ("problem", "caution", "note", "ok")
-    found = sorted(findings(), key=lambda finding: order.index(finding.level))
+    found = sorted(findings(copying=measure_copying()), key=lambda finding: order.index(finding.level))
     left = leftovers()
     bad = [finding for finding in found if finding.level in order[:2]]
     if as_json:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zcload.host.copy_cost import BUFFER_BYTES, WINDOW_S, CopyCost, copy_cost
 from zcload.host.environment import LoadSample, Processes, describe, foreign_processes, memory, take_sample
 from zcload.host.topology import HERE, CgroupLimits, Host, cgroup_limits
 from zcload.linux import uring
@@ -21,9 +22,11 @@ Judgement = tuple[Level, str] | tuple[Level, str, str]  # the level, what was fo
 
 SAMPLE_S = 0.5  # on two CPUs 100 ticks of /proc/stat: a resolution of 1 %
 STEAL_LIMIT = 0.02  # of all CPUs; below it steal hides in the noise of short windows
+COPYING_LIMIT = 0.05  # of the cost: copies within a CPU's own cache vary by 2 % on the same machines
 BACKGROUND_LIMIT = 0.05  # of all CPUs: blocks with more foreign CPU than this are repeated
 SEED_FILE_BYTES = 2_400_000_000  # the largest file of the shipped configs
 HEADROOM_BYTES = 512 << 20  # interpreters, socket buffers and mappings of the workers beside the file
+SPARE_BUFFERS = 8  # the room for that many is there before copying is measured with two: a small container is not brought to its limit
 MEMLOCK_BYTES = 8 << 20  # the kernel's default since 5.16 (include/uapi/linux/resource.h); it was 64 KiB
 
 
@@ -46,7 +49,10 @@ class HostFinding:
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """All that the checks look at; *room* returns the free bytes of the file system that holds a path, and may raise OSError."""
+    """All that the checks look at; *room* returns the free bytes of the file system that holds a path, and may raise OSError.
+
+    *copying* is None where nobody measured it.
+    """
 
     host: Host
     environment: Mapping[str, Any]
@@ -54,6 +60,7 @@ class HostFacts:
     sample: LoadSample | None
     study: Study | None
     room: Callable[[Path], int]
+    copying: CopyCost | None
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -86,14 +93,22 @@ def findings(
     processes: Processes | None = None,
     sample: LoadSample | None = None,
     room: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
+    copying: CopyCost | None = None,
 ) -> list[HostFinding]:
     """Return one finding per check of *host*, judged for *study* if there is one.
 
-    Without a *sample* of what the machine does it takes one, which lasts *interval_s* seconds.
+    Without a *sample* of what the machine does it takes one, which lasts *interval_s* seconds. What *copying* memory costs is not measured
+    here: that keeps a CPU busy.
     """
     sample = sample or take_sample(host, interval_s, clock, sleep, processes or foreign_processes)
-    facts = HostFacts(host, describe(host=host), cgroup_limits(host), sample, study, room)
+    facts = HostFacts(host, describe(host=host), cgroup_limits(host), sample, study, room, copying)
     return [_finding(code, *JUDGES[code](facts)) for code in CHECKS]
+
+
+def measure_copying(host: Host = HERE) -> CopyCost | None:
+    """Return what copying memory costs, after a second with a busy CPU; None where memory is too short for the buffers."""
+    available = _available(host, cgroup_limits(host))
+    return None if available is not None and available < SPARE_BUFFERS * BUFFER_BYTES else copy_cost()
 
 
 def _finding(code: str, level: Level, value: str, private: str = "") -> HostFinding:
@@ -108,6 +123,11 @@ def cautions(found: Iterable[HostFinding]) -> list[Caution]:
 
 def _bytes(count: int | None) -> str:
     return "unknown" if count is None else human_bytes(count)
+
+
+def _available(host: Host, limits: CgroupLimits) -> int | None:
+    """Return how much memory can still be had, in bytes; None if nothing says so."""
+    return min((room for room in (memory(host, "MemAvailable"), limits.memory_free_bytes) if room is not None), default=None)
 
 
 def _at_least(count: int | None, needed: int, otherwise: Level) -> Level:
@@ -156,6 +176,14 @@ def _background_load(facts: HostFacts) -> Judgement:
     return level, f"{facts.sample.busy_cpus:.2f} of {facts.sample.cpus} CPUs ({share:.0%})", top
 
 
+@check("copy_cost")
+def _copy_cost(facts: HostFacts) -> Judgement:
+    if facts.copying is None:
+        return "note", "not measured"
+    level: Level = "caution" if facts.copying.variation > COPYING_LIMIT else "ok"
+    return level, f"{facts.copying.median:.2f} CPU s/GB, {1000 * WINDOW_S:.0f} ms windows vary by {facts.copying.variation:.1%}"
+
+
 @check("regime")
 def _regime(facts: HostFacts) -> Judgement:
     kind, paravirt = facts.environment["cpu_accounting"], facts.environment["paravirt_time_accounting"]
@@ -200,9 +228,8 @@ def _free_page_reporting(facts: HostFacts) -> Judgement:
 
 @check("memory")
 def _memory(facts: HostFacts) -> Judgement:
-    rooms = [room for room in (memory(facts.host, "MemAvailable"), facts.limits.memory_free_bytes) if room is not None]
     needed = max(point.file_size for point in facts.points) + HEADROOM_BYTES
-    available = min(rooms, default=None)
+    available = _available(facts.host, facts.limits)
     level = _at_least(available, needed, "problem" if facts.study else "caution")
     return level, f"{_bytes(available)} available, {_bytes(needed)} needed"
 

@@ -60,6 +60,13 @@ CHECKS: dict[str, Check] = {
         levels=("note", "caution"),
         in_result=True,
     ),
+    "copy_cost": Check(
+        title="cost of copying",
+        looks_at="the standard deviation of what copying 64 MiB costs in windows of 40 ms of CPU time; over 5 % is a caution",
+        spoils="other programs, or other guests of this machine's host, share its memory and cache: intervals get wide",
+        remedy="measure for longer (--max-time), at another time, or on a host of your own",
+        levels=("note", "caution"),
+    ),
     "regime": Check(
         title="CPU accounting",
         looks_at="IRQ_TIME_ACCOUNTING, PARAVIRT_TIME_ACCOUNTING, and how the kernel counts CPU time",

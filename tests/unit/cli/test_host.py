@@ -30,7 +30,8 @@ def finding(level):
 )
 def test_doctor_is_a_gate_only_when_asked(levels, strict, code, capsys, monkeypatch):
     """`zcload doctor` ends with 0 whatever it finds, with --strict with 3 if something spoils measurements."""
-    monkeypatch.setattr(doctor, "findings", lambda: [finding(level) for level in levels])
+    monkeypatch.setattr(doctor, "measure_copying", lambda: None)
+    monkeypatch.setattr(doctor, "findings", lambda copying: [finding(level) for level in levels])
     done = invoke(capsys, "doctor", *(["--strict"] if strict else []))
     assert done.code == code
     assert ("zcload: error: doctor --strict: a_" in done.err) == bool(code)
@@ -38,7 +39,8 @@ def test_doctor_is_a_gate_only_when_asked(levels, strict, code, capsys, monkeypa
 
 def test_doctor_as_json(capsys, monkeypatch):
     """`zcload doctor --json` has the findings, problems first, without what is for this host's user alone."""
-    monkeypatch.setattr(doctor, "findings", lambda: [finding("ok"), finding("problem")])
+    monkeypatch.setattr(doctor, "measure_copying", lambda: None)
+    monkeypatch.setattr(doctor, "findings", lambda copying: [finding("ok"), finding("problem")])
     done = invoke(capsys, "doctor", "--json")
     assert [each["level"] for each in json.loads(done.out)["findings"]] == ["problem", "ok"]
     assert "secret" not in done.out

@@ -8,7 +8,8 @@ from dataclasses import fields, replace
 
 import pytest
 
-from zcload.host.doctor import JUDGES, HostFinding, cautions, findings
+from zcload.host.copy_cost import CopyCost
+from zcload.host.doctor import JUDGES, HostFinding, cautions, findings, measure_copying
 from zcload.host.environment import LoadSample, foreign_processes, memlock_limit, memory, take_sample
 from zcload.host.topology import Host
 from zcload.model.cautions import Caution
@@ -33,6 +34,7 @@ def stat(user, idle, iowait, steal):
 
 
 IDLE = stat(0, 200, 0, 0)  # two CPUs, one second
+STEADY = CopyCost(median=0.1, variation=0.02)
 
 # A quiet, well set up machine of two cores, on which every check is content.
 QUIET = {
@@ -73,7 +75,7 @@ def study(**point):
     return Study("s", "read_send", (Variant("read_send", "read_send"),), (Point(**point),))
 
 
-def examine(root, files=QUIET, study=None, after=IDLE, room=64 << 30, processes=dict):
+def examine(root, files=QUIET, study=None, after=IDLE, room=64 << 30, processes=dict, copying=STEADY):
     """The findings on a host made of *files* whose /proc/stat becomes *after* in the one second of the sample, by code."""
     host = make_host(root, files)
 
@@ -81,7 +83,9 @@ def examine(root, files=QUIET, study=None, after=IDLE, room=64 << 30, processes=
         if "/proc/stat" in files:
             (root / "proc/stat").write_text(after)
 
-    found = findings(host, study, clock=iter([1.0, 2.0]).__next__, sleep=sleep, processes=processes, room=lambda path: room)
+    found = findings(
+        host, study, clock=iter([1.0, 2.0]).__next__, sleep=sleep, processes=processes, room=lambda path: room, copying=copying
+    )
     return {finding.code: finding for finding in found}
 
 
@@ -178,6 +182,25 @@ def test_other_work_is_measured_and_named(tmp_path, code, after, level, value):
     assert (finding.level, (finding.value + finding.private).split(" of all")[0]) == (level, value)
 
 
+@pytest.mark.parametrize(
+    ("copying", "level", "value"),
+    [
+        (CopyCost(0.1, 0.049), "ok", "0.10 CPU s/GB, 40 ms windows vary by 4.9%"),
+        (CopyCost(0.1, 0.123), "caution", "0.10 CPU s/GB, 40 ms windows vary by 12.3%"),
+        (None, "note", "not measured"),
+    ],
+)
+def test_unsteady_copying_is_told(tmp_path, copying, level, value):
+    """Copies whose cost varies by more than 5 % are a caution, and the figure is there."""
+    finding = examine(tmp_path, copying=copying)["copy_cost"]
+    assert (finding.level, finding.value) == (level, value)
+
+
+def test_copying_is_not_measured_where_memory_is_short(tmp_path):
+    """The two buffers of 64 MiB do not take the last memory of a small host."""
+    assert measure_copying(make_host(tmp_path, {"/proc/meminfo": "MemTotal: 524288 kB\nMemAvailable: 500000 kB"})) is None
+
+
 def test_too_small_a_memory_file_system_is_a_note(tmp_path):
     """A /dev/shm too small for a workload.dir in it is told; the automatic file, a memfd, needs no room there."""
     assert examine(tmp_path / "there", room=1 << 20, study=study(dir="/dev/shm/x"))["shared_memory"].level == "note"
@@ -190,7 +213,7 @@ def test_every_declared_level_is_given():
     seen = {code: {"note"} for code in CHECKS}
     for code, _, _, level, _ in CASES:
         seen[code].add(level)
-    for code in ("steal", "background_load"):
+    for code in ("steal", "background_load", "copy_cost"):
         seen[code].add("caution")
     assert not {(code, level) for code, check in CHECKS.items() for level in check.levels if level not in seen[code]}
 
