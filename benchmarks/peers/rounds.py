@@ -59,7 +59,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Conditions:
-    """How it was measured: sizes in bytes, lengths in seconds, the peer's version and the kernel's."""
+    """How it was measured: sizes in bytes, lengths in seconds, the peer's version and the kernel's, and a note."""
 
     file_size: int
     file_pages: str
@@ -68,11 +68,12 @@ class Conditions:
     window: float
     peer: str
     kernel: str = os.uname().release
+    note: str = ""  # what worked beside it
 
     def __str__(self) -> str:
         window = "" if self.window == self.seconds else f" in windows of {self.window:g} s"
         sizes = f"file of {format_size(self.file_size)} in {self.file_pages} pages, socket buffers of {format_size(self.socket_buffer)}"
-        return f"{sizes}, {self.seconds} s a program and round{window}, {self.peer}, Linux {self.kernel}"
+        return f"{sizes}, {self.seconds} s a program and round{window}, {self.peer}, Linux {self.kernel}{self.note and f', {self.note}'}"
 
     def load(self, cell: Cell, path: str) -> Load:
         """Return what the peer of *cell* is asked for with the file at *path*."""

@@ -107,7 +107,7 @@ def conditions_of(options: argparse.Namespace, cells: Sequence[Cell], programs: 
         program = programs[CASES[cell.case].peer]
         if wrong := program.check(Conditions(*sizes, program.name).load(cell, "FILE")):
             sys.exit(wrong)
-    return {name: Conditions(*sizes, programs[name].version()) for name in {CASES[cell.case].peer for cell in cells}}
+    return {name: Conditions(*sizes, programs[name].version(), note=options.note) for name in {CASES[cell.case].peer for cell in cells}}
 
 
 def run(options: argparse.Namespace, cells: Sequence[Cell], programs: Mapping[str, Program]) -> list[Pair]:
@@ -165,6 +165,7 @@ def main() -> int:
     for name, program in (("iperf3", "iperf3"), ("netperf", "netperf"), ("neper", "tcp_stream")):
         parser.add_argument(f"--{name}", default=program, metavar="PROGRAM")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="keep the rounds here, and show all that are here")
+    parser.add_argument("--note", default="", metavar="TEXT", help="keep this with the rounds, for example 'beside other work'")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--charts", type=Path, metavar="FOLDER", help="draw the charts into this folder")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables into this page, between its markers")

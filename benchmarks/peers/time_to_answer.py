@@ -23,9 +23,11 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from answers import Series, half_at, loops, needed, pairs_in
+from answers import loop as loop_series
 from answers import run as series_of
 from programs import Iperf3, Load, run
 from side_by_side import made_file
@@ -37,6 +39,7 @@ from series import keep, kept
 from zcload.linux import interrupt
 from zcload.model.units import format_size, parse_size
 
+LOOP = "loop around iperf3"
 ZCLOAD = "zcload"  # the folder with its runs, one below for each chunk
 
 
@@ -141,6 +144,7 @@ def main() -> int:
     parser.add_argument("--target", type=float, default=2.0, metavar="POINTS")
     parser.add_argument("--at", type=float, nargs="+", default=[10.0, 15.0, 20.0, 25.0, 60.0], metavar="SECONDS", help="times to show")
     parser.add_argument("--margin", type=float, default=3.0, metavar="PERCENT", help="a smaller saving counts as none")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write what the series say as JSON; interval_chart.py draws it")
     parser.add_argument("--iperf3", default="iperf3", metavar="PROGRAM")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("more", nargs="*", help="more options of zcload run, after --")
@@ -151,14 +155,26 @@ def main() -> int:
         measure(options)
     programs: dict[str, Sequence[Series]] = {}
     if file_of(options).exists():
-        programs["loop around iperf3"] = [*loops(pairs_in(file_of(options)))]
+        programs[LOOP] = [*loops(pairs_in(file_of(options)))]
     programs["zcload"] = [series_of(each) for each in kept(runs_of(options)) if each.hog == "none"]
     programs = {name: found for name, found in programs.items() if found}
     if not programs:
         sys.exit(f"{options.into} has no series of chunk {format_size(options.chunk)}; measure some: --turns 2")
     for name, found in programs.items():
         described(name, found, options.target)
+        if name == LOOP and len(found) > 1:
+            together = loop_series(pairs_in(file_of(options)))
+            print(
+                f"  all {len(together.logs)} pairs together: ratio {together.ratio:.3f}, half-width {together.steps[-1].half:.1f} points",
+                end="",
+            )
+            print(
+                f" after {together.seconds:.0f} s; +-{options.target:g} would take {needed(together, options.target):.0f} s (extrapolated)"
+            )
     table(programs, options.at, options.margin)
+    if options.save:
+        saved = {name: [asdict(series) for series in found] for name, found in programs.items()}
+        options.save.write_text(json.dumps({"target": options.target, "programs": saved}) + "\n")
     return 0
 
 

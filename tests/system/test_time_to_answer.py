@@ -67,6 +67,17 @@ def test_a_kept_run_has_the_interval_of_its_report_at_its_end(tmp_path):
     assert abs(sum(shares) - 100) <= len(shares)  # each is rounded
 
 
+def test_the_chart_has_a_mark_for_each_interval_of_each_program(tmp_path):
+    """From the third pair or replicate on each has a mark, beside the one in the legend."""
+    (tmp_path / "iperf3-256KiB-4GiB-1s.jsonl").write_text(pairs(6, 0.5))
+    said(tmp_path, "--save", str(tmp_path / "saved.json"))
+    drawing = [sys.executable, str(SCRIPT.with_name("interval_chart.py")), str(tmp_path / "saved.json"), str(tmp_path / "chart.svg")]
+    subprocess.run(drawing, timeout=300, check=True)
+    drawn = (tmp_path / "chart.svg").read_text()
+    assert drawn.count("<circle") == 4 + 1
+    assert "loop around iperf3, 1 series" in drawn
+
+
 def test_half_widths_shrink_with_time_and_are_marked_beyond_the_end(tmp_path):
     """The table shows intervals of as many pairs as had passed, and beyond the end extrapolates with the root of the time."""
     (tmp_path / "iperf3-256KiB-4GiB-1s.jsonl").write_text(pairs(12, 0.5))
