@@ -150,7 +150,7 @@ def test_an_added_chart_is_drawn(copy):
     """The chart is among those of a result, with a bar for each variant."""
     printed = copy(
         "-c",
-        DERIVE + "from zcload.report.charts import all_charts\nfrom zcload.report.charts.view import view_of\n"
+        DERIVE + "from zcload.report.charts.registry import all_charts\nfrom zcload.report.charts.view import view_of\n"
         "chart = next(c for c in all_charts(view_of(summary, None)) if c.name == 'goodput')\n"
         "print([value['name'] for value in chart.panels[0].spec['layer'][0]['data']['values']])",
     )

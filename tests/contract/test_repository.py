@@ -226,6 +226,16 @@ def test_commands_that_read_no_config_import_nothing_slow(command, tmp_path):
     assert not loaded & {"pydantic", "pydantic_core", "jinja2", "rich", "vl_convert", "asyncio", "multiprocessing"}
 
 
+def test_commands_that_draw_nothing_import_no_charts(tmp_path):
+    """The list of mechanisms imports no report but the part that breaks lines, and a short report no chart that it does not draw."""
+    listed = {module for module in modules_of("mechanisms") if module.startswith("zcload.report.")}
+    assert listed == {"zcload.report.text", "zcload.report.text.wrapping"}
+    shutil.copytree(FIRST_RELEASE, tmp_path / "result")
+    reported = modules_of("report", str(tmp_path / "result"))
+    assert "zcload.report.formats.brief" in reported
+    assert not reported & {f"zcload.report.charts.{chart}" for chart in ("registry", "draw", "costs", "latency", "timeline", "windows")}
+
+
 def test_a_replicate_imports_only_what_it_measures_with():
     """The process of a replicate, of which a run starts many, imports no package but psutil, and no room that its study does not use."""
     code = "import sys, zcload.runner.replicate; print(*sys.modules)"

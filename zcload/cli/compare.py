@@ -33,7 +33,7 @@ def run_compare(
     from zcload.compare.change import RUN_SPREAD
     from zcload.compare.comparison import compare
     from zcload.compare.render import FORMATS, as_full_table, as_table
-    from zcload.report.formats.brief import WIDTH
+    from zcload.report.text.wrapping import WIDTH
 
     if not new:
         words = (*map(typed, base[:-1]), "--new", typed(base[-1])) if base[1:] else ("BASE...", "--new", "NEW...")

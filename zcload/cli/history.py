@@ -81,8 +81,9 @@ def _table(entries: Sequence[Entry], found: Sequence[Series] | None, width: int)
     """Return the list of results, or the series drawn; in *width* columns, or as wide as they are where that is 0."""
     from tabulate import tabulate
 
-    from zcload.report.formats.brief import WIDTH, fitted
+    from zcload.report.formats.brief import fitted
     from zcload.report.tables.table import Table
+    from zcload.report.text.wrapping import WIDTH
 
     parts = []
     readable = [entry for entry in entries if entry.error is None]

@@ -46,7 +46,7 @@ def _in_columns(rows: list[list[str]], headers: list[str]) -> str:
     from tabulate import tabulate
 
     from zcload.cli.report import terminal_width
-    from zcload.report.formats.brief import WIDTH
+    from zcload.report.text.wrapping import WIDTH
 
     others = sum(max(len(headers[place]) + 2, *(len(row[place]) for row in rows)) + 2 for place in range(len(headers) - 1))
     wide = [*[None] * (len(headers) - 1), max(30, (terminal_width() or WIDTH) - others)]

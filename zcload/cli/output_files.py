@@ -67,7 +67,8 @@ def write_charts(results: Sequence[Result], kind: str, directory: Path | None, w
 
     With several results the names begin with the result's number.
     """
-    from zcload.report.charts import all_charts, draw
+    from zcload.report.charts import draw
+    from zcload.report.charts.registry import all_charts
     from zcload.report.charts.series import read_raw
     from zcload.report.charts.view import view_of
 

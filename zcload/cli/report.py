@@ -104,7 +104,8 @@ _COLOURS = {
 
 def _table(results: Sequence[Result], full: bool, sections: Sequence[str], width: int) -> str:
     from zcload.report.formats import brief, terminal
+    from zcload.report.text.wrapping import WIDTH
 
     if sections:
         return terminal.render_sections(results, sections, width)
-    return terminal.render(results, width) if full else brief.render(results, width or brief.WIDTH)
+    return terminal.render(results, width) if full else brief.render(results, width or WIDTH)

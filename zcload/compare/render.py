@@ -10,12 +10,12 @@ from dataclasses import replace
 from zcload.compare.comparison import Comparison
 from zcload.compare.gates import Judged
 from zcload.compare.tables import shown
-from zcload.report.formats.brief import WIDTH, beside, fitted
+from zcload.report.formats.brief import beside, fitted
 from zcload.report.formats.markdown import folded, plain
 from zcload.report.formats.terminal import wrap
 from zcload.report.tables.table import Table
 from zcload.report.text.figures import NONE
-from zcload.report.text.wrapping import wrapped
+from zcload.report.text.wrapping import WIDTH, wrapped
 
 MORE = "More: --full (every metric, what else differs, how it was compared)"
 _SENTENCES, _ROWS, _LINES = 5, 12, 4  # on one screen

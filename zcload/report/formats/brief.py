@@ -19,10 +19,9 @@ from zcload.report.text.headline import answer_last, limits
 from zcload.report.text.hosts import edges, who
 from zcload.report.text.missing import missing_in_table
 from zcload.report.text.saving_plot import saving_plot
-from zcload.report.text.wrapping import wrapped
+from zcload.report.text.wrapping import WIDTH, wrapped
 from zcload.store.reader import Result
 
-WIDTH = 80  # where the output is no terminal
 _LEAST_WIDTH, _MOST_WIDTH = 40, 120
 _CAUTIONS = 6  # more lines of them do not fit; the full report has all
 _CHART_AND_CAUTIONS = ((8, _CAUTIONS), (8, 3), (5, 3), (5, 2), (4, 2))  # rows of a curve and lines of cautions, the best first

@@ -13,8 +13,9 @@ from typing import Any
 
 from zcload.model.cautions import level_of
 from zcload.model.records.summary import Summary
-from zcload.report.charts import draw, point_charts, study_charts
+from zcload.report.charts import draw
 from zcload.report.charts.parts import Chart
+from zcload.report.charts.registry import point_charts, study_charts
 from zcload.report.charts.series import read_raw
 from zcload.report.charts.view import Point, View, view_of
 from zcload.report.formats.brief import shared

@@ -6,6 +6,7 @@ import re
 import textwrap
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
+WIDTH = 80  # columns, where the output is no terminal
 
 _UNITS = r"%(?: \([-+.\d]+\))?|s/GB|[KMGT]i?B|[KMGT]?bit/s|n?s|us|ms|min|cores?|CPUs?|points?|replicates?|generations?|windows?"
 _FIGURE = re.compile(rf"[+-]?\d[\d.]*(?:\.\.[-\d.]+)? (?:{_UNITS})(?![\w/])")

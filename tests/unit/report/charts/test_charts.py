@@ -14,8 +14,9 @@ from support.pages import small_files
 from support.paths import GOLDEN
 
 from zcload.analysis.summary import summarise
-from zcload.report.charts import all_charts, draw
+from zcload.report.charts import draw
 from zcload.report.charts.parts import COLOURS, LABEL_PX, SHAPES, _spread, beyond, looks, savings_ends, top
+from zcload.report.charts.registry import all_charts
 from zcload.report.charts.series import Stretch, merged, read_raw, thinned
 from zcload.report.charts.view import swept, view_of
 from zcload.report.formats.terminal import render

@@ -7,7 +7,8 @@ from support.fake_results import PLACE, Cost, Result, header, lane
 from support.pages import Page
 
 from zcload.analysis.summary import summarise
-from zcload.report.charts import all_charts, draw
+from zcload.report.charts import draw
+from zcload.report.charts.registry import all_charts
 from zcload.report.charts.view import view_of
 from zcload.report.html import render
 from zcload.store.reader import Result as Stored
