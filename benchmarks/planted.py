@@ -23,23 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planted_mechanism import BURNS_NS
-from series import AA, HOGS, Kept, both_ends, half_width, holds, keep, kept, proportion
+from series import AA, HOGS, Kept, both_ends, half_width, holds, keep, kept, proportion, study
 
 from zcload.model.metrics import TOTAL_CPU_S_PER_GB
 from zcload.model.records.summary import ComparisonRecord, PointSummary
-
-CONFIG = """
-[study]
-name = "planted"
-baseline = "read_send"
-variants = ["read_send", "planted", "sendfile"]
-aa = true
-best_chunk = false
-[stop]
-target = "0.1%"
-margin = "{margin:g}%"
-max_time = "{seconds:g}s"
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +65,14 @@ def measure(options: argparse.Namespace) -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
         if not known and options.runs:
             os.environ[BURNS_NS] = "0"
-            first = keep(CONFIG.format(margin=options.margin, seconds=5.0), Path(folder), "none", [])
+            first = keep(study("planted", "planted", "sendfile", seconds=5.0, margin=options.margin), Path(folder), "none", [])
             known = [call_cost_ns(first.point())]
         for number in range(options.runs):
             for hog in options.hog:
                 for extra in options.extra:
                     burnt = round(statistics.median(known) * extra / 100)
                     os.environ[BURNS_NS] = str(burnt)
-                    config = CONFIG.format(margin=options.margin, seconds=options.seconds)
+                    config = study("planted", "planted", "sendfile", seconds=options.seconds, margin=options.margin)
                     facts = {"burnt_ns": burnt, "extra": extra, "margin": options.margin, "limit_s": options.seconds}
                     keep(config, options.into, hog, [], **facts)
             print(f"round {number + 1} of {options.runs}", file=sys.stderr, flush=True)

@@ -19,21 +19,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from series import AA, HOGS, Kept, both_ends, half_width, holds, keep, kept
+from series import AA, HOGS, Kept, both_ends, half_width, holds, keep, kept, study
 
 from zcload.model.records.summary import ComparisonRecord
-
-CONFIG = """
-[study]
-name = "repeatability"
-baseline = "read_send"
-variants = ["read_send", "sendfile"]
-aa = true
-best_chunk = false
-[stop]
-target = "0.1%"
-max_time = "{seconds:g}s"
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +81,7 @@ def main() -> int:
     for number in range(options.runs):
         if number:
             time.sleep(options.gap)
-        run = read(keep(CONFIG.format(seconds=options.seconds), options.into, options.hog, options.more))
+        run = read(keep(study("repeatability", "sendfile", seconds=options.seconds), options.into, options.hog, options.more))
         print(f"{number + 1}/{options.runs}: {run.sendfile['ratio']} {run.sendfile['verdict']}", file=sys.stderr, flush=True)
     runs = [read(run) for run in kept(options.into)]
     quiet = [run.ratio for run in runs if run.kept.hog == "none"] or [run.ratio for run in runs]

@@ -23,6 +23,18 @@ from zcload.model.metrics import TOTAL_CPU_S_PER_GB
 from zcload.model.records.summary import ComparisonRecord, PointSummary
 from zcload.store.reader import each_record
 
+CONFIG = """
+[study]
+name = "{name}"
+baseline = "read_send"
+variants = [{variants}]
+aa = true
+best_chunk = false
+[stop]
+target = "0.1%"
+margin = "{margin:g}%"
+max_time = "{seconds:g}s"
+"""
 AA = "read_send#2"  # the baseline's second lane
 LABEL = "series.json"  # beside each result: what ran beside it, and what else the benchmark knows of it
 
@@ -74,6 +86,12 @@ def beside(hog: str) -> Iterator[None]:
     finally:
         process.kill()
         process.join()
+
+
+def study(name: str, *variants: str, seconds: float, margin: float = 3.0) -> str:
+    """Return the config (TOML) of a study of read_send, *variants* and A/A that takes *seconds*; *margin* is in percent."""
+    quoted = ", ".join(f'"{variant}"' for variant in ("read_send", *variants))
+    return CONFIG.format(name=name, variants=quoted, seconds=seconds, margin=margin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +153,11 @@ def _kept(result: Path, label: dict[str, float | str]) -> Kept:
 
 
 def both_ends(point: PointSummary, variant: str) -> ComparisonRecord:
-    """Return the comparison of both ends' CPU of *variant* with the baseline."""
-    return next(c for c in point["comparisons"] if c["metric"] == TOTAL_CPU_S_PER_GB and c["variant"] == variant)
+    """Return the comparison of both ends' CPU of *variant* with the baseline; exits with a message where the run has no such variant."""
+    found = {c["variant"]: c for c in point["comparisons"] if c["metric"] == TOTAL_CPU_S_PER_GB}
+    if variant not in found:
+        sys.exit(f"a kept run compares {', '.join(found) or 'nothing'}, and not {variant}: name a folder whose runs all do with --into")
+    return found[variant]
 
 
 def holds(comparison: ComparisonRecord, ratio: float) -> bool:
