@@ -9,10 +9,9 @@ import unicodedata
 
 import pytest
 from support.evil_names import CONTROL, FILE_NAMES, PRINTABLE
-from support.fake_results import example
+from support.fake_results import example, example_summary
 
 from zcload import config
-from zcload.analysis.summary import summarise
 from zcload.config.write_toml import write_toml
 from zcload.errors import ConfigError
 from zcload.report import FORMATS, renderer
@@ -58,7 +57,7 @@ DRAWN = ("html", "svg", "png")  # a second each: these get one name made of all
 def test_a_report_shows_the_name_and_obeys_none_of_it(format):
     """Every format renders a result of a file of any name: UTF-8, no control character, and no mark-up of the name's own."""
     records = example(everything=False)
-    summary = summarise(records)
+    summary = example_summary(everything=False)
     for name in ["".join(FILE_NAMES)] if format in DRAWN else FILE_NAMES:
         summary["points"][0]["point"]["file"] = summary["config"].setdefault("workload", {})["file"] = f"/srv/{name}"
         text = renderer(format)([Result(summary, None, records)])

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from support.fake_results import example
+from support.fake_results import example, example_summary
 from support.paths import ROOT
 
 import zcload
@@ -141,7 +141,7 @@ def test_a_signal_ends_the_run_and_not_the_program(tmp_path, before):
 
 def test_rows_of_metrics():
     """There is one row for each point, variant and metric, with the figures and the comparison of the summary."""
-    summary = summarise(example())
+    summary = example_summary()
     rows = reader.Result(summary).to_rows()
     assert len(rows) == len(METRICS) * len(summary["points"][0]["variants"])
     (row,) = [r for r in rows if (r["variant"], r["metric"]) == ("sendfile", "total_cpu_s_per_gb")]
@@ -161,8 +161,8 @@ def test_rows_of_windows_and_generations():
 
 def test_failed_lanes():
     """The lanes that failed are named with their reasons."""
-    assert reader.Result(summarise(example())).failed == ["mmap_send: lane mmap_send, sender 0 (pid 5): OSError: [Errno 5]"]
-    assert reader.Result(summarise(example(everything=False))).failed == []
+    assert reader.Result(example_summary()).failed == ["mmap_send: lane mmap_send, sender 0 (pid 5): OSError: [Errno 5]"]
+    assert reader.Result(example_summary(everything=False)).failed == []
 
 
 @pytest.mark.parametrize(("name", "member"), [("interrupt", "Interrupted"), ("packed", "unpack"), ("progress", "Progress")])

@@ -261,8 +261,7 @@ def _four_columns(metric: Metric, variant: str, baseline: str, generations: Sequ
 
 def _sums_interval(metric: Metric, variant: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> Interval | None:
     top, bottom = _columns(metric, variant, generations)
-    draws = zip(bootstrap.sums(top), bootstrap.sums(bottom), strict=True)
-    return bootstrap.interval(top.total / bottom.total, [a / b for a, b in draws if b])
+    return bootstrap.quotient(top, bottom)
 
 
 def _sums_ratio(metric: Metric, variant: str, baseline: str, generations: Sequence[Generation], bootstrap: Bootstrap) -> Interval | None:

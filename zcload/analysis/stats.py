@@ -270,6 +270,7 @@ class Bootstrap:
         clusters = len(self._bundles) if self._bundles else clusters
         self._draws = _draws(clusters, draws, seed) if clusters >= 2 else []
         self._sums: dict[tuple[float, ...], list[float]] = {}
+        self._quotients: dict[tuple[tuple[float, ...], tuple[float, ...]], Interval | None] = {}
         if clusters >= 2:
             t = t_quantile(_nominal(CONFIDENCE), clusters - 1) * math.sqrt(clusters / (clusters - 1))
             self._tail = statistics.NormalDist().cdf(-t)
@@ -286,6 +287,14 @@ class Bootstrap:
             bundled = self.bundled(key)
             self._sums[key] = [sum(pick(bundled)) for pick in self._draws]
         return self._sums[key]
+
+    def quotient(self, top: Sequence[float], bottom: Sequence[float]) -> Interval | None:
+        """Return the sum of *top* by that of *bottom*, not 0, with its interval; kept: every variant asks for its baseline's."""
+        key = tuple(top), tuple(bottom)
+        if key not in self._quotients:
+            draws = zip(self.sums(top), self.sums(bottom), strict=True)
+            self._quotients[key] = self.interval(sum(top) / sum(bottom), [a / b for a, b in draws if b])
+        return self._quotients[key]
 
     def bundled(self, column: Sequence[float]) -> Sequence[float]:
         """Return *column*, a value of each cluster, as `picks` take from it: sums of bundles where there are very many clusters."""

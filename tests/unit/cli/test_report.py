@@ -7,9 +7,8 @@ import os
 import sys
 
 import pytest
-from support.fake_results import example
+from support.fake_results import example_summary
 
-from zcload.analysis.summary import summarise
 from zcload.cli.report import print_report
 from zcload.store.reader import Result
 
@@ -23,7 +22,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def result():
-    return Result(summarise(example()))
+    return Result(example_summary())
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -7,7 +7,7 @@ import itertools
 import re
 
 import pytest
-from support.fake_results import example
+from support.fake_results import example, example_summary
 from support.pages import Page, small_files, stored, sweep
 
 from zcload.analysis.summary import summarise
@@ -64,7 +64,7 @@ def test_links_within_the_page_lead_somewhere(page):
 
 def test_the_page_says_all_that_the_summary_says(page):
     """The answer's sentences, the cautions with their remedies, and how it was measured are all there, the answer first."""
-    summary = summarise(example(everything=False))
+    summary = example_summary(everything=False)
     text = Page(page).text
     for line in [*answer(summary), *(part for c in summary["cautions"] for part in (c["code"], c["message"], c["remedy"]) if part)]:
         assert " ".join(line.split()) in text
@@ -87,7 +87,7 @@ def test_the_page_says_all_that_the_summary_says(page):
 
 def test_tables_are_the_reports_tables(page):
     """Every table of the report stands on the page, cell by cell as in the other formats."""
-    summary = summarise(example(everything=False))
+    summary = example_summary(everything=False)
     found = {table["caption"]: table for table in Page(page).tables}
     for table in tables(summary, summary["points"][0]):
         assert found[table.title]["head"] == table.headers

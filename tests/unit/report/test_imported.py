@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 from support.command_line import zcload
-from support.fake_results import example
+from support.fake_results import example_summary
 from support.paths import DATA
 
-from zcload.analysis.summary import summarise
 from zcload.errors import ConfigError
 from zcload.report import renderer
 from zcload.report.imported import READERS, read_imported, table
@@ -357,7 +356,7 @@ def test_files_of_no_tool(tmp_path, content):
 def test_reports_show_what_was_imported(name):
     """Every format that says so shows the row, marked as imported and unpaired."""
     summary = {
-        **summarise(example()),
+        **example_summary(),
         "imported": [read_imported(path) for path in sorted(PEERS.iterdir()) if path.stem != "iperf3-server-reverse"],
     }
     text = renderer(name)([Result(summary)])
@@ -368,7 +367,7 @@ def test_reports_show_what_was_imported(name):
 
 def test_the_command(tmp_path):
     """`report --with` adds the table, and is refused where the format would not show it."""
-    write_summary(tmp_path, summarise(example()))
+    write_summary(tmp_path, example_summary())
     shown = zcload("report", tmp_path, "--with", PEERS / "iperf3.json", "--with", PEERS / "netperf-omni.txt", cwd=tmp_path)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "iperf3 (iperf 3.12)" in shown.stdout

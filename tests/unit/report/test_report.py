@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 import support.golden
-from support.fake_results import PLACE, Cost, Result, example, header, lane
+from support.fake_results import PLACE, Cost, Result, example, example_summary, header, lane
 from support.golden import golden_summary, summary_text
 from support.paths import GOLDEN
 from support.reports import zero_copy
@@ -174,7 +174,7 @@ def test_markdown_fits_a_comment():
 
 def test_markdown_tables_are_whole():
     """Every row of a table has as many cells as its head, whatever the cells hold."""
-    text = rendered("markdown", summarise(example()))
+    text = rendered("markdown", example_summary())
     found = re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
     assert len(found) == 8
     for table in found:
@@ -489,7 +489,7 @@ def test_nothing_was_measured():
 
 def test_lanes_with_another_role_make_no_sentence():
     """The A/A lane, the best-chunk lane and one that moves nothing are not spoken of as contenders."""
-    lines = answer(summarise(example()))
+    lines = answer(example_summary())
     assert not [line for line in lines if line.startswith("On loopback, ") and re.search(r"copy#2|copy@64KiB (saves|costs)|null", line)]
 
 

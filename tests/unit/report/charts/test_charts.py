@@ -9,7 +9,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from support.fake_results import Cost, Result, example, header, lane
+from support.fake_results import Cost, Result, example, example_summary, header, lane
 from support.pages import small_files
 from support.paths import GOLDEN
 
@@ -169,7 +169,7 @@ def test_savings_of_a_sweep_are_those_that_are_asked_for():
 
 def test_a_result_without_records_has_the_other_charts():
     """A summary alone gives every chart that needs no raw records; one without a measured window gives none."""
-    summary = summarise(example())
+    summary = example_summary()
     assert [chart.name for chart in all_charts(view_of(summary, {}))] == ["cpu-per-gb", "savings", "curve", "savings-best-chunk"]
     assert list(all_charts(view_of(summarise([header([lane("copy")])]), {}))) == []
 
@@ -203,7 +203,7 @@ def test_results_from_before_total_cores_have_the_curve_too():
 
 def test_bars_draw_what_the_summary_says():
     """A bar ends at both ends' CPU, its dark part at the sender's share of it, and the rule has the ends of the interval."""
-    summary = summarise(example(everything=False))
+    summary = example_summary(everything=False)
     chart = next(c for c in all_charts(view_of(summary, {})) if c.name == "cpu-per-gb")
     (panel,) = chart.panels
     bars = {v["name"]: v for v in panel.spec["layer"][0]["data"]["values"]}
@@ -270,7 +270,7 @@ def test_no_line_leads_from_the_data_to_a_name():
 
 def test_a_verdict_can_be_told_without_colour():
     """In the forest plot a decided verdict is a filled mark and an open one hollow, and the word stands beside it."""
-    summary = summarise(example())
+    summary = example_summary()
     headline = next(c for c in summary["points"][0]["comparisons"] if c["headline"] and c["variant"] == "splice")
     headline["verdict"] = "inconclusive"
     chart = next(c for c in all_charts(view_of(summary, {})) if c.name == "savings")

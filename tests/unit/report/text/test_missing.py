@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.command_line import invoke
-from support.fake_results import Cost, Result, example, header, lane
+from support.fake_results import Cost, Result, example_summary, header, lane
 from support.pages import sweep
 
 from zcload.analysis.summary import summarise
@@ -26,7 +26,7 @@ def alone(generations):
 
 def test_every_missing_metric_has_its_reason():
     """Each null metric of a measured variant stands in exactly one line, behind the reason that the summary gives."""
-    (point,) = summarise(example())["points"]
+    (point,) = example_summary()["points"]
     lines = missing(point)
     expected = {(v["name"], key) for v in point["variants"] if v["windows"] for key, m in v["metrics"].items() if m["estimate"] is None}
     measured = [v["name"] for v in point["variants"] if v["windows"]]
@@ -42,7 +42,7 @@ def test_every_missing_metric_has_its_reason():
 
 def test_the_command_shows_them(tmp_path, capsys):
     """`zcload report RESULT --section missing` prints that part alone, and its help names the section."""
-    write_summary(tmp_path, summarise(example()))
+    write_summary(tmp_path, example_summary())
     done = invoke(capsys, "report", tmp_path, "--section", "missing")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("Figures that are missing, and why\n")

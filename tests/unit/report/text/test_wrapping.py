@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from support.fake_results import example
+from support.fake_results import example_summary
 
-from zcload.analysis.summary import summarise
 from zcload.report import renderer
 from zcload.report.text.wrapping import NO_BREAK, unbroken, wrapped
 from zcload.store.reader import Result
@@ -44,7 +43,7 @@ def test_what_is_no_figure_may_break():
 @pytest.mark.parametrize("name", ["markdown", "html"])
 def test_pages_and_comments_keep_figures_whole(name):
     """In formats whose lines the reader's window breaks, each saving has no-break spaces; the config to copy has none."""
-    text = re.sub(r"<svg.*?</svg>", "", renderer(name)([Result(summarise(example()))]), flags=re.DOTALL)
+    text = re.sub(r"<svg.*?</svg>", "", renderer(name)([Result(example_summary())]), flags=re.DOTALL)
     assert f"30{NO_BREAK}%{NO_BREAK}(29..31)" in text
     assert "30 % (29..31)" not in text
     assert NO_BREAK not in text.rpartition("<pre")[2].partition("</pre>")[0] or name == "markdown"
