@@ -12,11 +12,12 @@ from zcload.store.writer import write_summary
 
 
 @pytest.fixture
-def results(tmp_path):
-    """Return a folder with results: four alike and one in which sendfile costs a half more."""
+def results(tmp_path, monkeypatch):
+    """Return a folder with results, the working directory: four alike and one in which sendfile costs a half more."""
     for name, ratio in (("a", 0.5), ("b", 0.5), ("c", 0.51), ("d", 0.49), ("worse", 0.75)):
         (tmp_path / name).mkdir()
         write_summary(tmp_path / name, complete(run(point({("sendfile", HEADLINE): ratio})).summary))
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
@@ -50,22 +51,24 @@ def results(tmp_path):
         (["a", "--new", "b", "--margin", "3"], 2, "--margin: 3 has no unit: expected a percentage such as '3%' ('3%'?)"),
     ],
 )
-def test_exit_codes(results, arguments, code, said):
+@pytest.mark.usefixtures("results")
+def test_exit_codes(arguments, code, said, capsys):
     """A comparison exits with 0, a gate that trips with 3 after its report, and what cannot be asked with 2 and nothing on stdout."""
-    done = zcload("compare", *arguments, cwd=results)
-    assert done.returncode == code, done.stderr
-    assert bool(done.stdout) == (code != 2)
-    assert (f"zcload: error: {said}\n" if said else "") == done.stderr
+    done = invoke(capsys, "compare", *arguments)
+    assert done.code == code, done.err
+    assert bool(done.out) == (code != 2)
+    assert (f"zcload: error: {said}\n" if said else "") == done.err
 
 
-def test_several_on_both_sides(results):
+@pytest.mark.usefixtures("results")
+def test_several_on_both_sides(capsys):
     """Everything after --new is new, up to the next option; options may stand anywhere."""
     for order in (
         ["a", "--new", "b", "c", "--format", "json"],
         ["--format", "json", "a", "--new=b", "c"],
         ["a", "--new", "b", "--new", "c", "--format=json"],
     ):
-        tree = json.loads(zcload("compare", *order, cwd=results).stdout)
+        tree = json.loads(invoke(capsys, "compare", *order).out)
         assert (tree["base"], tree["new"]) == (["a"], ["b", "c"])
 
 
@@ -76,11 +79,10 @@ def test_markdown_into_a_file(results):
     assert "TRIPPED" in (results / "c.md").read_text()
 
 
-def test_a_directory_stands_for_the_results_in_it(results, monkeypatch, capsys):
+def test_a_directory_stands_for_the_results_in_it(results, capsys):
     """A directory that is no result itself stands for all results below it, and the sides are named by their paths."""
     (results / "before").mkdir()
     for name in "abc":
         (results / name).rename(results / "before" / name)
-    monkeypatch.chdir(results)
     found = json.loads(invoke(capsys, "compare", "before", "--new", "worse", "d", "--format", "json").out)
     assert (found["base"], found["new"]) == (["before/a", "before/b", "before/c"], ["worse", "d"])

@@ -8,11 +8,10 @@ import subprocess
 import sys
 
 import pytest
-from support.fake_results import example
+from support.fake_results import example_summary
 from support.paths import CONFIGS
 from support.stream_states import STATES, run_with
 
-from zcload.analysis.summary import summarise
 from zcload.report import FORMATS
 from zcload.store.writer import write_summary
 
@@ -32,16 +31,21 @@ COMMANDS = {
     "plan": ["run", CONFIGS / "smoke.toml", "--plan"],
     "error": ["report", "absent"],
 }
+USUAL = ("full", "koi8-r")  # states in which every command is tried; nightly in all, as a report and an error always are
+CASES = [
+    pytest.param(name, state, marks=() if name in ("report", "error") or state in USUAL else pytest.mark.nightly)
+    for name in COMMANDS
+    for state in STATES
+]
 
 
 def result(folder):
     """Store a result whose names are not ASCII in *folder*."""
     folder.mkdir()
-    write_summary(folder, {**summarise(example()), "name": NAME})
+    write_summary(folder, {**example_summary(), "name": NAME})
 
 
-@pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(("name", "state"), CASES)
 def test_every_command_says_or_survives(tmp_path, name, state):
     """No command ends with a traceback for its stdout; where the output was lost it says so and exits with 1, else as ever."""
     result(tmp_path / "r")
@@ -128,7 +132,7 @@ def test_no_format_passes_terminal_escapes_on(tmp_path, format):
     """Escapes in a stored result reach neither the terminal nor the file of any format; the text around them does."""
     folder = tmp_path / "r"
     folder.mkdir()
-    summary = summarise(example())
+    summary = example_summary()
     write_summary(folder, {**summary, "name": summary["name"] + EVIL, "environment": evil(summary["environment"])})
     for out in ([], ["--out", "file"]):
         code, said, err = run_with(["report", "r", "--format", format, *out], "usual", cwd=tmp_path)
@@ -146,7 +150,7 @@ def test_no_command_passes_terminal_escapes_on(tmp_path, command):
     """Nor do the other commands that show stored text or the names of files, in errors too."""
     folder = tmp_path / "r"
     folder.mkdir()
-    summary = summarise(example())
+    summary = example_summary()
     write_summary(folder, {**summary, "name": summary["name"] + EVIL, "environment": evil(summary["environment"])})
     code, out, err = run_with(command, "usual", cwd=tmp_path)
     assert code in (0, 2)
