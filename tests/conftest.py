@@ -10,6 +10,7 @@ import signal
 import socket
 import traceback
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import psutil
 import pytest
@@ -120,13 +121,19 @@ def leaks():
     assert leaked() == {}
 
 
+@lru_cache(maxsize=8)
+def drawn_bytes(size, seed):
+    """Return bytes that are the same every time; the sizes that many tests ask for are drawn once."""
+    return random.Random(f"{size} {seed}").randbytes(size)
+
+
 @pytest.fixture
 def source_file():
     """Return a function that makes a file in memory of a size, with bytes that are the same every time."""
     made = []
 
     def make(size, seed=0):
-        data = random.Random(f"{size} {seed}").randbytes(size)
+        data = drawn_bytes(size, seed)
         fd = os.memfd_create("test", os.MFD_CLOEXEC)
         made.append(fd)
         assert os.pwrite(fd, data, 0) == size

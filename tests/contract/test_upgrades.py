@@ -38,7 +38,7 @@ def test_a_stored_result_is_read_for_ever(stored):
 def test_what_a_kill_leaves_is_shown(stored, tmp_path):
     """A run that was killed after any of its lines, its first as well, is shown in every format and on a page."""
     lines = (stored / "windows.jsonl").read_bytes().splitlines(keepends=True)
-    for count in (1, 2, 3, 5, 8, 13, 21, 34):
+    for count in sorted({min(count, len(lines)) for count in (1, 2, 3, 5, 8, 13, 21, 34)}):
         (tmp_path / "windows.jsonl").write_bytes(b"".join(lines[:count]))
         result = Result.load(tmp_path)
         for form in (*FORMATS, "html"):
