@@ -19,10 +19,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-AT_A_TIME = len(os.sched_getaffinity(0)) + 1  # of those that drive load: much of their time they wait
+AT_A_TIME = len(os.sched_getaffinity(0)) + 1  # tests wait much of their time: for servers, for browsers, for windows to end
 # What runs, the mark that only files with such tests name, and how.
 PHASES = {
-    "side by side": ("not serial and not alone", "", ["-n", "auto", "--dist", "worksteal"]),
+    "side by side": ("not serial and not alone", "", ["-n", str(AT_A_TIME), "--dist", "worksteal"]),
     f"{AT_A_TIME} at a time": ("serial and not alone", "serial", ["-n", str(AT_A_TIME), "--dist", "worksteal"]),
     "alone": ("alone", "alone", ["-n", "0"]),
 }
