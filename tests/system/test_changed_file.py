@@ -57,9 +57,19 @@ def rewrite(path):
         file.write(os.urandom(SIZE))
 
 
+COPIES, ZERO_COPY = VARIANTS[:5], ["read_send", *VARIANTS[5:]]
+CASES = [
+    pytest.param(truncate, "its size went", COPIES, id="truncate-copies-and-pages"),
+    pytest.param(truncate, "its size went", ZERO_COPY, id="truncate-zero-copy-and-io_uring", marks=pytest.mark.nightly),
+    pytest.param(empty, "its size went", COPIES, id="empty-copies-and-pages", marks=pytest.mark.nightly),
+    pytest.param(empty, "its size went", ZERO_COPY, id="empty-zero-copy-and-io_uring"),
+    pytest.param(rewrite, "it was written to", COPIES, id="rewrite-copies-and-pages"),
+    pytest.param(rewrite, "it was written to", ZERO_COPY, id="rewrite-zero-copy-and-io_uring"),
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("variants", [VARIANTS[:5], ["read_send", *VARIANTS[5:]]], ids=["copies-and-pages", "zero-copy-and-io_uring"])
-@pytest.mark.parametrize(("deed", "what"), [(truncate, "its size went"), (empty, "its size went"), (rewrite, "it was written to")])
+@pytest.mark.parametrize(("deed", "what", "variants"), CASES)
 def test_a_file_that_is_changed_ends_the_run_by_its_name(deed, what, variants, tmp_path):
     """Truncated, emptied or rewritten in mid-run, the file is named as the cause, exit code 1, no signal, and what was measured is kept."""
     run = subprocess.Popen(command(tmp_path, variants), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
