@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.command_line import invoke
 from support.dask_cluster import QUIET, DaskCluster, with_zcload
 from support.namespace_hosts import NAMES, NamespaceHosts, missing
 
@@ -217,7 +218,7 @@ def test_an_agent_that_joins_late_is_waited_for(stage, tmp_path):
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_a_fault_is_one_line_that_names_the_host(stage, tmp_path, fault):
+def test_a_fault_is_one_line_that_names_the_host(stage, tmp_path, fault, capsys):
     """Each fault ends the run with one line that names the host; the partial result can be read and within 10 s no process is left."""
     out = tmp_path / "r"
     coordinator = stage.run("--cluster", f"tls://{stage.hosts.control}:{fault.port}", *fault.options, out=out, join_s=fault.join_s)
@@ -246,8 +247,8 @@ def test_a_fault_is_one_line_that_names_the_host(stage, tmp_path, fault):
     assert gone_s < GONE_S, said
     if fault.harm:
         assert not Result.load(out).summary["complete"]
-        reported = subprocess.run([sys.executable, "-m", "zcload", "report", str(out)], capture_output=True, text=True)
-        assert (reported.returncode, reported.stderr) == (0, ""), reported.stderr
+        reported = invoke(capsys, "report", out)
+        assert (reported.code, reported.err) == (0, ""), reported.err
     else:
         assert not out.exists(), said
     print(f"{coordinator.returncode} after {gone_s:.1f} s: {errors}")
