@@ -14,6 +14,7 @@ from zcload.analysis.summary import summarise
 from zcload.report import html
 from zcload.report.charts import draw
 from zcload.report.html import render
+from zcload.report.html.room import table_bytes
 from zcload.report.tables.overview import tables
 from zcload.report.text.answer import answer, beside_load
 from zcload.report.text.headline import answer_last
@@ -299,6 +300,25 @@ def test_what_has_no_room_is_named(monkeypatch):
     assert len([a for _, a in found.elements if a.get("role") == "img"]) <= 12
     assert re.search(r"charts are left out to keep this page small.*windows-1", found.text)
     assert "The tables of the last" in found.text
+
+
+def test_lists_that_grow_with_the_points_are_cut_and_said_so(monkeypatch):
+    """Sentences, cautions, tables of the study and how points were measured have a room each: the first stand there, and how many more."""
+    monkeypatch.setattr(html, "LIST_BYTES", 400)
+    monkeypatch.setattr(html, "SENTENCES", 2)
+    monkeypatch.setattr(draw, "available", lambda: False)
+    records = sweep(6, ("copy", "sendfile"))
+    summary = summarise(records) | {"cautions": [{"code": "quota", "message": f"at {i:030}", "remedy": "lift it"} for i in range(30)]}
+    study = html._study(Stored(summary, records=records), "", 1)
+    assert study.verdicts.rows[-1][0] == f"and {6 + 1 - len(study.verdicts.rows)} more"
+    (caution,) = study.cautions
+    assert caution[3] == 30
+    assert caution[2][-1] == f"and {30 + 1 - len(caution[2])} more: zcload report RESULT --full prints them"
+    text = Page(render([Stored(summary, records=records)])).text
+    assert f"The first {len(study.answer) - 1} of {study.sentences} sentences" in text
+    assert "30 times" in text
+    for figure in study.figures:
+        assert table_bytes(figure.chart.table) < 400 + 200  # one row of the first, and the one that says how many more
 
 
 @needs_library

@@ -19,6 +19,7 @@ from zcload.report.charts.registry import point_charts, study_charts
 from zcload.report.charts.series import read_raw
 from zcload.report.charts.view import Point, View, view_of
 from zcload.report.formats.brief import shared
+from zcload.report.html.room import first_lines, first_rows, table_bytes
 from zcload.report.tables.overview import explained, method, sections, tables
 from zcload.report.tables.table import Table
 from zcload.report.tables.verdicts import verdicts
@@ -30,8 +31,9 @@ from zcload.report.text.question import order, question_of
 from zcload.report.text.wrapping import unbroken
 from zcload.store.reader import Result
 
-DRAWINGS_BYTES = 900_000  # together with the tables and what stands around them the page stays below 1.5 MB
+DRAWINGS_BYTES = 800_000  # together with the tables and what stands around them the page stays below 1.5 MB
 TABLES_BYTES = 350_000
+LIST_BYTES = 36_000  # of each list that grows with the points: a table of the study, its sentences, cautions, how points were measured
 PANELS = 160  # drawn at most, by rank: a page of more is not read, and each takes some 50 ms
 _NARROW = 60  # characters: about what a screen of 400 px shows
 _METHOD = "Variants take turns in windows; lanes are set up anew for each generation"  # what the template says of the method in any case
@@ -82,12 +84,13 @@ class PageStudy:
     method: list[tuple[str, list[str]]]
     environment: list[tuple[str, str]]
     config: str
-    cautions: list[tuple[str, str | None, list[str]]]
+    cautions: list[tuple[str, str | None, list[str], int]]  # code, remedy, messages, how many there were
     problems: list[str]  # codes of cautions whose figures are not to be used
     words: list[tuple[str, str]]
     workload: str
     left_out: list[str] = field(default_factory=list)  # names of charts for which there was no room
     untold: int = 0  # points for whose tables there was none
+    sentences: int = 0  # of the answer, those included for which there was none
 
 
 def render(results: Sequence[Result]) -> str:
@@ -111,34 +114,35 @@ def render(results: Sequence[Result]) -> str:
 
 def _study(result: Result, prefix: str, shares: int) -> PageStudy:
     summary = result.summary
-    view = view_of(summary, read_raw(result.records))
-    figures = [PageFigure(chart, prefix + chart.name) for chart in study_charts(view)]
+    view, room = view_of(summary, read_raw(result.records)), LIST_BYTES // shares
+    figures = [PageFigure(_with_room(chart, room), prefix + chart.name) for chart in study_charts(view)]
     told = [(point["name"], method(summary, point)) for point in explained(summary)]
-    sentences = answer(summary)
+    sentences, found = answer(summary), cautions(summary)
     covered = [line] if (line := covers(summary)) else []
     study = PageStudy(
         summary,
         f"{prefix}study",
-        [*sentences, *covered],
+        first_lines([*sentences, *covered], room),
         [*beside_load(summary), *answer_last(summary), *covered],
-        _verdicts(view),
+        (table := _verdicts(view)) and first_rows(table, room),
         figures,
         _headed(_whole(summary, {figure.chart.table.title for figure in figures if figure.chart.table}), f"{prefix}table"),
         [],
-        told,
+        _first_told(told, room),
         [(name, _fact(value)) for name, value in summary["environment"].items()],
         json.dumps(summary["config"], indent=2, ensure_ascii=False),
-        cautions(summary),
-        list(dict.fromkeys(code for code, _, _ in cautions(summary) if level_of(code) == "problem")),
+        [(code, remedy, first_lines(messages, room // len(found)), len(messages)) for code, remedy, messages in found],
+        list(dict.fromkeys(code for code, _, _ in found if level_of(code) == "problem")),
         glossary.used([_METHOD, *sentences, *covered, *(line for _, lines in told for line in lines)]),
         shared(summary),
+        sentences=len(sentences) + len(covered),
     )
-    room = TABLES_BYTES // shares
+    room = TABLES_BYTES // shares - sum(table_bytes(figure.chart.table) for figure in figures if figure.chart.table)
     numbers = {id(point): number for number, point in view.points}
     for place, point in enumerate([] if summary.get("crossing") else summary["points"]):  # a search is told along its axis
         section = _section(view, numbers.get(id(point)), point, place, prefix)
         room -= sum(
-            _bytes(table) for table in [*(t.table for t in section.tables), *(f.chart.table for f in section.figures if f.chart.table)]
+            table_bytes(table) for table in [*(t.table for t in section.tables), *(f.chart.table for f in section.figures if f.chart.table)]
         )
         if room < 0 and place:
             study.untold = len(summary["points"]) - place
@@ -181,8 +185,20 @@ def _on_one_line(value: object) -> object:
     return unbroken(value) if type(value) is str else value
 
 
-def _bytes(table: Table) -> int:
-    return sum(len(cell) + 24 for row in table.rows for cell in row)
+def _with_room(chart: Chart, room: int) -> Chart:
+    """Return *chart* with a table that fits into *room* bytes."""
+    return replace(chart, table=first_rows(chart.table, room)) if chart.table else chart
+
+
+def _first_told(told: Sequence[tuple[str, list[str]]], room: int) -> list[tuple[str, list[str]]]:
+    """Return how the first points were measured, as many as fit into *room* bytes, and how many more there are."""
+    kept = list[tuple[str, list[str]]]()
+    for name, lines in told:
+        room -= sum(map(len, lines))
+        if room < 0 and kept:
+            return [*kept, (f"{len(told) - len(kept)} more points", ["zcload report RESULT --full prints how they were measured."])]
+        kept.append((name, lines))
+    return kept
 
 
 def _verdicts(view: View) -> Table | None:
