@@ -20,7 +20,7 @@ from zcload.runner.point_state import PointState
 from zcload.runner.replicate import Done, Task
 from zcload.store.writer import Recorder
 
-_SET_UP_SHARE = 0.5  # of what is measured: a replicate that takes longer to come up measures more rounds
+_SET_UP_SHARE = 0.75  # of what is measured: a replicate that takes longer to start and end measures more rounds
 _MOST_ROUNDS = 12
 _END_S = 10.0  # a replicate that was asked to end takes its lanes down within this
 
