@@ -33,8 +33,7 @@ from programs import Iperf3, Load, run
 from side_by_side import made_file
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from repeatability import CONFIG
-from series import keep, kept
+from series import keep, kept, study
 
 from zcload.linux import interrupt
 from zcload.model.units import format_size, parse_size
@@ -70,7 +69,7 @@ def measure(options: argparse.Namespace) -> None:
     rng, program = random.Random(options.seed), Iperf3(options.iperf3)
     if wrong := program.check(_load("-Z", options, "FILE")):
         sys.exit(wrong)
-    config = CONFIG.format(seconds=options.loop) + f'[workload]\nchunk = "{format_size(options.chunk)}"\n'
+    config = study("time-to-answer", "sendfile", seconds=options.loop) + f'[workload]\nchunk = "{format_size(options.chunk)}"\n'
     runs = runs_of(options)
     runs.mkdir(parents=True, exist_ok=True)
     first = max((pair.turn for pair in pairs_in(file_of(options))), default=-1) + 1 if file_of(options).exists() else 0
