@@ -106,7 +106,7 @@ def findings(
 
 
 def measure_copying(host: Host = HERE) -> CopyCost | None:
-    """Return what copying memory costs, after a second with a busy CPU; None where memory is too short for the buffers."""
+    """Return what copying memory costs, after half a second with a busy CPU; None where memory is too short for the buffers."""
     available = _available(host, cgroup_limits(host))
     return None if available is not None and available < SPARE_BUFFERS * BUFFER_BYTES else copy_cost()
 

@@ -317,6 +317,7 @@ def test_lists_that_grow_with_the_points_are_cut_and_said_so(monkeypatch):
     text = Page(render([Stored(summary, records=records)])).text
     assert f"The first {len(study.answer) - 1} of {study.sentences} sentences" in text
     assert "30 times" in text
+    assert study.figures
     for figure in study.figures:
         assert table_bytes(figure.chart.table) < 400 + 200  # one row of the first, and the one that says how many more
 
