@@ -10,6 +10,7 @@ import signal
 import time
 
 PR_SET_PDEATHSIG, PR_SET_TIMERSLACK, PR_SET_CHILD_SUBREAPER = 1, 29, 36  # linux/prctl.h
+_LOOK_S = 0.002  # between two looks at a process whose end nothing tells
 
 
 def wake_on_time() -> None:
@@ -52,14 +53,28 @@ def own_usage() -> dict[str, int]:
 
 
 def ended_within(pid: int, seconds: float) -> bool:
-    """Wait until process *pid*, which nobody has reaped, has ended, for *seconds* at most; return whether it has.
+    """Wait until child process *pid*, which nobody has reaped, has ended, for *seconds* at most; return whether it has.
 
-    pidfd_open(2): its descriptor becomes readable at that instant. `Popen.wait` with a limit sleeps up to 50 ms between two looks.
+    pidfd_open(2), since Linux 5.3: its descriptor becomes readable at that instant. `Popen.wait` with a limit sleeps up to 50 ms between
+    two looks. This looks every 2 ms where pidfd_open fails: an older kernel, a seccomp filter, a Python that was built with older headers,
+    or no descriptor left.
     """
-    descriptor = os.pidfd_open(pid)
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return _seen_to_end(pid, seconds)
     try:
         poller = select.poll()
         poller.register(descriptor, select.POLLIN)
         return bool(poller.poll(1000 * max(seconds, 0.0)))
     finally:
         os.close(descriptor)
+
+
+def _seen_to_end(pid: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_LOOK_S)
+    return True

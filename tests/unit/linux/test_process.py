@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,6 +11,20 @@ import sys
 import pytest
 
 from zcload.linux.process import ended_within
+
+
+@pytest.fixture(params=["pidfd", "refused", "absent"], autouse=True)
+def pidfd(request, monkeypatch):
+    """Take pidfd_open away, as an old kernel or a seccomp filter does, or a Python that was built with old headers."""
+    if request.param == "absent":
+        monkeypatch.delattr(os, "pidfd_open")
+    elif request.param == "refused":
+        monkeypatch.setattr(os, "pidfd_open", refuse)
+
+
+def refuse(pid):
+    """Fail as pidfd_open(2) does where there is none."""
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
 @pytest.fixture
