@@ -151,6 +151,6 @@ def sendable(error: ZcloadError | None) -> ZcloadError | None:
 
 def leave() -> NoReturn:
     """End this process at once, with the code 0: all is sent, and an interpreter takes some 30 ms to free its objects one by one."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where the descriptor was closed
+        stream.flush()
     os._exit(0)

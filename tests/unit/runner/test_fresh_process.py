@@ -37,3 +37,10 @@ def test_a_process_leaves_at_once():
     code = "import atexit; from zcload.runner.fresh_process import leave; atexit.register(print, 'late'); print('said'); leave()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("said\n", "")
+
+
+def test_a_process_without_standard_output_leaves_without_a_word():
+    """A process whose standard output is closed, as a daemon's may be, ends with the code 0 and no traceback."""
+    command = ["sh", "-c", 'exec "$0" -c "from zcload.runner.fresh_process import leave; leave()" >&-', sys.executable]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
