@@ -351,6 +351,30 @@ def test_a_mechanism_that_redefines_send_is_run_through_it(pair, source_file):
     assert Sendfile.one_call
 
 
+def test_a_mixin_that_redefines_send_or_receive_is_run_through():
+    """A class that takes `send` or `receive` from a mixin does not inherit the shortcut around it; one that changes neither does."""
+
+    class Mixin:
+        def send(self, offset, count):
+            return 7
+
+        def receive(self, sock):
+            return 7
+
+    class Mixed(Mixin, Sendfile):
+        pass
+
+    class Alike(Sendfile):
+        pass
+
+    class MixedSink(Mixin, Recv):
+        pass
+
+    assert (Mixed.sender, Mixed.one_call) == (Mechanism.sender, False)
+    assert (Alike.sender, Alike.one_call) == (Sendfile.sender, True)
+    assert (MixedSink.receiver, MixedSink.one_call) == (Sink.receiver, False)
+
+
 @pytest.mark.parametrize("name", PAYLOAD)
 def test_completions_are_counters(name, pair, source_file):
     """What a mechanism tells of its completions is a dictionary of whole numbers, before and after it has sent."""

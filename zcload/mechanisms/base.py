@@ -84,9 +84,9 @@ class Mechanism:
     headers: ClassVar[tuple[str, ...]] = ("more", "cork", "plain")
 
     def __init_subclass__(cls) -> None:
-        """Send through `send` in a class that only redefines that, whatever shortcut it inherits."""
+        """Send through `send` in a class that only redefines that, itself or by a mixin, whatever shortcut it inherits."""
         super().__init_subclass__()
-        if "send" in vars(cls) and "sender" not in vars(cls):
+        if "sender" not in next(vars(each) for each in cls.__mro__ if vars(each).keys() & {"send", "sender"}):
             cls.sender, cls.one_call = Mechanism.sender, False  # type: ignore[method-assign]
 
     def __init__(self, sock: socket.socket, fd: int, size: int, chunk: int) -> None:

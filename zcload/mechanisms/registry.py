@@ -43,6 +43,7 @@ class Registry(MutableMapping[str, type[Mechanism]]):
     def refused(self) -> dict[str, ValueRefused]:
         """Return the mechanisms of installed packages that break the contract, with the rule that they break."""
         if self._refused is None:
+            self._refused = {}  # a package that asks for a name while it is imported finds those that are known
             found, self._refused = installed({*self._known, *self._taken})
             self._known.update(found)
         return self._refused

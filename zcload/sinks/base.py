@@ -38,9 +38,9 @@ class Sink:
     measures: ClassVar[tuple[str, ...]] = ()  # names of the totals in `measured`
 
     def __init_subclass__(cls) -> None:
-        """Have a class that only redefines `receive` received through that, whatever shortcut it inherits."""
+        """Have a class that only redefines `receive`, itself or by a mixin, received through that, whatever shortcut it inherits."""
         super().__init_subclass__()
-        if "receive" in vars(cls) and "receiver" not in vars(cls):
+        if "receiver" not in next(vars(each) for each in cls.__mro__ if vars(each).keys() & {"receive", "receiver"}):
             cls.receiver, cls.one_call = Sink.receiver, vars(cls).get("one_call", False)  # type: ignore[method-assign]
 
     def __init__(self, chunk: int) -> None:

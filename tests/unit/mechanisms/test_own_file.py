@@ -17,10 +17,12 @@ from zcload import config
 from zcload.cli.command_line import run_command_line
 from zcload.cli.crossover import crossover_study
 from zcload.errors import ConfigError
-from zcload.mechanisms import MECHANISMS, mechanism_called, mechanism_of
+from zcload.mechanisms import MECHANISMS, mechanism_called, mechanism_of, registry
 from zcload.mechanisms.base import MOST_CALLS
+from zcload.mechanisms.null import Null
 from zcload.mechanisms.own_contract import check_transfer
 from zcload.mechanisms.own_file import load_file
+from zcload.mechanisms.sendfile import Sendfile
 from zcload.model.units import ValueRefused
 from zcload.runner import preflight
 
@@ -271,6 +273,22 @@ def test_a_broken_package_disturbs_no_other(tmp_path):
         assert refused.returncode == 2
         assert what in refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+def test_a_package_may_ask_for_mechanisms_while_it_is_imported(monkeypatch):
+    """A look for installed packages that imports one which looks itself finds what is known by then, and happens once."""
+    looks = []
+
+    def look(taken):
+        looks.append(set(taken))
+        return ({"my_send": Null} if "my_send" not in known and list(known) == ["sendfile"] else {}), {}
+
+    monkeypatch.setattr(registry, "installed", look)
+    known = registry.Registry((Sendfile,), taken=("relay",))
+    assert known["sendfile"] is Sendfile
+    assert looks == []
+    assert (known["my_send"], list(known)) == (Null, ["sendfile", "my_send"])
+    assert looks == [{"sendfile", "relay"}]
 
 
 # What others' code may do in a test transfer beside breaking a rule, and what the refusal says of it.
