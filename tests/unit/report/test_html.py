@@ -14,7 +14,7 @@ from zcload.analysis.summary import summarise
 from zcload.report import html
 from zcload.report.charts import draw
 from zcload.report.html import render
-from zcload.report.html.room import table_bytes
+from zcload.report.html.room import first_lines, table_bytes
 from zcload.report.tables.overview import tables
 from zcload.report.text.answer import answer, beside_load
 from zcload.report.text.headline import answer_last
@@ -320,6 +320,15 @@ def test_lists_that_grow_with_the_points_are_cut_and_said_so(monkeypatch):
     assert study.figures
     for figure in study.figures:
         assert table_bytes(figure.chart.table) < 400 + 200  # one row of the first, and the one that says how many more
+
+
+@pytest.mark.parametrize(("room", "shown"), [(0, 2), (69, 2), (70, 3), (105, 4), (140, 4)])
+def test_a_list_that_is_cut_is_shorter(room, shown):
+    """A line says how many more there are only where it stands for two or more: "1 more" would take the room of that one."""
+    lines = ["first line.", "other line.", "third line.", "fourth one."]  # 35 bytes each
+    cut = first_lines(lines, room)
+    assert len(cut) == shown
+    assert (cut == lines) == (shown == len(lines))
 
 
 @needs_library

@@ -36,6 +36,6 @@ def first_rows(table: Table, room: int) -> Table:
 def first_lines(lines: Sequence[str], room: int) -> list[str]:
     """Return the *lines* that fit into *room* bytes; a last one says how many more there are, and what prints them."""
     count = _that_fit((len(line) + _CELL_BYTES for line in lines), room)
-    if count >= len(lines):
+    if count >= len(lines) - 1:  # a line that says "1 more" would take the room of that one
         return [*lines]
     return [*lines[:count], f"and {len(lines) - count} more: zcload report RESULT --full prints them"]
