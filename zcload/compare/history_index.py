@@ -78,7 +78,7 @@ class Index:
         if not root.is_dir():
             what = "is not a directory" if root.exists() else "no such directory"
             raise ConfigError(Problem(what, file=str(root), remedy="zcload history DIR, where results are stored"))
-        self._root = root
+        self._root, self._cache = root, cache
         self._database = _open(cache, root, rebuild)
         try:
             self._update()
@@ -156,7 +156,7 @@ class Index:
         # Of thousands of results the figures are most of the file: only who asks for them waits for their check.
         if not all(_is_sound(self._database, table) for table in ("points", "figures")):
             self._database.close()
-            self._database = _memory()
+            self._database = _open(self._cache, self._root, rebuild=True)
             self._update()
         by_path = {entry.path: entry for entry in self.entries(study) if entry.error is None}
         columns = "path, points.point, setting, variant, baseline, estimate, low, high"
@@ -230,7 +230,10 @@ def _open(cache: Path | None, root: Path, rebuild: bool) -> sqlite3.Connection:
 
 
 def _is_sound(database: sqlite3.Connection, table: str) -> bool:
-    return bool(database.execute(f"PRAGMA quick_check({table})").fetchone()[0] == "ok")
+    try:
+        return bool(database.execute(f"PRAGMA quick_check({table})").fetchone()[0] == "ok")
+    except sqlite3.DatabaseError:  # some damage is no answer but an error
+        return False
 
 
 def _memory() -> sqlite3.Connection:

@@ -8,6 +8,7 @@ import random
 import re
 import sqlite3
 import stat
+from contextlib import closing
 
 import pytest
 from support.command_line import zcload
@@ -260,6 +261,22 @@ def test_an_index_that_cannot_be_used(tree, tmp_path, monkeypatch, damage):
         database.close()
     assert [e.path for e in entries(tree)] == ["a/summary.json"]
     assert len(figures(tree)) == 1
+
+
+def test_damage_among_the_figures_is_mended_for_good(tree):
+    """An index whose figures are damaged gives the right ones, and is made anew, so that the next command need not."""
+    stored(tree, "a")
+    whole = figures(tree)
+    path = place_of(tree)
+    with closing(sqlite3.connect(path)) as database:
+        ((page,),) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'figures'")
+        ((size,),) = database.execute("PRAGMA page_size")
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    assert figures(tree) == whole
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA quick_check").fetchall() == [("ok",)]
 
 
 # Trends.
