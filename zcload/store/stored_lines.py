@@ -47,8 +47,8 @@ def each_record(path: Path, parity: Literal[0, 1] | None = None) -> Iterator[Lin
     points: int | None = None
     links = LinkCheck()
     try:
-        for number, data in _numbered(lines_of(path), parity):
-            if number % _LINES_A_LOOK == 0:
+        for read, (number, data) in enumerate(_numbered(lines_of(path), parity), 1):
+            if read % _LINES_A_LOOK == 0:
                 interrupt.check_limit()
             try:
                 record: Line | None

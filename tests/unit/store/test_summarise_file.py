@@ -11,6 +11,7 @@ from benchmarks.scale import make
 from zcload.analysis.summary import summarise
 from zcload.errors import ConfigError, TimeLimitExceeded
 from zcload.linux import interrupt
+from zcload.store import stored_lines
 from zcload.store import summarise_file as module
 from zcload.store.stored_lines import each_record
 from zcload.store.summarise_file import summarise_file
@@ -86,3 +87,18 @@ def test_lines_of_other_points_are_not_read(made):
     assert {line["kind"] for line in found if "point" not in line} == {
         line["kind"] for line in map(json.loads, made.read_text().splitlines()) if "point" not in line
     }
+
+
+def test_a_limit_is_looked_at_whoever_has_the_lines(made, tmp_path, monkeypatch):
+    """Both readers look at the limit of their phase, also where the lines with even numbers are all of one point."""
+    lines = made.read_bytes().splitlines(keepends=True)
+    of = [[line for line in lines if b'"point":%d,' % point in line[:40]] for point in (0, 1)]
+    mixed = tmp_path / "windows.jsonl"
+    mixed.write_bytes(lines[0] + b"".join(line for pair in zip(*of, strict=False) for line in pair))
+    monkeypatch.setattr(stored_lines, "_LINES_A_LOOK", 2)
+    for parity in (0, 1):
+        looks = []
+        monkeypatch.setattr(interrupt, "check_limit", lambda looks=looks: looks.append(True))
+        count = sum(1 for _ in each_record(mixed, parity))
+        assert count > 2
+        assert len(looks) == count // 2
