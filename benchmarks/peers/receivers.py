@@ -31,6 +31,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 from programs import RECEIVER_CPU, SENDER_CPU, Iperf3, Load
 from programs import run as peer
@@ -57,13 +58,13 @@ CASES = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What a GB took: CPU seconds of each end, receives, calls that wait for several connections, and sleeps; NaN: not known."""
+    """What a GB took: CPU seconds of each end, receives, calls that wait for several connections, and sleeps; None: not known."""
 
     receiver: float
     sender: float
-    receives: float = math.nan
-    waits: float = math.nan
-    sleeps: float = math.nan
+    receives: float | None = None
+    waits: float | None = None
+    sleeps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -159,18 +160,19 @@ def in_iperf3(program: Iperf3, seconds: int, task: Task) -> Cost:
 def shown(case: str, costs: dict[str, list[Cost]]) -> None:
     """Print a line for each way to receive, against "threads"."""
     for way, found in costs.items():
-        mean = {key: sum(asdict(each)[key] for each in found) / len(found) for key in asdict(found[0])}
         logs = [math.log(a.receiver / b.receiver) for a, b in zip(found, costs[IN_C[0]], strict=True)]
         interval = mean_interval(logs) if way != IN_C[0] else None
         ratio = "{:.2f} ({:.2f}..{:.2f})".format(*map(math.exp, (interval.estimate, interval.low, interval.high))) if interval else "1"
         figures = " | ".join(
-            (f"{mean['receiver']:.3f}", f"{mean['sender']:.3f}", *(_count(mean[key]) for key in ("receives", "waits", "sleeps")))
+            [f"{fmean(each.receiver for each in found):.3f}", f"{fmean(each.sender for each in found):.3f}"]
+            + [_count([asdict(each)[key] for each in found]) for key in ("receives", "waits", "sleeps")]
         )
         print(f"| {case} | {way} | {figures} | {ratio} |", flush=True)
 
 
-def _count(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:,.0f}"
+def _count(values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{fmean(known):,.0f}" if known else "-"
 
 
 def measured(options: argparse.Namespace, keep: Callable[[str, dict[str, Cost]], None]) -> None:
