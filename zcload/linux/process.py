@@ -53,7 +53,7 @@ def own_usage() -> dict[str, int]:
 
 
 def ended_within(pid: int, seconds: float) -> bool:
-    """Wait until child process *pid*, which nobody has reaped, has ended, for *seconds* at most; return whether it has.
+    """Wait until child process *pid* has ended, for *seconds* at most; return whether it has. It stays to be reaped.
 
     pidfd_open(2), since Linux 5.3: its descriptor becomes readable at that instant. `Popen.wait` with a limit sleeps up to 50 ms between
     two looks. This looks every 2 ms where pidfd_open fails: an older kernel, a seccomp filter, a Python that was built with older headers,
@@ -73,8 +73,11 @@ def ended_within(pid: int, seconds: float) -> bool:
 
 def _seen_to_end(pid: int, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(_LOOK_S)
+    try:
+        while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_LOOK_S)
+    except ChildProcessError:  # another thread has reaped it, as that which cancels an agent's task does
+        pass
     return True

@@ -52,3 +52,10 @@ def test_a_process_that_lives_is_waited_for_until_the_limit(sleeper, stopped):
         sleeper.send_signal(signal.SIGSTOP)
     assert not ended_within(sleeper.pid, 0.01)
     assert not ended_within(sleeper.pid, -1.0)
+
+
+def test_a_process_that_somebody_else_has_reaped_has_ended(sleeper):
+    """A child whose status another thread took has ended: that is no error."""
+    sleeper.kill()
+    sleeper.wait()
+    assert ended_within(sleeper.pid, 60.0)
