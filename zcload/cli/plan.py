@@ -123,7 +123,7 @@ def show_plan(study: Study, check_windows: bool, as_json: bool) -> None:
         "memory": human_bytes(planned.memory_bytes),
         "disk": human_bytes(planned.disk_bytes),
         "time": expected(planned) if search else _phases(planned),
-        "limit": f"a run that stalls ends by itself, at the latest after {human_duration(math.ceil(planned.limit_s))}",
+        "limit": f"a run that stalls ends after {human_duration(math.ceil(planned.limit_s))} at the latest",
     }
     for name, fact in facts.items():
         print(f"{name + ':':<11}{fact}")
