@@ -45,6 +45,10 @@ def check_class(cls: object, taken: Container[str]) -> type[Mechanism]:
         raise ValueRefused(f"{who}.calls lists {len(calls)} calls: expected different ones, at most {MOST_CALLS}")
     if calls and not cls.calls_are_counted:
         raise ValueRefused(f"{who} declares calls and calls_are_counted = False", "leave out one of the two")
+    if cls.one_call and len(calls) != 1:
+        raise ValueRefused(
+            f"{who} declares one_call = True and {len(calls)} calls: expected one", "leave out one_call, and count in `sender`"
+        )
     if cls.send is Mechanism.send:
         raise ValueRefused(f"{who} has no `send`", "define send(self, offset, count) -> int")
     if not (cls.copies is None or isinstance(cls.copies, Copies)):

@@ -62,6 +62,7 @@ DECLARED = [
     ('("pread", "send")', '"pread"', "MySend.calls is 'pread': expected a tuple"),
     ('("pread", "send")', '("send", "send")', "MySend.calls lists 2 calls"),
     ("summary =", "calls_are_counted = False; summary =", "MySend declares calls and calls_are_counted = False"),
+    ("def __init__(", "one_call = True; sender = lambda self: self.send\n    def __init__(", "MySend declares one_call = True and 2 calls"),
     ("def send(", "def sent(", "MySend has no `send`"),
     ('{"politely": bool}', '{"chunk": int}', "MySend.options['chunk'] is not an option"),
     ('{"politely": bool}', '{"politely": list}', "MySend.options['politely'] is not an option"),
