@@ -1,4 +1,4 @@
-"""How steady the cost of copying memory is. Guests of one host share its memory, and nothing in a guest says when another one is busy."""
+"""How steady the cost of copying memory is. Guests of one host share it: steal tells of its CPUs, and nothing of its memory."""
 
 from __future__ import annotations
 

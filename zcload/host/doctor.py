@@ -22,7 +22,7 @@ Judgement = tuple[Level, str] | tuple[Level, str, str]  # the level, what was fo
 
 SAMPLE_S = 0.5  # on two CPUs 100 ticks of /proc/stat: a resolution of 1 %
 STEAL_LIMIT = 0.02  # of all CPUs; below it steal hides in the noise of short windows
-COPYING_LIMIT = 0.05  # of the cost: copies within a CPU's own cache vary by 2 % on the same machines
+COPYING_LIMIT = 0.05  # of the cost: where copying 64 MiB varied by 10 %, copies within the CPU's own cache varied by 2 %
 BACKGROUND_LIMIT = 0.05  # of all CPUs: blocks with more foreign CPU than this are repeated
 SEED_FILE_BYTES = 2_400_000_000  # the largest file of the shipped configs
 HEADROOM_BYTES = 512 << 20  # interpreters, socket buffers and mappings of the workers beside the file
